@@ -1,0 +1,2 @@
+//! The `alveary` binary.
+fn main() {}

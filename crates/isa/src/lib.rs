@@ -1,0 +1,10 @@
+//! The instruction set: instructions as they are encoded ([`Insn`]) and as they are meant ([`Inst`]).
+//!
+//! Stands on nothing. Knows no program type, no helper, no map: a call to helper 1 is a call to helper 1.
+//! Source of every rule here: RFC 9669, and `include/uapi/linux/bpf.h` for what Linux adds.
+
+mod insn;
+mod inst;
+
+pub use insn::{Endian, Insn, Reg, Width};
+pub use inst::{AluOp, AtomicOp, CmpOp, Inst, Operand, Swap, Wide};

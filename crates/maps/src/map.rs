@@ -1,0 +1,171 @@
+//! What every map type offers.
+
+use alveary_abi::MapDef;
+use std::{any::Any, sync::Arc};
+
+/// A Linux error number, positive (`Errno(2)` is `ENOENT`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Errno(pub i32);
+
+/// A value as a program sees it: an address and a length, never a Rust reference, since other CPUs write to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// First byte. Valid for as long as the map.
+    pub addr: *mut u8,
+    /// Bytes.
+    pub len: u32,
+}
+
+/// Where a map's parts stand, as byte offsets from [`Map::base`]: what inlined lookups and checked runs read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Nothing may be known.
+    Opaque,
+    /// Value i of CPU c is at `data + c * cpu_stride + i * stride`; `cpu_stride` is 0 for maps with one value for all.
+    Array {
+        /// First value.
+        data: u64,
+        /// From one value to the next.
+        stride: u32,
+        /// Entries.
+        max: u32,
+        /// From one CPU's values to the next's.
+        cpu_stride: u64,
+    },
+    /// A hash table. Slot i is at `slots + i * slot`; its key is `key` bytes behind that. The value of slot i for CPU c
+    /// is at `values + c * cpu_stride + i * value_stride`.
+    Hash {
+        /// Bucket heads: 32-bit slot numbers + 1, 0 for none.
+        buckets: u64,
+        /// Number of buckets - 1.
+        mask: u32,
+        /// First slot.
+        slots: u64,
+        /// From one slot to the next.
+        slot: u32,
+        /// From a slot to the 32-bit number + 1 of the next slot in its chain.
+        next: u32,
+        /// From a slot to its key.
+        key: u32,
+        /// First value.
+        values: u64,
+        /// From one value to the next.
+        value_stride: u32,
+        /// Slots.
+        max: u32,
+        /// From one CPU's values to the next's.
+        cpu_stride: u64,
+        /// Seed of the hash function.
+        seed: u32,
+    },
+    /// 64-bit words of held objects (prog_array, map-in-map): entry i is at `data + i * 8`, 0 for none.
+    Words {
+        /// First word.
+        data: u64,
+        /// Entries.
+        max: u32,
+    },
+}
+
+/// A map. The first group of methods is a program's side, on one virtual CPU; the second is user space's: it copies,
+/// and sees the values of all CPUs.
+pub trait Map: Send + Sync {
+    /// What it was made from.
+    fn def(&self) -> &MapDef;
+    /// Where its parts stand.
+    fn layout(&self) -> Layout;
+    /// What the layout's offsets count from.
+    fn base(&self) -> *const u8;
+
+    /// `bpf_map_lookup_elem` on `cpu`. `key` is `key_size` bytes.
+    fn lookup(&self, cpu: u32, key: &[u8]) -> Option<Value>;
+    /// `bpf_map_update_elem` on `cpu`: in a per-CPU map it writes that CPU's value and zeroes the others' of a new entry.
+    ///
+    /// # Errors
+    /// The kernel's for this map type.
+    fn update(&self, cpu: u32, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno>;
+    /// `bpf_map_delete_elem`.
+    ///
+    /// # Errors
+    /// The kernel's for this map type.
+    fn delete(&self, key: &[u8]) -> Result<(), Errno>;
+
+    /// Bytes that user space reads and writes for one entry: for per-CPU maps the value rounded up to 8, times CPUs.
+    fn user_value_size(&self) -> usize;
+    /// `BPF_MAP_LOOKUP_ELEM`: copies the entry (all CPUs) into `out`, which is `user_value_size` bytes.
+    ///
+    /// # Errors
+    /// `ENOENT` if there is none, and the kernel's others.
+    fn read(&self, key: &[u8], out: &mut [u8]) -> Result<(), Errno>;
+    /// `BPF_MAP_UPDATE_ELEM`; `value` is `user_value_size` bytes.
+    ///
+    /// # Errors
+    /// The kernel's for this map type.
+    fn write(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno>;
+    /// `BPF_MAP_GET_NEXT_KEY`: the key after `after` (from the start if it is `None` or is no key) into `out`.
+    ///
+    /// # Errors
+    /// `ENOENT` after the last.
+    fn next_key(&self, after: Option<&[u8]>, out: &mut [u8]) -> Result<(), Errno>;
+    /// `BPF_MAP_FREEZE`: user space may no longer write.
+    fn freeze(&self);
+
+    /// Entries that are objects, for the types that have such.
+    fn slots(&self) -> Option<&dyn Slots> {
+        None
+    }
+    /// Streams of events, for the types that have such.
+    fn streams(&self) -> Option<&dyn Streams> {
+        None
+    }
+}
+
+/// Entries that are objects: prog_array, array_of_maps, hash_of_maps …
+pub trait Slots: Send + Sync {
+    /// Sets or clears the object of an entry; the old one is dropped when no CPU can see it any more.
+    ///
+    /// # Errors
+    /// `E2BIG` behind the end, and the kernel's others.
+    fn set(&self, index: u32, object: Option<Arc<dyn Held>>) -> Result<(), Errno>;
+    /// The object of an entry.
+    fn get(&self, index: u32) -> Option<Arc<dyn Held>>;
+    /// The word of an entry, as a program on a CPU may use it while it runs; 0 for none.
+    fn word(&self, index: u32) -> u64;
+}
+
+/// An object that a map can hold.
+pub trait Held: Any + Send + Sync {
+    /// What inlined code loads: the owner's word for it.
+    fn word(&self) -> u64;
+    /// Its id, as user space reads it.
+    fn id(&self) -> u32;
+}
+
+/// Maps that programs send events through: perf_event_array, ringbuf.
+pub trait Streams: Send + Sync {
+    /// `bpf_perf_event_output`, `bpf_ringbuf_output`: `parts` one behind the other.
+    ///
+    /// # Errors
+    /// The kernel's: `ENOENT` for an index that has no reader, `ENOSPC`, `EAGAIN` when it is full.
+    fn output(&self, cpu: u32, index: u64, parts: &[&[u8]], flags: u64) -> Result<(), Errno>;
+    /// `bpf_ringbuf_reserve`: address of `size` bytes, zero on failure.
+    fn reserve(&self, size: u64, flags: u64) -> Option<Value>;
+    /// `bpf_ringbuf_submit` or, with `discard`, `bpf_ringbuf_discard` of a reservation.
+    ///
+    /// # Errors
+    /// `EINVAL` if `addr` is no open reservation of this map.
+    fn commit(&self, addr: u64, discard: bool, flags: u64) -> Result<(), Errno>;
+    /// `bpf_ringbuf_query`.
+    fn query(&self, what: u64) -> u64;
+    /// Hands over what has arrived since the last call, oldest first; gives the number of events lost in between.
+    fn drain(&self, each: &mut dyn FnMut(Event<'_>)) -> u64;
+}
+
+/// One event.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// The CPU that sent it (0 for a ring buffer).
+    pub cpu: u32,
+    /// What it sent.
+    pub data: &'a [u8],
+}

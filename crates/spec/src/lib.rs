@@ -1,0 +1,11 @@
+//! The vocabulary that `object` writes and the verifier, the runtime and the Linux target read. Plain data: no ELF, no OS.
+//!
+//! A [`Spec`] is what a file says; a [`Resolved`] is what that means to one [`Kernel`]. One Spec serves many kernels.
+
+mod kernel;
+mod program;
+mod spec;
+
+pub use kernel::Kernel;
+pub use program::{Program, Resolved};
+pub use spec::{Attach, Function, Initial, MapSpec, ProgramSpec, Reloc, RelocKind, Spec, XdpMode};

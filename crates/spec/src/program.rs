@@ -1,0 +1,61 @@
+//! What a Spec means to one kernel: flat programs, everything resolved but addresses.
+
+use crate::MapSpec;
+use alveary_abi::{AttachType, ProgType};
+use alveary_btf::{Btf, FuncInfo, LineInfo};
+use alveary_diag::{Place, SourceLine, Sources};
+use alveary_isa::Insn;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// One program, resolved: its subprograms stand behind it, maps are named by index.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The section it comes from.
+    pub section: Arc<str>,
+    /// Its type.
+    pub ty: ProgType,
+    /// Its expected attach type.
+    pub expected: Option<AttachType>,
+    /// `BPF_F_SLEEPABLE`, `BPF_F_XDP_HAS_FRAGS` …
+    pub flags: u32,
+    /// Its instructions. Maps are `BPF_PSEUDO_MAP_IDX` and `BPF_PSEUDO_MAP_IDX_VALUE` with an index into `maps`;
+    /// calls of subprograms and their addresses are relative.
+    pub insns: Vec<Insn>,
+    /// The maps that it uses, by name.
+    pub maps: Vec<String>,
+    /// Its functions: where each starts, and its name. The first is the program itself, at 0.
+    pub subprogs: Vec<(u32, Arc<str>)>,
+    /// BTF of its functions, by slot.
+    pub funcs: Vec<FuncInfo>,
+    /// Source lines, by slot.
+    pub lines: Vec<LineInfo>,
+    /// The licence string.
+    pub license: String,
+    /// The object's types.
+    pub btf: Option<Arc<Btf>>,
+}
+
+/// A Spec, resolved for one kernel.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// Every map, by name.
+    pub maps: BTreeMap<String, MapSpec>,
+    /// The programs, in the file's order.
+    pub programs: Vec<Arc<Program>>,
+}
+
+impl Sources for Program {
+    fn source(&self, at: &Place) -> Option<SourceLine> {
+        let Place::Insn { index, .. } = at else { return None };
+        let btf = self.btf.as_ref()?;
+        let line = self.lines[..self.lines.partition_point(|l| l.insn <= *index)].last()?;
+        Some(SourceLine {
+            file: btf.string(line.file)?.into(),
+            line: line.line,
+            column: line.column,
+            text: btf.string(line.text)?.into(),
+        })
+    }
+}

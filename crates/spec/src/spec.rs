@@ -1,0 +1,148 @@
+//! What an object file says. Editable, comparable, independent of any target.
+
+use alveary_abi::{AttachType, MapDef, ProgType};
+use alveary_btf::{Btf, FuncInfo, LineInfo, TypeId};
+use alveary_isa::{Endian, Insn};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// An object file's content.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Byte order of its instructions and data.
+    pub endian: Endian,
+    /// The licence string; empty if it has none.
+    pub license: String,
+    /// Maps by name, the ones behind `.rodata`, `.data` and `.bss` among them.
+    pub maps: BTreeMap<String, MapSpec>,
+    /// Every function by its symbol's name (static functions of one name in two sections as `name@section`).
+    pub functions: BTreeMap<String, Function>,
+    /// The functions that are programs, by name, in no order; [`ProgramSpec::order`] is the file's.
+    pub programs: BTreeMap<String, ProgramSpec>,
+    /// The object's types.
+    pub btf: Option<Arc<Btf>>,
+}
+
+/// A map as the object defines it.
+#[derive(Clone, Debug)]
+pub struct MapSpec {
+    /// Its name.
+    pub name: String,
+    /// What it is made from.
+    pub def: MapDef,
+    /// Type of the key, if BTF tells.
+    pub key_type: Option<TypeId>,
+    /// Type of the value, if BTF tells; for `.rodata` and its kin a `DATASEC`.
+    pub value_type: Option<TypeId>,
+    /// Template of the inner maps.
+    pub inner: Option<Box<MapSpec>>,
+    /// Its first content.
+    pub initial: Initial,
+    /// It is read-only to everyone once it is filled (`.rodata`).
+    pub freeze: bool,
+    /// It is pinned by name (`LIBBPF_PIN_BY_NAME`).
+    pub pin_by_name: bool,
+    /// The section that defines it.
+    pub section: Arc<str>,
+}
+
+/// First content of a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Initial {
+    /// Nothing.
+    Empty,
+    /// The one value of a data section's map.
+    Bytes(Vec<u8>),
+    /// Entries of a prog array: programs by name.
+    Programs(Vec<Option<String>>),
+    /// Entries of a map of maps: maps by name.
+    Maps(Vec<Option<String>>),
+}
+
+/// A function's code as it stands in the file. Indices count slots from the function's start.
+#[derive(Clone, Debug, Default)]
+pub struct Function {
+    /// Its instructions, relocations not yet applied.
+    pub insns: Vec<Insn>,
+    /// What some of them refer to, by slot.
+    pub relocs: Vec<Reloc>,
+    /// Source lines, by slot.
+    pub lines: Vec<LineInfo>,
+    /// BTF of this function and (in hand-written sections) of those that begin inside it.
+    pub funcs: Vec<FuncInfo>,
+    /// The section it stands in.
+    pub section: Arc<str>,
+    /// Slot in the section at which it starts.
+    pub start: u32,
+    /// Visible to other objects (`STB_GLOBAL`, not hidden): verified on its own.
+    pub global: bool,
+    /// May be replaced by another object's definition (`STB_WEAK`).
+    pub weak: bool,
+}
+
+/// What an instruction refers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloc {
+    /// Slot of the instruction in the function.
+    pub insn: u32,
+    /// What it refers to.
+    pub kind: RelocKind,
+}
+
+/// Kinds of [`Reloc`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RelocKind {
+    /// A map (`ld_imm64`).
+    Map(String),
+    /// An address in a map's only value (`ld_imm64`).
+    MapValue(String, u32),
+    /// A function that is called.
+    Call(String),
+    /// A function whose address is taken (`ld_imm64`).
+    FuncAddr(String),
+}
+
+/// A program as the object defines it.
+#[derive(Clone, Debug)]
+pub struct ProgramSpec {
+    /// Its name, that of its function in [`Spec::functions`].
+    pub name: String,
+    /// The section it stands in.
+    pub section: Arc<str>,
+    /// Its place among the object's programs.
+    pub order: u32,
+    /// Its type, if the section name tells.
+    pub ty: Option<ProgType>,
+    /// The expected attach type that its section name implies.
+    pub expected: Option<AttachType>,
+    /// Where it is attached, if the section name tells.
+    pub attach: Option<Attach>,
+    /// `BPF_F_SLEEPABLE`, `BPF_F_XDP_HAS_FRAGS` …
+    pub flags: u32,
+    /// It is loaded unless told otherwise (`SEC("?…")`: not).
+    pub autoload: bool,
+}
+
+/// Where a program goes, as the section name or the user says it. Names, not numbers: a target resolves them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Attach {
+    /// A network device, before the packet gets its `sk_buff`.
+    Xdp {
+        /// Name of the device.
+        dev: String,
+        /// Which implementation.
+        mode: XdpMode,
+    },
+    /// What stands behind the `/` of the section name, for types whose target has no richer form here.
+    Target(String),
+}
+
+/// How XDP is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum XdpMode {
+    Any,
+    Native,
+    Generic,
+    Offload,
+}

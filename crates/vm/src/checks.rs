@@ -1,0 +1,23 @@
+//! How the owner judges, in checked mode, what an engine cannot judge by itself.
+
+use crate::{Env, HelperFn, TrapKind};
+use alveary_isa::Width;
+
+/// What a checked run asks its owner: accesses outside every [`crate::Region`] (context fields), and helper calls.
+pub trait Checks {
+    /// A load that no region covers: the value, zero-extended.
+    ///
+    /// # Errors
+    /// [`TrapKind::Load`] if it is none of the owner's business either.
+    fn load(&self, env: &Env, addr: u64, width: Width) -> Result<u64, TrapKind>;
+    /// A store that no region covers.
+    ///
+    /// # Errors
+    /// [`TrapKind::Store`] if it is none of the owner's business either.
+    fn store(&self, env: &Env, addr: u64, width: Width, value: u64) -> Result<(), TrapKind>;
+    /// Judges the arguments, calls `body` if they are in order, gives back r0.
+    ///
+    /// # Errors
+    /// [`TrapKind::BadArg`] for an argument that the helper's row does not allow.
+    fn call(&self, env: &Env, tag: u32, body: HelperFn, args: [u64; 5]) -> Result<u64, TrapKind>;
+}
