@@ -155,8 +155,9 @@ pub enum Inst {
     CallLocal { rel: i32 },
     /// Call of a kernel function by BTF id (`src` = 2); `off` is the index of the module's BTF in `fd_array`.
     CallKfunc { btf_id: i32, off: i16 },
-    /// clang's `callx`: call of the function whose address is in a register.
-    CallX { dst: Reg },
+    /// clang's `callx`: call of the function whose address is in a register. The register stands in `dst`;
+    /// clang before 19 wrote its number into `imm`, which `in_imm` keeps (in `r0` both are the same encoding).
+    CallX { dst: Reg, in_imm: bool },
     /// Return from the program or subprogram.
     Exit,
 }

@@ -3,8 +3,15 @@
 //! Stands on nothing. Knows no program type, no helper, no map: a call to helper 1 is a call to helper 1.
 //! Source of every rule here: RFC 9669, and `include/uapi/linux/bpf.h` for what Linux adds.
 
+mod decode;
+mod encode;
+mod group;
 mod insn;
 mod inst;
+mod opcode;
 
+pub use decode::{DecodeError, DecodeErrorKind, Field, decode, decode_lowered};
+pub use encode::{Encoded, encode};
+pub use group::ConformanceGroup;
 pub use insn::{Endian, Insn, Reg, Width};
 pub use inst::{AluOp, AtomicOp, CmpOp, Inst, Operand, Swap, Wide};
