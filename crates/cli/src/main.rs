@@ -1,2 +1,35 @@
-//! The `alveary` binary.
-fn main() {}
+//! The `alveary` binary: arguments in, text out. The only crate that prints and exits.
+//!
+//! Each verb is one file under `verb/`; what they share stands beside it. Nothing in here knows how a program is
+//! read, run or disassembled: that is the libraries' work.
+
+mod arguments;
+mod error;
+mod failure;
+#[cfg(test)]
+#[path = "../tests/support/golden.rs"]
+mod golden;
+mod output;
+mod verb;
+
+use arguments::Arguments;
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+/// Exit code of a run that failed; clap's usage errors are 2.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(usage) => return arguments::report(&usage),
+    };
+    match arguments.verb.run() {
+        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(failure) => {
+            error::report(&failure, arguments.json);
+            ExitCode::from(FAILED)
+        }
+    }
+}

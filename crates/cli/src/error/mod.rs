@@ -1,0 +1,55 @@
+//! Errors as a person or a program reads them: the one place that turns a [`Diagnostic`] into text.
+
+mod json;
+mod picture;
+#[cfg(test)]
+mod tests;
+
+use crate::failure::Failure;
+use alveary_diag::{Diagnostic, Place, SourceLine, Sources};
+use std::io::{self, Write};
+
+/// What is known of places beyond their names.
+pub(crate) trait Scene: Sources {
+    /// The instruction at a place, disassembled.
+    fn instruction(&self, at: &Place) -> Option<String>;
+}
+
+/// A scene of which nothing is known.
+pub(crate) struct Nothing;
+
+impl Sources for Nothing {
+    fn source(&self, _: &Place) -> Option<SourceLine> {
+        None
+    }
+}
+
+impl Scene for Nothing {
+    fn instruction(&self, _: &Place) -> Option<String> {
+        None
+    }
+}
+
+/// Prints a failure on stderr.
+pub(crate) fn report(failure: &Failure, json: bool) {
+    let Failure::Wrong { diagnostics, scene } = failure else { return };
+    if json { print(&json::object(diagnostics, &**scene)) } else { warn(diagnostics, &**scene) }
+}
+
+/// Prints an error in the command line as JSON.
+pub(crate) fn report_usage(message: &str) {
+    print(&json::usage(message));
+}
+
+/// Draws messages on stderr.
+fn warn(diagnostics: &[Diagnostic], scene: &dyn Scene) {
+    let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    let pictures: Vec<_> = diagnostics.iter().map(|d| picture::draw(d, scene, colour)).collect();
+    print(&pictures.join("\n\n"));
+}
+
+/// One write, so that what other processes print does not land in the middle.
+fn print(text: &str) {
+    // A closed stderr is no reason to fail otherwise than we already do.
+    io::stderr().write_all(format!("{text}\n").as_bytes()).ok();
+}
