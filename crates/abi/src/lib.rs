@@ -4,6 +4,24 @@
 //! (verifier, runtime, checked mode, disassembler, documentation) reads these rows through a [`Profile`], so that
 //! rows added by embedders count as much as the built-in ones.
 
-mod types;
+mod attach_types;
+mod context;
+pub mod contexts;
+mod helper;
+mod helpers;
+mod ids;
+mod map_def;
+mod map_types;
+mod profile;
+mod prog_types;
+mod rows;
+mod scope;
+mod sections;
 
-pub use types::*;
+pub use context::{Access, CtxLayout, Field, FieldKind, Sizes};
+pub use helper::{Arg, CallbackArg, DynptrKind, Effects, Helper, MemAccess, MemSize, Proto, Ret};
+pub use ids::{AttachType, HelperId, MapType, ProgSet, ProgType};
+pub use map_def::{MapDef, Special, SpecialKind};
+pub use profile::{Limits, Profile, SectionMatch, Tables};
+pub use rows::{AttachTypeRow, MapTypeRow, ProgTypeRow, RetRule, SectionName, SectionRest};
+pub use scope::{Scope, Version};

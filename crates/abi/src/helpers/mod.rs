@@ -1,0 +1,6 @@
+//! Linux's helpers.
+
+use crate::Helper;
+
+/// Every helper of `enum bpf_func_id`, by number.
+pub(crate) static HELPERS: &[&Helper] = &[];

@@ -1,0 +1,262 @@
+//! A kernel as a value: the rows that it knows, found fast, and its limits.
+//!
+//! The tables hold every row, so that an error can say which kernel brings what this one lacks; the lookups of a
+//! [`Profile`] give only what its kernel has.
+
+use crate::{
+    AttachType, AttachTypeRow, Helper, HelperId, MapType, MapTypeRow, ProgType, ProgTypeRow, SectionName, SectionRest,
+    Version, attach_types::ATTACH_TYPES, helpers::HELPERS, map_types::MAP_TYPES, prog_types::PROG_TYPES,
+    sections::SECTIONS,
+};
+use std::{borrow::Cow, collections::HashMap};
+
+/// The rows that a profile knows: Linux's, and an embedder's behind them.
+///
+/// Cheap to clone while nothing is added. Of two rows with one number or name the later one counts.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Tables {
+    pub helpers: Cow<'static, [&'static Helper]>,
+    pub prog_types: Cow<'static, [ProgTypeRow]>,
+    pub attach_types: Cow<'static, [AttachTypeRow]>,
+    pub map_types: Cow<'static, [MapTypeRow]>,
+    pub sections: Cow<'static, [SectionName]>,
+}
+
+impl Tables {
+    /// The rows of every Linux up to [`Version::NEWEST`].
+    #[must_use]
+    pub const fn linux() -> Tables {
+        Tables {
+            helpers: Cow::Borrowed(HELPERS),
+            prog_types: Cow::Borrowed(PROG_TYPES),
+            attach_types: Cow::Borrowed(ATTACH_TYPES),
+            map_types: Cow::Borrowed(MAP_TYPES),
+            sections: Cow::Borrowed(SECTIONS),
+        }
+    }
+
+    /// With a helper of one's own.
+    #[must_use]
+    pub fn with_helper(mut self, row: &'static Helper) -> Tables {
+        self.helpers.to_mut().push(row);
+        self
+    }
+
+    /// With a program type of one's own.
+    #[must_use]
+    pub fn with_prog_type(mut self, row: ProgTypeRow) -> Tables {
+        self.prog_types.to_mut().push(row);
+        self
+    }
+
+    /// With a map type of one's own.
+    #[must_use]
+    pub fn with_map_type(mut self, row: MapTypeRow) -> Tables {
+        self.map_types.to_mut().push(row);
+        self
+    }
+
+    /// With a section name of one's own.
+    #[must_use]
+    pub fn with_section(mut self, row: SectionName) -> Tables {
+        self.sections.to_mut().push(row);
+        self
+    }
+}
+
+impl Version {
+    /// The newest kernel that the tables describe.
+    pub const NEWEST: Version = Version(6, 18);
+}
+
+/// Limits that a kernel sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Instructions that the verifier may process.
+    pub insns: u32,
+    /// Branches that may wait to be processed.
+    pub jumps: u32,
+    /// Bytes of stack of all frames together.
+    pub stack: u32,
+    /// Frames.
+    pub frames: u32,
+    /// Subprograms.
+    pub subprogs: u32,
+    /// Maps that one program may use.
+    pub maps: u32,
+    /// Tail calls in a row.
+    pub tail_calls: u32,
+}
+
+impl Limits {
+    /// The limits of Linux 5.4 and everything after it.
+    pub const LINUX: Limits =
+        Limits { insns: 1_000_000, jumps: 8192, stack: 512, frames: 8, subprogs: 256, maps: 64, tail_calls: 33 };
+}
+
+/// A kernel as a value: what it accepts.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Its version.
+    pub version: Version,
+    /// Its limits.
+    pub limits: Limits,
+    tables: Tables,
+    index: Index,
+}
+
+/// Where a row stands in its table, by number and by name.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    helpers: Rows<HelperId>,
+    prog_types: Rows<ProgType>,
+    attach_types: Rows<AttachType>,
+    map_types: Rows<MapType>,
+    sections: HashMap<&'static str, usize>,
+}
+
+#[derive(Clone, Debug)]
+struct Rows<N> {
+    by_number: HashMap<N, usize>,
+    by_name: HashMap<&'static str, usize>,
+}
+
+impl<N> Default for Rows<N> {
+    fn default() -> Self {
+        Rows { by_number: HashMap::new(), by_name: HashMap::new() }
+    }
+}
+
+impl<N: Eq + std::hash::Hash> Rows<N> {
+    /// Of the rows that `kernel` has.
+    fn of(kernel: Version, rows: impl Iterator<Item = (N, &'static str, Version)>) -> Rows<N> {
+        let mut index = Rows::default();
+        for (at, (number, name, since)) in rows.enumerate() {
+            if since <= kernel {
+                index.by_number.insert(number, at);
+                index.by_name.insert(name, at);
+            }
+        }
+        index
+    }
+}
+
+impl Profile {
+    /// Linux of this version. Kernels between the ones that the tables are checked against (5.4, 5.10, 5.15, 6.1, 6.6,
+    /// 6.12, 6.18) are as good as the rows' `since`.
+    #[must_use]
+    pub fn linux(version: Version) -> Profile {
+        Profile::new(version, Limits::LINUX, Tables::linux())
+    }
+
+    /// Linux 6.18: the newest profile.
+    #[must_use]
+    pub fn linux_6_18() -> Profile {
+        Profile::linux(Version::NEWEST)
+    }
+
+    /// A kernel with these rows. Rows that came after `version` stay in the tables but are not found.
+    #[must_use]
+    pub fn new(version: Version, limits: Limits, tables: Tables) -> Profile {
+        let index = Index {
+            helpers: Rows::of(version, tables.helpers.iter().map(|row| (row.id, row.name, row.since))),
+            prog_types: Rows::of(version, tables.prog_types.iter().map(|row| (row.ty, row.name, row.since))),
+            attach_types: Rows::of(version, tables.attach_types.iter().map(|row| (row.ty, row.name, row.since))),
+            map_types: Rows::of(version, tables.map_types.iter().map(|row| (row.ty, row.name, row.since))),
+            sections: tables.sections.iter().enumerate().map(|(at, row)| (row.prefix, at)).collect(),
+        };
+        Profile { version, limits, tables, index }
+    }
+
+    /// All rows, those of later kernels included.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// The helper of this number.
+    #[must_use]
+    pub fn helper(&self, id: HelperId) -> Option<&'static Helper> {
+        self.index.helpers.by_number.get(&id).map(|&at| self.tables.helpers[at])
+    }
+
+    /// The helper of this name (`map_lookup_elem`).
+    #[must_use]
+    pub fn helper_named(&self, name: &str) -> Option<&'static Helper> {
+        self.index.helpers.by_name.get(name).map(|&at| self.tables.helpers[at])
+    }
+
+    /// The program type of this number.
+    #[must_use]
+    pub fn prog_type(&self, ty: ProgType) -> Option<&ProgTypeRow> {
+        self.index.prog_types.by_number.get(&ty).map(|&at| &self.tables.prog_types[at])
+    }
+
+    /// The program type of this name (`sched_cls`).
+    #[must_use]
+    pub fn prog_type_named(&self, name: &str) -> Option<&ProgTypeRow> {
+        self.index.prog_types.by_name.get(name).map(|&at| &self.tables.prog_types[at])
+    }
+
+    /// The attach type of this number.
+    #[must_use]
+    pub fn attach_type(&self, ty: AttachType) -> Option<&AttachTypeRow> {
+        self.index.attach_types.by_number.get(&ty).map(|&at| &self.tables.attach_types[at])
+    }
+
+    /// The attach type of this name (`cgroup_inet_ingress`).
+    #[must_use]
+    pub fn attach_type_named(&self, name: &str) -> Option<&AttachTypeRow> {
+        self.index.attach_types.by_name.get(name).map(|&at| &self.tables.attach_types[at])
+    }
+
+    /// The map type of this number.
+    #[must_use]
+    pub fn map_type(&self, ty: MapType) -> Option<&MapTypeRow> {
+        self.index.map_types.by_number.get(&ty).map(|&at| &self.tables.map_types[at])
+    }
+
+    /// The map type of this name (`lru_percpu_hash`).
+    #[must_use]
+    pub fn map_type_named(&self, name: &str) -> Option<&MapTypeRow> {
+        self.index.map_types.by_name.get(name).map(|&at| &self.tables.map_types[at])
+    }
+
+    /// What a program of this type means by returning `value` (`XDP_DROP`), if the value has a name.
+    #[must_use]
+    pub fn verdict_name(&self, ty: ProgType, value: i32) -> Option<&'static str> {
+        let verdicts = self.prog_type(ty)?.verdicts;
+        verdicts.iter().find(|(number, _)| *number == value).map(|&(_, name)| name)
+    }
+
+    /// What a section's name says of the programs in it, whichever kernel it was written for.
+    #[must_use]
+    pub fn section<'n>(&self, name: &'n str) -> Option<SectionMatch<'_, 'n>> {
+        if let Some(&at) = self.index.sections.get(name) {
+            return Some(SectionMatch { row: &self.tables.sections[at], rest: None });
+        }
+        // The longest prefix first: `sk_skb/stream_parser` before `sk_skb`.
+        let ends = name.char_indices().rev().map(|(end, _)| end).filter(|&end| end > 0);
+        ends.filter_map(|end| {
+            let (prefix, rest) = name.split_at(end);
+            let row = &self.tables.sections[*self.index.sections.get(prefix)?];
+            let admitted = match row.rest {
+                SectionRest::Nothing => false,
+                SectionRest::Target => rest.starts_with('/'),
+                SectionRest::Comment => !rest.starts_with(char::is_alphabetic),
+            };
+            admitted.then(|| SectionMatch { row, rest: Some(rest.strip_prefix('/').unwrap_or(rest)) })
+        })
+        .next()
+    }
+}
+
+/// What a section's name says.
+#[derive(Clone, Copy, Debug)]
+pub struct SectionMatch<'p, 'n> {
+    /// The row that fits.
+    pub row: &'p SectionName,
+    /// What follows its prefix, without the `/` (`syscalls/sys_enter_openat`).
+    pub rest: Option<&'n str>,
+}
