@@ -4,7 +4,7 @@ use crate::MapSpec;
 use alveary_abi::{AttachType, ProgType};
 use alveary_btf::{Btf, FuncInfo, LineInfo};
 use alveary_diag::{Place, SourceLine, Sources};
-use alveary_isa::Insn;
+use alveary_isa::{Endian, Insn};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// One program, resolved: its subprograms stand behind it, maps are named by index.
@@ -40,6 +40,8 @@ pub struct Program {
 /// A Spec, resolved for one kernel.
 #[derive(Clone, Debug)]
 pub struct Resolved {
+    /// Byte order of the data: of the maps' first content, and of what the programs assume of memory.
+    pub endian: Endian,
     /// Every map, by name.
     pub maps: BTreeMap<String, MapSpec>,
     /// The programs, in the file's order.

@@ -1,7 +1,7 @@
 //! What an object file says. Editable, comparable, independent of any target.
 
 use alveary_abi::{AttachType, MapDef, ProgType};
-use alveary_btf::{Btf, FuncInfo, LineInfo, TypeId};
+use alveary_btf::{Btf, CoreReloc, FuncInfo, LineInfo, TypeId};
 use alveary_isa::{Endian, Insn};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -37,10 +37,14 @@ pub struct MapSpec {
     pub inner: Option<Box<MapSpec>>,
     /// Its first content.
     pub initial: Initial,
+    /// Where its first content should hold an address, and of what: nothing loads such a map yet.
+    pub addresses: Vec<(u32, String)>,
     /// It is read-only to everyone once it is filled (`.rodata`).
     pub freeze: bool,
     /// It is pinned by name (`LIBBPF_PIN_BY_NAME`).
     pub pin_by_name: bool,
+    /// The NUMA node whose memory it takes, if the object says so.
+    pub numa_node: Option<u32>,
     /// The section that defines it.
     pub section: Arc<str>,
 }
@@ -65,6 +69,8 @@ pub struct Function {
     pub insns: Vec<Insn>,
     /// What some of them refer to, by slot.
     pub relocs: Vec<Reloc>,
+    /// What some of them have to learn from the kernel's BTF, by slot.
+    pub core: Vec<CoreReloc>,
     /// Source lines, by slot.
     pub lines: Vec<LineInfo>,
     /// BTF of this function and (in hand-written sections) of those that begin inside it.
@@ -99,6 +105,10 @@ pub enum RelocKind {
     Call(String),
     /// A function whose address is taken (`ld_imm64`).
     FuncAddr(String),
+    /// A variable that the object does not define (`ld_imm64`): the kernel's, or of its configuration.
+    Extern(String),
+    /// A function that is called and that the object does not define: the kernel's (a kfunc).
+    Kfunc(String),
 }
 
 /// A program as the object defines it.

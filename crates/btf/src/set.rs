@@ -1,0 +1,141 @@
+//! A set of types: the bytes, and where each type stands in them.
+
+use crate::{TypeId, index::Index, ty::Type};
+use alveary_isa::Endian;
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
+
+/// A set of types. Split BTF (a kernel module's) continues the ids and strings of its base.
+pub struct Btf {
+    pub(crate) endian: Endian,
+    /// The section as it was read, header included.
+    pub(crate) raw: Vec<u8>,
+    /// The string section in `raw`.
+    pub(crate) strings: Range<usize>,
+    /// Where each type of this set stands in `raw`.
+    pub(crate) offsets: Vec<u32>,
+    pub(crate) base: Option<Arc<Btf>>,
+    pub(crate) index: OnceLock<Index>,
+}
+
+impl Btf {
+    /// The byte order of the target that the types describe.
+    #[must_use]
+    pub fn endian(&self) -> Endian {
+        self.endian
+    }
+
+    /// The set that this one continues.
+    #[must_use]
+    pub fn base(&self) -> Option<&Arc<Btf>> {
+        self.base.as_ref()
+    }
+
+    /// The bytes of this set without its base's: what `BPF_BTF_LOAD` takes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// Number of types with the base's and `void`: ids are below it.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.first_id() + self.offsets.len() as u32
+    }
+
+    /// The first id that is not the base's.
+    #[must_use]
+    pub fn first_id(&self) -> u32 {
+        self.base.as_ref().map_or(1, |b| b.count())
+    }
+
+    /// The ids of this set, without `void` and the base's.
+    pub fn ids(&self) -> impl Iterator<Item = TypeId> + use<> {
+        (self.first_id()..self.count()).map(TypeId)
+    }
+
+    /// The type with an id; `None` if there is no such type.
+    #[must_use]
+    pub fn ty(&self, id: TypeId) -> Option<Type<'_>> {
+        if id == TypeId::VOID {
+            return Some(Type::Void);
+        }
+        let first = self.first_id();
+        if id.0 < first {
+            return self.base.as_ref()?.ty(id);
+        }
+        let at = *self.offsets.get((id.0 - first) as usize)?;
+        Type::view(self, at as usize)
+    }
+
+    /// The name of a type; empty if it has none.
+    #[must_use]
+    pub fn name(&self, id: TypeId) -> &str {
+        self.ty(id).map_or("", Type::name)
+    }
+
+    /// The string at an offset of the string section (the base's come first); `None` if there is none or it is
+    /// not UTF-8.
+    #[must_use]
+    pub fn string(&self, off: u32) -> Option<&str> {
+        std::str::from_utf8(self.string_bytes(off)?).ok()
+    }
+
+    pub(crate) fn string_bytes(&self, off: u32) -> Option<&[u8]> {
+        let before = self.base.as_ref().map_or(0, |b| b.string_end());
+        if off < before {
+            return self.base.as_ref()?.string_bytes(off);
+        }
+        let all = self.raw.get(self.strings.clone())?;
+        let from = all.get((off - before) as usize..)?;
+        let end = from.iter().position(|b| *b == 0)?;
+        from.get(..end)
+    }
+
+    /// The offset behind the last string.
+    pub(crate) fn string_end(&self) -> u32 {
+        self.base.as_ref().map_or(0, |b| b.string_end()) + self.strings.len() as u32
+    }
+
+    /// A word of the type section; `read` has checked that it is there.
+    pub(crate) fn word(&self, at: usize) -> u32 {
+        let bytes = self.raw.get(at..at + 4).and_then(|b| b.try_into().ok()).unwrap_or_default();
+        match self.endian {
+            Endian::Little => u32::from_le_bytes(bytes),
+            Endian::Big => u32::from_be_bytes(bytes),
+        }
+    }
+
+    fn set_word(&mut self, at: usize, value: u32) {
+        let bytes = match self.endian {
+            Endian::Little => value.to_le_bytes(),
+            Endian::Big => value.to_be_bytes(),
+        };
+        if let Some(to) = self.raw.get_mut(at..at + 4) {
+            to.copy_from_slice(&bytes);
+        }
+    }
+
+    /// Writes size and variable offsets of the `DATASEC` `id`: compilers leave them to the linker or the loader.
+    /// `offset` gives a variable's place by its name; variables that it does not know keep theirs.
+    pub fn fix_section(&mut self, id: TypeId, size: u32, mut offset: impl FnMut(&str) -> Option<u32>) {
+        let Some(Type::DataSec(section)) = self.ty(id) else { return };
+        let at = section.at();
+        let places: Vec<_> = section.vars().map(|v| offset(self.name(v.ty))).collect();
+        self.set_word(at + 8, size);
+        for (i, place) in places.into_iter().enumerate() {
+            if let Some(place) = place {
+                self.set_word(at + 12 + 12 * i + 4, place);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Btf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Btf({} types, {} bytes)", self.count(), self.raw.len())
+    }
+}
