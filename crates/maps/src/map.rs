@@ -1,11 +1,40 @@
 //! What every map type offers.
 
+use crate::Errno;
 use alveary_abi::MapDef;
 use std::{any::Any, sync::Arc};
 
-/// A Linux error number, positive (`Errno(2)` is `ENOENT`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Errno(pub i32);
+/// `BPF_…` flags of updates and `BPF_F_…` flags of definitions.
+#[allow(missing_docs, reason = "the names are the UAPI's")]
+pub mod flags {
+    pub const ANY: u64 = 0;
+    pub const NOEXIST: u64 = 1;
+    pub const EXIST: u64 = 2;
+    pub const LOCK: u64 = 4;
+
+    pub const NO_PREALLOC: u32 = 1 << 0;
+    pub const NO_COMMON_LRU: u32 = 1 << 1;
+    pub const NUMA_NODE: u32 = 1 << 2;
+    pub const RDONLY: u32 = 1 << 3;
+    pub const WRONLY: u32 = 1 << 4;
+    pub const ZERO_SEED: u32 = 1 << 6;
+    pub const RDONLY_PROG: u32 = 1 << 7;
+    pub const WRONLY_PROG: u32 = 1 << 8;
+    pub const MMAPABLE: u32 = 1 << 10;
+    pub const PRESERVE_ELEMS: u32 = 1 << 11;
+    pub const INNER_MAP: u32 = 1 << 12;
+}
+
+/// `BPF_MAP_TYPE_…` of the types that [`create`](crate::create) makes.
+#[allow(missing_docs, reason = "the names are the UAPI's")]
+pub mod types {
+    use alveary_abi::MapType;
+
+    pub const HASH: MapType = MapType(1);
+    pub const ARRAY: MapType = MapType(2);
+    pub const PERCPU_HASH: MapType = MapType(5);
+    pub const PERCPU_ARRAY: MapType = MapType(6);
+}
 
 /// A value as a program sees it: an address and a length, never a Rust reference, since other CPUs write to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +61,14 @@ pub enum Layout {
         /// From one CPU's values to the next's.
         cpu_stride: u64,
     },
-    /// A hash table. Slot i is at `slots + i * slot`; its key is `key` bytes behind that. The value of slot i for CPU c
-    /// is at `values + c * cpu_stride + i * value_stride`.
+    /// A hash table. Bucket b is at `buckets + b * 8`. Slot i is at `slots + i * slot`; its key is `key` bytes behind
+    /// that. The value of slot i for CPU c is at `values + c * cpu_stride + i * value_stride`.
+    ///
+    /// Walking a chain without a lock: a slot whose key matches is a hit, nothing else need be looked at. A walk that
+    /// comes to the end without a hit is a miss only if the bucket's version is the same as before the walk; otherwise
+    /// slots may have moved to other chains meanwhile, and [`Map::lookup`] has to decide.
     Hash {
-        /// Bucket heads: 32-bit slot numbers + 1, 0 for none.
+        /// First bucket: the 32-bit number + 1 of the first slot of its chain (0 for none), then its 32-bit version.
         buckets: u64,
         /// Number of buckets - 1.
         mask: u32,
@@ -55,8 +88,10 @@ pub enum Layout {
         max: u32,
         /// From one CPU's values to the next's.
         cpu_stride: u64,
-        /// Seed of the hash function.
-        seed: u32,
+        /// Seed of the hash function ([`hash`](crate::hash())).
+        seed: u64,
+        /// From a slot to the byte that a lookup sets to 1 (LRU maps: the slot was used), 0 for none.
+        used: u32,
     },
     /// 64-bit words of held objects (prog_array, map-in-map): entry i is at `data + i * 8`, 0 for none.
     Words {
@@ -77,7 +112,7 @@ pub trait Map: Send + Sync {
     /// What the layout's offsets count from.
     fn base(&self) -> *const u8;
 
-    /// `bpf_map_lookup_elem` on `cpu`. `key` is `key_size` bytes.
+    /// `bpf_map_lookup_elem` on `cpu` (`bpf_map_lookup_percpu_elem` on another). `key` is `key_size` bytes.
     fn lookup(&self, cpu: u32, key: &[u8]) -> Option<Value>;
     /// `bpf_map_update_elem` on `cpu`: in a per-CPU map it writes that CPU's value and zeroes the others' of a new entry.
     ///
@@ -102,6 +137,16 @@ pub trait Map: Send + Sync {
     /// # Errors
     /// The kernel's for this map type.
     fn write(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno>;
+    /// `BPF_MAP_DELETE_ELEM`.
+    ///
+    /// # Errors
+    /// The kernel's for this map type.
+    fn remove(&self, key: &[u8]) -> Result<(), Errno>;
+    /// `BPF_MAP_LOOKUP_AND_DELETE_ELEM`: [`Map::read`] and [`Map::remove`] in one (queues and stacks pop).
+    ///
+    /// # Errors
+    /// `ENOTSUPP` for types that cannot, and the kernel's others.
+    fn take(&self, key: &[u8], out: &mut [u8]) -> Result<(), Errno>;
     /// `BPF_MAP_GET_NEXT_KEY`: the key after `after` (from the start if it is `None` or is no key) into `out`.
     ///
     /// # Errors
@@ -118,27 +163,55 @@ pub trait Map: Send + Sync {
     fn streams(&self) -> Option<&dyn Streams> {
         None
     }
+    /// Values without keys, for the types that have such.
+    fn queue(&self) -> Option<&dyn Queue> {
+        None
+    }
 }
 
-/// Entries that are objects: prog_array, array_of_maps, hash_of_maps …
+/// Entries that are objects: prog_array, array_of_maps, hash_of_maps.
 pub trait Slots: Send + Sync {
     /// Sets or clears the object of an entry; the old one is dropped when no CPU can see it any more.
     ///
     /// # Errors
-    /// `E2BIG` behind the end, and the kernel's others.
-    fn set(&self, index: u32, object: Option<Arc<dyn Held>>) -> Result<(), Errno>;
+    /// `EINVAL` for an object of the wrong kind, and the kernel's for this map type.
+    fn set(&self, key: &[u8], object: Option<Arc<dyn Held>>, flags: u64) -> Result<(), Errno>;
     /// The object of an entry.
-    fn get(&self, index: u32) -> Option<Arc<dyn Held>>;
-    /// The word of an entry, as a program on a CPU may use it while it runs; 0 for none.
-    fn word(&self, index: u32) -> u64;
+    fn get(&self, key: &[u8]) -> Option<Arc<dyn Held>>;
+    /// The word of an entry, as a program on a CPU that is inside the map's [`Domain`](crate::Domain) may use it; 0 for
+    /// none.
+    fn word(&self, key: &[u8]) -> u64;
 }
 
 /// An object that a map can hold.
 pub trait Held: Any + Send + Sync {
-    /// What inlined code loads: the owner's word for it.
+    /// What inlined code loads: the owner's word for it, not 0.
     fn word(&self) -> u64;
     /// Its id, as user space reads it.
     fn id(&self) -> u32;
+    /// What it was made from, if it is a map; `None` for a program.
+    fn map(&self) -> Option<&MapDef> {
+        None
+    }
+}
+
+/// Values without keys: queue, stack, bloom_filter.
+pub trait Queue: Send + Sync {
+    /// `bpf_map_push_elem`.
+    ///
+    /// # Errors
+    /// `E2BIG` if it is full and `flags` has no `BPF_EXIST`, `EINVAL` for other flags.
+    fn push(&self, value: &[u8], flags: u64) -> Result<(), Errno>;
+    /// `bpf_map_pop_elem`: takes the next value. `out` is zeroed if there is none.
+    ///
+    /// # Errors
+    /// `ENOENT` if there is none.
+    fn pop(&self, out: &mut [u8]) -> Result<(), Errno>;
+    /// `bpf_map_peek_elem`: copies the next value; for a bloom filter, asks whether `value` may be in it.
+    ///
+    /// # Errors
+    /// `ENOENT` if there is none.
+    fn peek(&self, value: &mut [u8]) -> Result<(), Errno>;
 }
 
 /// Maps that programs send events through: perf_event_array, ringbuf.

@@ -1,0 +1,210 @@
+//! hash and percpu_hash.
+
+use crate::{
+    Errno, Layout, Value, flags,
+    memory::Memory,
+    object::Kind,
+    table::{Geometry, Shape, Slot, Table},
+    value::Form,
+};
+use alveary_abi::MapDef;
+
+/// A hash map with one value for all CPUs or one for each.
+#[derive(Debug)]
+pub(crate) struct Hash {
+    table: Table,
+    form: Form,
+}
+
+/// Who writes a value, and of which CPUs.
+#[derive(Clone, Copy)]
+enum Side {
+    /// A program on this CPU: its own.
+    Program(u32),
+    /// User space: all.
+    User,
+}
+
+impl Hash {
+    /// A table with one value for all CPUs.
+    pub(crate) fn shared(def: &MapDef, cpus: u32, seed: u64) -> Result<Hash, Errno> {
+        Self::new(def, 0, cpus, seed)
+    }
+
+    /// A table with one value for each CPU.
+    pub(crate) fn per_cpu(def: &MapDef, cpus: u32, seed: u64) -> Result<Hash, Errno> {
+        Self::new(def, cpus, cpus, seed)
+    }
+
+    fn new(def: &MapDef, cpus: u32, writers: u32, seed: u64) -> Result<Hash, Errno> {
+        let form = Form::of(def);
+        let value_size = form.rounded() as u32;
+        let shape = Shape { key_size: def.key_size, value_size, extra: 0, max: def.max_entries, cpus, writers, seed };
+        Ok(Hash { table: Table::new(shape)?, form })
+    }
+
+    fn is_per_cpu(&self) -> bool {
+        self.table.shape.cpus != 0
+    }
+
+    fn put(&self, key: &[u8], value: &[u8], flags: u64, side: Side) -> Result<(), Errno> {
+        self.form.check_flags(flags)?;
+        let table = &self.table;
+        let hash = table.hash(key);
+        let bucket = table.lock(hash);
+        match (bucket.find(key), flags & !flags::LOCK) {
+            (Some(_), flags::NOEXIST) => Err(Errno::EEXIST),
+            (None, flags::EXIST) => Err(Errno::ENOENT),
+            (Some(slot), _) if self.is_per_cpu() => {
+                self.store_per_cpu(slot, value, side);
+                Ok(())
+            }
+            (Some(slot), _) if flags & flags::LOCK != 0 => {
+                self.form.store(&table.memory, table.value_at(slot, 0), value, flags);
+                Ok(())
+            }
+            (Some(old), _) => {
+                let writer = side.writer();
+                let new = table.take_spare(writer);
+                self.fill(new, key, value, side);
+                bucket.replace(old, new);
+                drop(bucket);
+                table.leave_spare(writer, old);
+                Ok(())
+            }
+            (None, _) => {
+                let slot = table.allocate().ok_or(Errno::E2BIG)?;
+                self.fill(slot, key, value, side);
+                bucket.insert(slot);
+                Ok(())
+            }
+        }
+    }
+
+    /// Fills a slot that is in no chain.
+    fn fill(&self, slot: Slot, key: &[u8], value: &[u8], side: Side) {
+        let Table { memory, shape, .. } = &self.table;
+        self.table.write_key(slot, key);
+        match side {
+            Side::Program(own) if self.is_per_cpu() => {
+                for cpu in (0..shape.cpus).filter(|cpu| *cpu != own) {
+                    memory.zero(self.table.value_at(slot, cpu), shape.value_size as usize);
+                }
+                self.form.store_new(memory, self.table.value_at(slot, own), value);
+            }
+            Side::User if self.is_per_cpu() => {
+                for (cpu, value) in value.chunks(self.form.rounded()).enumerate() {
+                    self.form.store_new(memory, self.table.value_at(slot, cpu as u32), value);
+                }
+            }
+            _ => self.form.store_new(memory, self.table.value_at(slot, 0), value),
+        }
+    }
+
+    /// Writes into the values of an entry that is there: per-CPU maps are updated in place.
+    fn store_per_cpu(&self, slot: Slot, value: &[u8], side: Side) {
+        let memory = &self.table.memory;
+        match side {
+            Side::Program(cpu) => self.form.store(memory, self.table.value_at(slot, cpu), value, 0),
+            Side::User => {
+                for (cpu, value) in value.chunks(self.form.rounded()).enumerate() {
+                    self.form.store(memory, self.table.value_at(slot, cpu as u32), value, 0);
+                }
+            }
+        }
+    }
+
+    fn load(&self, slot: Slot, out: &mut [u8]) {
+        for (cpu, out) in out.chunks_mut(self.form.rounded()).enumerate() {
+            self.form.load(&self.table.memory, self.table.value_at(slot, cpu as u32), out);
+        }
+    }
+}
+
+impl Side {
+    /// Whose spare slot it uses: the last one is user space's.
+    fn writer(self) -> u32 {
+        match self {
+            Side::Program(cpu) => cpu,
+            Side::User => u32::MAX,
+        }
+    }
+}
+
+impl Kind for Hash {
+    fn memory(&self) -> &Memory {
+        &self.table.memory
+    }
+
+    fn layout(&self) -> Layout {
+        let Geometry { mask, slots, slot, key, values, value_stride, cpu_stride, total } = self.table.geometry;
+        let seed = self.table.shape.seed;
+        Layout::Hash {
+            buckets: 0,
+            mask,
+            slots,
+            slot,
+            next: 0,
+            key,
+            values,
+            value_stride,
+            max: total,
+            cpu_stride,
+            seed,
+            used: 0,
+        }
+    }
+
+    fn lookup(&self, cpu: u32, key: &[u8]) -> Option<Value> {
+        if self.is_per_cpu() && cpu >= self.table.shape.cpus {
+            return None;
+        }
+        let slot = self.table.find(key, self.table.hash(key))?;
+        let addr = self.table.memory.address(self.table.value_at(slot, cpu), self.form.size);
+        Some(Value { addr, len: self.form.size as u32 })
+    }
+
+    fn update(&self, cpu: u32, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
+        if cpu >= self.table.shape.writers {
+            return Err(Errno::EINVAL);
+        }
+        self.put(key, value, flags, Side::Program(cpu))
+    }
+
+    fn delete(&self, key: &[u8]) -> Result<(), Errno> {
+        let bucket = self.table.lock(self.table.hash(key));
+        let slot = bucket.find(key).ok_or(Errno::ENOENT)?;
+        bucket.unlink(slot);
+        drop(bucket);
+        self.table.release(slot);
+        Ok(())
+    }
+
+    fn user_value_size(&self, _def: &MapDef) -> usize {
+        if self.is_per_cpu() { self.form.rounded() * self.table.shape.cpus as usize } else { self.form.size }
+    }
+
+    fn read(&self, key: &[u8], out: &mut [u8]) -> Result<(), Errno> {
+        let slot = self.table.find(key, self.table.hash(key)).ok_or(Errno::ENOENT)?;
+        self.load(slot, out);
+        Ok(())
+    }
+
+    fn write(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
+        self.put(key, value, flags, Side::User)
+    }
+
+    fn take(&self, key: &[u8], out: &mut [u8]) -> Result<(), Errno> {
+        let bucket = self.table.lock(self.table.hash(key));
+        let slot = bucket.find(key).ok_or(Errno::ENOENT)?;
+        self.load(slot, out);
+        bucket.unlink(slot);
+        drop(bucket);
+        self.table.release(slot);
+        Ok(())
+    }
+
+    fn next_key(&self, after: Option<&[u8]>, out: &mut [u8]) -> Result<(), Errno> {
+        self.table.next_key(after, out)
+    }
+}
