@@ -7,9 +7,8 @@ use crate::{
     flags::{INNER_MAP, MMAPABLE, NO_PREALLOC, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY, WRONLY_PROG, ZERO_SEED},
     htab::Hash,
     object::{Kind, Object},
-    types,
 };
-use alveary_abi::MapDef;
+use alveary_abi::{MapDef, MapType};
 use alveary_diag::Diagnostic;
 use std::sync::Arc;
 
@@ -57,13 +56,13 @@ const ANY: Size = Size::Within(1, u32::MAX);
 
 #[rustfmt::skip]
 static ROWS: &[Row] = &[
-    Row { ty: types::HASH, name: "hash", key: ANY, value: ANY, most: Most::Entry, flags: HASH | NUMA_NODE, needs: 0,
+    Row { ty: MapType::HASH, name: "hash", key: ANY, value: ANY, most: Most::Entry, flags: HASH | NUMA_NODE, needs: 0,
           make: |def, _, env| object(def, Hash::shared(def, env.cpus, seed(def, env))) },
-    Row { ty: types::ARRAY, name: "array", key: INDEX, value: ANY, most: Most::Signed, flags: ACCESS | NUMA_NODE | MMAPABLE | INNER_MAP, needs: 0,
+    Row { ty: MapType::ARRAY, name: "array", key: INDEX, value: ANY, most: Most::Signed, flags: ACCESS | NUMA_NODE | MMAPABLE | INNER_MAP, needs: 0,
           make: |def, _, _| object(def, Array::shared(def)) },
-    Row { ty: types::PERCPU_HASH, name: "percpu_hash", key: ANY, value: ANY, most: Most::PerCpu, flags: HASH, needs: 0,
+    Row { ty: MapType::PERCPU_HASH, name: "percpu_hash", key: ANY, value: ANY, most: Most::PerCpu, flags: HASH, needs: 0,
           make: |def, _, env| object(def, Hash::per_cpu(def, env.cpus, seed(def, env))) },
-    Row { ty: types::PERCPU_ARRAY, name: "percpu_array", key: INDEX, value: ANY, most: Most::PerCpu, flags: ACCESS, needs: 0,
+    Row { ty: MapType::PERCPU_ARRAY, name: "percpu_array", key: INDEX, value: ANY, most: Most::PerCpu, flags: ACCESS, needs: 0,
           make: |def, _, env| object(def, Array::per_cpu(def, env.cpus)) },
 ];
 

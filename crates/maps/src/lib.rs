@@ -29,7 +29,7 @@ pub use create::{Environment, create};
 pub use domain::{Batch, Domain, Reader};
 pub use errno::Errno;
 pub use hash::{FINISH, MULTIPLIER, hash};
-pub use map::{Event, Held, Layout, Map, Queue, Slots, Streams, Value, flags, types};
+pub use map::{Event, Held, Layout, Map, Queue, Slots, Streams, Value, flags};
 
 #[cfg(test)]
 mod tests;

@@ -25,17 +25,6 @@ pub mod flags {
     pub const INNER_MAP: u32 = 1 << 12;
 }
 
-/// `BPF_MAP_TYPE_…` of the types that [`create`](crate::create) makes.
-#[allow(missing_docs, reason = "the names are the UAPI's")]
-pub mod types {
-    use alveary_abi::MapType;
-
-    pub const HASH: MapType = MapType(1);
-    pub const ARRAY: MapType = MapType(2);
-    pub const PERCPU_HASH: MapType = MapType(5);
-    pub const PERCPU_ARRAY: MapType = MapType(6);
-}
-
 /// A value as a program sees it: an address and a length, never a Rust reference, since other CPUs write to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {
@@ -92,6 +81,15 @@ pub enum Layout {
         seed: u64,
         /// From a slot to the byte that a lookup sets to 1 (LRU maps: the slot was used), 0 for none.
         used: u32,
+    },
+    /// Entries that only [`Map::lookup`] finds: its values are at `data + i * stride`.
+    Values {
+        /// First value.
+        data: u64,
+        /// From one value to the next.
+        stride: u32,
+        /// Values.
+        max: u32,
     },
     /// 64-bit words of held objects (prog_array, map-in-map): entry i is at `data + i * 8`, 0 for none.
     Words {

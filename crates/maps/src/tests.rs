@@ -5,7 +5,7 @@ mod definitions;
 mod domains;
 mod hashes;
 
-use crate::{Domain, Environment, Errno, Map, create, types};
+use crate::{Domain, Environment, Errno, Map, create};
 use alveary_abi::{MapDef, MapType};
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@ use crate::{Layout, flags};
 
 #[test]
 fn every_index_exists_and_none_can_be_deleted() {
-    let map = make(&def(types::ARRAY, 4, 4, 3));
+    let map = make(&def(MapType::ARRAY, 4, 4, 3));
     assert_eq!(u32s(&*map, 2), Ok(0));
     assert_eq!(u32s(&*map, 3), Err(Errno::ENOENT));
     assert_eq!(put(&*map, 1, 5, flags::ANY), Ok(()));
@@ -22,7 +22,7 @@ fn every_index_exists_and_none_can_be_deleted() {
 
 #[test]
 fn a_program_on_one_cpu_sees_its_own_value() {
-    let map = make(&def(types::PERCPU_ARRAY, 4, 5, 2));
+    let map = make(&def(MapType::PERCPU_ARRAY, 4, 5, 2));
     assert_eq!(map.user_value_size(), 16);
     let key = 1u32.to_ne_bytes();
     map.update(0, &key, b"abcde", 0).unwrap();
@@ -37,7 +37,7 @@ fn a_program_on_one_cpu_sees_its_own_value() {
 
 #[test]
 fn the_layout_leads_to_the_values() {
-    for ty in [types::ARRAY, types::PERCPU_ARRAY] {
+    for ty in [MapType::ARRAY, MapType::PERCPU_ARRAY] {
         let map = make(&def(ty, 4, 12, 5));
         let Layout::Array { data, stride, max, cpu_stride } = map.layout() else { panic!("no array") };
         assert_eq!(max, 5);
@@ -51,7 +51,7 @@ fn the_layout_leads_to_the_values() {
 
 #[test]
 fn a_frozen_map_is_read_only_to_user_space_alone() {
-    let map = make(&def(types::ARRAY, 4, 4, 1));
+    let map = make(&def(MapType::ARRAY, 4, 4, 1));
     map.freeze();
     assert_eq!(put(&*map, 0, 1, 0), Err(Errno::EPERM));
     assert_eq!(map.update(0, &[0; 4], &1u32.to_ne_bytes(), 0), Ok(()));
@@ -60,7 +60,7 @@ fn a_frozen_map_is_read_only_to_user_space_alone() {
 
 #[test]
 fn access_flags_part_program_and_user_space() {
-    let with = |flags| make(&MapDef { flags, ..def(types::ARRAY, 4, 4, 1) });
+    let with = |flags| make(&MapDef { flags, ..def(MapType::ARRAY, 4, 4, 1) });
     assert_eq!(put(&*with(flags::RDONLY), 0, 1, 0), Err(Errno::EPERM));
     assert_eq!(u32s(&*with(flags::WRONLY), 0), Err(Errno::EPERM));
     assert_eq!(with(flags::RDONLY_PROG).update(0, &[0; 4], &[0; 4], 0), Err(Errno::EPERM));
@@ -69,8 +69,8 @@ fn access_flags_part_program_and_user_space() {
 
 #[test]
 fn a_huge_array_costs_what_is_touched() {
-    let map = make(&def(types::ARRAY, 4, 4096, 1 << 22));
+    let map = make(&def(MapType::ARRAY, 4, 4096, 1 << 22));
     assert_eq!(map.write(&(1u32 << 21).to_ne_bytes(), &[9; 4096], 0), Ok(()));
-    let error = create(&def(types::ARRAY, 4, 1 << 20, u32::MAX), None, &env()).err().unwrap();
+    let error = create(&def(MapType::ARRAY, 4, 1 << 20, u32::MAX), None, &env()).err().unwrap();
     assert_eq!(error.kernel.as_deref(), Some("-E2BIG"));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 #[test]
 fn flags_say_what_may_be_there() {
-    for ty in [types::HASH, types::PERCPU_HASH] {
+    for ty in [MapType::HASH, MapType::PERCPU_HASH] {
         let map = make(&def(ty, 4, 8, 2));
         let write = |key: u32, flags| map.write(&key.to_ne_bytes(), &vec![1; map.user_value_size()], flags);
         assert_eq!(write(1, flags::EXIST), Err(Errno::ENOENT));
@@ -24,7 +24,7 @@ fn flags_say_what_may_be_there() {
 #[test]
 fn keys_of_every_length_are_told_apart() {
     for key_size in 1..=40 {
-        let map = make(&def(types::HASH, key_size, 4, 256));
+        let map = make(&def(MapType::HASH, key_size, 4, 256));
         let key = |n: u8, at: usize| {
             let mut key = vec![0; key_size as usize];
             key[at] = n;
@@ -45,7 +45,7 @@ fn keys_of_every_length_are_told_apart() {
 #[test]
 fn walking_gives_every_key_once_in_an_order_that_the_seed_decides() {
     let fill = |seed| {
-        let map = create(&def(types::HASH, 4, 4, 1000), None, &Environment { seed, ..env() }).unwrap();
+        let map = create(&def(MapType::HASH, 4, 4, 1000), None, &Environment { seed, ..env() }).unwrap();
         (0..1000).for_each(|n| put(&*map, n, n, 0).unwrap());
         keys(&*map)
     };
@@ -58,7 +58,7 @@ fn walking_gives_every_key_once_in_an_order_that_the_seed_decides() {
 
 #[test]
 fn a_key_that_is_gone_restarts_the_walk() {
-    let map = make(&def(types::HASH, 4, 4, 16));
+    let map = make(&def(MapType::HASH, 4, 4, 16));
     (0..10).for_each(|n| put(&*map, n, n, 0).unwrap());
     let first = keys(&*map)[0].clone();
     let mut next = [0; 4];
@@ -68,7 +68,7 @@ fn a_key_that_is_gone_restarts_the_walk() {
 
 #[test]
 fn an_old_value_stays_what_it_was_after_an_update() {
-    let map = make(&def(types::HASH, 4, 4, 4));
+    let map = make(&def(MapType::HASH, 4, 4, 4));
     put(&*map, 1, 10, 0).unwrap();
     let old = map.lookup(0, &1u32.to_ne_bytes()).unwrap();
     map.update(0, &1u32.to_ne_bytes(), &11u32.to_ne_bytes(), 0).unwrap();
@@ -78,7 +78,7 @@ fn an_old_value_stays_what_it_was_after_an_update() {
 
 #[test]
 fn a_program_adds_a_value_for_its_cpu_and_zeroes_for_the_others() {
-    let map = make(&def(types::PERCPU_HASH, 8, 8, 1));
+    let map = make(&def(MapType::PERCPU_HASH, 8, 8, 1));
     map.update(0, &[1; 8], &[9; 8], 0).unwrap();
     map.update(1, &[1; 8], &[8; 8], 0).unwrap();
     map.delete(&[1; 8]).unwrap();
@@ -90,7 +90,7 @@ fn a_program_adds_a_value_for_its_cpu_and_zeroes_for_the_others() {
 
 #[test]
 fn take_reads_and_removes() {
-    let map = make(&def(types::HASH, 4, 4, 4));
+    let map = make(&def(MapType::HASH, 4, 4, 4));
     put(&*map, 1, 10, 0).unwrap();
     let mut out = [0; 4];
     assert_eq!(map.take(&1u32.to_ne_bytes(), &mut out), Ok(()));
@@ -101,7 +101,7 @@ fn take_reads_and_removes() {
 /// What inlined code does, done by hand.
 #[test]
 fn the_layout_leads_to_the_values() {
-    for ty in [types::HASH, types::PERCPU_HASH] {
+    for ty in [MapType::HASH, MapType::PERCPU_HASH] {
         let map = make(&def(ty, 8, 8, 100));
         for n in 0..100u64 {
             map.update(0, &n.to_ne_bytes(), &n.to_ne_bytes(), 0).unwrap();
@@ -135,7 +135,7 @@ fn the_layout_leads_to_the_values() {
 
 #[test]
 fn a_seed_of_zero_can_be_asked_for() {
-    let map = make(&MapDef { flags: flags::ZERO_SEED, ..def(types::HASH, 4, 4, 4) });
+    let map = make(&MapDef { flags: flags::ZERO_SEED, ..def(MapType::HASH, 4, 4, 4) });
     assert!(matches!(map.layout(), Layout::Hash { seed: 0, .. }));
 }
 
