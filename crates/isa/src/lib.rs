@@ -3,7 +3,9 @@
 //! Stands on nothing. Knows no program type, no helper, no map: a call to helper 1 is a call to helper 1.
 //! Source of every rule here: RFC 9669, and `include/uapi/linux/bpf.h` for what Linux adds.
 
+pub mod asm;
 mod decode;
+pub mod disasm;
 mod encode;
 mod group;
 mod insn;

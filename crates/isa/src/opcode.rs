@@ -105,3 +105,46 @@ pub(crate) const fn size_bits(width: Width) -> u8 {
         Width::B8 => 0x18,
     }
 }
+
+/// Assignment sign and operation, as the notation of the kernel and llvm has them.
+pub(crate) const ALU_SIGNS: [(&str, AluOp); 14] = [
+    ("+=", AluOp::Add),
+    ("-=", AluOp::Sub),
+    ("*=", AluOp::Mul),
+    ("/=", AluOp::Div),
+    ("s/=", AluOp::SDiv),
+    ("|=", AluOp::Or),
+    ("&=", AluOp::And),
+    ("<<=", AluOp::Lsh),
+    (">>=", AluOp::Rsh),
+    ("%=", AluOp::Mod),
+    ("s%=", AluOp::SMod),
+    ("^=", AluOp::Xor),
+    ("=", AluOp::Mov),
+    ("s>>=", AluOp::Arsh),
+];
+
+/// Comparison sign and comparison.
+pub(crate) const CMP_SIGNS: [(&str, CmpOp); 11] = [
+    ("==", CmpOp::Eq),
+    ("!=", CmpOp::Ne),
+    ("&", CmpOp::Set),
+    (">", CmpOp::Gt),
+    (">=", CmpOp::Ge),
+    ("<", CmpOp::Lt),
+    ("<=", CmpOp::Le),
+    ("s>", CmpOp::SGt),
+    ("s>=", CmpOp::SGe),
+    ("s<", CmpOp::SLt),
+    ("s<=", CmpOp::SLe),
+];
+
+/// The sign of a comparison.
+pub(crate) fn cmp_sign(op: CmpOp) -> &'static str {
+    CMP_SIGNS.iter().find(|row| row.1 == op).map_or("==", |row| row.0)
+}
+
+/// The sign of an arithmetic operation.
+pub(crate) fn alu_sign(op: AluOp) -> &'static str {
+    ALU_SIGNS.iter().find(|row| row.1 == op).map_or("=", |row| row.0)
+}

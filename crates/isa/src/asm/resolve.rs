@@ -1,0 +1,230 @@
+//! Collects sections, labels and what refers to them, and fills references in once all labels are known.
+
+use super::{AsmError, Assembly, Label, Parsed, Reference, ReferenceKind, Section};
+use crate::{Inst, Reg, encode};
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+/// Where a jump or call goes, as written.
+pub(super) enum Target {
+    Relative { rel: i32, bytes: Range<u32> },
+    Name { name: String, bytes: Range<u32> },
+}
+
+/// Which field of a slot gets the distance to a label.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fill {
+    Off,
+    Imm,
+    Call,
+}
+
+struct Pending {
+    section: usize,
+    slot: u32,
+    fill: Fill,
+    symbol: String,
+    bytes: Range<u32>,
+}
+
+pub(super) struct Builder<'a> {
+    pub(super) errors: Vec<AsmError>,
+    /// Where the line that is being read begins.
+    pub(super) line: u32,
+    helper: &'a dyn Fn(&str) -> Option<i32>,
+    sections: Vec<Section>,
+    by_name: HashMap<String, usize>,
+    current: usize,
+    labels: HashMap<(usize, String), u32>,
+    globals: HashSet<String>,
+    global_lines: Vec<(String, Range<u32>)>,
+    pending: Vec<Pending>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(helper: &'a dyn Fn(&str) -> Option<i32>) -> Builder<'a> {
+        let mut builder = Builder {
+            errors: Vec::new(),
+            line: 0,
+            helper,
+            sections: Vec::new(),
+            by_name: HashMap::new(),
+            current: 0,
+            labels: HashMap::new(),
+            globals: HashSet::new(),
+            global_lines: Vec::new(),
+            pending: Vec::new(),
+        };
+        builder.section(".text");
+        builder
+    }
+
+    pub(super) fn section(&mut self, name: &str) {
+        let next = self.sections.len();
+        self.current = *self.by_name.entry(name.to_owned()).or_insert(next);
+        if self.current == next {
+            self.sections.push(Section { name: name.to_owned(), ..Section::default() });
+        }
+    }
+
+    pub(super) fn global(&mut self, name: &str, bytes: Range<u32>) {
+        self.globals.insert(name.to_owned());
+        self.global_lines.push((name.to_owned(), bytes));
+    }
+
+    pub(super) fn label(&mut self, name: &str, bytes: Range<u32>) {
+        let slot = self.slot();
+        if self.labels.insert((self.current, name.to_owned()), slot).is_some() {
+            self.errors.push(AsmError {
+                bytes,
+                message: format!("label `{name}` stands twice in its section"),
+                expected: String::new(),
+                found: String::new(),
+                help: "rename one of them".into(),
+            });
+            return;
+        }
+        let label = Label { name: name.to_owned(), slot, global: false };
+        self.sections[self.current].labels.push(label);
+    }
+
+    /// The number of the helper with this name.
+    pub(super) fn helper(&self, name: &str) -> Option<i32> {
+        (self.helper)(name)
+    }
+
+    pub(super) fn push(&mut self, inst: Inst) {
+        let section = &mut self.sections[self.current];
+        for slot in encode(&inst).as_slice() {
+            section.insns.push(*slot);
+            section.lines.push(self.line);
+        }
+    }
+
+    /// A jump with a 16-bit offset: `inst` has offset 0.
+    pub(super) fn push_short(&mut self, target: Target, inst: impl FnOnce(i16) -> Inst) -> Parsed<()> {
+        let off = match target {
+            Target::Relative { rel, bytes } => i16::try_from(rel).map_err(|_| too_far(bytes, rel.into()))?,
+            Target::Name { name, bytes } => self.pend(Fill::Off, name, bytes),
+        };
+        self.push(inst(off));
+        Ok(())
+    }
+
+    /// A jump with a 32-bit offset.
+    pub(super) fn push_long(&mut self, target: Target) {
+        let off = match target {
+            Target::Relative { rel, .. } => rel,
+            Target::Name { name, bytes } => self.pend(Fill::Imm, name, bytes).into(),
+        };
+        self.push(Inst::Ja { off, long: true });
+    }
+
+    pub(super) fn push_call(&mut self, target: Target) {
+        let rel = match target {
+            Target::Relative { rel, .. } => rel,
+            Target::Name { name, bytes } => self.pend(Fill::Call, name, bytes).into(),
+        };
+        self.push(Inst::CallLocal { rel });
+    }
+
+    /// `dst = symbol + addend ll`.
+    pub(super) fn push_address(&mut self, dst: Reg, symbol: &str, addend: u32, bytes: Range<u32>) {
+        let reference = Reference { slot: self.slot(), kind: ReferenceKind::Address, symbol: symbol.to_owned(), bytes };
+        self.sections[self.current].references.push(reference);
+        self.push(Inst::LoadImm64 { dst, value: addend.into() });
+    }
+
+    fn slot(&self) -> u32 {
+        u32::try_from(self.sections[self.current].insns.len()).unwrap_or(u32::MAX)
+    }
+
+    fn pend(&mut self, fill: Fill, symbol: String, bytes: Range<u32>) -> i16 {
+        self.pending.push(Pending { section: self.current, slot: self.slot(), fill, symbol, bytes });
+        0
+    }
+
+    pub(super) fn finish(mut self) -> (Assembly, Vec<AsmError>) {
+        for pending in std::mem::take(&mut self.pending) {
+            self.fill(pending);
+        }
+        let defined: HashSet<&String> = self.labels.keys().map(|key| &key.1).collect();
+        for (name, bytes) in &self.global_lines {
+            let used = self.sections.iter().flat_map(|section| &section.references).any(|r| r.symbol == *name);
+            if !defined.contains(name) && !used {
+                self.errors.push(AsmError {
+                    bytes: bytes.clone(),
+                    message: format!("`{name}` is declared global and nowhere defined"),
+                    expected: format!("a label `{name}:`"),
+                    found: String::new(),
+                    help: String::new(),
+                });
+            }
+        }
+        for section in &mut self.sections {
+            for label in &mut section.labels {
+                label.global = self.globals.contains(&label.name);
+            }
+            section.references.sort_by_key(|reference| reference.slot);
+        }
+        if self.sections.len() > 1 && self.sections[0].insns.is_empty() && self.sections[0].labels.is_empty() {
+            self.sections.remove(0);
+        }
+        self.errors.sort_by_key(|error| error.bytes.start);
+        (Assembly { sections: self.sections }, self.errors)
+    }
+
+    fn fill(&mut self, pending: Pending) {
+        let Pending { section, slot, fill, symbol, bytes } = pending;
+        let label = self.labels.get(&(section, symbol.clone())).copied();
+        let Some(label) = label.or_else(|| self.first_exit(section, &symbol)) else {
+            match fill {
+                Fill::Call => {
+                    let reference = Reference { slot, kind: ReferenceKind::Call, symbol, bytes };
+                    self.sections[section].references.push(reference);
+                    self.sections[section].insns[slot as usize].imm = -1;
+                }
+                Fill::Off | Fill::Imm => self.errors.push(AsmError {
+                    bytes,
+                    message: format!("label `{symbol}` is not defined"),
+                    expected: format!("a label of section `{}`", self.sections[section].name),
+                    found: String::new(),
+                    help: self.similar(section, &symbol),
+                }),
+            }
+            return;
+        };
+        let rel = i64::from(label) - i64::from(slot) - 1;
+        let insn = &mut self.sections[section].insns[slot as usize];
+        match (fill, i16::try_from(rel), i32::try_from(rel)) {
+            (Fill::Off, Ok(off), _) => insn.off = off,
+            (Fill::Imm | Fill::Call, _, Ok(imm)) => insn.imm = imm,
+            _ => self.errors.push(*too_far(bytes, rel)),
+        }
+    }
+
+    /// In the conformance suites' notation an undefined label `exit` is the first `exit` instruction.
+    fn first_exit(&self, section: usize, symbol: &str) -> Option<u32> {
+        let exit = encode(&Inst::Exit)[0];
+        let slot = self.sections[section].insns.iter().position(|insn| symbol == "exit" && *insn == exit)?;
+        u32::try_from(slot).ok()
+    }
+
+    fn similar(&self, section: usize, symbol: &str) -> String {
+        let same = |label: &&Label| label.name.eq_ignore_ascii_case(symbol);
+        match self.sections[section].labels.iter().find(same) {
+            Some(label) => format!("did you mean `{}`?", label.name),
+            None => String::new(),
+        }
+    }
+}
+
+fn too_far(bytes: Range<u32>, rel: i64) -> Box<AsmError> {
+    Box::new(AsmError {
+        bytes,
+        message: "the jump is too far".into(),
+        expected: "a distance of 16 bits: -32768 to 32767".into(),
+        found: rel.to_string(),
+        help: "`gotol` reaches further: jump over one".into(),
+    })
+}
