@@ -1,14 +1,26 @@
 //! The engine: runs [`Code`]. Knows instructions, an [`Env`], symbols and call signatures.
 //! Knows no maps, no helpers, no program types and no verifier: they arrive as addresses and as [`Checks`].
 
+mod arith;
+mod bad_code;
 mod checks;
 mod code;
+mod engine;
 mod env;
+mod fuel;
+mod hot;
+mod image;
+mod memory;
+mod op;
+mod predecode;
 mod region;
+mod stack;
 mod trap;
 
+pub use bad_code::{BadCode, BadCodeKind};
 pub use checks::Checks;
 pub use code::{Call, Code, Func, Known, Link, Sym};
 pub use env::{Env, HelperFn};
+pub use image::Image;
 pub use region::{Region, Slots};
 pub use trap::{Exit, Trap, TrapKind};

@@ -1,0 +1,202 @@
+//! Calls, callbacks, budgets and how runs end.
+
+mod support;
+
+use alveary_isa::{Inst, Reg, Width};
+use alveary_vm::{Env, Exit, Image, Trap, TrapKind};
+use support::*;
+
+unsafe extern "C" fn first_argument(_: *const Env, r1: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    r1
+}
+
+unsafe extern "C" fn twice(env: *const Env, func: u64, arg: u64, _: u64, _: u64, _: u64) -> u64 {
+    // SAFETY: the engine hands its own environment.
+    let env = unsafe { &*env };
+    (0..2).map(|n| env.callback(func, [arg, n, 0, 0, 0]).unwrap_or(u64::MAX)).fold(0, u64::wrapping_add)
+}
+
+unsafe extern "C" fn leaves(env: *const Env, r1: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    // SAFETY: the engine hands its own environment.
+    unsafe { &*env }.leave(r1);
+    0
+}
+
+unsafe extern "C" fn tail(env: *const Env, r1: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    // SAFETY: the engine hands its own environment.
+    unsafe { &*env }.tail(r1 as usize as *const ());
+    0
+}
+
+unsafe extern "C" fn stops(env: *const Env, r1: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    // SAFETY: the engine hands its own environment.
+    unsafe { &*env }.stop(TrapKind::Helper(r1 as u32));
+    0
+}
+
+fn owner() -> Owner {
+    Owner(vec![(5, first_argument), (181, twice), (1, leaves), (12, tail), (77, stops)])
+}
+const FIRST_ARGUMENT: i32 = 0;
+const TWICE: i32 = 1;
+const LEAVES: i32 = 2;
+const TAIL: i32 = 3;
+const STOPS: i32 = 4;
+
+fn returned(insts: &[Inst], starts: &[u32]) -> u64 {
+    match owner().run(&Env::new(), insts, starts) {
+        Ok(Exit::Return(value)) => value,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn trapped(insts: &[Inst], starts: &[u32]) -> Trap {
+    owner().run(&Env::new(), insts, starts).expect_err("the program is to be stopped")
+}
+
+#[test]
+fn a_subprogram_keeps_r6_to_r9_and_has_a_frame_of_its_own() {
+    let program = [
+        mov(6, 60),
+        mov(1, 7),
+        store(Width::B8, 10, -8, 6),
+        call_local(3),
+        load(Width::B8, 1, 10, -8),
+        Inst::Alu {
+            wide: alveary_isa::Wide::W64,
+            op: alveary_isa::AluOp::Add,
+            dst: Reg::R0,
+            src: alveary_isa::Operand::Reg(r(1)),
+        },
+        EXIT,
+        mov(6, 1),
+        store(Width::B8, 10, -8, 1),
+        movr(0, 1),
+        EXIT,
+    ];
+    assert_eq!(returned(&program, &[0, 7]), 67);
+}
+
+#[test]
+fn eight_frames_are_allowed_and_nine_are_not() {
+    // r1 counts down; the function calls itself until it is zero.
+    let recursion = |depth| [mov(1, depth), call_local(1), EXIT, jeq(1, 0, 2), add(1, -1), call_local(-3), EXIT];
+    assert_eq!(owner().run(&Env::new(), &recursion(6), &[0, 3]), Ok(Exit::Return(0)));
+    assert_eq!(trapped(&recursion(7), &[0, 3]), Trap { insn: 5, kind: TrapKind::Depth });
+}
+
+#[test]
+fn a_callback_runs_above_and_its_trap_ends_the_program() {
+    let function = Inst::FuncAddr { dst: r(1), rel: 4 };
+    let program = [function, mov(2, 20), call(TWICE), EXIT, movr(0, 1), EXIT];
+    assert_eq!(returned(&program, &[0, 5]), 40);
+    let program = [function, mov(2, 20), call(TWICE), EXIT, load(Width::B4, 0, 2, 0), EXIT];
+    assert_eq!(trapped(&program, &[0, 5]), Trap { insn: 5, kind: TrapKind::Load { addr: 0, width: Width::B4 } });
+}
+
+#[test]
+fn a_callback_of_what_is_no_function_is_a_bad_call() {
+    assert_eq!(trapped(&[mov(1, 3), call(TWICE), EXIT], &[0]).kind, TrapKind::BadCall { target: 3 });
+}
+
+#[test]
+fn leaving_ends_the_function_that_called() {
+    assert_eq!(returned(&[mov(1, 9), call(LEAVES), mov(0, 1), EXIT], &[0]), 9);
+    let program = [call_local(2), add(0, 1), EXIT, mov(1, 9), call(LEAVES), mov(0, 1), EXIT];
+    assert_eq!(returned(&program, &[0, 3]), 10);
+}
+
+#[test]
+fn a_tail_call_leaves_the_engine_but_not_from_a_subprogram() {
+    let env = Env::new();
+    assert_eq!(owner().run(&env, &[mov(1, 64), call(TAIL), EXIT], &[0]), Ok(Exit::Tail));
+    assert_eq!(env.next() as usize, 64);
+    let program = [call_local(1), EXIT, mov(1, 64), call(TAIL), EXIT];
+    assert_eq!(trapped(&program, &[0, 2]), Trap { insn: 3, kind: TrapKind::TailCall });
+}
+
+#[test]
+fn a_helper_stops_the_program_at_its_call() {
+    assert_eq!(trapped(&[mov(1, 3), call(STOPS), EXIT], &[0]), Trap { insn: 1, kind: TrapKind::Helper(3) });
+}
+
+#[test]
+fn callx_takes_functions_and_helpers_and_nothing_else() {
+    let callx = Inst::CallX { dst: r(2), in_imm: false };
+    assert_eq!(returned(&[mov(1, -1), mov(2, 5), callx, EXIT], &[0]), u64::MAX);
+    let function = Inst::FuncAddr { dst: r(2), rel: 3 };
+    assert_eq!(returned(&[function, callx, EXIT, mov(0, 33), EXIT], &[0, 4]), 33);
+    let trap = trapped(&[mov(1, -1), mov(2, 6), callx, EXIT], &[0]);
+    assert_eq!(trap, Trap { insn: 2, kind: TrapKind::BadCall { target: 6 } });
+}
+
+/// Runs with so much fuel; how it ended, and what is left.
+fn with_fuel(fuel: u64, insts: &[Inst], starts: &[u32]) -> (Result<Exit, Trap>, u64) {
+    let env = Env::new();
+    env.fuel.set(fuel);
+    let result = owner().run(&env, insts, starts);
+    (result, env.fuel.get())
+}
+
+#[test]
+fn fuel_counts_every_instruction_and_no_more() {
+    let wide = Inst::LoadImm64 { dst: r(3), value: 1 << 40 };
+    let looping = [mov(1, 10), wide, add(1, -1), call_local(3), jne(1, 0, -5), mov(0, 0), EXIT, mov(2, 1), EXIT];
+    let calling = [
+        Inst::FuncAddr { dst: r(1), rel: 4 },
+        mov(2, 20),
+        call(TWICE),
+        EXIT,
+        jeq(2, 1, 1),
+        mov(3, 1),
+        movr(0, 1),
+        EXIT,
+    ];
+    let register_call = [
+        Inst::FuncAddr { dst: r(2), rel: 5 },
+        Inst::CallX { dst: r(2), in_imm: false },
+        wide,
+        EXIT,
+        ja(1),
+        mov(0, 33),
+        mov(0, 33),
+        EXIT,
+    ];
+    for (program, starts, instructions) in [
+        (&looping[..], &[0, 8][..], 1 + 10 * 6 + 2),
+        (&calling[..], &[0, 5][..], 4 + (1 + 1 + 2) + (1 + 2)),
+        (&register_call[..], &[0, 6][..], 7),
+    ] {
+        for fuel in [u64::MAX, 1 << 40, 1000, instructions + 1, instructions] {
+            let (result, left) = with_fuel(fuel, program, starts);
+            assert!(result.is_ok(), "{result:?} with {fuel} for {instructions} instructions");
+            assert_eq!(fuel - left, instructions);
+        }
+        for fuel in 0..instructions {
+            let (result, left) = with_fuel(fuel, program, starts);
+            assert_eq!(result.map_err(|trap| trap.kind), Err(TrapKind::Budget), "with {fuel} of {instructions}");
+            assert_eq!(left, 0);
+        }
+    }
+}
+
+#[test]
+fn the_budget_ends_an_endless_loop_where_it_is() {
+    let program = [mov(0, 1), add(0, 1), ja(-2), EXIT];
+    let (result, left) = with_fuel(1_000_000, &program, &[0]);
+    assert_eq!((result, left), (Err(Trap { insn: 2, kind: TrapKind::Budget }), 0));
+}
+
+#[test]
+fn may_goto_is_taken_when_its_loops_are_used_up() {
+    let program = [mov(0, 0), Inst::MayGoto { off: 2 }, add(0, 1), ja(-3), EXIT];
+    assert_eq!(returned(&program, &[0]), 8 * 1024 * 1024);
+}
+
+#[test]
+fn a_checked_run_without_checks_has_no_helpers() {
+    let owner = owner();
+    let image = Image::checked(&owner.code(&[call(FIRST_ARGUMENT), EXIT], &[0]), &owner).expect("well-formed");
+    let trap = image.run(&Env::new(), 0, [0; 5], None).expect_err("nobody judges the call");
+    assert_eq!(trap, Trap { insn: 0, kind: TrapKind::BadCall { target: 5 } });
+}

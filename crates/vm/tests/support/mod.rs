@@ -1,0 +1,108 @@
+//! What the engine's tests share: code from instructions, and an owner whose helpers are plain functions.
+#![allow(dead_code, reason = "every test program compiles this file and uses its own part of it")]
+
+use alveary_isa::{AluOp, CmpOp};
+use alveary_isa::{Insn, Inst, Operand, Reg, Wide, Width, encode};
+use alveary_vm::{Call, Checks, Code, Env, Exit, Func, HelperFn, Image, Link, Trap, TrapKind};
+
+/// An owner: helpers by number.
+pub struct Owner(pub Vec<(u32, HelperFn)>);
+
+// SAFETY: the tests' helpers are sound to call with any arguments.
+unsafe impl Link for Owner {
+    fn map(&self, map: u16) -> u64 {
+        0x1000 + u64::from(map)
+    }
+
+    fn map_value(&self, map: u16, off: u32) -> u64 {
+        0x2000 + u64::from(map) * 0x100 + u64::from(off)
+    }
+
+    fn helper(&self, call: u16) -> HelperFn {
+        self.0[usize::from(call)].1
+    }
+}
+
+impl Checks for Owner {
+    fn load(&self, _: &Env, addr: u64, width: Width) -> Result<u64, TrapKind> {
+        Err(TrapKind::Load { addr, width })
+    }
+
+    fn store(&self, _: &Env, addr: u64, width: Width, _: u64) -> Result<(), TrapKind> {
+        Err(TrapKind::Store { addr, width })
+    }
+
+    fn call(&self, env: &Env, _: u32, body: HelperFn, [r1, r2, r3, r4, r5]: [u64; 5]) -> Result<u64, TrapKind> {
+        // SAFETY: the tests' helpers are sound to call with any arguments.
+        Ok(unsafe { body(env, r1, r2, r3, r4, r5) })
+    }
+}
+
+impl Owner {
+    /// `insns` with functions at `starts`, and calls by the index of a helper here.
+    pub fn code(&self, insts: &[Inst], starts: &[u32]) -> Code {
+        Code {
+            insns: slots(insts),
+            funcs: starts.iter().map(|&start| Func { start, stack: 512 }).collect(),
+            calls: self.0.iter().map(|&(tag, _)| Call { args: 5, returns: true, tag }).collect(),
+            ..Code::default()
+        }
+    }
+
+    /// Runs in checked mode.
+    pub fn run(&self, env: &Env, insts: &[Inst], starts: &[u32]) -> Result<Exit, Trap> {
+        let image = Image::checked(&self.code(insts, starts), self).expect("the test's code is well-formed");
+        image.run(env, 0, [0; 5], Some(self))
+    }
+}
+
+/// Encoded instructions.
+pub fn slots(insts: &[Inst]) -> Vec<Insn> {
+    insts.iter().flat_map(|inst| encode(inst).to_vec()).collect()
+}
+
+pub fn r(number: u8) -> Reg {
+    Reg(number)
+}
+
+pub fn mov(dst: u8, imm: i32) -> Inst {
+    Inst::Alu { wide: Wide::W64, op: AluOp::Mov, dst: Reg(dst), src: Operand::Imm(imm) }
+}
+
+pub fn movr(dst: u8, src: u8) -> Inst {
+    Inst::Alu { wide: Wide::W64, op: AluOp::Mov, dst: Reg(dst), src: Operand::Reg(Reg(src)) }
+}
+
+pub fn add(dst: u8, imm: i32) -> Inst {
+    Inst::Alu { wide: Wide::W64, op: AluOp::Add, dst: Reg(dst), src: Operand::Imm(imm) }
+}
+
+pub fn jeq(dst: u8, imm: i32, off: i16) -> Inst {
+    Inst::Jmp { wide: Wide::W64, op: CmpOp::Eq, dst: Reg(dst), src: Operand::Imm(imm), off }
+}
+
+pub fn jne(dst: u8, imm: i32, off: i16) -> Inst {
+    Inst::Jmp { wide: Wide::W64, op: CmpOp::Ne, dst: Reg(dst), src: Operand::Imm(imm), off }
+}
+
+pub fn ja(off: i32) -> Inst {
+    Inst::Ja { off, long: false }
+}
+
+pub fn load(width: Width, dst: u8, src: u8, off: i16) -> Inst {
+    Inst::Load { width, signed: false, dst: Reg(dst), src: Reg(src), off }
+}
+
+pub fn store(width: Width, dst: u8, off: i16, src: u8) -> Inst {
+    Inst::Store { width, dst: Reg(dst), off, src: Operand::Reg(Reg(src)) }
+}
+
+pub fn call(index: i32) -> Inst {
+    Inst::CallHelper { id: index }
+}
+
+pub fn call_local(rel: i32) -> Inst {
+    Inst::CallLocal { rel }
+}
+
+pub const EXIT: Inst = Inst::Exit;
