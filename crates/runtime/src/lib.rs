@@ -1,1 +1,38 @@
-//! (skeleton)
+//! The user-space kernel: programs, maps, families of program types, helpers bound to abi's rows, virtual CPUs.
+//!
+//! Knows no program type by name and does no I/O. Program types come as a [`Family`]; what programs print stays in a
+//! bounded buffer ([`Trace`]).
+
+mod args;
+mod bind;
+mod context;
+pub mod csum;
+mod family;
+mod fault;
+mod format;
+mod helpers;
+mod legacy;
+mod load;
+mod map;
+mod memory;
+mod prog;
+mod runtime;
+mod trace;
+mod trust;
+mod vcpu;
+mod world;
+
+pub use alveary_abi as abi;
+pub use args::{Args, Mem};
+pub use bind::{Bind, Body, Cx, linux};
+pub use family::{Backing, Family, Step, Store};
+pub use fault::Fault;
+pub use helpers::AnyFamily;
+pub use legacy::LOAD as LEGACY_LOAD;
+pub use map::LoadedMap;
+pub use memory::Bytes;
+pub use prog::Prog;
+pub use runtime::{Builder, Runtime};
+pub use trace::{Trace, TraceLine};
+pub use vcpu::{Batch, DEFAULT_BUDGET, Ran, Vcpu};
+pub use world::{Clock, World};

@@ -1,0 +1,87 @@
+//! Why a run was stopped, with the program that it was stopped in: after a tail call that is another one.
+
+use crate::Prog;
+use alveary_abi::Helper;
+use alveary_diag::{Diagnostic, Place};
+use alveary_spec::Program;
+use alveary_vm::{Trap, TrapKind};
+use std::{fmt, sync::Arc};
+
+/// A trap in its program.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// Why and where.
+    pub trap: Trap,
+    /// The program that was running.
+    pub program: Arc<Program>,
+    /// The helper that the trap is about, if it is about one.
+    pub helper: Option<&'static Helper>,
+}
+
+impl Fault {
+    /// `trap` as the engine gives it: it knows a helper by its number in the program.
+    pub(crate) fn new(mut trap: Trap, prog: &Prog) -> Box<Fault> {
+        let mut helper = None;
+        match &mut trap.kind {
+            TrapKind::BadArg { tag, .. } => {
+                helper = prog.sites.get(*tag as usize).map(|s| s.row);
+                *tag = helper.map_or(0, |row| row.id.0);
+            }
+            TrapKind::Helper(id) => helper = prog.sites.iter().map(|s| s.row).find(|row| row.id.0 == *id),
+            _ => {}
+        }
+        Box::new(Fault { trap, program: prog.program.clone(), helper })
+    }
+
+    /// What happened, at the instruction where it did.
+    #[must_use]
+    pub fn diagnostic(&self) -> Diagnostic {
+        let at = Place::Insn { prog: self.program.name.clone(), index: self.trap.insn };
+        let name = self.helper.map_or_else(|| "a helper".to_string(), |h| format!("`bpf_{}`", h.name));
+        let new = |code, message: String| Diagnostic::new(code, message, at.clone());
+        match self.trap.kind {
+            TrapKind::Load { addr, width } => {
+                new("trap-load", format!("load of {} bytes outside the program's memory", width.bytes()))
+                    .found(format!("address {addr:#x}"))
+                    .help(
+                        "compare the pointer with `data_end`, or test the lookup's result for NULL, before the access",
+                    )
+            }
+            TrapKind::Store { addr, width } => {
+                new("trap-store", format!("store of {} bytes outside the memory that it may write", width.bytes()))
+                    .found(format!("address {addr:#x}"))
+            }
+            TrapKind::Misaligned { addr, width } => {
+                new("trap-misaligned", format!("atomic operation on {} bytes that are not aligned", width.bytes()))
+                    .found(format!("address {addr:#x}"))
+            }
+            TrapKind::BadArg { arg, value, .. } => {
+                let expected = self.helper.map(|h| format!("{:?}", h.protos[0].args[usize::from(arg.min(4))]));
+                let d = new("trap-argument", format!("{name} may not be called with this argument {}", arg + 1))
+                    .found(format!("{value:#x}"));
+                match expected {
+                    Some(expected) => d.expected(expected),
+                    None => d,
+                }
+            }
+            TrapKind::BadCall { target } => {
+                new("trap-call", "call of something that is no function of this program".into())
+                    .found(format!("{target:#x}"))
+            }
+            TrapKind::Depth => new("trap-depth", "more than eight frames of calls".into()),
+            TrapKind::Budget => new("trap-budget", "the instruction budget is used up".into())
+                .help("give the run a larger budget, if the program is not in an endless loop"),
+            TrapKind::Helper(_) => new("trap-helper", format!("{name} cannot go on"))
+                .note("a lock or a reservation was not given back, or a lock could not be had"),
+            other => new("trap", format!("the run was stopped: {other:?}")),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.diagnostic().fmt(f)
+    }
+}
+
+impl std::error::Error for Fault {}

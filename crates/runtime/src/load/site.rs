@@ -1,0 +1,90 @@
+//! Helpers as one program calls them, looked up once: row, prototype, body, which of the program's maps they take.
+
+use super::refuse;
+use crate::{Bind, LoadedMap, family::FamilyTable};
+use alveary_abi::{Arg, Helper, HelperId, MapType, Profile, Proto};
+use alveary_diag::Diagnostic;
+use alveary_spec::Program;
+use alveary_vm::Call;
+use std::any::TypeId;
+
+/// A helper of a program.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub(crate) row: &'static Helper,
+    pub(crate) proto: &'static Proto,
+    pub(crate) bind: Bind,
+    /// For each map of the program whether the helper takes it.
+    pub(crate) maps: Box<[bool]>,
+}
+
+/// Looks up the helpers of one program. A helper has one entry, however often it is called.
+pub(crate) struct Sites<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) profile: &'a Profile,
+    pub(crate) family: &'a FamilyTable,
+    /// Bodies that count for every family: the common ones and the embedder's.
+    pub(crate) common: &'a [Bind],
+    pub(crate) common_family: TypeId,
+    pub(crate) maps: &'a [LoadedMap],
+    pub(crate) found: Vec<Site>,
+    pub(crate) calls: Vec<Call>,
+}
+
+impl Sites<'_> {
+    /// The number (in `calls`) of helper `id`, called at slot `index`.
+    pub(crate) fn helper(&mut self, id: u32, index: usize) -> Result<i32, Diagnostic> {
+        let (program, profile) = (self.program, self.profile);
+        if let Some(row) = profile.helper(HelperId(id)) {
+            return self.row(row, index);
+        }
+        let later = profile.tables().helpers.iter().find(|h| h.id == HelperId(id));
+        Err(later.map_or_else(
+            || refuse::unknown_helper(program, profile, index, id),
+            |row| refuse::helper_too_new(program, profile, index, row),
+        ))
+    }
+
+    /// The number (in `calls`) of the helper with this row.
+    pub(crate) fn row(&mut self, row: &'static Helper, index: usize) -> Result<i32, Diagnostic> {
+        if let Some(n) = self.found.iter().position(|s| s.row.id == row.id) {
+            return Ok(n as i32);
+        }
+        let (program, profile) = (self.program, self.profile);
+        let proto = row
+            .proto(program.ty, program.expected, profile.version)
+            .ok_or_else(|| refuse::helper_not_for_type(program, profile, index, row))?;
+        let own = self.family.helpers.iter().filter(|b| b.family == self.family.id);
+        let common = self.common.iter().filter(|b| b.family == self.common_family || b.family == self.family.id);
+        let bind = own
+            .chain(common)
+            .find(|b| b.row.id == row.id && *b.args == proto.args)
+            .ok_or_else(|| refuse::helper_unsupported(program, index, row))?;
+        if row.gpl && !gpl_compatible(&program.license) {
+            return Err(refuse::helper_gpl(program, index, row));
+        }
+        let maps = self.maps.iter().map(|m| takes(profile, row, proto, m.spec.def.ty)).collect();
+        let tag = self.found.len() as u32;
+        let args = proto.args.iter().position(|a| *a == Arg::None).unwrap_or(5) as u8;
+        self.found.push(Site { row, proto, bind: *bind, maps });
+        self.calls.push(Call { args, returns: proto.ret != alveary_abi::Ret::Void, tag });
+        Ok(tag as i32)
+    }
+}
+
+/// Whether the helper takes a map of this type: the map type's row names it.
+fn takes(profile: &Profile, helper: &Helper, proto: &Proto, ty: MapType) -> bool {
+    if !proto.args.contains(&Arg::Map) {
+        return false;
+    }
+    match profile.map_type(ty) {
+        Some(row) => row.helpers.contains(&helper.id),
+        // An embedder's own map type: judged by its own `Map` methods.
+        None => true,
+    }
+}
+
+/// The licences that the kernel counts as compatible (include/linux/license.h).
+fn gpl_compatible(license: &str) -> bool {
+    matches!(license, "GPL" | "GPL v2" | "GPL and additional rights" | "Dual BSD/GPL" | "Dual MIT/GPL" | "Dual MPL/GPL")
+}

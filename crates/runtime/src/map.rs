@@ -1,0 +1,47 @@
+//! A map of the runtime: what it was made from beside what it is.
+
+use alveary_abi::ProgType;
+use alveary_diag::{Diagnostic, Place};
+use alveary_maps::{Errno, Map};
+use alveary_spec::MapSpec;
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+/// A map that exists. Cheap to clone: clones are the same map. `Send` and `Sync`.
+#[derive(Clone)]
+pub struct LoadedMap {
+    /// What it was made from.
+    pub spec: Arc<MapSpec>,
+    /// The map.
+    pub map: Arc<dyn Map>,
+    /// Type of the programs in a prog array: that of its first.
+    pub(crate) owner: Arc<OnceLock<ProgType>>,
+}
+
+impl LoadedMap {
+    /// A map that someone else made: an embedder's own, a view of another target's.
+    #[must_use]
+    pub fn new(spec: Arc<MapSpec>, map: Arc<dyn Map>) -> LoadedMap {
+        LoadedMap { spec, map, owner: Arc::default() }
+    }
+
+    /// Bytes of a value as programs see it.
+    #[must_use]
+    pub fn value_size(&self) -> usize {
+        self.spec.def.value_size as usize
+    }
+
+    /// The error of a map operation, in words.
+    pub(crate) fn refused(&self, what: &'static str, e: Errno) -> Diagnostic {
+        Diagnostic::new("map-operation", format!("map `{}`: {what} is refused", self.spec.name), Place::Nowhere)
+            .found(format!("error {}", e.0))
+    }
+}
+
+impl fmt::Debug for LoadedMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadedMap").field("name", &self.spec.name).field("def", &self.spec.def).finish_non_exhaustive()
+    }
+}

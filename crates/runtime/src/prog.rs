@@ -1,0 +1,64 @@
+//! A loaded program: immutable, shared by all virtual CPUs that run it.
+
+use crate::{LoadedMap, context::Context, family::FamilyTable, load::Site};
+use alveary_maps::Held;
+use alveary_spec::Program;
+use alveary_vm::Image;
+use std::{fmt, sync::Arc};
+
+/// A program that can run. `Send` and `Sync`; it keeps its maps.
+pub struct Prog {
+    pub(crate) id: u32,
+    pub(crate) program: Arc<Program>,
+    /// Boxed: their addresses are the words by which the program names them.
+    pub(crate) maps: Box<[LoadedMap]>,
+    pub(crate) sites: Box<[Site]>,
+    pub(crate) context: Context,
+    pub(crate) family: FamilyTable,
+    /// It reads other CPUs' values (`bpf_map_lookup_percpu_elem`).
+    pub(crate) all_cpus: bool,
+    pub(crate) image: Image,
+}
+
+impl Prog {
+    /// Its id, from 1: what user space reads from a prog array.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// What it was loaded from.
+    #[must_use]
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// Its maps, in the program's order.
+    #[must_use]
+    pub fn maps(&self) -> &[LoadedMap] {
+        &self.maps
+    }
+
+    /// The number of the map that a word names.
+    pub(crate) fn map_number(&self, word: u64) -> Option<usize> {
+        let from = word.wrapping_sub(self.maps.as_ptr() as u64);
+        let size = size_of::<LoadedMap>() as u64;
+        (from.is_multiple_of(size) && from / size < self.maps.len() as u64).then_some((from / size) as usize)
+    }
+}
+
+impl Held for Prog {
+    fn word(&self) -> u64 {
+        std::ptr::from_ref(self) as u64
+    }
+
+    fn id(&self) -> u32 {
+        self.id
+    }
+}
+
+impl fmt::Debug for Prog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prog").field("id", &self.id).field("name", &self.program.name).finish_non_exhaustive()
+    }
+}

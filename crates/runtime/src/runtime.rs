@@ -1,0 +1,264 @@
+//! The user-space kernel: which families, helpers and CPUs there are; makes maps, loads programs.
+
+use crate::{
+    Bind, Body, Family, LoadedMap, Prog, Trace, Vcpu, World,
+    context::Context,
+    family::FamilyTable,
+    helpers,
+    load::{self, Sites},
+    trust::Addresses,
+};
+use alveary_abi::{HelperId, ProgType};
+use alveary_diag::{Diagnostic, Place};
+use alveary_maps::{Domain, Environment, Map};
+use alveary_spec::{Initial, Kernel, MapSpec, Program};
+use alveary_vm::Image;
+use std::{
+    any::TypeId,
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+/// The user-space kernel. `Send` and `Sync`: virtual CPUs on many threads share one.
+pub struct Runtime {
+    kernel: Kernel,
+    world: World,
+    seed: u64,
+    families: BTreeMap<u32, FamilyTable>,
+    helpers: Vec<Bind>,
+    trace: Trace,
+    domain: Arc<Domain>,
+    next_id: AtomicU32,
+    /// For each virtual CPU whether someone has it.
+    pub(crate) taken: Vec<AtomicBool>,
+}
+
+/// Builds a [`Runtime`].
+pub struct Builder {
+    kernel: Kernel,
+    world: World,
+    families: BTreeMap<u32, FamilyTable>,
+    helpers: Vec<Bind>,
+    trace_lines: usize,
+}
+
+impl Builder {
+    /// Runs programs of family `F`.
+    #[must_use]
+    pub fn family<F: Family>(mut self, state: Arc<F::State>) -> Builder {
+        let table = FamilyTable::of::<F>(state);
+        for ty in F::TYPES {
+            self.families.insert(ty.0, table.clone());
+        }
+        self
+    }
+
+    /// Adds a helper: for programs of `B`'s family, or, if that is [`crate::AnyFamily`], for all that its row admits.
+    ///
+    /// If the kernel's profile has no row of its number, `B`'s is added.
+    #[must_use]
+    pub fn helper<B: Body>(mut self) -> Builder {
+        let bind = Bind::of::<B>();
+        if self.kernel.profile.helper(bind.row.id).is_none() {
+            let profile = &self.kernel.profile;
+            let tables = profile.tables().clone().with_helper(bind.row);
+            self.kernel.profile = alveary_abi::Profile::new(profile.version, profile.limits, tables);
+        }
+        self.helpers.push(bind);
+        self
+    }
+
+    /// How many lines of `bpf_trace_printk` are kept until they are drained.
+    #[must_use]
+    pub fn trace_lines(mut self, lines: usize) -> Builder {
+        self.trace_lines = lines;
+        self
+    }
+
+    /// The runtime.
+    #[must_use]
+    pub fn build(self) -> Arc<Runtime> {
+        let cpus = self.kernel.cpus.max(1);
+        let mut helpers = self.helpers;
+        helpers.extend(helpers::common());
+        Arc::new(Runtime {
+            seed: self.world.seed(),
+            kernel: self.kernel,
+            world: self.world,
+            families: self.families,
+            helpers,
+            trace: Trace::new(self.trace_lines),
+            domain: Domain::new(),
+            next_id: AtomicU32::new(1),
+            taken: (0..cpus).map(|_| AtomicBool::new(false)).collect(),
+        })
+    }
+}
+
+impl Runtime {
+    /// A runtime that claims to be `kernel`, in `world`; families are added.
+    #[must_use]
+    pub fn builder(kernel: Kernel, world: World) -> Builder {
+        Builder { kernel, world, families: BTreeMap::new(), helpers: Vec::new(), trace_lines: 4096 }
+    }
+
+    /// What it claims to be.
+    #[must_use]
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// What programs see of the world.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The seed of all randomness: the world's, or the one that was drawn.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// What programs print.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Whether programs of this type run here.
+    #[must_use]
+    pub fn runs(&self, ty: ProgType) -> bool {
+        self.families.contains_key(&ty.0)
+    }
+
+    /// Whether a program of this type would find a body for the helper.
+    #[must_use]
+    pub fn has_helper(&self, ty: ProgType, id: HelperId) -> bool {
+        let own = self.families.get(&ty.0).map_or(&[][..], |f| f.helpers);
+        own.iter().chain(&self.helpers).any(|b| b.row.id == id)
+    }
+
+    /// Virtual CPU `number`, unless there is no such CPU or someone has it.
+    #[must_use]
+    pub fn vcpu(self: &Arc<Self>, number: u32) -> Option<Vcpu> {
+        let taken = self.taken.get(number as usize)?.swap(true, Ordering::Acquire);
+        (!taken).then(|| Vcpu::new(self.clone(), number))
+    }
+
+    /// Makes a map and gives it its first content. Slots that name programs or maps are the loader's to fill.
+    ///
+    /// # Errors
+    /// If the kernel would not make it: why, by the map's name.
+    pub fn create_map(&self, spec: &MapSpec) -> Result<LoadedMap, Diagnostic> {
+        let environment = Environment {
+            cpus: self.kernel.cpus.max(1),
+            page: self.kernel.page,
+            seed: self.seed,
+            domain: self.domain.clone(),
+        };
+        let map = alveary_maps::create(&spec.def, spec.inner.as_ref().map(|inner| &inner.def), &environment).map_err(
+            |mut d| {
+                d.message = format!("map `{}`: {}", spec.name, d.message).into();
+                d
+            },
+        )?;
+        let map = LoadedMap::new(Arc::new(spec.clone()), map);
+        if let Initial::Bytes(bytes) = &spec.initial {
+            let mut value = bytes.clone();
+            value.resize(map.map.user_value_size(), 0);
+            map.map.write(&0u32.to_ne_bytes(), &value, 0).map_err(|e| map.refused("its initial value", e))?;
+        }
+        if spec.freeze {
+            map.map.freeze();
+        }
+        Ok(map)
+    }
+
+    /// Loads a program that nothing vouches for: it runs checked. `maps` are those that it names, in its order.
+    ///
+    /// # Errors
+    /// What it needs and is not here, by name and place: its type, a helper, a map, an instruction.
+    pub fn load(&self, program: Arc<Program>, maps: Vec<LoadedMap>) -> Result<Arc<Prog>, Diagnostic> {
+        let profile = &self.kernel.profile;
+        let there = || self.families.keys().map(|ty| ProgType(*ty));
+        let family =
+            self.families.get(&program.ty.0).ok_or_else(|| load::unsupported_type(&program, profile, there()))?;
+        let maps: Box<[LoadedMap]> = maps.into();
+        let sites = Sites {
+            program: &program,
+            profile,
+            family,
+            common: &self.helpers,
+            common_family: TypeId::of::<helpers::AnyFamily>(),
+            maps: &maps,
+            found: Vec::new(),
+            calls: Vec::new(),
+        };
+        let lowered = load::plain(sites)?;
+        let sites = lowered.sites.into_boxed_slice();
+        let image = Image::checked(&lowered.code, &Addresses { maps: &maps, sites: &sites })
+            .map_err(|e| load::refused_by_engine(&program, &e))?;
+        let layout = profile.prog_type(program.ty).and_then(|row| row.ctx);
+        let all_cpus = sites.iter().any(|s| s.row.id == HelperId::MAP_LOOKUP_PERCPU_ELEM);
+        Ok(Arc::new(Prog {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            context: Context::new(layout, family, &program, profile.version),
+            family: family.clone(),
+            program,
+            maps,
+            sites,
+            all_cpus,
+            image,
+        }))
+    }
+
+    /// Puts a program into a slot of a prog array. All of an array's programs are of the type of its first.
+    ///
+    /// # Errors
+    /// If the map is no prog array, the index is behind its end, or the program is of another type.
+    pub fn set_slot(&self, map: &LoadedMap, index: u32, prog: &Arc<Prog>) -> Result<(), Diagnostic> {
+        let refused = |what: String| {
+            let message = format!("program `{}` cannot go into map `{}`", prog.program.name, map.spec.name);
+            Diagnostic::new("prog-slot", message, Place::Nowhere).found(what)
+        };
+        let slots = map.map.slots().ok_or_else(|| refused("no prog array".into()))?;
+        let ty = prog.program.ty;
+        let owner = *map.owner.get_or_init(|| ty);
+        if owner != ty {
+            let name = |ty| self.kernel.profile.prog_type(ty).map_or("?", |row| row.name);
+            return Err(refused(format!("a program of type `{}`", name(ty)))
+                .expected(format!("type `{}`, as the first", name(owner))));
+        }
+        slots
+            .set(&index.to_ne_bytes(), Some(prog.clone()), 0)
+            .map_err(|e| refused(format!("slot {index}, error {}", e.0)))
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("families", &self.families).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("families", &self.families).finish_non_exhaustive()
+    }
+}
+
+/// What is shared between threads says so.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>() {}
+    shared::<Runtime>();
+    shared::<Prog>();
+    shared::<LoadedMap>();
+    shared::<Arc<dyn Map>>();
+    sent::<Vcpu>();
+};

@@ -1,0 +1,133 @@
+//! What a run holds and must give back however it ends: a spin lock, ring buffer reservations.
+
+use crate::LoadedMap;
+use alveary_maps::Value;
+use alveary_vm::{Env, Region};
+use std::{
+    cell::{Cell, RefCell},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+/// How often a lock is tried before the program is stopped: who holds it may never let go.
+const SPINS: u32 = 1 << 24;
+
+/// What one virtual CPU holds.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    lock: Cell<Option<*const AtomicU32>>,
+    reservations: RefCell<Vec<Reservation>>,
+    /// Numbers of the regions of memory that is lent.
+    lent: RefCell<Vec<usize>>,
+}
+
+#[derive(Debug)]
+struct Reservation {
+    map: LoadedMap,
+    addr: u64,
+    /// Number of its region.
+    region: usize,
+}
+
+impl Held {
+    /// Takes a lock. `false`: a lock is held already, or this one stays taken.
+    pub(crate) fn lock(&self, lock: &AtomicU32) -> bool {
+        if self.lock.get().is_some() {
+            return false;
+        }
+        for _ in 0..SPINS {
+            if lock.compare_exchange_weak(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                self.lock.set(Some(lock));
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    /// Releases the lock that is held. `false`: it is another, or none.
+    pub(crate) fn unlock(&self, lock: &AtomicU32) -> bool {
+        let held = self.lock.get().is_some_and(|l| std::ptr::eq(l, lock));
+        if held {
+            lock.store(0, Ordering::Release);
+            self.lock.set(None);
+        }
+        held
+    }
+
+    /// Keeps a reservation, and lets the program write to it. The map's memory is its owner's until it is committed.
+    pub(crate) fn reserve(&self, env: &Env, first: usize, map: &LoadedMap, value: Value) {
+        let region = self.free_region(first);
+        let addr = value.addr as u64;
+        // SAFETY: the map gave out these bytes for this program alone until they are committed, which `commit` and
+        // `clear` do after taking the region back; the map is kept.
+        unsafe { env.set_region(region, Region { addr, len: value.len.into(), write: true, slots: None }) };
+        self.reservations.borrow_mut().push(Reservation { map: map.clone(), addr, region });
+    }
+
+    /// Lets the program read a copy of `bytes` during `call`.
+    pub(crate) fn lend<R>(&self, env: &Env, first: usize, bytes: &[u8], call: impl FnOnce(u64) -> R) -> R {
+        let copy = bytes.to_vec();
+        let region = self.free_region(first);
+        let (addr, len) = (copy.as_ptr() as u64, copy.len() as u64);
+        // SAFETY: `copy` lives, and nobody writes to it, until the region is taken back below.
+        unsafe { env.set_region(region, Region { addr, len, write: false, slots: None }) };
+        self.lent.borrow_mut().push(region);
+        let result = call(addr);
+        self.lent.borrow_mut().retain(|n| *n != region);
+        forget(env, region);
+        drop(copy);
+        result
+    }
+
+    /// The first number that no reservation and nothing lent has.
+    fn free_region(&self, first: usize) -> usize {
+        let (reservations, lent) = (self.reservations.borrow(), self.lent.borrow());
+        let taken = |n: usize| lent.contains(&n) || reservations.iter().any(|r| r.region == n);
+        (first..).find(|n| !taken(*n)).unwrap_or(first)
+    }
+
+    /// Whether `addr` is a reservation.
+    pub(crate) fn is_reserved(&self, addr: u64) -> bool {
+        self.reservations.borrow().iter().any(|r| r.addr == addr)
+    }
+
+    /// Gives a reservation back to its map.
+    pub(crate) fn commit(&self, env: &Env, addr: u64, discard: bool, flags: u64) {
+        let mut all = self.reservations.borrow_mut();
+        if let Some(i) = all.iter().position(|r| r.addr == addr) {
+            all.swap_remove(i).end(env, discard, flags);
+        }
+    }
+
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock.get().is_none() && self.reservations.borrow().is_empty()
+    }
+
+    /// Gives everything back: the run was stopped.
+    pub(crate) fn clear(&self, env: &Env) {
+        if let Some(lock) = self.lock.take() {
+            // SAFETY: the lock stands in a map value of a program that ran, whose maps its batch still keeps.
+            unsafe { &*lock }.store(0, Ordering::Release);
+        }
+        for reservation in self.reservations.take() {
+            reservation.end(env, true, 0);
+        }
+    }
+}
+
+impl Reservation {
+    fn end(self, env: &Env, discard: bool, flags: u64) {
+        forget(env, self.region);
+        if let Some(streams) = self.map.map.streams() {
+            // An address that the map gave out is one that it takes back.
+            let _ = streams.commit(self.addr, discard, flags);
+        }
+    }
+}
+
+/// Takes a region back.
+fn forget(env: &Env, region: usize) {
+    // SAFETY: an empty region covers nothing.
+    unsafe { env.set_region(region, Region::default()) };
+}

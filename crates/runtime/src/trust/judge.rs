@@ -1,0 +1,104 @@
+//! Judges what a checked run does: context fields by abi's rules and the family's backings, helper calls by their row.
+
+use super::{field, special_at};
+use crate::{Prog, Vcpu, load::Site};
+use alveary_abi::{Arg, MemAccess, MemSize, SpecialKind};
+use alveary_isa::Width;
+use alveary_vm::{Checks, Env, HelperFn, TrapKind};
+
+/// What a checked program gets as the address of its context. No memory is there: only the judge knows it.
+pub(crate) const CONTEXT: u64 = 0xffff_c000_0000_0000;
+
+/// The judge of one program's run.
+pub(crate) struct Judge<'a> {
+    pub(crate) cpu: &'a Vcpu,
+    pub(crate) prog: &'a Prog,
+}
+
+impl Checks for Judge<'_> {
+    fn load(&self, env: &Env, addr: u64, width: Width) -> Result<u64, TrapKind> {
+        let off = addr.wrapping_sub(CONTEXT);
+        let access = self.prog.context.load(off, width).ok_or(TrapKind::Load { addr, width })?;
+        // SAFETY: the batch runs programs of the context's family only.
+        Ok(unsafe { field::load(env.ctx.get() as u64, &access, width) })
+    }
+
+    fn store(&self, env: &Env, addr: u64, width: Width, value: u64) -> Result<(), TrapKind> {
+        let off = addr.wrapping_sub(CONTEXT);
+        let access = self.prog.context.store(off, width).ok_or(TrapKind::Store { addr, width })?;
+        // SAFETY: as for loads.
+        unsafe { field::store(env.ctx.get() as u64, &access, width, value) };
+        Ok(())
+    }
+
+    /// The row itself is the check: what the verifier proves is held here against the regions, then the same body runs.
+    fn call(&self, env: &Env, tag: u32, body: HelperFn, args: [u64; 5]) -> Result<u64, TrapKind> {
+        let site = self.prog.sites.get(tag as usize).ok_or(TrapKind::BadCall { target: u64::from(tag) })?;
+        for (i, kind) in site.bind.args.iter().enumerate() {
+            if matches!(kind, Arg::None) {
+                break;
+            }
+            if !self.allows(env, site, &args, i, kind) {
+                return Err(TrapKind::BadArg { tag, arg: i as u8, value: args[i] });
+            }
+        }
+        // SAFETY: `body` is what `Addresses::helper` gave for this site; its arguments were held against the row.
+        let value = unsafe { body(env, args[0], args[1], args[2], args[3], args[4]) };
+        if site.proto.effects.changes_packet {
+            self.cpu.refresh();
+        }
+        Ok(value)
+    }
+}
+
+impl Judge<'_> {
+    fn allows(&self, env: &Env, site: &Site, args: &[u64; 5], i: usize, kind: &Arg) -> bool {
+        let value = args[i];
+        match *kind {
+            Arg::None | Arg::Any | Arg::AllocSize | Arg::Callback { .. } => true,
+            Arg::Ctx { or_null } => value == CONTEXT || (or_null && value == 0),
+            Arg::Map => self.prog.map_number(value).is_some_and(|n| site.maps[n]),
+            Arg::MapKey => {
+                self.map(args).is_some_and(|n| env.covers(value, self.prog.maps[n].spec.def.key_size.into(), false))
+            }
+            Arg::MapValue { access, or_null } => {
+                (or_null && value == 0)
+                    || self.map(args).is_some_and(|n| {
+                        env.covers(value, self.prog.maps[n].value_size() as u64, access != MemAccess::Read)
+                    })
+            }
+            Arg::Mem { access, size, or_null, aligned } => {
+                let (len, fixed) = match size {
+                    MemSize::Fixed(n) => (u64::from(n), true),
+                    MemSize::Arg(n) => (args.get(usize::from(n)).copied().unwrap_or(u64::MAX), false),
+                };
+                if value == 0 {
+                    return or_null && (fixed || len == 0);
+                }
+                (len == 0 || env.covers(value, len, access != MemAccess::Read))
+                    && (!aligned || value.is_multiple_of(len.max(1)))
+            }
+            Arg::Size { zero_ok } => zero_ok || value != 0,
+            Arg::AllocMem => self.cpu.held.is_reserved(value),
+            Arg::ConstStr => env.covers(value, 1, false) && !env.covers(value, 1, true),
+            Arg::SpinLock => {
+                let cpu = self.cpu.number();
+                value.is_multiple_of(4)
+                    && env.covers(value, 4, true)
+                    && self.prog.maps.iter().any(|m| special_at(m, cpu, value, SpecialKind::SpinLock))
+            }
+            // Nothing that runs here can have such a thing.
+            Arg::Timer
+            | Arg::Kptr
+            | Arg::SockCommon { .. }
+            | Arg::Socket { .. }
+            | Arg::Btf { .. }
+            | Arg::Dynptr { .. } => false,
+        }
+    }
+
+    /// The map in the first argument, which was held against the row before.
+    fn map(&self, args: &[u64; 5]) -> Option<usize> {
+        self.prog.map_number(args[0])
+    }
+}

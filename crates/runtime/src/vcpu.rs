@@ -1,0 +1,302 @@
+//! A virtual CPU: runs programs on contexts, one run at a time. Decides nothing about what they may do.
+
+use crate::{
+    Bytes, Clock, Family, Fault, LoadedMap, Prog, Runtime,
+    trust::{self, CONTEXT, FAMILY_REGIONS, Held, Judge},
+    world::{self, ClockId},
+};
+use alveary_abi::HelperId;
+use alveary_diag::{Diagnostic, Place};
+use alveary_maps::Value;
+use alveary_vm::{Env, Exit, Region, Trap, TrapKind};
+use std::{
+    any::TypeId,
+    cell::{Cell, RefCell},
+    fmt,
+    marker::PhantomData,
+    sync::{Arc, atomic::Ordering},
+};
+
+/// Instructions that a run may take unless it is told otherwise.
+pub const DEFAULT_BUDGET: u64 = 1 << 32;
+
+/// A virtual CPU. One thread uses it at a time (`Send`, not `Sync`): that makes per-CPU values exclusive.
+pub struct Vcpu {
+    pub(crate) env: Env,
+    pub(crate) held: Held,
+    runtime: Arc<Runtime>,
+    number: u32,
+    budget: u64,
+    /// What runs; null when nothing does.
+    prog: Cell<*const Prog>,
+    /// Where a tail call goes.
+    next: RefCell<Option<Arc<Prog>>>,
+    /// Sets the regions of the running context anew.
+    refresh: Cell<unsafe fn(&Env)>,
+    /// First region number that no map has.
+    free: Cell<usize>,
+}
+
+// SAFETY: the pointers in `env`, `prog` and `held` are set while a batch borrows the CPU mutably, on one thread, and
+// mean nothing outside of it; everything else is `Send` itself.
+unsafe impl Send for Vcpu {}
+
+/// How a run ended, and what it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// `r0`.
+    pub value: u64,
+    /// Instructions that were executed, of callbacks and after tail calls too.
+    pub insns: u64,
+}
+
+impl Vcpu {
+    pub(crate) fn new(runtime: Arc<Runtime>, number: u32) -> Vcpu {
+        let env = Env::new();
+        env.cpu.set(u64::from(number));
+        if let Clock::Virtual { start } = runtime.world().clock {
+            env.now.set(start);
+        }
+        env.rng.set(runtime.seed() ^ u64::from(number).wrapping_mul(0xd134_2543_de82_ef95));
+        Vcpu {
+            env,
+            held: Held::default(),
+            runtime,
+            number,
+            budget: DEFAULT_BUDGET,
+            prog: Cell::new(std::ptr::null()),
+            next: RefCell::new(None),
+            refresh: Cell::new(|_| {}),
+            free: Cell::new(FAMILY_REGIONS),
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// What it belongs to.
+    #[must_use]
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
+    /// Sets the time, in ns, where the world's clock is virtual.
+    pub fn set_time(&mut self, ns: u64) {
+        self.env.now.set(ns);
+    }
+
+    /// Sets how many instructions a run may take.
+    pub fn set_budget(&mut self, insns: u64) {
+        self.budget = insns;
+    }
+
+    /// Runs a program once.
+    ///
+    /// # Errors
+    /// The trap that stopped it, as words. [`Batch::run`] gives it as data.
+    pub fn run<F: Family>(&mut self, prog: &Arc<Prog>, ctx: &F::Ctx) -> Result<Ran, Diagnostic> {
+        self.batch::<F>(prog)?.run(ctx).map_err(|fault| fault.diagnostic())
+    }
+
+    /// Prepares many runs of a program: what does not change between them is done once.
+    ///
+    /// # Errors
+    /// If the program is of another family.
+    pub fn batch<F: Family>(&mut self, prog: &Arc<Prog>) -> Result<Batch<'_, F>, Diagnostic> {
+        if prog.family.id != TypeId::of::<F>() {
+            let message = format!("program `{}` takes another context than `{}` has", prog.program.name, F::NAME);
+            return Err(Diagnostic::new("context", message, Place::Nowhere).expected(prog.family.name));
+        }
+        self.refresh.set(trust::family_regions::<F>);
+        self.enter(prog);
+        Ok(Batch { cpu: self, prog: prog.clone(), family: PhantomData })
+    }
+
+    /// The program that runs.
+    pub(crate) fn prog(&self) -> &Prog {
+        // SAFETY: helpers alone ask, and they run inside `one`, which keeps the program for that time.
+        unsafe { &*self.prog.get() }
+    }
+
+    /// The time by one of the kernel's clocks.
+    pub(crate) fn time(&self, clock: ClockId) -> u64 {
+        match self.runtime.world().clock {
+            Clock::Virtual { .. } => self.env.now.get(),
+            Clock::Real => world::real_time(clock),
+        }
+    }
+
+    pub(crate) fn random(&self) -> u32 {
+        let (state, number) = world::next_random(self.env.rng.get());
+        self.env.rng.set(state);
+        number
+    }
+
+    pub(crate) fn callback(&self, function: u64, args: [u64; 5]) -> Option<u64> {
+        self.env.callback(function, args).ok()
+    }
+
+    pub(crate) fn peek(&self, addr: u64, len: usize) -> Option<Bytes> {
+        // SAFETY: the program may read these bytes itself, so may we for it.
+        self.env.covers(addr, len as u64, false).then(|| unsafe { Bytes::copy(addr, len) })
+    }
+
+    /// Sets the regions of the context anew: a helper changed the packet.
+    pub(crate) fn refresh(&self) {
+        // SAFETY: `batch` set the function of the family whose context is in `env`.
+        unsafe { self.refresh.get()(&self.env) };
+    }
+
+    /// Lets the program write to what a ring buffer gave it.
+    pub(crate) fn reserve(&self, map: &LoadedMap, value: Value) {
+        self.held.reserve(&self.env, self.free.get(), map, value);
+    }
+
+    /// Gives a reservation back.
+    pub(crate) fn commit(&self, addr: u64, discard: bool, flags: u64) {
+        self.held.commit(&self.env, addr, discard, flags);
+    }
+
+    /// Lets the program read a copy of `bytes` during `call`, which gets its address.
+    pub(crate) fn lend<R>(&self, bytes: &[u8], call: impl FnOnce(u64) -> R) -> R {
+        self.held.lend(&self.env, self.free.get(), bytes, call)
+    }
+
+    /// Makes the next program that runs the one in a prog array's slot. `false`: too many, or none there.
+    pub(crate) fn tail_call(&self, next: Arc<Prog>) -> bool {
+        let made = self.env.tail_calls.get();
+        if made >= self.runtime.kernel().profile.limits.tail_calls {
+            return false;
+        }
+        self.env.tail_calls.set(made + 1);
+        if self.env.in_subprogram() {
+            // The subprogram's frame is the one that is replaced: its caller gets what the other program returns.
+            let caller = self.prog.get();
+            match self.one(&next) {
+                Ok(value) => self.env.leave(value),
+                Err((trap, _)) => self.env.unwind(trap),
+            }
+            // SAFETY: the program that made the call is kept by the run that we are inside of.
+            self.enter(unsafe { &*caller });
+        } else {
+            self.env.tail(Arc::as_ptr(&next).cast());
+            self.next.replace(Some(next));
+        }
+        true
+    }
+
+    /// Gives a program its maps' memory.
+    fn enter(&self, prog: &Prog) {
+        self.prog.set(prog);
+        let mut number = FAMILY_REGIONS;
+        let all = prog.all_cpus.then(|| self.runtime.kernel().cpus);
+        for map in &prog.maps {
+            trust::map_regions(map, self.number, all, &mut |region| {
+                // SAFETY: values of a map that the program keeps, until it is left; they are accessed by programs,
+                // and by the map through atomics.
+                unsafe { self.env.set_region(number, region) };
+                number += 1;
+            });
+        }
+        for number in number..self.env.regions() {
+            // SAFETY: an empty region covers nothing.
+            unsafe { self.env.set_region(number, Region::default()) };
+        }
+        self.free.set(number);
+        self.env.state.set(prog.family.state());
+    }
+
+    /// Runs a program, and those that it tail-calls, on the context in `env`. A trap comes with its program.
+    fn one(&self, prog: &Arc<Prog>) -> Result<u64, (Trap, Option<Arc<Prog>>)> {
+        let mut other: Option<Arc<Prog>> = None;
+        if !std::ptr::eq(self.prog.get(), Arc::as_ptr(prog)) {
+            self.enter(prog);
+        }
+        loop {
+            let prog = other.as_ref().unwrap_or(prog);
+            let judge = Judge { cpu: self, prog };
+            match prog.image.run(&self.env, 0, [CONTEXT, 0, 0, 0, 0], Some(&judge)) {
+                Ok(Exit::Return(value)) => return Ok(value),
+                Ok(Exit::Tail) => {
+                    let next = self.next.take();
+                    if let Some(next) = &next {
+                        self.enter(next);
+                    }
+                    other = next.or(other);
+                }
+                Err(trap) => return Err((trap, other)),
+            }
+        }
+    }
+}
+
+impl Drop for Vcpu {
+    fn drop(&mut self) {
+        self.runtime.taken[self.number as usize].store(false, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Vcpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vcpu").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// A virtual CPU that is ready to run one program on many contexts.
+pub struct Batch<'a, F> {
+    cpu: &'a mut Vcpu,
+    prog: Arc<Prog>,
+    family: PhantomData<F>,
+}
+
+impl<F: Family> Batch<'_, F> {
+    /// Runs the program on a context.
+    ///
+    /// # Errors
+    /// The trap that stopped it. Locks that it held are released, reservations discarded.
+    pub fn run(&mut self, ctx: &F::Ctx) -> Result<Ran, Box<Fault>> {
+        let cpu: &Vcpu = self.cpu;
+        let env = &cpu.env;
+        env.host.set(std::ptr::from_ref(cpu).cast());
+        env.ctx.set(std::ptr::from_ref(ctx).cast_mut().cast());
+        env.fuel.set(cpu.budget);
+        env.tail_calls.set(0);
+        cpu.refresh();
+        let end = cpu.one(&self.prog);
+        let insns = cpu.budget - env.fuel.get();
+        match end {
+            Ok(value) if cpu.held.is_empty() => Ok(Ran { value, insns }),
+            Ok(_) => {
+                cpu.held.clear(env);
+                let trap = Trap { insn: 0, kind: TrapKind::Helper(HelperId::SPIN_LOCK.0) };
+                Err(Fault::new(trap, cpu.prog()))
+            }
+            Err((trap, prog)) => {
+                cpu.held.clear(env);
+                Err(Fault::new(trap, prog.as_ref().unwrap_or(&self.prog)))
+            }
+        }
+    }
+
+    /// Sets the time, in ns, where the world's clock is virtual.
+    pub fn set_time(&mut self, ns: u64) {
+        self.cpu.set_time(ns);
+    }
+}
+
+impl<F> Drop for Batch<'_, F> {
+    /// Takes back all memory: maps and contexts may go now.
+    fn drop(&mut self) {
+        self.cpu.env.clear_regions();
+        self.cpu.prog.set(std::ptr::null());
+    }
+}
+
+impl<F> fmt::Debug for Batch<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("cpu", &self.cpu).field("prog", &self.prog).finish()
+    }
+}
