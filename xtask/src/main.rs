@@ -1,2 +1,50 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask COMMAND`.
+//!
+//! Holds what a person or CI does with the repository as a whole. No crate of the workspace depends on it.
+
+mod bpf;
+mod capture;
+mod process;
+
+use std::process::ExitCode;
+
+/// What a command ends with: nothing, or the sentence that says what went wrong.
+type Outcome = Result<(), String>;
+
+struct Command {
+    name: &'static str,
+    help: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "bpf",
+        help: "[--check]  compile bpf/ into examples/, or compare with what is there",
+        run: bpf::run,
+    },
+    Command {
+        name: "capture",
+        help: "record examples/traffic.pcap between two network namespaces (root)",
+        run: capture::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = arguments.first().map_or("", String::as_str);
+    let Some(command) = COMMANDS.iter().find(|command| command.name == wanted) else {
+        eprintln!("usage: cargo xtask COMMAND\n");
+        for command in COMMANDS {
+            eprintln!("  {:8} {}", command.name, command.help);
+        }
+        return ExitCode::from(2);
+    };
+    match (command.run)(&arguments[1..]) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask {}: {message}", command.name);
+            ExitCode::FAILURE
+        }
+    }
+}

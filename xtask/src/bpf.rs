@@ -1,0 +1,81 @@
+//! `cargo xtask bpf`: compiles `bpf/NAME/NAME.bpf.c` into `examples/NAME.bpf.o`, the same bytes on every machine with
+//! the same compiler and headers.
+
+use std::{fs, path::Path};
+
+use crate::{
+    Outcome,
+    process::{self, command, path, root},
+};
+
+/// The compiler that the committed objects come from, and what removes DWARF but leaves BTF.
+const CLANG: &str = "clang-19";
+const STRIP: &str = "llvm-strip-19";
+
+/// Why objects cannot be rebuilt here, if they cannot.
+pub(crate) fn obstacle() -> Option<String> {
+    [CLANG, STRIP].iter().find(|tool| !process::exists(tool)).map(|tool| format!("{tool} is not installed")).or_else(
+        || {
+            let header = Path::new("/usr/include/bpf/bpf_helpers.h");
+            (!header.exists()).then(|| "libbpf-dev is not installed".into())
+        },
+    )
+}
+
+/// The command.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => build(&path("examples")).map(|names| println!("compiled {}", names.join(", "))),
+        ["--check"] => check(),
+        _ => Err("takes --check or nothing".into()),
+    }
+}
+
+/// Compiles all programs and compares them with the committed objects.
+pub(crate) fn check() -> Outcome {
+    let fresh = path("target/bpf");
+    fs::create_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
+    let names = build(&fresh)?;
+    let differs: Vec<&str> = names
+        .iter()
+        .filter(|name| fs::read(fresh.join(name)).ok() != fs::read(path("examples").join(name)).ok())
+        .map(String::as_str)
+        .collect();
+    if differs.is_empty() {
+        println!("{} are what {CLANG} makes of their sources", names.join(", "));
+        return Ok(());
+    }
+    Err(format!("{} differ from what {CLANG} makes of bpf/: run `cargo xtask bpf` and commit", differs.join(", ")))
+}
+
+/// Compiles all programs into a folder; gives the names of the objects.
+fn build(into: &Path) -> Result<Vec<String>, String> {
+    if let Some(obstacle) = obstacle() {
+        return Err(obstacle);
+    }
+    let mut sources = sources()?;
+    sources.sort();
+    for name in &sources {
+        let source = format!("bpf/{name}/{name}.bpf.c");
+        let object = into.join(format!("{name}.bpf.o"));
+        let object = object.to_str().ok_or("the repository's path is not UTF-8")?;
+        let prefix = format!("-ffile-prefix-map={}=.", root().display());
+        // The target has no headers of its own; the machine's follow the compiler's.
+        let headers = format!("-idirafter/usr/include/{}-linux-gnu", std::env::consts::ARCH);
+        let flags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", &prefix];
+        let rest = ["-fdebug-compilation-dir=.", &headers, "-c", &source, "-o", object];
+        process::run(command(CLANG, &flags).args(rest))?;
+        process::run(&mut command(STRIP, &["-g", object]))?;
+    }
+    Ok(sources.into_iter().map(|name| format!("{name}.bpf.o")).collect())
+}
+
+/// Names of the programs: the folders of `bpf/`.
+fn sources() -> Result<Vec<String>, String> {
+    let folders = fs::read_dir(path("bpf")).map_err(|error| format!("bpf/: {error}"))?;
+    Ok(folders
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect())
+}
