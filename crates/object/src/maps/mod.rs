@@ -1,0 +1,120 @@
+//! The maps that an object defines: in `maps` (legacy), in `.maps` (BTF), and those behind its data sections.
+
+mod data;
+mod legacy;
+mod slots;
+mod typed;
+
+use crate::{
+    code::Places,
+    elf::{Elf, Home, Symbol, SymbolKind},
+};
+use alveary_abi::{MapDef, MapType, Profile};
+use alveary_btf::Btf;
+use alveary_diag::{Diagnostic, Place, did_you_mean};
+use alveary_spec::{Initial, MapSpec};
+use std::collections::{BTreeMap, HashMap};
+
+/// The maps, and where they are defined.
+pub(crate) struct Maps {
+    pub(crate) specs: BTreeMap<String, MapSpec>,
+    /// Names of defined maps by section and offset.
+    definitions: HashMap<(usize, u32), String>,
+    /// Names of the maps behind data sections.
+    data: HashMap<usize, String>,
+}
+
+/// What the definitions are read from.
+struct Source<'a> {
+    elf: &'a Elf<'a>,
+    btf: Option<&'a Btf>,
+    profile: &'a Profile,
+}
+
+impl Maps {
+    pub(crate) fn read(
+        elf: &Elf<'_>,
+        btf: Option<&Btf>,
+        profile: &Profile,
+        places: &Places,
+    ) -> Result<Maps, Diagnostic> {
+        let source = Source { elf, btf, profile };
+        let mut maps = Maps { specs: BTreeMap::new(), definitions: HashMap::new(), data: HashMap::new() };
+        for (index, section) in elf.sections.iter().enumerate() {
+            match section.name {
+                "maps" => legacy::read(&source, index, &mut maps)?,
+                ".maps" => typed::read(&source, index, &mut maps)?,
+                name if data::is_data(name) && section.size > 0 => data::read(&source, index, &mut maps)?,
+                _ => {}
+            }
+        }
+        slots::read(&source, places, &mut maps)?;
+        Ok(maps)
+    }
+
+    /// The map defined at an offset of a section.
+    pub(crate) fn definition(&self, section: usize, at: u32) -> Option<&str> {
+        self.definitions.get(&(section, at)).map(String::as_str)
+    }
+
+    /// The map behind a data section.
+    pub(crate) fn data(&self, section: usize) -> Option<&str> {
+        self.data.get(&section).map(String::as_str)
+    }
+
+    fn define(&mut self, section: usize, at: u32, spec: MapSpec) {
+        self.definitions.insert((section, at), spec.name.clone());
+        self.specs.insert(spec.name.clone(), spec);
+    }
+}
+
+impl<'a> Source<'a> {
+    /// The symbols that define something in a section, by offset.
+    fn definitions(&self, section: usize) -> Vec<&'a Symbol<'a>> {
+        let defines = |s: &&Symbol<'_>| {
+            s.at == Home::Section(section)
+                && matches!(s.kind, SymbolKind::Object | SymbolKind::None)
+                && !s.name.is_empty()
+        };
+        let mut found: Vec<_> = self.elf.symbols.iter().filter(defines).collect();
+        found.sort_by_key(|s| (s.value, s.local));
+        found.dedup_by_key(|s| s.value);
+        found
+    }
+
+    fn checked_type(&self, number: u32, map: &str, place: Place) -> Result<MapType, Diagnostic> {
+        let ty = MapType(number);
+        if number != 0 && (self.profile.map_type(ty).is_some() || number >= MapType::FIRST_OWN.0) {
+            return Ok(ty);
+        }
+        let version = self.profile.version;
+        Err(Diagnostic::new("map-type", format!("map `{map}` is of an unknown type"), place)
+            .expected(format!("a map type of Linux {version} or before"))
+            .found(format!("type {number}")))
+    }
+}
+
+/// A map of this definition, with nothing else said about it.
+fn plain(name: &str, def: MapDef, section: &str) -> MapSpec {
+    MapSpec {
+        name: name.to_owned(),
+        def,
+        key_type: None,
+        value_type: None,
+        inner: None,
+        initial: Initial::Empty,
+        addresses: Vec::new(),
+        freeze: false,
+        pin_by_name: false,
+        numa_node: None,
+        section: section.into(),
+    }
+}
+
+/// Adds ``did you mean `near`?`` where a name is near enough.
+fn suggest<'n>(problem: Diagnostic, name: &str, known: impl IntoIterator<Item = &'n str>) -> Diagnostic {
+    match did_you_mean(name, known) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem,
+    }
+}

@@ -1,0 +1,377 @@
+//! A Spec for one kernel: each program with the functions that it reaches behind it, everything named resolved.
+
+use crate::insn::{
+    BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_MAP_IDX, BPF_PSEUDO_MAP_IDX_VALUE, CALL, LD_IMM64, heads,
+};
+use alveary_abi::ProgType;
+use alveary_btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Type};
+use alveary_diag::{Diagnostic, Place, did_you_mean};
+use alveary_isa::{Insn, Reg};
+use alveary_spec::{Function, Initial, Kernel, MapSpec, Program, ProgramSpec, RelocKind, Resolved, Spec};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// Slots of all programs together: functions are laid out once for each program that calls them, which a small file
+/// could use to fill the memory.
+const LARGEST: usize = 1 << 22;
+
+/// What a caller wants of a Spec.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Names of the programs; `None` is all that load unless told otherwise. Programs in the prog arrays that these
+    /// use come along.
+    pub programs: Option<Vec<String>>,
+    /// The type of programs whose section does not tell it.
+    pub ty: Option<ProgType>,
+}
+
+/// Makes the programs of a Spec ready for a kernel.
+///
+/// # Errors
+/// Everything that is wrong with the wanted programs; programs that are not wanted may need what they like.
+pub fn resolve(spec: &Spec, kernel: &Kernel, wanted: &Options) -> Result<Resolved, Vec<Diagnostic>> {
+    let mut resolver = Resolver { spec, kernel, wanted, slots: 0, errors: Vec::new() };
+    let mut waiting = resolver.wanted();
+    let mut chosen: BTreeSet<&str> = waiting.iter().map(|p| p.name.as_str()).collect();
+    let mut programs = Vec::new();
+    while let Some(program) = waiting.pop() {
+        let Some(done) = resolver.program(program) else { continue };
+        for map in &done.maps {
+            let Some(Initial::Programs(slots)) = spec.maps.get(map).map(|m| &m.initial) else { continue };
+            let called = slots.iter().flatten().filter_map(|name| spec.programs.get(name));
+            waiting.extend(called.filter(|p| chosen.insert(&p.name)));
+        }
+        programs.push((program.order, Arc::new(done)));
+    }
+    if !resolver.errors.is_empty() {
+        return Err(resolver.errors);
+    }
+    programs.sort_by_key(|(order, _)| *order);
+    Ok(Resolved {
+        endian: spec.endian,
+        maps: spec.maps.iter().map(|(name, map)| (name.clone(), trimmed(map, &chosen))).collect(),
+        programs: programs.into_iter().map(|(_, program)| program).collect(),
+    })
+}
+
+/// A map without entries that name programs which are not loaded.
+fn trimmed(map: &MapSpec, chosen: &BTreeSet<&str>) -> MapSpec {
+    let mut map = map.clone();
+    if let Initial::Programs(slots) = &mut map.initial {
+        for slot in slots {
+            *slot = slot.take().filter(|name| chosen.contains(name.as_str()));
+        }
+    }
+    map
+}
+
+struct Resolver<'a> {
+    spec: &'a Spec,
+    kernel: &'a Kernel,
+    wanted: &'a Options,
+    /// Slots laid out so far.
+    slots: usize,
+    errors: Vec<Diagnostic>,
+}
+
+impl<'a> Resolver<'a> {
+    fn wanted(&mut self) -> Vec<&'a ProgramSpec> {
+        let Some(names) = &self.wanted.programs else {
+            return self.spec.programs.values().filter(|p| p.autoload).collect();
+        };
+        let mut found = Vec::new();
+        for name in names {
+            match self.spec.programs.get(name) {
+                Some(program) => found.push(program),
+                None => self.errors.push(self.no_program(name)),
+            }
+        }
+        found
+    }
+
+    fn no_program(&self, name: &str) -> Diagnostic {
+        let names = || self.spec.programs.keys().map(String::as_str);
+        let problem = Diagnostic::new("program-name", format!("the object has no program `{name}`"), Place::Nowhere);
+        match did_you_mean(name, names()) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None if self.spec.programs.is_empty() => problem.note("it has no programs at all"),
+            None => problem.note(format!("its programs: {}", names().take(32).collect::<Vec<_>>().join(", "))),
+        }
+    }
+
+    fn program(&mut self, program: &ProgramSpec) -> Option<Program> {
+        let Some(ty) = program.ty.or(self.wanted.ty) else {
+            let at = Place::Section { section: program.section.clone(), at: 0 };
+            let message = format!("section `{}` does not tell the type of program `{}`", program.section, program.name);
+            let known = self.kernel.profile.tables().sections.iter().filter(|s| !s.legacy).map(|s| s.prefix);
+            let near = did_you_mean(&program.section, known);
+            let mut problem = Diagnostic::new("program-type", message, at).help("give the type: `--type xdp`");
+            if let Some(near) = near {
+                problem = problem.help(format!("or did you mean `SEC(\"{near}\")`?"));
+            }
+            self.errors.push(problem);
+            return None;
+        };
+        let mut layout = Layout::new(self.spec, &program.name, LARGEST - self.slots);
+        layout.run(&program.name);
+        self.slots += layout.insns.len();
+        if !layout.errors.is_empty() {
+            self.errors.append(&mut layout.errors);
+            return None;
+        }
+        let mut subprogs: Vec<(u32, Arc<str>)> = layout.subprogs;
+        subprogs.extend(inner_functions(&layout.insns, &subprogs));
+        subprogs.sort_by_key(|(at, _)| *at);
+        Some(Program {
+            name: program.name.as_str().into(),
+            section: program.section.clone(),
+            ty,
+            expected: program.expected,
+            flags: program.flags,
+            insns: layout.insns,
+            maps: layout.maps,
+            subprogs,
+            funcs: layout.funcs,
+            lines: layout.lines,
+            license: self.spec.license.clone(),
+            btf: self.spec.btf.clone(),
+        })
+    }
+}
+
+/// Functions that begin inside of another (hand-written code): nobody names them, calls show them.
+fn inner_functions(insns: &[Insn], known: &[(u32, Arc<str>)]) -> Vec<(u32, Arc<str>)> {
+    let mut found = BTreeMap::new();
+    for (at, insn) in heads(insns) {
+        if (insn.op, insn.src.0) == (CALL, BPF_PSEUDO_CALL) || (insn.op, insn.src.0) == (LD_IMM64, BPF_PSEUDO_FUNC) {
+            let target = i64::from(at) + 1 + i64::from(insn.imm);
+            let Some(target) = u32::try_from(target).ok().filter(|t| (*t as usize) < insns.len()) else { continue };
+            let next = known.partition_point(|(start, _)| *start <= target);
+            if let Some((start, name)) = next.checked_sub(1).and_then(|i| known.get(i))
+                && *start != target
+            {
+                found.insert(target, format!("{name}+{}", target - start).into());
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// One program while it is laid out.
+struct Layout<'a> {
+    spec: &'a Spec,
+    program: Arc<str>,
+    /// How many slots it may take.
+    room: usize,
+    insns: Vec<Insn>,
+    maps: Vec<String>,
+    /// Index of each map that is used.
+    indices: HashMap<&'a str, i32>,
+    /// Where each function begins.
+    starts: HashMap<&'a str, u32>,
+    subprogs: Vec<(u32, Arc<str>)>,
+    funcs: Vec<FuncInfo>,
+    lines: Vec<LineInfo>,
+    errors: Vec<Diagnostic>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(spec: &'a Spec, program: &str, room: usize) -> Self {
+        Layout {
+            spec,
+            program: program.into(),
+            room,
+            insns: Vec::new(),
+            maps: Vec::new(),
+            indices: HashMap::new(),
+            starts: HashMap::new(),
+            subprogs: Vec::new(),
+            funcs: Vec::new(),
+            lines: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Puts functions behind each other in the order of their first call, callees before the rest of their caller, as
+    /// libbpf does.
+    fn run(&mut self, program: &str) {
+        let Some((name, function)) = self.spec.functions.get_key_value(program) else {
+            self.errors.push(Diagnostic::new(
+                "function-missing",
+                format!("program `{program}` has no function"),
+                Place::Nowhere,
+            ));
+            return;
+        };
+        if function.insns.len() > self.room {
+            self.too_large(0);
+            return;
+        }
+        // Functions whose relocations are being applied, and how far.
+        let mut open = vec![(self.append(name, function), function, 0)];
+        while let Some((start, function, next)) = open.last_mut() {
+            let start = *start;
+            let Some(reloc) = function.relocs.get(*next) else {
+                open.pop();
+                continue;
+            };
+            *next += 1;
+            let at = start + reloc.insn;
+            match &reloc.kind {
+                RelocKind::Map(map) => self.map(at, map, None),
+                RelocKind::MapValue(map, off) => self.map(at, map, Some(*off)),
+                RelocKind::Call(callee) | RelocKind::FuncAddr(callee) => {
+                    let is_call = matches!(reloc.kind, RelocKind::Call(_));
+                    let target = match self.starts.get(callee.as_str()) {
+                        Some(target) => *target,
+                        None => {
+                            let Some((name, callee)) = self.spec.functions.get_key_value(callee) else {
+                                self.missing(at, callee);
+                                continue;
+                            };
+                            if callee.insns.len() > self.room - self.insns.len() {
+                                self.too_large(at);
+                                return;
+                            }
+                            let target = self.append(name, callee);
+                            open.push((target, callee, 0));
+                            target
+                        }
+                    };
+                    self.function(at, target, is_call);
+                }
+                RelocKind::Extern(name) => self.external(at, name),
+                RelocKind::Kfunc(name) => self.kfunc(at, name),
+            }
+        }
+    }
+
+    fn append(&mut self, name: &'a str, function: &'a Function) -> u32 {
+        let start = self.insns.len() as u32;
+        self.insns.extend(&function.insns);
+        self.starts.insert(name, start);
+        self.subprogs.push((start, name.into()));
+        self.funcs.extend(function.funcs.iter().map(|f| FuncInfo { insn: start + f.insn, ..*f }));
+        self.lines.extend(function.lines.iter().map(|l| LineInfo { insn: start + l.insn, ..*l }));
+        if let Some(first) = function.core.first() {
+            let what = self.spec.btf.as_ref().map_or_else(String::new, |btf| btf.describe_core(first));
+            let message = format!("`{name}` needs a CO-RE relocation: the {what}, as the kernel has it");
+            let at = self.place(start + first.insn);
+            let count = function.core.len();
+            self.errors.push(
+                Diagnostic::new("core-relocation", message, at)
+                    .note(format!("it has {count} of them"))
+                    .help("CO-RE relocations are not supported in this version"),
+            );
+        }
+        start
+    }
+
+    fn map(&mut self, at: u32, map: &'a str, offset: Option<u32>) {
+        let Some(spec) = self.spec.maps.get(map) else {
+            let problem = format!("a reference to map `{map}`, which is not there");
+            self.errors.push(Diagnostic::new("map-missing", problem, self.place(at)));
+            return;
+        };
+        let index = match self.indices.get(map) {
+            Some(index) => *index,
+            None => {
+                let index = self.maps.len() as i32;
+                self.maps.push(map.to_owned());
+                self.indices.insert(map, index);
+                self.check_addresses(at, spec);
+                index
+            }
+        };
+        let (kind, second) = match offset {
+            None => (BPF_PSEUDO_MAP_IDX, 0),
+            Some(offset) => (BPF_PSEUDO_MAP_IDX_VALUE, offset as i32),
+        };
+        self.patch(at, kind, index, Some(second));
+    }
+
+    /// Refuses variables that should hold an address: which one is known only once everything is loaded.
+    fn check_addresses(&mut self, at: u32, spec: &MapSpec) {
+        let Some((offset, target)) = spec.addresses.first() else { return };
+        let message = format!("`{}` should hold the address of `{target}` in its data", spec.name);
+        self.errors.push(
+            Diagnostic::new("data-address", message, self.place(at))
+                .label(Place::Section { section: spec.section.clone(), at: (*offset).into() }, "here")
+                .note(format!("it has {} addresses", spec.addresses.len()))
+                .help("addresses in initialised data are not supported in this version: compute them in the program"),
+        );
+    }
+
+    fn function(&mut self, at: u32, target: u32, is_call: bool) {
+        let distance = i64::from(target) - i64::from(at) - 1;
+        let (kind, second) = if is_call { (BPF_PSEUDO_CALL, None) } else { (BPF_PSEUDO_FUNC, Some(0)) };
+        self.patch(at, kind, distance as i32, second);
+    }
+
+    fn patch(&mut self, at: u32, src: u8, imm: i32, second: Option<i32>) {
+        let at = at as usize;
+        if let Some(insn) = self.insns.get_mut(at) {
+            insn.src = Reg(src);
+            insn.imm = imm;
+        }
+        if let (Some(second), Some(insn)) = (second, self.insns.get_mut(at + 1)) {
+            insn.imm = second;
+        }
+    }
+
+    fn external(&mut self, at: u32, name: &str) {
+        let message = match self.section_of(name) {
+            Some(".kconfig") => format!("the program needs `{name}` of the kernel's configuration"),
+            Some(".ksyms") => format!("the program needs the kernel's variable `{name}`"),
+            _ => format!("the program needs `{name}`, which the object does not define"),
+        };
+        let problem = Diagnostic::new("extern", message, self.place(at));
+        self.errors.push(problem.help("externs are not supported in this version"));
+    }
+
+    fn kfunc(&mut self, at: u32, name: &str) {
+        if self.section_of(name) == Some(".ksyms") {
+            let message = format!("the program calls the kernel's function `{name}`");
+            let problem = Diagnostic::new("kfunc", message, self.place(at));
+            self.errors.push(problem.help("kernel functions (kfuncs) are not supported in this version"));
+        } else {
+            self.missing(at, name);
+        }
+    }
+
+    fn missing(&mut self, at: u32, name: &str) {
+        let message = format!("a call of `{name}`, which the object does not define");
+        let problem = Diagnostic::new("function-missing", message, self.place(at));
+        let near = did_you_mean(name, self.spec.functions.keys().map(String::as_str));
+        self.errors.push(match near {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help("define it, or declare it as a helper or `__ksym`"),
+        });
+    }
+
+    fn too_large(&mut self, at: u32) {
+        let problem = Diagnostic::new("program-size", "the programs are too large together", self.place(at));
+        self.errors.push(problem.expected(format!("at most {LARGEST} instructions")));
+    }
+
+    /// The BTF section (`.kconfig`, `.ksyms`) that declares an extern.
+    fn section_of(&self, name: &str) -> Option<&'static str> {
+        let btf: &Btf = self.spec.btf.as_ref()?;
+        [".kconfig", ".ksyms"].into_iter().find(|section| {
+            let Some(Type::DataSec(t)) = btf.find(section, Kind::DataSec).and_then(|id| btf.ty(id)) else {
+                return false;
+            };
+            t.vars().any(|var| match btf.ty(var.ty) {
+                Some(Type::Var { name: n, .. }) => n == name,
+                Some(Type::Func { name: n, linkage, .. }) => n == name && linkage == Linkage::Extern,
+                _ => false,
+            })
+        })
+    }
+
+    fn place(&self, index: u32) -> Place {
+        Place::Insn { prog: self.program.clone(), index }
+    }
+}
