@@ -4,6 +4,7 @@
 //! Source of every rule here: RFC 9669, and `include/uapi/linux/bpf.h` for what Linux adds.
 
 pub mod asm;
+pub mod cbpf;
 mod decode;
 pub mod disasm;
 mod encode;
