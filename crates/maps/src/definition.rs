@@ -20,6 +20,10 @@ pub(crate) struct Row {
     pub(crate) flags: u32,
     /// Flags that it must have.
     pub(crate) needs: u32,
+    /// Most that `map_extra` may be.
+    pub(crate) extra: u64,
+    /// Its entries are maps: it needs a template.
+    pub(crate) outer: bool,
     pub(crate) make: Make,
 }
 
@@ -43,6 +47,12 @@ pub(crate) enum Most {
     Entry,
     /// The same, and values in its per-CPU memory: 32 KiB.
     PerCpu,
+    /// Values of 4 MiB.
+    Piece,
+    /// Values of 4 MiB, all entries together below 4 GiB.
+    Product,
+    /// `max_entries` bytes in pages, a power of two.
+    Pages,
 }
 
 /// A definition refused for `errno`.
@@ -52,17 +62,20 @@ pub(crate) fn refuse(message: impl Into<Cow<'static, str>>, errno: Errno) -> Dia
 
 impl Row {
     /// Refuses a definition that the kernel refuses.
-    pub(crate) fn check(&self, def: &MapDef) -> Result<(), Diagnostic> {
+    pub(crate) fn check(&self, def: &MapDef, inner: Option<&MapDef>, env: &Environment) -> Result<(), Diagnostic> {
         let name = self.name;
         self.key.check(def.key_size, || format!("the key size of a {name} map"))?;
         self.value.check(def.value_size, || format!("the value size of a {name} map"))?;
         Size::Within(1, u32::MAX).check(def.max_entries, || format!("max_entries of a {name} map"))?;
         self.check_flags(def.flags)?;
-        if def.extra != 0 {
-            let found = format!("{:#x}", def.extra);
-            return Err(refuse(format!("map_extra of a {name} map"), Errno::EINVAL).expected("0").found(found));
+        if def.extra > self.extra {
+            let wrong = refuse(format!("map_extra of a {name} map is wrong"), Errno::EINVAL);
+            return Err(wrong.expected(format!("at most {}", self.extra)).found(format!("{:#x}", def.extra)));
         }
-        self.most.check(name, def)
+        if self.outer {
+            check_template(name, inner)?;
+        }
+        self.most.check(name, def, env.page)
     }
 
     fn check_flags(&self, flags: u32) -> Result<(), Diagnostic> {
@@ -86,6 +99,21 @@ impl Row {
     }
 }
 
+/// What maps in a map are made like.
+fn check_template(name: &str, inner: Option<&MapDef>) -> Result<(), Diagnostic> {
+    let Some(inner) = inner else {
+        let wrong = refuse(format!("a {name} map needs the definition of its inner maps"), Errno::EBADF);
+        return Err(wrong.expected("an inner map").found("none"));
+    };
+    let errno = match inner.ty {
+        MapType::ARRAY_OF_MAPS | MapType::HASH_OF_MAPS => Errno::EINVAL,
+        MapType::PROG_ARRAY | MapType::CGROUP_STORAGE | MapType::PERCPU_CGROUP_STORAGE => Errno::ENOTSUPP,
+        _ => return Ok(()),
+    };
+    let wrong = refuse(format!("maps of this type cannot be in a {name} map"), errno);
+    Err(wrong.expected("maps of values").found(format!("type {}", inner.ty.0)))
+}
+
 impl Size {
     fn check(&self, found: u32, what: impl FnOnce() -> String) -> Result<(), Diagnostic> {
         let (fits, expected) = match self {
@@ -105,15 +133,27 @@ impl Size {
 }
 
 impl Most {
-    fn check(self, name: &str, def: &MapDef) -> Result<(), Diagnostic> {
-        const ENTRY: u64 = (4 << 20) - 48;
+    fn check(self, name: &str, def: &MapDef, page: u32) -> Result<(), Diagnostic> {
+        const LARGEST: u64 = 4 << 20;
+        const ENTRY: u64 = LARGEST - 48;
         const PER_CPU: u64 = 32 << 10;
         let value = u64::from(def.value_size);
         let entry = u64::from(def.key_size) + value;
+        let all = u64::from(def.max_entries);
+        if matches!(self, Most::Pages) {
+            if def.max_entries.is_power_of_two() && def.max_entries.is_multiple_of(page) {
+                return Ok(());
+            }
+            let wrong = refuse(format!("max_entries of a {name} map, its size in bytes, is wrong"), Errno::EINVAL);
+            return Err(wrong.expected(format!("a power of two and multiple of {page}")).found(all.to_string()));
+        }
         let (found, most, what) = match self {
             Most::Signed => (value, i32::MAX as u64, "the value"),
             Most::PerCpu if value > PER_CPU => (value, PER_CPU, "the value of one CPU"),
             Most::Entry | Most::PerCpu => (entry, ENTRY - 1, "key and value"),
+            Most::Product if value <= LARGEST => (all, (u64::from(u32::MAX) / value).saturating_sub(1), "max_entries"),
+            Most::Piece | Most::Product => (value, LARGEST, "the value"),
+            Most::Pages => return Ok(()),
         };
         if found <= most {
             return Ok(());

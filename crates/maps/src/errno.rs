@@ -27,6 +27,7 @@ numbers! {
     EPERM = 1, "Not allowed: frozen, or opened without the right.";
     ENOENT = 2, "No such entry.";
     E2BIG = 7, "Full, or the index is behind the end.";
+    EBADF = 9, "No such file.";
     EAGAIN = 11, "No room at the moment.";
     ENOMEM = 12, "Not enough memory.";
     EBUSY = 16, "In use.";

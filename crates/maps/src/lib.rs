@@ -13,6 +13,7 @@
 //! inside an aligned word. [`Value`] is an address, not a reference, for the same reason.
 
 mod array;
+mod bloom;
 mod create;
 mod definition;
 mod domain;
@@ -22,8 +23,14 @@ mod htab;
 mod map;
 mod memory;
 mod object;
+mod perf;
+mod queue;
+mod ringbuf;
 mod table;
+mod targets;
+mod trie;
 mod value;
+mod words;
 
 pub use create::{Environment, create};
 pub use domain::{Batch, Domain, Reader};

@@ -66,6 +66,13 @@ impl Memory {
         unsafe { AtomicU32::from_ptr(self.address(at & !3, 4).cast()) }
     }
 
+    /// The 64-bit word at `at`.
+    pub(crate) fn word64(&self, at: u64) -> &AtomicU64 {
+        debug_assert_eq!(at % 8, 0);
+        // SAFETY: as for `word32`, with eight bytes.
+        unsafe { AtomicU64::from_ptr(self.address(at & !7, 8).cast()) }
+    }
+
     /// Copies `bytes` to `at`, a multiple of 8: whole words at once, what remains byte by byte.
     pub(crate) fn write(&self, at: u64, bytes: &[u8]) {
         let (words, tail) = self.cells(at, bytes.len());

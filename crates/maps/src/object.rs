@@ -2,9 +2,12 @@
 //!
 //! A type implements [`Kind`]; [`Object`] makes a [`Map`] of it and hands it only keys and values of the right size.
 
-use crate::{Errno, Layout, Map, Queue, Slots, Streams, Value, flags, memory::Memory};
+use crate::{Errno, Held, Layout, Map, Queue, Slots, Streams, Value, flags, memory::Memory};
 use alveary_abi::MapDef;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 /// A map type. Keys are `key_size` bytes, a program's values `value_size`, user space's `user_value_size`.
 pub(crate) trait Kind: Send + Sync + 'static {
@@ -60,6 +63,11 @@ impl<K: Kind> Object<K> {
 
     fn value(&self, value: &[u8]) -> Result<(), Errno> {
         Self::sized(value.len(), self.user_value_size())
+    }
+
+    fn queue_for(&self, value: &[u8]) -> Result<&dyn Queue, Errno> {
+        Self::sized(value.len(), self.def.value_size as usize)?;
+        self.kind.queue().ok_or(Errno::EINVAL)
     }
 
     fn program_may_write(&self) -> Result<(), Errno> {
@@ -151,7 +159,7 @@ impl<K: Kind> Map for Object<K> {
     }
 
     fn slots(&self) -> Option<&dyn Slots> {
-        self.kind.slots()
+        self.kind.slots().map(|_| self as &dyn Slots)
     }
 
     fn streams(&self) -> Option<&dyn Streams> {
@@ -159,7 +167,43 @@ impl<K: Kind> Map for Object<K> {
     }
 
     fn queue(&self) -> Option<&dyn Queue> {
-        self.kind.queue()
+        self.kind.queue().map(|_| self as &dyn Queue)
+    }
+}
+
+/// The type's slots, for who may see them: setting one is user space's.
+impl<K: Kind> Slots for Object<K> {
+    fn set(&self, key: &[u8], object: Option<Arc<dyn Held>>, flags: u64) -> Result<(), Errno> {
+        self.user_may_write()?;
+        self.key(key)?;
+        self.kind.slots().ok_or(Errno::EINVAL)?.set(key, object, flags)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Arc<dyn Held>> {
+        self.key(key).ok()?;
+        self.kind.slots()?.get(key)
+    }
+
+    fn word(&self, key: &[u8]) -> u64 {
+        let slots = self.key(key).ok().and_then(|()| self.kind.slots());
+        slots.map_or(0, |slots| slots.word(key))
+    }
+}
+
+/// The type's queue, for programs.
+impl<K: Kind> Queue for Object<K> {
+    fn push(&self, value: &[u8], flags: u64) -> Result<(), Errno> {
+        self.program_may_write()?;
+        self.queue_for(value)?.push(value, flags)
+    }
+
+    fn pop(&self, out: &mut [u8]) -> Result<(), Errno> {
+        self.program_may_write()?;
+        self.queue_for(out)?.pop(out)
+    }
+
+    fn peek(&self, value: &mut [u8]) -> Result<(), Errno> {
+        self.queue_for(value)?.peek(value)
     }
 }
 

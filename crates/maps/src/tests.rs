@@ -4,6 +4,11 @@ mod arrays;
 mod definitions;
 mod domains;
 mod hashes;
+mod lines;
+mod objects;
+mod redirects;
+mod streams;
+mod tries;
 
 use crate::{Domain, Environment, Errno, Map, create};
 use alveary_abi::{MapDef, MapType};
