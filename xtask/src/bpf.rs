@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 /// Compiles all programs and compares them with the committed objects.
 pub(crate) fn check() -> Outcome {
-    let fresh = path("target/bpf");
+    let fresh = process::target().join("bpf");
     fs::create_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
     let names = build(&fresh)?;
     let differs: Vec<&str> = names

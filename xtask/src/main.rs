@@ -2,9 +2,13 @@
 //!
 //! Holds what a person or CI does with the repository as a whole. No crate of the workspace depends on it.
 
+mod bench;
 mod bpf;
 mod capture;
+mod dist;
+mod packages;
 mod process;
+mod test;
 
 use std::process::ExitCode;
 
@@ -18,16 +22,15 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
+    Command { name: "test", help: "everything that must hold before a change is taken", run: test::run },
+    Command { name: "bench", help: "the figures of docs/performance.md", run: bench::measure_all },
+    Command { name: "dist", help: "static binary, manual pages and completions, in dist/", run: dist::make },
     Command {
         name: "bpf",
-        help: "[--check]  compile bpf/ into examples/, or compare with what is there",
+        help: "[--check] compile bpf/ into examples/, or compare with what is there",
         run: bpf::run,
     },
-    Command {
-        name: "capture",
-        help: "record examples/traffic.pcap between two network namespaces (root)",
-        run: capture::run,
-    },
+    Command { name: "capture", help: "record examples/traffic.pcap (root)", run: capture::run },
 ];
 
 fn main() -> ExitCode {

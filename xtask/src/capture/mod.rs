@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         }
         Ok(())
     })??;
-    let (fresh, example) = (path("target/traffic.pcap"), path("examples/traffic.pcap"));
+    let (fresh, example) = (process::target().join("traffic.pcap"), path("examples/traffic.pcap"));
     client.run({
         let fresh = fresh.clone();
         move || record(&fresh)

@@ -1,0 +1,92 @@
+//! `cargo xtask test`: everything that must hold before a change is taken, as `.ci/run` runs it.
+//!
+//! Each step tells what it passed, failed and skipped. All steps run, whatever became of those before them; the last
+//! line sums them up.
+
+mod readme;
+mod report;
+mod runner;
+
+use std::{process::exit, time::Instant};
+
+use crate::{
+    Outcome, bpf, packages,
+    process::{self, cargo, path},
+};
+use report::Tally;
+
+struct Step {
+    name: &'static str,
+    run: fn() -> Tally,
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "packages", run: || Tally::noting(packages::provide()) },
+    Step { name: "formatting", run: || check("cargo fmt --check", &["fmt", "--all", "--check"]) },
+    Step { name: "clippy", run: clippy },
+    Step { name: "tests", run: runner::tests },
+    Step { name: "doctests", run: runner::doctests },
+    Step { name: "documentation", run: documentation },
+    Step { name: "licences", run: licences },
+    Step { name: "objects", run: objects },
+    Step { name: "fuzzing", run: fuzzing },
+    Step { name: "README", run: readme::commands },
+];
+
+/// The command. Ends the process itself, so that the sum is the last line.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    if !arguments.is_empty() {
+        return Err("takes no arguments".into());
+    }
+    let mut sum = Tally::default();
+    let mut lines = Vec::new();
+    for step in STEPS {
+        println!("\n== {}", step.name);
+        let start = Instant::now();
+        let tally = (step.run)();
+        let seconds = start.elapsed().as_secs_f64();
+        lines.push(format!("{:14} {seconds:7.1} s   {}", step.name, tally.counts()));
+        sum.add(tally);
+    }
+    println!("\n== summary\n{}", lines.join("\n"));
+    sum.list();
+    println!("{}", sum.counts());
+    exit(i32::from(sum.has_failures()))
+}
+
+fn check(what: &str, arguments: &[&str]) -> Tally {
+    Tally::of(what, process::run(&mut cargo(arguments)))
+}
+
+fn clippy() -> Tally {
+    check("cargo clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+fn documentation() -> Tally {
+    let mut command = cargo(&["doc", "--workspace", "--no-deps"]);
+    Tally::of("cargo doc", process::run(command.env("RUSTDOCFLAGS", "-D warnings")))
+}
+
+/// Licences and sources of the dependencies, as deny.toml allows them.
+fn licences() -> Tally {
+    if !process::exists("cargo-deny") {
+        return Tally::skipped("cargo deny", "cargo-deny is not installed");
+    }
+    check("cargo deny", &["deny", "--offline", "check", "bans", "licenses", "sources"])
+}
+
+fn objects() -> Tally {
+    match bpf::obstacle() {
+        Some(obstacle) => Tally::skipped("cargo xtask bpf --check", &obstacle),
+        None => Tally::of("cargo xtask bpf --check", bpf::check()),
+    }
+}
+
+/// A short run of each fuzz target. The fuzzer's instrumentation is nightly's, which the stable compiler gives on request.
+fn fuzzing() -> Tally {
+    let what = "cargo xtask fuzz --seconds 5";
+    if !path("fuzz/Cargo.toml").exists() {
+        return Tally::skipped(what, "there are no fuzz targets");
+    }
+    check(what, &["xtask", "fuzz", "--seconds", "5"])
+}

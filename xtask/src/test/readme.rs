@@ -1,0 +1,52 @@
+//! The commands that README.md shows: each line of a `sh` block behind the mark `<!-- run -->` is run.
+
+use std::fs;
+
+use super::report::Tally;
+use crate::process::{self, command, path};
+
+const MARK: &str = "<!-- run -->";
+
+/// What runs us: a README may show it, but it would never end.
+const OURSELVES: &str = "cargo xtask test";
+
+pub(crate) fn commands() -> Tally {
+    let text = match fs::read_to_string(path("README.md")) {
+        Ok(text) => text,
+        Err(error) => return Tally::of("README.md", Err(error.to_string())),
+    };
+    let mut tally = Tally::default();
+    for line in marked_lines(&text) {
+        println!("$ {line}");
+        tally.add(Tally::of(&format!("README: {line}"), process::run(&mut command("sh", &["-euc", line]))));
+    }
+    tally
+}
+
+/// The command lines of the marked blocks, without prompt; comments and what commands print are no commands.
+fn marked_lines(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once(MARK) {
+        let block = after.trim_start().strip_prefix("```sh\n").and_then(|block| block.split_once("```"));
+        let Some((block, after_block)) = block else {
+            rest = after;
+            continue;
+        };
+        let commands = block.lines().map(|line| line.strip_prefix("$ ").unwrap_or(line).trim());
+        lines.extend(commands.filter(|line| !line.is_empty() && !line.starts_with('#') && *line != OURSELVES));
+        rest = after_block;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::marked_lines;
+
+    #[test]
+    fn only_marked_blocks_are_run() {
+        let text = "```sh\nrm -r /\n```\n<!-- run -->\n```sh\n$ true\n# why\n\ncargo xtask test\nfalse\n```\nand\n```sh\nno\n```\n";
+        assert_eq!(marked_lines(text), ["true", "false"]);
+    }
+}
