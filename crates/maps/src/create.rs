@@ -6,8 +6,8 @@ use crate::{
     bloom::Bloom,
     definition::{Most, Row, Size, refuse},
     flags::{
-        INNER_MAP, MMAPABLE, NO_PREALLOC, NUMA_NODE, PRESERVE_ELEMS, RDONLY, RDONLY_PROG, WRONLY, WRONLY_PROG,
-        ZERO_SEED,
+        INNER_MAP, MMAPABLE, NO_COMMON_LRU, NO_PREALLOC, NUMA_NODE, PRESERVE_ELEMS, RDONLY, RDONLY_PROG, WRONLY,
+        WRONLY_PROG, ZERO_SEED,
     },
     htab::Hash,
     object::{Kind, Object},
@@ -65,6 +65,7 @@ const ACCESS: u32 = RDONLY | WRONLY | RDONLY_PROG | WRONLY_PROG;
 /// The same, of types whose values programs do not see.
 const USER_ACCESS: u32 = RDONLY | WRONLY;
 const HASH: u32 = ACCESS | NO_PREALLOC | ZERO_SEED;
+const LRU: u32 = ACCESS | NO_COMMON_LRU | ZERO_SEED;
 
 const NONE: Size = Size::Is(&[0]);
 const INDEX: Size = Size::Is(&[4]);
@@ -102,6 +103,10 @@ static ROWS: &[Row] = &[
           make: |def, _, env| object(def, Hash::per_cpu(def, env.cpus, seed(def, env))), ..ROW },
     Row { ty: MapType::PERCPU_ARRAY, name: "percpu_array", value: ANY, most: Most::PerCpu, flags: ACCESS,
           make: |def, _, env| object(def, Array::per_cpu(def, env.cpus)), ..ROW },
+    Row { ty: MapType::LRU_HASH, name: "lru_hash", key: ANY, value: ANY, most: Most::Entry, flags: LRU | NUMA_NODE,
+          make: |def, _, env| object(def, Hash::lru(def, env.cpus, seed(def, env))), ..ROW },
+    Row { ty: MapType::LRU_PERCPU_HASH, name: "lru_percpu_hash", key: ANY, value: ANY, most: Most::PerCpu, flags: LRU,
+          make: |def, _, env| object(def, Hash::lru_per_cpu(def, env.cpus, seed(def, env))), ..ROW },
     Row { ty: MapType::LPM_TRIE, name: "lpm_trie", key: PREFIX, value: Size::Within(1, (4 << 20) - 256 - 40),
           flags: ACCESS | NO_PREALLOC | NUMA_NODE, needs: NO_PREALLOC, make: |def, _, _| object(def, Trie::new(def)), ..ROW },
     Row { ty: MapType::ARRAY_OF_MAPS, name: "array_of_maps", flags: USER_ACCESS | NUMA_NODE, outer: true,

@@ -1,7 +1,8 @@
-//! hash and percpu_hash.
+//! hash, percpu_hash, lru_hash, lru_percpu_hash.
 
 use crate::{
     Errno, Layout, Value, flags,
+    lru::{self, Lru},
     memory::Memory,
     object::Kind,
     table::{Geometry, Shape, Slot, Table},
@@ -14,6 +15,8 @@ use alveary_abi::MapDef;
 pub(crate) struct Hash {
     table: Table,
     form: Form,
+    /// Makes room when it is full.
+    lru: Option<Lru>,
 }
 
 /// Who writes a value, and of which CPUs.
@@ -28,19 +31,36 @@ enum Side {
 impl Hash {
     /// A table with one value for all CPUs.
     pub(crate) fn shared(def: &MapDef, cpus: u32, seed: u64) -> Result<Hash, Errno> {
-        Self::new(def, 0, cpus, seed)
+        Self::new(def, 0, cpus, seed, None)
     }
 
     /// A table with one value for each CPU.
     pub(crate) fn per_cpu(def: &MapDef, cpus: u32, seed: u64) -> Result<Hash, Errno> {
-        Self::new(def, cpus, cpus, seed)
+        Self::new(def, cpus, cpus, seed, None)
     }
 
-    fn new(def: &MapDef, cpus: u32, writers: u32, seed: u64) -> Result<Hash, Errno> {
+    /// A table with one value for all CPUs that makes room for new entries.
+    pub(crate) fn lru(def: &MapDef, cpus: u32, seed: u64) -> Result<Hash, Errno> {
+        Self::new(def, 0, cpus, seed, Some(Lru::default()))
+    }
+
+    /// A table with one value for each CPU that makes room for new entries.
+    pub(crate) fn lru_per_cpu(def: &MapDef, cpus: u32, seed: u64) -> Result<Hash, Errno> {
+        Self::new(def, cpus, cpus, seed, Some(Lru::default()))
+    }
+
+    fn new(def: &MapDef, cpus: u32, writers: u32, seed: u64, lru: Option<Lru>) -> Result<Hash, Errno> {
         let form = Form::of(def);
-        let value_size = form.rounded() as u32;
-        let shape = Shape { key_size: def.key_size, value_size, extra: 0, max: def.max_entries, cpus, writers, seed };
-        Ok(Hash { table: Table::new(shape)?, form })
+        let shape = Shape {
+            key_size: def.key_size,
+            value_size: form.rounded() as u32,
+            extra: if lru.is_some() { lru::EXTRA } else { 0 },
+            max: def.max_entries,
+            cpus,
+            writers,
+            seed,
+        };
+        Ok(Hash { table: Table::new(shape)?, form, lru })
     }
 
     fn is_per_cpu(&self) -> bool {
@@ -49,14 +69,44 @@ impl Hash {
 
     fn put(&self, key: &[u8], value: &[u8], flags: u64, side: Side) -> Result<(), Errno> {
         self.form.check_flags(flags)?;
+        let hash = self.table.hash(key);
+        let Some(lru) = &self.lru else { return self.put_at(hash, key, value, flags, side, || self.table.allocate()) };
+        loop {
+            // Room is made before the bucket is locked: the entry that goes may be in the same one.
+            let wanted = flags != flags::EXIST && self.table.find(key, hash).is_none();
+            let mut room = match wanted {
+                true => Some(lru.allocate(&self.table, hash).ok_or(Errno::ENOMEM)?),
+                false => None,
+            };
+            let done = self.put_at(hash, key, value, flags, side, || room.take());
+            if let Some(unused) = room {
+                lru.release(&self.table, unused);
+            }
+            // Without room there was an entry to be updated. If it has gone meanwhile, once more.
+            if wanted || done != Err(Errno::E2BIG) {
+                return done;
+            }
+        }
+    }
+
+    /// Updates the entry of `key`, or makes one in the slot that `allocate` gives.
+    fn put_at(
+        &self,
+        hash: u32,
+        key: &[u8],
+        value: &[u8],
+        flags: u64,
+        side: Side,
+        allocate: impl FnOnce() -> Option<Slot>,
+    ) -> Result<(), Errno> {
         let table = &self.table;
-        let hash = table.hash(key);
         let bucket = table.lock(hash);
         match (bucket.find(key), flags & !flags::LOCK) {
             (Some(_), flags::NOEXIST) => Err(Errno::EEXIST),
             (None, flags::EXIST) => Err(Errno::ENOENT),
             (Some(slot), _) if self.is_per_cpu() => {
                 self.store_per_cpu(slot, value, side);
+                self.mark_used(slot);
                 Ok(())
             }
             (Some(slot), _) if flags & flags::LOCK != 0 => {
@@ -68,16 +118,41 @@ impl Hash {
                 let new = table.take_spare(writer);
                 self.fill(new, key, value, side);
                 bucket.replace(old, new);
+                if let Some(lru) = &self.lru {
+                    lru.replace(table, old, new, hash);
+                }
                 drop(bucket);
                 table.leave_spare(writer, old);
                 Ok(())
             }
             (None, _) => {
-                let slot = table.allocate().ok_or(Errno::E2BIG)?;
+                let slot = allocate().ok_or(Errno::E2BIG)?;
                 self.fill(slot, key, value, side);
                 bucket.insert(slot);
                 Ok(())
             }
+        }
+    }
+
+    /// Takes the entry of `key` out, after `last` has seen it.
+    fn remove(&self, key: &[u8], last: impl FnOnce(Slot)) -> Result<(), Errno> {
+        let bucket = self.table.lock(self.table.hash(key));
+        let slot = bucket.find(key).ok_or(Errno::ENOENT)?;
+        last(slot);
+        bucket.unlink(slot);
+        drop(bucket);
+        match &self.lru {
+            Some(lru) => lru.release(&self.table, slot),
+            None => self.table.release(slot),
+        }
+        Ok(())
+    }
+
+    /// A program used the entry.
+    #[inline]
+    fn mark_used(&self, slot: Slot) {
+        if self.lru.is_some() {
+            lru::mark_used(&self.table, slot);
         }
     }
 
@@ -151,7 +226,7 @@ impl Kind for Hash {
             max: total,
             cpu_stride,
             seed,
-            used: 0,
+            used: if self.lru.is_some() { lru::USED } else { 0 },
         }
     }
 
@@ -160,6 +235,7 @@ impl Kind for Hash {
             return None;
         }
         let slot = self.table.find(key, self.table.hash(key))?;
+        self.mark_used(slot);
         let addr = self.table.memory.address(self.table.value_at(slot, cpu), self.form.size);
         Some(Value { addr, len: self.form.size as u32 })
     }
@@ -172,12 +248,7 @@ impl Kind for Hash {
     }
 
     fn delete(&self, key: &[u8]) -> Result<(), Errno> {
-        let bucket = self.table.lock(self.table.hash(key));
-        let slot = bucket.find(key).ok_or(Errno::ENOENT)?;
-        bucket.unlink(slot);
-        drop(bucket);
-        self.table.release(slot);
-        Ok(())
+        self.remove(key, |_| ())
     }
 
     fn user_value_size(&self, _def: &MapDef) -> usize {
@@ -195,13 +266,7 @@ impl Kind for Hash {
     }
 
     fn take(&self, key: &[u8], out: &mut [u8]) -> Result<(), Errno> {
-        let bucket = self.table.lock(self.table.hash(key));
-        let slot = bucket.find(key).ok_or(Errno::ENOENT)?;
-        self.load(slot, out);
-        bucket.unlink(slot);
-        drop(bucket);
-        self.table.release(slot);
-        Ok(())
+        self.remove(key, |slot| self.load(slot, out))
     }
 
     fn next_key(&self, after: Option<&[u8]>, out: &mut [u8]) -> Result<(), Errno> {

@@ -20,6 +20,7 @@ mod domain;
 mod errno;
 mod hash;
 mod htab;
+mod lru;
 mod map;
 mod memory;
 mod object;

@@ -184,18 +184,24 @@ impl Table {
 
     /// Locks the bucket of `hash`.
     pub(crate) fn lock(&self, hash: u32) -> Bucket<'_> {
-        let bucket = hash & self.geometry.mask;
-        let version = self.version(bucket);
         let mut wait = Wait::default();
         loop {
-            let now = version.load(Relaxed);
-            if now & 1 == 0 && version.compare_exchange_weak(now, now + 1, Acquire, Relaxed).is_ok() {
-                // The odd version goes before every link that is changed under it.
-                fence(Release);
-                return Bucket { table: self, head: self.head(bucket), version, locked: now + 1 };
+            match self.try_lock(hash) {
+                Some(bucket) => return bucket,
+                None => wait.once(),
             }
-            wait.once();
         }
+    }
+
+    /// Locks the bucket of `hash` unless it is locked.
+    pub(crate) fn try_lock(&self, hash: u32) -> Option<Bucket<'_>> {
+        let bucket = hash & self.geometry.mask;
+        let version = self.version(bucket);
+        let now = version.load(Relaxed) & !1;
+        version.compare_exchange(now, now + 1, Acquire, Relaxed).ok()?;
+        // The odd version goes before every link that is changed under it.
+        fence(Release);
+        Some(Bucket { table: self, head: self.head(bucket), version, locked: now + 1 })
     }
 
     /// Takes a free slot.

@@ -5,6 +5,7 @@ mod definitions;
 mod domains;
 mod hashes;
 mod lines;
+mod lrus;
 mod objects;
 mod redirects;
 mod streams;
