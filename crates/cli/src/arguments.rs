@@ -24,14 +24,20 @@ pub(crate) struct Arguments {
 /// What can be done
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Show(verb::show::Show),
+    Disasm(verb::disasm::Disasm),
+    Asm(verb::asm::Asm),
     Completions(verb::completions::Completions),
     Man(verb::man::Man),
 }
 
 impl Verb {
     /// Does it.
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         match self {
+            Verb::Show(verb) => verb.run(json),
+            Verb::Disasm(verb) => verb.run(json),
+            Verb::Asm(verb) => verb.run(json),
             Verb::Completions(verb) => verb.run(),
             Verb::Man(verb) => verb.run(),
         }

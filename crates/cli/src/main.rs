@@ -4,12 +4,16 @@
 //! read, run or disassembled: that is the libraries' work.
 
 mod arguments;
+mod classic;
 mod error;
 mod failure;
 #[cfg(test)]
 #[path = "../tests/support/golden.rs"]
 mod golden;
+mod inspect;
+mod names;
 mod output;
+mod table;
 mod verb;
 
 use arguments::Arguments;
@@ -25,7 +29,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(usage) => return arguments::report(&usage),
     };
-    match arguments.verb.run() {
+    match arguments.verb.run(arguments.json) {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(failure) => {
             error::report(&failure, arguments.json);

@@ -1,0 +1,68 @@
+//! `alveary disasm`.
+
+use crate::{golden::golden, session::Session};
+
+#[test]
+fn a_program_is_shown_with_its_source() {
+    let session = Session::new().example("rewrite.bpf.o").run("disasm rewrite.bpf.o --source");
+    golden("disasm-source.txt", session.text());
+}
+
+#[test]
+fn bytes_stand_before_the_text() {
+    let session = Session::new().example("filter.bpf.o").run("disasm filter.bpf.o --prog filter --raw");
+    golden("disasm-raw.txt", session.text());
+}
+
+#[test]
+fn json_has_every_instruction_with_its_source() {
+    let session = Session::new().example("count.bpf.o");
+    let text = session.output("disasm count.bpf.o --json").stdout;
+    let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let insns = value["functions"][0]["insns"].as_array().expect("there are instructions");
+    assert_eq!(insns.len(), session.output("disasm count.bpf.o").stdout.lines().count() - 1);
+    assert_eq!(insns[0]["source"]["text"], "int count(struct xdp_md *context)");
+    assert!(insns.iter().any(|i| i["text"] == "exit" && i["bytes"] == "9500000000000000"));
+}
+
+#[test]
+fn a_missing_name_is_answered_with_the_nearest() {
+    let session = Session::new()
+        .example("filter.bpf.o")
+        .run("disasm filter.bpf.o --prog filtre")
+        .run("disasm filter.bpf.o --prog xyz")
+        .run("--json disasm filter.bpf.o --prog filtre");
+    golden("disasm-names.txt", session.text());
+}
+
+/// `tcpdump -ddd 'udp port 53'` on Ethernet.
+const DNS: &str = "20\n40 0 0 12\n21 0 6 34525\n48 0 0 20\n21 0 15 17\n40 0 0 54\n21 12 0 53\n40 0 0 56\n21 10 11 53\n\
+    21 0 10 2048\n48 0 0 23\n21 0 8 17\n40 0 0 20\n69 6 0 8191\n177 0 0 14\n72 0 0 14\n21 2 0 53\n72 0 0 16\n\
+    21 0 1 53\n6 0 0 262144\n6 0 0 0\n";
+
+#[test]
+fn a_classic_filter_is_shown_as_tcpdump_does_and_in_ebpf() {
+    let session =
+        Session::new().file("dns.txt", DNS).run("disasm --cbpf dns.txt").run("disasm --cbpf dns.txt --ebpf --raw");
+    golden("disasm-cbpf.txt", session.text());
+    let json: serde_json::Value =
+        serde_json::from_str(&session.output("disasm --cbpf dns.txt --json").stdout).expect("it is JSON");
+    assert_eq!(json["insns"].as_array().map(Vec::len), Some(20));
+    assert_eq!(json["insns"][0]["text"], "(000) ldh      [12]");
+}
+
+#[test]
+fn what_is_wrong_with_a_filter_is_shown_in_its_text() {
+    let session = Session::new()
+        .file("text.txt", "ip and udp\n")
+        .file("short.txt", "3\n40 0 0 12\n6 0 0 0\n")
+        .file("field.txt", "2\n40 0 0 twelve\n6 0 0 0\n")
+        .file("far.txt", "2\n21 9 0 1\n6 0 0 0\n")
+        .file("nla.txt", "2\n32 0 0 4294963212\n6 0 0 0\n")
+        .run("disasm --cbpf text.txt")
+        .run("disasm --cbpf short.txt")
+        .run("disasm --cbpf field.txt")
+        .run("disasm --cbpf far.txt")
+        .run("disasm --cbpf nla.txt --ebpf");
+    golden("disasm-cbpf-errors.txt", session.text());
+}

@@ -1,0 +1,53 @@
+//! What `--help` says, what shells complete, what `man` shows.
+
+use crate::{golden::golden, session::Session};
+
+#[test]
+fn every_verb_explains_itself() {
+    for verb in ["", "show ", "disasm ", "asm ", "completions ", "man "] {
+        let text = Session::new().run(&format!("{verb}--help"));
+        let name = if verb.is_empty() { "alveary" } else { verb.trim_end() };
+        golden(&format!("help/{name}.txt"), text.text());
+    }
+}
+
+#[test]
+fn the_short_help_fits_a_screen() {
+    let session = Session::new().run("-h");
+    golden("help/short.txt", session.text());
+    assert!(session.output("-h").stdout.lines().count() <= 40);
+}
+
+#[test]
+fn shells_know_the_verbs_and_options() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Session::new().output(&format!("completions {shell}")).stdout;
+        for word in ["disasm", "output", "source"] {
+            assert!(script.contains(word), "{shell} does not complete {word}");
+        }
+    }
+}
+
+#[test]
+fn man_writes_a_page_for_each_verb() {
+    let session = Session::new();
+    assert_eq!(session.output("man pages").code, Some(0));
+    for page in ["alveary.1", "alveary-show.1", "alveary-disasm.1", "alveary-asm.1"] {
+        let text = String::from_utf8(session.read(&format!("pages/{page}"))).expect("it is text");
+        assert!(text.contains(".SH SYNOPSIS"), "{page} has a synopsis");
+    }
+    assert!(session.output("man").stdout.contains("alveary"));
+}
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error() {
+    let session = Session::new()
+        .run("")
+        .run("dissasm x.o")
+        .run("show")
+        .run("show x.o --sauce")
+        .run("asm x.s")
+        .run("disasm x.o --ebpf")
+        .run("--json show");
+    golden("usage.txt", session.text());
+}
