@@ -36,9 +36,9 @@ pub enum Arg {
     },
     /// A map, known when the program is loaded (`ARG_CONST_MAP_PTR`).
     Map,
-    /// A key of the map in the first argument.
+    /// A key of the map in the map argument before it.
     MapKey,
-    /// A value of the map in the first argument.
+    /// A value of the map in the map argument before it.
     MapValue {
         /// Read (a new value) or written (a buffer to pop into).
         access: MemAccess,
@@ -61,7 +61,7 @@ pub enum Arg {
         /// Zero is allowed (`ARG_CONST_SIZE_OR_ZERO`).
         zero_ok: bool,
     },
-    /// Size of the memory that is given back; a constant (`ARG_CONST_ALLOC_SIZE_OR_ZERO`).
+    /// Size of the memory that is given back; known when the program is loaded (`ARG_CONST_ALLOC_SIZE_OR_ZERO`).
     AllocSize,
     /// Memory that came from an allocating helper (`ARG_PTR_TO_RINGBUF_MEM`).
     AllocMem,
@@ -69,7 +69,11 @@ pub enum Arg {
     Callback {
         /// What the function is called with.
         args: &'static [CallbackArg],
+        /// It is called after the program has ended (by a timer), not during the call.
+        later: bool,
     },
+    /// A pointer to the program's stack, or NULL, that is passed on to the callback (`ARG_PTR_TO_STACK_OR_NULL`).
+    CallbackCtx,
     /// NULL-terminated constant string in a read-only map (`ARG_PTR_TO_CONST_STR`).
     ConstStr,
     /// A `struct bpf_spin_lock` in a map value.
@@ -90,7 +94,7 @@ pub enum Arg {
     },
     /// A kernel object by BTF name.
     Btf {
-        /// Name of its struct.
+        /// Name of its struct; empty if it is the type that a [`Arg::Kptr`] holds, or any variable's.
         name: &'static str,
         /// NULL is allowed as well.
         or_null: bool,
@@ -124,7 +128,7 @@ pub enum DynptrKind {
 #[allow(missing_docs, reason = "the names say it")]
 pub enum CallbackArg {
     Scalar,
-    /// The pointer that the program handed in for its callback.
+    /// The pointer that the program handed in as [`Arg::CallbackCtx`].
     CallbackCtx,
     Map,
     MapKey,
@@ -140,9 +144,9 @@ pub enum Ret {
     Scalar,
     /// Nothing.
     Void,
-    /// A value of the map in the first argument, or NULL.
+    /// A value of the map in the map argument, or NULL.
     MapValueOrNull,
-    /// A value of the map in the first argument (`RET_PTR_TO_MAP_VALUE`).
+    /// A value of the map in the map argument (`RET_PTR_TO_MAP_VALUE`).
     MapValue,
     /// Memory of a known size, or NULL.
     MemOrNull {
@@ -159,6 +163,8 @@ pub enum Ret {
     BtfOrNull(&'static str),
     /// A kernel object by BTF name.
     Btf(&'static str),
+    /// A kernel object of the type that the [`Arg::Kptr`] argument holds, or NULL.
+    KptrOrNull,
     /// A per-CPU kernel variable, or NULL (its type is that of the argument).
     PerCpuVarOrNull,
     /// A per-CPU kernel variable.
@@ -210,6 +216,10 @@ pub struct Proto {
     pub ret: Ret,
     /// What else it does.
     pub effects: Effects,
+    /// Pointers into the packet may be passed as memory, keys and values (`pkt_access`).
+    pub packet_memory: bool,
+    /// Only programs under a GPL-compatible licence may call it.
+    pub gpl: bool,
 }
 
 /// Everything about a helper but its body.
@@ -219,8 +229,6 @@ pub struct Helper {
     pub id: HelperId,
     /// Its name without `bpf_`.
     pub name: &'static str,
-    /// Only programs under a GPL-compatible licence may call it.
-    pub gpl: bool,
     /// What it does, in a sentence or two.
     pub doc: &'static str,
     /// First kernel that has it.
@@ -233,6 +241,12 @@ impl Helper {
     /// The prototype for a program of this type on this kernel.
     #[must_use]
     pub fn proto(&self, ty: ProgType, at: Option<AttachType>, v: Version) -> Option<&'static Proto> {
-        self.protos.iter().find(|p| p.scope.admits(ty, at, v))
+        self.protos.iter().find(|p| v >= self.since && p.scope.admits(ty, at, v))
+    }
+
+    /// Whether a program under a licence that is not compatible with the GPL may call none of its prototypes.
+    #[must_use]
+    pub fn gpl_only(&self) -> bool {
+        self.protos.iter().all(|proto| proto.gpl)
     }
 }

@@ -7,6 +7,7 @@
 mod attach_types;
 mod context;
 pub mod contexts;
+mod declare;
 mod helper;
 mod helpers;
 mod ids;
@@ -25,3 +26,6 @@ pub use map_def::{MapDef, Special, SpecialKind};
 pub use profile::{Limits, Profile, SectionMatch, Tables};
 pub use rows::{AttachTypeRow, MapTypeRow, ProgTypeRow, RetRule, SectionName, SectionRest};
 pub use scope::{Scope, Version};
+
+#[cfg(test)]
+mod tests;

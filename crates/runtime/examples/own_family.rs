@@ -1,8 +1,8 @@
 //! An embedder's own hook, complete: a program type, its context of one field, a helper, and a program that uses both.
 
 use alveary_abi::{
-    Access, Arg, CtxLayout, Effects, Field, FieldKind, Helper, HelperId, Profile, ProgSet, ProgType, ProgTypeRow,
-    Proto, Ret, Scope, Sizes, Version,
+    Access, Arg, CtxLayout, Field, FieldKind, Helper, HelperId, Profile, ProgSet, ProgType, ProgTypeRow, Proto, Scope,
+    Sizes, Version,
 };
 use alveary_isa::{Insn, Width};
 use alveary_runtime::{Args, Backing, Bind, Body, Cx, Family, Runtime, Step, World, helpers};
@@ -57,19 +57,9 @@ unsafe impl Family for Thermostat {
 }
 
 /// `u64 season(u64 factor)`
-static SEASON: Helper = Helper {
-    id: HelperId(HelperId::FIRST_OWN.0 + 1),
-    name: "season",
-    gpl: false,
-    doc: "The season, times a factor.",
-    since: Version(0, 0),
-    protos: &[Proto {
-        scope: EVERYONE,
-        args: [Arg::Any, Arg::None, Arg::None, Arg::None, Arg::None],
-        ret: Ret::Scalar,
-        effects: Effects::NONE,
-    }],
-};
+static SEASON: Helper = Helper::new(HelperId(HelperId::FIRST_OWN.0 + 1), "season")
+    .doc("The season, times a factor.")
+    .protos(&[Proto::takes(&[Arg::Any])]);
 
 fn season(cx: &Cx<'_, Thermostat>, args: &Args<'_>) -> i64 {
     assert_eq!(cx.ctx().name, "kitchen");

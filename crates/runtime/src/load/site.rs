@@ -60,7 +60,7 @@ impl Sites<'_> {
             .chain(common)
             .find(|b| b.row.id == row.id && *b.args == proto.args)
             .ok_or_else(|| refuse::helper_unsupported(program, index, row))?;
-        if row.gpl && !gpl_compatible(&program.license) {
+        if proto.gpl && !gpl_compatible(&program.license) {
             return Err(refuse::helper_gpl(program, index, row));
         }
         let maps = self.maps.iter().map(|m| takes(profile, row, proto, m.spec.def.ty)).collect();

@@ -55,7 +55,7 @@ impl Judge<'_> {
     fn allows(&self, env: &Env, site: &Site, args: &[u64; 5], i: usize, kind: &Arg) -> bool {
         let value = args[i];
         match *kind {
-            Arg::None | Arg::Any | Arg::AllocSize | Arg::Callback { .. } => true,
+            Arg::None | Arg::Any | Arg::AllocSize | Arg::Callback { .. } | Arg::CallbackCtx => true,
             Arg::Ctx { or_null } => value == CONTEXT || (or_null && value == 0),
             Arg::Map => self.prog.map_number(value).is_some_and(|n| site.maps[n]),
             Arg::MapKey => {
