@@ -5,7 +5,6 @@
 
 pub mod asm;
 pub mod cbpf;
-pub mod cfg;
 mod decode;
 pub mod disasm;
 mod encode;

@@ -1,1 +1,46 @@
-//! (skeleton)
+//! The networking families of the user-space kernel: XDP; classifiers, actions and socket filters over a socket buffer.
+//!
+//! Contexts, packet memory, packet helpers, verdicts. Pure: no sockets, no files, no devices; what a helper must know
+//! of the world around a packet it asks a [`Host`]. Linux's behaviour is followed call by call
+//! (`net/core/filter.c`, and `net/bpf/test_run.c` for what a fresh packet looks like); the test `kernel` holds both
+//! against each other.
+
+mod host;
+mod memory;
+mod skb;
+mod verdict;
+mod xdp;
+
+pub use host::{Host, Net, NoHost};
+pub use skb::{Copy, SkBuff, Skb, Start};
+pub use verdict::{Redirect, Verdict, Way};
+pub use xdp::{Xdp, XdpBuff};
+
+use alveary_runtime::{Args, perf_output};
+
+/// Error numbers that helpers give back.
+mod errno {
+    pub(crate) const ENOMEM: i64 = -12;
+    pub(crate) const EACCES: i64 = -13;
+    pub(crate) const EFAULT: i64 = -14;
+    pub(crate) const EINVAL: i64 = -22;
+    pub(crate) const EALREADY: i64 = -114;
+    pub(crate) const ENOTSUPP: i64 = -524;
+}
+
+/// `bpf_perf_event_output` with as many of the packet's bytes behind it as the upper half of the flags says.
+fn event_output(args: &Args<'_>, cpu: u32, packet: usize, append: impl FnOnce(usize, &mut Vec<u8>)) -> i64 {
+    /// `BPF_F_CTXLEN_MASK`.
+    const LEN: u64 = 0xf_ffff << 32;
+    let flags = args.scalar(2);
+    if flags & !(LEN | 0xffff_ffff) != 0 {
+        return errno::EINVAL;
+    }
+    let len = ((flags & LEN) >> 32) as usize;
+    if len > packet {
+        return errno::EFAULT;
+    }
+    let mut bytes = Vec::new();
+    append(len, &mut bytes);
+    perf_output(cpu, args, &[&args.bytes(3), &bytes])
+}

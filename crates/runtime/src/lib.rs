@@ -27,7 +27,7 @@ pub use args::{Args, Mem};
 pub use bind::{Bind, Body, Cx, linux};
 pub use family::{Backing, Family, Step, Store};
 pub use fault::Fault;
-pub use helpers::AnyFamily;
+pub use helpers::{AnyFamily, streams::perf_output};
 pub use legacy::LOAD as LEGACY_LOAD;
 pub use map::LoadedMap;
 pub use memory::Bytes;

@@ -23,8 +23,10 @@ fn perf_event_output(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
     perf_output(cx.cpu(), args, &[&args.bytes(3)])
 }
 
-/// `bpf_perf_event_output` of `parts`, for families that append packet bytes.
-pub(crate) fn perf_output(cpu: u32, args: &Args<'_>, parts: &[&[u8]]) -> i64 {
+/// The end of `bpf_perf_event_output`, for families whose bodies append packet bytes: sends `parts`, one behind the
+/// other, to the map in argument 1 by the index in the flags, argument 2.
+#[must_use]
+pub fn perf_output(cpu: u32, args: &Args<'_>, parts: &[&[u8]]) -> i64 {
     let flags = args.scalar(2);
     let index = if flags & CURRENT_CPU == CURRENT_CPU { u64::from(cpu) } else { flags & CURRENT_CPU };
     let Some(streams) = args.map(1).map.streams() else { return ENOENT };
