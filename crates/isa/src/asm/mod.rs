@@ -25,6 +25,7 @@ mod statement;
 use crate::{Insn, Inst, encode};
 use lexer::{Kind, Token, lex};
 use line::Line;
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -131,10 +132,11 @@ impl Assembly {
                 help: "write an object instead, or remove the `.section` line".into(),
             }]);
         }
+        let labels: HashMap<&str, u32> = section.labels.iter().map(|label| (label.name.as_str(), label.slot)).collect();
         let mut errors = Vec::new();
         for reference in &section.references {
-            let label = section.labels.iter().find(|label| label.name == reference.symbol);
-            let (ReferenceKind::Address, Some(label)) = (reference.kind, label) else {
+            let label = labels.get(reference.symbol.as_str());
+            let (ReferenceKind::Address, Some(&label)) = (reference.kind, label) else {
                 errors.push(AsmError {
                     bytes: reference.bytes.clone(),
                     message: format!("symbol `{}` is not defined", reference.symbol),
@@ -144,7 +146,7 @@ impl Assembly {
                 });
                 continue;
             };
-            let rel = i64::from(label.slot) - i64::from(reference.slot) - 1;
+            let rel = i64::from(label) - i64::from(reference.slot) - 1;
             let at = reference.slot as usize;
             if let Some(slots) = section.insns.get_mut(at..at + 2) {
                 slots.copy_from_slice(&encode(&Inst::FuncAddr { dst: slots[0].dst, rel: rel as i32 }));

@@ -36,8 +36,9 @@ pub(super) struct Builder<'a> {
     by_name: HashMap<String, usize>,
     current: usize,
     labels: HashMap<(usize, String), u32>,
-    globals: HashSet<String>,
-    global_lines: Vec<(String, Range<u32>)>,
+    /// The slot of the first `exit` of each section that has one.
+    exits: HashMap<usize, u32>,
+    globals: HashMap<String, Range<u32>>,
     pending: Vec<Pending>,
 }
 
@@ -51,8 +52,8 @@ impl<'a> Builder<'a> {
             by_name: HashMap::new(),
             current: 0,
             labels: HashMap::new(),
-            globals: HashSet::new(),
-            global_lines: Vec::new(),
+            exits: HashMap::new(),
+            globals: HashMap::new(),
             pending: Vec::new(),
         };
         builder.section(".text");
@@ -68,8 +69,7 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn global(&mut self, name: &str, bytes: Range<u32>) {
-        self.globals.insert(name.to_owned());
-        self.global_lines.push((name.to_owned(), bytes));
+        self.globals.entry(name.to_owned()).or_insert(bytes);
     }
 
     pub(super) fn label(&mut self, name: &str, bytes: Range<u32>) {
@@ -94,6 +94,10 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn push(&mut self, inst: Inst) {
+        if inst == Inst::Exit {
+            let slot = self.slot();
+            self.exits.entry(self.current).or_insert(slot);
+        }
         let section = &mut self.sections[self.current];
         for slot in encode(&inst).as_slice() {
             section.insns.push(*slot);
@@ -148,22 +152,21 @@ impl<'a> Builder<'a> {
         for pending in std::mem::take(&mut self.pending) {
             self.fill(pending);
         }
-        let defined: HashSet<&String> = self.labels.keys().map(|key| &key.1).collect();
-        for (name, bytes) in &self.global_lines {
-            let used = self.sections.iter().flat_map(|section| &section.references).any(|r| r.symbol == *name);
-            if !defined.contains(name) && !used {
-                self.errors.push(AsmError {
-                    bytes: bytes.clone(),
-                    message: format!("`{name}` is declared global and nowhere defined"),
-                    expected: format!("a label `{name}:`"),
-                    found: String::new(),
-                    help: String::new(),
-                });
-            }
+        let defined = self.labels.keys().map(|key| key.1.as_str());
+        let used = self.sections.iter().flat_map(|section| &section.references).map(|one| one.symbol.as_str());
+        let known: HashSet<&str> = defined.chain(used).collect();
+        for (name, bytes) in self.globals.iter().filter(|global| !known.contains(global.0.as_str())) {
+            self.errors.push(AsmError {
+                bytes: bytes.clone(),
+                message: format!("`{name}` is declared global and nowhere defined"),
+                expected: format!("a label `{name}:`"),
+                found: String::new(),
+                help: String::new(),
+            });
         }
         for section in &mut self.sections {
             for label in &mut section.labels {
-                label.global = self.globals.contains(&label.name);
+                label.global = self.globals.contains_key(&label.name);
             }
             section.references.sort_by_key(|reference| reference.slot);
         }
@@ -189,7 +192,7 @@ impl<'a> Builder<'a> {
                     message: format!("label `{symbol}` is not defined"),
                     expected: format!("a label of section `{}`", self.sections[section].name),
                     found: String::new(),
-                    help: self.similar(section, &symbol),
+                    help: String::new(),
                 }),
             }
             return;
@@ -205,17 +208,7 @@ impl<'a> Builder<'a> {
 
     /// In the conformance suites' notation an undefined label `exit` is the first `exit` instruction.
     fn first_exit(&self, section: usize, symbol: &str) -> Option<u32> {
-        let exit = encode(&Inst::Exit)[0];
-        let slot = self.sections[section].insns.iter().position(|insn| symbol == "exit" && *insn == exit)?;
-        u32::try_from(slot).ok()
-    }
-
-    fn similar(&self, section: usize, symbol: &str) -> String {
-        let same = |label: &&Label| label.name.eq_ignore_ascii_case(symbol);
-        match self.sections[section].labels.iter().find(same) {
-            Some(label) => format!("did you mean `{}`?", label.name),
-            None => String::new(),
-        }
+        (symbol == "exit").then(|| self.exits.get(&section).copied()).flatten()
     }
 }
 
