@@ -215,8 +215,8 @@ fn translation_is_linux_s() {
     assert_eq!(
         text,
         [
-            "w0 ^= w0",
-            "w7 ^= w7",
+            "w0 = 0",
+            "w7 = 0",
             "r6 = r1",
             "r0 = *(u16 *)skb[12]",
             "if r0 != 2048 goto +8",

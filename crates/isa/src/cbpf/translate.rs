@@ -68,8 +68,9 @@ const fn source(ancillary: Ancillary) -> From {
 /// The first ancillary load without an equivalent: `nla`, `nlan`, `hatype`, `poff`.
 pub fn translate(filter: &Filter) -> Result<Vec<Insn>, Untranslatable> {
     let mut out = Translation { insts: Vec::new(), starts: Vec::new(), jumps: Vec::new() };
-    out.alu32(AluOp::Xor, A, Operand::Reg(A));
-    out.alu32(AluOp::Xor, X, Operand::Reg(X));
+    // Linux writes `w0 ^= w0` here and does not verify it; its verifier refuses to read r0.
+    out.alu32(AluOp::Mov, A, Operand::Imm(0));
+    out.alu32(AluOp::Mov, X, Operand::Imm(0));
     out.mov64(CTX, Reg::R1);
     for (index, op) in filter.ops().iter().enumerate() {
         out.starts.push(out.insts.len());
@@ -155,7 +156,7 @@ impl Translation {
             // Extended BPF gives a value where classic BPF ends with 0.
             let zero = Operand::Imm(0);
             self.push(Inst::Jmp { wide: Wide::W64, op: CmpOp::Ne, dst: X, src: zero, off: 2 });
-            self.alu32(AluOp::Xor, A, Operand::Reg(A));
+            self.alu32(AluOp::Mov, A, Operand::Imm(0));
             self.push(Inst::Exit);
         }
         self.alu32(op, A, src);
