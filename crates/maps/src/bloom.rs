@@ -3,7 +3,7 @@
 //! # Layout
 //! A bit set of a power of two, 64 bits a word; nothing of it is given away.
 
-use crate::{Errno, Queue, Value, flags, hash, memory::Memory, object::Kind};
+use crate::{Errno, FINISH, Queue, Value, flags, hash, memory::Memory, object::Kind};
 use alveary_abi::MapDef;
 use std::sync::atomic::Ordering::*;
 
@@ -30,7 +30,8 @@ impl Bloom {
     /// The bits of a value: offset of the word, and the bit in it.
     fn bits(&self, value: &[u8]) -> impl Iterator<Item = (u64, u64)> {
         (0..self.hashes).map(move |n| {
-            let bit = hash(value, self.seed.wrapping_add(n)) & self.mask;
+            // Seeds far apart: near ones would only permute the hashes of near values.
+            let bit = hash(value, self.seed.wrapping_add(FINISH.wrapping_mul(n))) & self.mask;
             (u64::from(bit / 64) * 8, 1 << (bit % 64))
         })
     }

@@ -20,6 +20,8 @@ pub(crate) struct Row {
     pub(crate) flags: u32,
     /// Flags that it must have.
     pub(crate) needs: u32,
+    /// Flags that it knows but does not support.
+    pub(crate) unsupported: u32,
     /// Most that `map_extra` may be.
     pub(crate) extra: u64,
     /// Its entries are maps: it needs a template.
@@ -64,14 +66,14 @@ impl Row {
     /// Refuses a definition that the kernel refuses.
     pub(crate) fn check(&self, def: &MapDef, inner: Option<&MapDef>, env: &Environment) -> Result<(), Diagnostic> {
         let name = self.name;
-        self.key.check(def.key_size, || format!("the key size of a {name} map"))?;
-        self.value.check(def.value_size, || format!("the value size of a {name} map"))?;
-        Size::Within(1, u32::MAX).check(def.max_entries, || format!("max_entries of a {name} map"))?;
-        self.check_flags(def.flags)?;
         if def.extra > self.extra {
             let wrong = refuse(format!("map_extra of a {name} map is wrong"), Errno::EINVAL);
             return Err(wrong.expected(format!("at most {}", self.extra)).found(format!("{:#x}", def.extra)));
         }
+        self.check_flags(def.flags)?;
+        self.key.check(def.key_size, || format!("the key size of a {name} map"))?;
+        self.value.check(def.value_size, || format!("the value size of a {name} map"))?;
+        Size::Within(1, u32::MAX).check(def.max_entries, || format!("max_entries of a {name} map"))?;
         if self.outer {
             check_template(name, inner)?;
         }
@@ -80,10 +82,15 @@ impl Row {
 
     fn check_flags(&self, flags: u32) -> Result<(), Diagnostic> {
         let name = self.name;
-        let unknown = flags & !self.flags;
+        let unsupported = flags & self.unsupported;
+        let unknown = flags & !self.flags & !unsupported;
         if unknown != 0 {
             let wrong = refuse(format!("a {name} map does not take these flags"), Errno::EINVAL);
             return Err(wrong.expected(names(self.flags)).found(names(unknown)));
+        }
+        if unsupported != 0 {
+            let wrong = refuse(format!("a {name} map does not support these flags"), Errno::ENOTSUPP);
+            return Err(wrong.expected(names(self.flags)).found(names(unsupported)));
         }
         if flags & self.needs != self.needs {
             let wrong = refuse(format!("a {name} map needs a flag"), Errno::EINVAL);

@@ -3,7 +3,7 @@
 //! A type implements [`Kind`]; [`Object`] makes a [`Map`] of it and hands it only keys and values of the right size.
 
 use crate::{Errno, Held, Layout, Map, Queue, Slots, Streams, Value, flags, memory::Memory};
-use alveary_abi::MapDef;
+use alveary_abi::{MapDef, SpecialKind};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering::Relaxed},
@@ -128,6 +128,10 @@ impl<K: Kind> Map for Object<K> {
 
     fn write(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
         self.user_may_write()?;
+        let has_lock = self.def.special.iter().any(|part| part.kind == SpecialKind::SpinLock);
+        if flags & flags::LOCK != 0 && !has_lock {
+            return Err(Errno::EINVAL);
+        }
         self.key(key)?;
         self.value(value)?;
         self.kind.write(key, value, flags)
