@@ -1,5 +1,5 @@
 //! What the engine's tests share: code from instructions, and an owner whose helpers are plain functions.
-#![allow(dead_code, reason = "every test program compiles this file and uses its own part of it")]
+#![allow(dead_code, unreachable_pub, reason = "every test program compiles this file and uses its own part of it")]
 
 use alveary_isa::{AluOp, CmpOp};
 use alveary_isa::{Insn, Inst, Operand, Reg, Wide, Width, encode};
