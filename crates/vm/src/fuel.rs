@@ -11,38 +11,34 @@ use std::cell::Cell;
 /// The most that is counted in one go; what a budget has beyond this is kept in `bank`.
 const MOST: u64 = 1 << 60;
 
-/// The account of one activation of the engine.
+/// What the accounts of one activation have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fuel {
-    /// See the head of this file.
-    pub(crate) account: i64,
     total: i64,
     bank: u64,
 }
 
 impl Fuel {
-    /// Opens the account with what `fuel` holds; `before` instructions stand before the first one.
-    pub(crate) fn open(fuel: &Cell<u64>, total: usize, before: i64) -> Fuel {
-        let left = fuel.get().min(MOST);
-        let total = total as i64;
-        Fuel { account: left as i64 + before - total, total, bank: fuel.get() - left }
+    /// For a program of `total` instructions, with what `fuel` holds.
+    pub(crate) fn open(fuel: &Cell<u64>, total: usize) -> Fuel {
+        Fuel { total: total as i64, bank: fuel.get().saturating_sub(MOST) }
+    }
+
+    /// The account, where `before` instructions stand before the next one.
+    #[inline(always)]
+    pub(crate) fn account(&self, fuel: &Cell<u64>, before: i64) -> i64 {
+        fuel.get().saturating_sub(self.bank).min(MOST) as i64 + before - self.total
     }
 
     /// What may still be run where `before` instructions stand before the next one.
     #[inline(always)]
-    pub(crate) fn left(&self, before: i64) -> i64 {
-        self.account + self.total - before
+    pub(crate) fn left(&self, account: i64, before: i64) -> i64 {
+        account + self.total - before
     }
 
     /// Writes the account back.
     #[inline(always)]
-    pub(crate) fn save(&self, fuel: &Cell<u64>, before: i64) {
-        fuel.set(self.bank + self.left(before).max(0) as u64);
-    }
-
-    /// Reads the account again after others counted in `fuel`.
-    #[inline(always)]
-    pub(crate) fn restore(&mut self, fuel: &Cell<u64>, before: i64) {
-        self.account = fuel.get().saturating_sub(self.bank).min(MOST) as i64 + before - self.total;
+    pub(crate) fn save(&self, account: i64, fuel: &Cell<u64>, before: i64) {
+        fuel.set(self.bank + self.left(account, before).max(0) as u64);
     }
 }

@@ -1,7 +1,7 @@
 //! Linked, pre-decoded code, and the one door to running it.
 
 use crate::bad_code::BadCode;
-use crate::engine::{self, Activation, Checked, Trusted};
+use crate::engine::{self, Checked, Trusted, handler};
 use crate::env::{Request, Running};
 use crate::predecode::{Ops, function_index, function_word, predecode};
 use crate::{Checks, Code, Env, Exit, Link, Trap, TrapKind};
@@ -49,7 +49,8 @@ impl Image {
     }
 
     fn new(code: &Code, link: &dyn Link, trusted: bool) -> Result<Image, BadCode> {
-        Ok(Image { ops: predecode(code, link)?, origin: code.origin.as_slice().into(), trusted })
+        let handlers = if trusted { handler::<Trusted> } else { handler::<Checked> };
+        Ok(Image { ops: predecode(code, link, handlers)?, origin: code.origin.as_slice().into(), trusted })
     }
 
     /// The word of function `index` of [`Code::funcs`], for [`Image::run`], [`Env::callback`] and `callx`.
@@ -91,11 +92,11 @@ impl Image {
         let Some(&entry) = index.and_then(|index| self.ops.funcs.get(index)) else {
             return Err(Trap { insn: 0, kind: TrapKind::BadCall { target: func } });
         };
-        let activation = Activation { ops: &self.ops, env, checks, base };
+        let ops = &self.ops;
         let result = if self.trusted {
-            engine::enter::<Trusted>(&activation, entry, args)
+            engine::enter::<Trusted>(ops, env, checks, base, entry, args)
         } else {
-            engine::enter::<Checked>(&activation, entry, args)
+            engine::enter::<Checked>(ops, env, checks, base, entry, args)
         };
         result.map_err(|fault| fault.trap(|slot| self.origin.get(slot).copied().unwrap_or(slot as u32)))
     }

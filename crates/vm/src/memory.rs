@@ -144,7 +144,30 @@ pub(crate) unsafe fn store_release(addr: u64, width: Width, value: u64) {
     }
 }
 
-/// The width of `bytes`; `None` if there is none.
-pub(crate) fn width(bytes: u64) -> Option<Width> {
-    [Width::B1, Width::B2, Width::B4, Width::B8].into_iter().find(|w| w.bytes() as u64 == bytes)
+/// The width of `bytes`, which must be 1, 2, 4 or 8.
+pub(crate) fn width(bytes: u64) -> Width {
+    match bytes {
+        1 => Width::B1,
+        2 => Width::B2,
+        4 => Width::B4,
+        _ => Width::B8,
+    }
+}
+
+/// Which register gets the value that an atomic operation found.
+pub(crate) enum OldValue {
+    Nowhere,
+    Source,
+    R0,
+}
+
+/// Where the old value goes.
+pub(crate) fn result_of(op: AtomicOp) -> OldValue {
+    match op {
+        AtomicOp::Add { fetch } | AtomicOp::Or { fetch } | AtomicOp::And { fetch } | AtomicOp::Xor { fetch } => {
+            if fetch { OldValue::Source } else { OldValue::Nowhere }
+        }
+        AtomicOp::Xchg => OldValue::Source,
+        AtomicOp::Cmpxchg => OldValue::R0,
+    }
 }

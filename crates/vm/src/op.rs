@@ -1,6 +1,9 @@
 //! The pre-decoded form: one [`Op`] for each slot, and the table of operation codes.
 //! Knows nothing of how a code is checked or run.
 
+use crate::engine::Handler;
+use alveary_isa::{AluOp, CmpOp, Wide};
+
 /// One pre-decoded slot.
 ///
 /// | field | jumps | loads, stores | arithmetic | calls, exit |
@@ -11,6 +14,8 @@
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Op {
+    /// What the image's mode does for `code`.
+    pub(crate) handler: Handler,
     pub(crate) code: Opcode,
     pub(crate) dst: u8,
     pub(crate) src: u8,
@@ -19,9 +24,6 @@ pub(crate) struct Op {
 }
 
 impl Op {
-    /// The filler of slots that hold no instruction.
-    pub(crate) const BAD: Op = Op { code: Opcode::Bad, dst: 0, src: 0, off: 0, imm: 0 };
-
     /// The lower half of `imm`.
     #[inline(always)]
     pub(crate) fn low(&self) -> u32 {
@@ -128,7 +130,6 @@ macro_rules! opcodes {
     };
 }
 
-use alveary_isa::{AluOp, CmpOp, Wide};
 op_table!(opcodes);
 
 fn pick(forms: [Opcode; 4], wide: Wide, register: bool) -> Opcode {

@@ -3,6 +3,7 @@
 //! instruction, and no function falls off its end.
 
 use crate::bad_code::{BadCode, BadCodeKind};
+use crate::engine::Handler;
 use crate::memory::ATOMIC_OPS;
 use crate::op::{Op, Opcode, alu_code, cmp_code, halves};
 use crate::stack::FRAME;
@@ -47,13 +48,21 @@ pub(crate) fn function_index(word: u64) -> Option<usize> {
     (word >> 16 == 1 << 47).then_some(usize::from(word as u16))
 }
 
-/// Makes ops of `code`.
-pub(crate) fn predecode(code: &Code, link: &dyn Link) -> Result<Ops, BadCode> {
+impl Ops {
+    /// How many instructions there are.
+    pub(crate) fn count(&self) -> usize {
+        self.ops.len() - self.constants.len()
+    }
+}
+
+/// Makes ops of `code`, which run by `handlers`.
+pub(crate) fn predecode(code: &Code, link: &dyn Link, handlers: fn(Opcode) -> Handler) -> Result<Ops, BadCode> {
     let insts = decode_all(code)?;
     let funcs = entries(code, &insts)?;
     let constants: Box<[u32]> =
         (0..insts.len()).filter(|&slot| insts[slot].is_none()).map(|slot| slot as u32).collect();
-    let mut writer = Writer { code, link, insts: &insts, funcs: &funcs, constants: &constants, before: 0, function: 0 };
+    let mut writer =
+        Writer { code, link, handlers, insts: &insts, funcs: &funcs, constants: &constants, before: 0, function: 0 };
     let ops = (0..insts.len()).map(|slot| writer.op(slot)).collect::<Result<Box<[Op]>, BadCode>>()?;
     let helpers = code.calls.iter().enumerate();
     let helpers = helpers.map(|(call, &how)| Helper { tag: how.tag, body: link.helper(call as u16) }).collect();
@@ -159,6 +168,7 @@ fn in_frame(off: i16, width: Width) -> bool {
 struct Writer<'a> {
     code: &'a Code,
     link: &'a dyn Link,
+    handlers: fn(Opcode) -> Handler,
     insts: &'a [Option<Inst>],
     funcs: &'a [Entry],
     constants: &'a [u32],
@@ -171,7 +181,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn op(&mut self, slot: usize) -> Result<Op, BadCode> {
         let Some(inst) = self.insts[slot] else {
-            return Ok(Op::BAD);
+            return Ok(self.filler());
         };
         if self.funcs.get(self.function + 1).is_some_and(|next| next.start as usize == slot) {
             self.function += 1;
@@ -181,8 +191,17 @@ impl Writer<'_> {
         Ok(op)
     }
 
+    /// For slots that hold no instruction.
+    fn filler(&self) -> Op {
+        self.write(Opcode::Bad, Reg::R0, Reg::R0, 0, 0)
+    }
+
+    fn write(&self, code: Opcode, dst: Reg, src: Reg, off: i32, imm: u64) -> Op {
+        Op { handler: (self.handlers)(code), code, dst: dst.0, src: src.0, off, imm }
+    }
+
     fn inst(&self, slot: usize, inst: Inst) -> Result<Op, BadCodeKind> {
-        let op = |code, dst: Reg, src: Reg, off: i32, imm: u64| Op { code, dst: dst.0, src: src.0, off, imm };
+        let op = |code, dst, src, off, imm| self.write(code, dst, src, off, imm);
         let wide_imm = |wide: Wide, imm: i32| match wide {
             Wide::W64 => i64::from(imm) as u64,
             Wide::W32 => u64::from(imm as u32),
@@ -292,19 +311,14 @@ impl Writer<'_> {
             Operand::Imm(imm) => (Reg::R0, imm),
         };
         let account = self.account(slot, target as usize);
-        Ok(Op { code, dst: dst.0, src: src.0, off: bytes_between(slot, target as usize), imm: halves(imm, account) })
+        Ok(self.write(code, dst, src, bytes_between(slot, target as usize), halves(imm, account)))
     }
 
     fn call(&self, slot: usize, rel: i32) -> Result<Op, BadCodeKind> {
         let function = self.funcs[self.function_at(slot, rel)?];
         let target = function.start as usize;
-        Ok(Op {
-            code: Opcode::CallLocal,
-            dst: function.words,
-            src: 0,
-            off: bytes_between(slot, target),
-            imm: halves(self.before + 1, self.account(slot, target)),
-        })
+        let imm = halves(self.before + 1, self.account(slot, target));
+        Ok(self.write(Opcode::CallLocal, Reg(function.words), Reg::R0, bytes_between(slot, target), imm))
     }
 
     /// The function that begins `rel` slots from the slot after `slot`.

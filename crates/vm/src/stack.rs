@@ -79,6 +79,12 @@ impl Stack {
         &self.saved[(self.used.get() - 1) % FRAMES]
     }
 
+    /// The frame pointer of the innermost frame in use.
+    #[inline(always)]
+    pub(crate) fn frame_pointer(&self) -> u64 {
+        self.end() - ((self.used.get() - 1) * FRAME) as u64
+    }
+
     /// The memory of one frame.
     pub(crate) fn frame(&self, frame: usize) -> Span {
         Span { addr: self.end() - ((frame + 1) * FRAME) as u64, len: FRAME as u64, write: true }
