@@ -43,10 +43,8 @@ pub(crate) struct PcapNg {
 
 /// One interface: what its packets are, how its clock counts.
 struct Interface {
-    /// A number rather than a [`LinkType`]: an interface that no packet came from may have any.
-    link: u16,
-    /// Where the number stands in the file.
-    at: u64,
+    /// A refusal for a link type that is not read is for the first packet: an interface without packets may have any.
+    link: Result<LinkType, Diagnostic>,
     snaplen: u32,
     clock: Clock,
     offset_s: i64,
@@ -98,10 +96,15 @@ impl Order {
         Some(if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
     }
 
-    #[inline]
     fn u32(self, bytes: &[u8], at: usize) -> Option<u32> {
-        let bytes = *bytes.get(at..)?.first_chunk()?;
-        Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+        Some(self.word(bytes.get(at..)?.first_chunk::<4>()?, 0))
+    }
+
+    /// A word of a header whose length is known.
+    #[inline]
+    fn word<const N: usize>(self, bytes: &[u8; N], at: usize) -> u32 {
+        let bytes = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+        if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
 
     fn i64(self, bytes: &[u8], at: usize) -> Option<i64> {
@@ -147,6 +150,22 @@ impl Block {
     }
 }
 
+/// The byte order that a section header tells of, whose first bytes these are.
+#[cold]
+fn section_order(bytes: &[u8], block: Block, number: u64) -> Result<Order, Diagnostic> {
+    let Some(word) = bytes.get(BLOCK_HEAD..).and_then(|word| word.first_chunk()) else {
+        return Err(block.truncated(number, bytes.len()));
+    };
+    match u32::from_le_bytes(*word) {
+        BYTE_ORDER => Ok(Order { big_endian: false }),
+        other if other == BYTE_ORDER.swap_bytes() => Ok(Order { big_endian: true }),
+        other => Err(block
+            .malformed("the section header does not say its byte order")
+            .expected("1a2b3c4d in either byte order")
+            .found(format!("{:08x}", other.swap_bytes()))),
+    }
+}
+
 /// A packet block's body, decoded. `from` and `len` say where the packet stands in the body.
 struct PacketBlock {
     interface: u32,
@@ -174,7 +193,7 @@ impl PcapNg {
         }
         match ng.interfaces.first() {
             Some(interface) => {
-                let link = LinkType::from_number(interface.link, Place::Byte { at: interface.at })?;
+                let link = interface.link.clone()?;
                 Ok((ng, link))
             }
             // A section without an interface holds no packets; one that has packets all the same is refused at them.
@@ -203,31 +222,17 @@ impl PcapNg {
             return Ok(None);
         }
         let mut block = Block { kind: 0, len: BLOCK_HEAD, at };
-        let Some(kind) = self.order.u32(bytes, 0) else {
+        let Some(head) = bytes.first_chunk::<BLOCK_HEAD>().copied() else {
             return Err(block.truncated(number, bytes.len()));
         };
+        let kind = self.order.word(&head, 0);
         block.kind = kind;
         if kind == SECTION_HEADER {
-            let bytes = input.peek(BLOCK_HEAD + 4);
-            self.order.big_endian =
-                match bytes.get(8..).and_then(|word| word.first_chunk()).map(|w| u32::from_le_bytes(*w)) {
-                    Some(BYTE_ORDER) => false,
-                    Some(word) if word == BYTE_ORDER.swap_bytes() => true,
-                    Some(word) => {
-                        return Err(block
-                            .malformed("the section header does not say its byte order")
-                            .expected("1a2b3c4d in either byte order")
-                            .found(format!("{:08x}", word.swap_bytes())));
-                    }
-                    None => return Err(block.truncated(number, bytes.len())),
-                };
+            self.order = section_order(input.peek(BLOCK_HEAD + 4), block, number)?;
         }
-        let bytes = input.peek(BLOCK_HEAD);
-        let Some(len) = self.order.u32(bytes, 4) else {
-            return Err(block.truncated(number, bytes.len()));
-        };
+        let len = self.order.word(&head, 4);
         block.len = len as usize;
-        if len % 4 != 0 || block.len < BLOCK_HEAD + BLOCK_TAIL {
+        if !len.is_multiple_of(4) || block.len < BLOCK_HEAD + BLOCK_TAIL {
             return Err(block
                 .malformed(format!("the length of a block of type {kind:#x} cannot be"))
                 .expected("a multiple of 4, at least 12")
@@ -302,8 +307,8 @@ impl PcapNg {
         let (Some(link), Some(snaplen)) = (order.u16(body, 8), order.u32(body, 12)) else {
             return Err(block.too_short());
         };
-        let mut interface =
-            Interface { link, at: block.at + 8, snaplen, clock: Clock::from_resolution(6), offset_s: 0 };
+        let link = LinkType::from_number(link, Place::Byte { at: block.at + 8 });
+        let mut interface = Interface { link, snaplen, clock: Clock::from_resolution(6), offset_s: 0 };
         let mut at = 16;
         while let (Some(code), Some(len)) = (order.u16(body, at), order.u16(body, at + 2)) {
             let value = at + 4;
@@ -346,7 +351,10 @@ impl PcapNg {
                 .expected(format!("{} bytes", packet.len))
                 .found(format!("{}", block.body_len() - packet.from)));
         }
-        let link = LinkType::from_number(interface.link, Place::Byte { at: interface.at })?;
+        let link = match &interface.link {
+            Ok(link) => *link,
+            Err(refusal) => return Err(refusal.clone()),
+        };
         let since = interface.clock.nanoseconds(packet.ticks);
         let timestamp_ns = match interface.offset_s {
             0 => since,
@@ -378,15 +386,16 @@ impl PcapNg {
             let len = if snaplen == 0 { original_len } else { original_len.min(snaplen) };
             return Some(PacketBlock { interface: 0, ticks: 0, original_len, from: SIMPLE_HEADER, len: len as usize });
         }
+        let head = body.first_chunk::<PACKET_HEADER>()?;
         let interface = match block.kind {
-            OBSOLETE_PACKET => u32::from(order.u16(body, 0)?),
-            _ => order.u32(body, 0)?,
+            OBSOLETE_PACKET => u32::from(order.u16(head, 0)?),
+            _ => order.word(head, 0),
         };
         Some(PacketBlock {
             interface,
-            ticks: u64::from(order.u32(body, 4)?) << 32 | u64::from(order.u32(body, 8)?),
-            len: order.u32(body, 12)? as usize,
-            original_len: order.u32(body, 16)?,
+            ticks: u64::from(order.word(head, 4)) << 32 | u64::from(order.word(head, 8)),
+            len: order.word(head, 12) as usize,
+            original_len: order.word(head, 16),
             from: PACKET_HEADER,
         })
     }

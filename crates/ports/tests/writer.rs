@@ -137,6 +137,8 @@ fn packets() -> impl Strategy<Value = Vec<Owned>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn round_trip(packets in packets()) {
         for format in [Format::Pcap, Format::PcapNg] {
