@@ -65,6 +65,7 @@ pub(crate) fn is_root() -> bool {
 
 fn name(command: &Command) -> String {
     let arguments = command.get_args().map(|argument| argument.to_string_lossy());
-    let words: Vec<_> = std::iter::once(command.get_program().to_string_lossy()).chain(arguments).collect();
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words: Vec<_> = std::iter::once(program.to_string_lossy()).chain(arguments).collect();
     words.join(" ")
 }
