@@ -383,7 +383,7 @@ impl<'a> File<'a> {
 }
 
 /// A string of a string table.
-fn string<'a>(table: &'a [u8], off: u32, place: impl Fn() -> Place) -> Result<&'a str, Diagnostic> {
+fn string(table: &[u8], off: u32, place: impl Fn() -> Place) -> Result<&str, Diagnostic> {
     if off == 0 {
         return Ok("");
     }

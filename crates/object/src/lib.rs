@@ -14,6 +14,7 @@
 //! | `types` | `.BTF` and `.BTF.ext` |
 //! | `maps` | map definitions: legacy, BTF, data sections |
 //! | `special` | parts of map values that only helpers may touch |
+//! | `write` | assembled source to an ELF object |
 //! | `resolve` | a Spec for one kernel: flat programs |
 
 mod code;
@@ -25,9 +26,11 @@ mod relocs;
 mod resolve;
 mod special;
 mod types;
+mod write;
 
 pub use read::{read, read_with};
 pub use resolve::{Options, resolve};
+pub use write::write;
 
 #[cfg(doc)]
 use alveary_spec::Spec;

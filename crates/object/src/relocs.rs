@@ -60,7 +60,8 @@ impl Reader<'_> {
         }
         let section = &self.elf.sections[index];
         let bad = |message: String| Diagnostic::new("relocation", message, section.place(entry.at));
-        let slot = u32::try_from(entry.at / Insn::SIZE as u64).ok().filter(|_| entry.at % Insn::SIZE as u64 == 0);
+        let slot =
+            u32::try_from(entry.at / Insn::SIZE as u64).ok().filter(|_| entry.at.is_multiple_of(Insn::SIZE as u64));
         if entry.at >= section.data.len() as u64 {
             return Err(bad("a relocation outside of its section".to_owned())
                 .expected(format!("an offset below {:#x}", section.data.len()))
@@ -111,7 +112,7 @@ impl Reader<'_> {
             let message = || format!("a reference to offset {addend:#x} of `{}`, outside of `{name}`", symbol.name);
             return Ok(RelocKind::MapValue(map.to_owned(), offset.ok_or_else(|| ("relocation", message()))?));
         }
-        let slot = offset.ok().filter(|at| at % Insn::SIZE as u32 == 0).map(|at| at / Insn::SIZE as u32);
+        let slot = offset.ok().filter(|at| at.is_multiple_of(Insn::SIZE as u32)).map(|at| at / Insn::SIZE as u32);
         if self.elf.sections[section].is_code() {
             let place = slot.and_then(|slot| self.places.starting(section, slot));
             let message = || format!("the address of something in `{name}` that is no function");

@@ -1,15 +1,10 @@
 //! The compiled objects of Debian's `libxdp1`, which nobody here wrote.
 
-use alveary_abi::{MapType, Profile, ProgType};
+use crate::common::kernel;
+use alveary_abi::{MapType, ProgType};
 use alveary_object::{Options, read, resolve};
-use alveary_spec::Kernel;
-use std::collections::BTreeMap;
 
 const DIR: &str = "/usr/lib/x86_64-linux-gnu/bpf";
-
-fn kernel() -> Kernel {
-    Kernel { profile: Profile::linux_6_18(), btf: None, kconfig: BTreeMap::new(), cpus: 1, page: 4096 }
-}
 
 #[test]
 fn every_object_is_read_and_the_filters_resolve() {

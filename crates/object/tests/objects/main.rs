@@ -1,0 +1,7 @@
+//! Objects read and resolved: those of Debian, what clang makes of each feature, and damaged ones.
+
+mod common;
+mod compiled;
+mod damaged;
+mod debian;
+mod written;
