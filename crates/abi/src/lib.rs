@@ -8,6 +8,8 @@ mod attach_types;
 mod context;
 pub mod contexts;
 mod declare;
+mod errno;
+pub mod flags;
 mod helper;
 mod helpers;
 mod ids;
@@ -20,6 +22,7 @@ mod scope;
 mod sections;
 
 pub use context::{Access, CtxLayout, Field, FieldKind, Sizes};
+pub use errno::Errno;
 pub use helper::{Arg, CallbackArg, DynptrKind, Effects, Helper, MemAccess, MemSize, Proto, Ret};
 pub use ids::{AttachType, HelperId, MapType, ProgSet, ProgType};
 pub use map_def::{MapDef, Special, SpecialKind};

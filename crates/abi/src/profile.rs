@@ -36,7 +36,7 @@ impl Tables {
         }
     }
 
-    /// With a helper of one's own.
+    /// With a helper of one's own; [`Helper::new`] has an example.
     #[must_use]
     pub fn with_helper(mut self, row: &'static Helper) -> Tables {
         self.helpers.to_mut().push(row);
@@ -44,6 +44,25 @@ impl Tables {
     }
 
     /// With a program type of one's own.
+    ///
+    /// ```
+    /// use alveary_abi::{Limits, ProgType, ProgTypeRow, Profile, Tables, Version};
+    ///
+    /// const FILTER: ProgType = ProgType::FIRST_OWN;
+    /// let filter = ProgTypeRow {
+    ///     ty: FILTER,
+    ///     name: "article_filter",
+    ///     doc: "Decides which articles are shown.",
+    ///     ctx: None,
+    ///     attach: &[],
+    ///     direct_packet_write: false,
+    ///     ret: &[],
+    ///     verdicts: &[(0, "HIDE"), (1, "SHOW")],
+    ///     since: Version(0, 0),
+    /// };
+    /// let profile = Profile::new(Version::NEWEST, Limits::LINUX, Tables::linux().with_prog_type(filter));
+    /// assert_eq!(profile.verdict_name(FILTER, 1), Some("SHOW"));
+    /// ```
     #[must_use]
     pub fn with_prog_type(mut self, row: ProgTypeRow) -> Tables {
         self.prog_types.to_mut().push(row);

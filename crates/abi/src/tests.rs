@@ -1,6 +1,6 @@
 //! The tables agree with themselves and, where it can be asked, with the kernel.
 
-use crate::{Arg, AttachType, HelperId, MapType, MemSize, Profile, ProgType, Ret, SectionRest, Tables, Version};
+use crate::{Arg, AttachType, Errno, HelperId, MapType, MemSize, Profile, ProgType, Ret, SectionRest, Tables, Version};
 use std::collections::{BTreeMap, HashSet};
 
 mod kernel;
@@ -288,6 +288,13 @@ fn rows_of_embedders_are_found_like_linuxs_own() {
     assert!(price.proto(ProgType::XDP, None, profile.version).is_none());
     assert_eq!(profile.verdict_name(FILTER, 7), Some("SOLD"));
     assert!(profile.helper(HelperId(5)).is_some_and(|row| row.proto(FILTER, None, profile.version).is_some()));
+}
+
+#[test]
+fn error_numbers_have_names() {
+    assert_eq!(Errno::ENOENT, Errno(2));
+    assert_eq!((Errno(524).name(), Errno(524).to_string()), (Some("ENOTSUPP"), "-ENOTSUPP".to_owned()));
+    assert_eq!((Errno(9999).name(), Errno(9999).to_string()), (None, "-9999".to_owned()));
 }
 
 /// Names by number of one kind of constants, as the kernel's enum has them.

@@ -24,7 +24,8 @@ pub(super) const ROWS: &[Helper] = &[
     helper(174, "get_attach_cookie", (5, 15))
         .doc("The number that user space gave when it attached the program.")
         .protos(&[
-            takes(&[CTX]).by(of(&[P::TRACING, P::LSM])).at(WITH_COOKIE).since(5, 19),
+            takes(&[CTX]).by(of(&[P::TRACING, P::LSM])).at(TRAMPOLINE).since(5, 19),
+            takes(&[CTX]).by(of(&[P::TRACING])).at(&[A::TRACE_RAW_TP]).since(6, 10),
             takes(&[CTX]).by(of(&[P::KPROBE, P::TRACEPOINT, P::PERF_EVENT])),
             takes(&[CTX]).by(of(&[P::RAW_TRACEPOINT, P::RAW_TRACEPOINT_WRITABLE])).since(6, 10),
         ]),
@@ -40,7 +41,5 @@ pub(super) const ROWS: &[Helper] = &[
 ];
 
 const MULTI: &[A] = &[A::TRACE_KPROBE_MULTI, A::TRACE_UPROBE_MULTI, A::TRACE_KPROBE_SESSION, A::TRACE_UPROBE_SESSION];
-
-const WITH_COOKIE: &[A] = &[A::TRACE_RAW_TP, A::TRACE_FENTRY, A::TRACE_FEXIT, A::MODIFY_RETURN, A::LSM_MAC];
 
 const TRAMPOLINE: &[A] = &[A::TRACE_FENTRY, A::TRACE_FEXIT, A::MODIFY_RETURN, A::LSM_MAC];

@@ -1,7 +1,7 @@
 //! The running kernel's BTF is asked whether our numbers are its numbers.
 
 use super::as_in_the_kernel;
-use crate::{AttachType, HelperId, MapType, ProgType, Version};
+use crate::{AttachType, HelperId, MapType, ProgType, Version, flags};
 use std::collections::BTreeMap;
 
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -33,6 +33,24 @@ fn numbers_are_those_of_the_kernels_btf() {
             assert!(known || running() > Version::NEWEST, "{enumerator} = {number} is not in the tables");
         }
     }
+}
+
+#[test]
+fn flags_are_those_of_the_kernels_btf() {
+    let Ok(btf) = std::fs::read(VMLINUX) else {
+        println!("skipped flags_are_those_of_the_kernels_btf: {VMLINUX} cannot be read");
+        return;
+    };
+    let theirs = &enums(&btf).expect("the kernel's BTF is whole")[""];
+    let mut compared = 0;
+    for &(name, value) in flags::ALL.iter().copied().flatten() {
+        // Macros and flags that are wider than 32 bits are not in these enums.
+        if let Some(&number) = theirs.get(name) {
+            assert_eq!(u64::from(number), value, "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "only {compared} flags were found");
 }
 
 /// The version of the running kernel.
@@ -72,7 +90,8 @@ fn enums(btf: &[u8]) -> Option<BTreeMap<String, BTreeMap<String, u32>>> {
             for member in 0..members {
                 values.insert(text(word(at + 8 * member)?)?, word(at + 8 * member + 4)?);
             }
-            found.insert(text(name)?, values);
+            // Enums without a name hold the flags: all of them together.
+            found.entry(text(name)?).or_insert_with(BTreeMap::new).append(&mut values);
         }
         at += size;
     }
