@@ -5,6 +5,7 @@
 
 pub mod asm;
 pub mod cbpf;
+pub mod cfg;
 mod decode;
 pub mod disasm;
 mod encode;
