@@ -1,4 +1,5 @@
-//! The numbers of RFC 9669's encoding that both directions (decode and encode) read. No meaning, only numbers.
+//! The tables that both directions read: the numbers of RFC 9669's encoding (decode, encode) and the signs of its
+//! notation (disassembler, assembler). No rules.
 
 use crate::{AluOp, AtomicOp, CmpOp, Width};
 

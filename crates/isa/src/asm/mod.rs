@@ -156,7 +156,7 @@ impl Assembly {
     }
 }
 
-/// Assembles `text`. `helper` gives a helper's number by its name, for `call bpf_ktime_get_ns`.
+/// Assembles `text`. `helper` gives a helper's number by its name, for `call bpf_ktime_get_ns`; a label goes before it.
 ///
 /// If there are errors, the assembly is what could be read in spite of them: good for looking at, not for running.
 #[must_use]

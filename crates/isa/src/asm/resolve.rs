@@ -88,11 +88,6 @@ impl<'a> Builder<'a> {
         self.sections[self.current].labels.push(label);
     }
 
-    /// The number of the helper with this name.
-    pub(super) fn helper(&self, name: &str) -> Option<i32> {
-        (self.helper)(name)
-    }
-
     pub(super) fn push(&mut self, inst: Inst) {
         if inst == Inst::Exit {
             let slot = self.slot();
@@ -182,6 +177,10 @@ impl<'a> Builder<'a> {
         let label = self.labels.get(&(section, symbol.clone())).copied();
         let Some(label) = label.or_else(|| self.first_exit(section, &symbol)) else {
             match fill {
+                Fill::Call if (self.helper)(&symbol).is_some() => {
+                    let id = (self.helper)(&symbol).unwrap_or(0);
+                    self.sections[section].insns[slot as usize] = encode(&Inst::CallHelper { id })[0];
+                }
                 Fill::Call => {
                     let reference = Reference { slot, kind: ReferenceKind::Call, symbol, bytes };
                     self.sections[section].references.push(reference);

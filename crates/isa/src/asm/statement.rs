@@ -2,7 +2,7 @@
 //! What it does not know is a mnemonic.
 
 use super::line::Line;
-use super::resolve::{Builder, Target};
+use super::resolve::Builder;
 use super::{Parsed, mnemonic};
 use crate::opcode::{ALU_SIGNS, CMP_SIGNS};
 use crate::{AluOp, AtomicOp, CmpOp, Inst, Operand, Reg, Swap, Wide, Width};
@@ -64,6 +64,9 @@ const FETCHES: [(&str, AtomicOp, Option<Width>); 16] = [
 
 pub(super) fn statement(line: &mut Line, builder: &mut Builder) -> Parsed<()> {
     while let (Some(name), Some(":")) = (line.peek_word(0), line.peek_sign(1)) {
+        if line.peek_register(0).is_some() {
+            return Err(line.error("a register is no label", "another name"));
+        }
         builder.label(name, line.here());
         line.skip(2);
     }
@@ -242,12 +245,7 @@ fn call(line: &mut Line, builder: &mut Builder) -> Parsed<()> {
         _ => {
             let target = line.target()?;
             line.end()?;
-            match &target {
-                Target::Name { name, .. } if builder.helper(name).is_some() => {
-                    builder.push(Inst::CallHelper { id: builder.helper(name).unwrap_or(0) });
-                }
-                _ => builder.push_call(target),
-            }
+            builder.push_call(target);
             return Ok(());
         }
     };

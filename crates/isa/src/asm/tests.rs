@@ -154,6 +154,8 @@ fn helpers_have_the_caller_s_names() {
     let section = &assembly.sections[0];
     assert_eq!(decode(&section.insns, 0), Ok(Inst::CallHelper { id: 5 }));
     assert_eq!(section.references[0].symbol, "bpf_other");
+    let (assembly, _) = assemble("call bpf_ktime_get_ns\nexit\nbpf_ktime_get_ns: exit", &helper);
+    assert_eq!(decode(&assembly.sections[0].insns, 0), Ok(Inst::CallLocal { rel: 1 }), "labels go first");
 }
 
 #[test]
@@ -182,6 +184,7 @@ fn more_errors_have_their_words() {
     let rows = [
         ("a: exit\na: exit", "\"a\" label `a` stands twice in its section"),
         (".globl nothing\nexit", "\"nothing\" `nothing` is declared global and nowhere defined: expected a label `nothing:`"),
+        ("r1: exit", "\"r1\" a register is no label: expected another name, found `r1`"),
         ("goto 3", "\"3\" not a jump target: expected a label, or a distance with its sign: +3, found `3`"),
         ("goto +40000", "\"+40000\" the jump is too far: expected a distance of 16 bits: -32768 to 32767, found 40000"),
         ("r1 = bswap16 r2", "\"r2\" the instruction works in place: expected register 1 again, found `r2`"),
