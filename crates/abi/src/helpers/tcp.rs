@@ -21,7 +21,7 @@ pub(super) const ROWS: &[Helper] = &[
         ]),
     helper(110, "tcp_gen_syncookie", (5, 4))
         .doc("Makes a SYN cookie for a SYN to a listening socket: the cookie in the lower 32 bits, the MSS above.")
-        .protos(&[takes(&[SOCK_COMMON, read(2), SIZE, read(4), SIZE]).by(TC.or(of(&[P::XDP])))]),
+        .protos(&[takes(&[SOCK_COMMON, read(2), SIZE, read(4), SIZE]).packet_memory().gpl().by(TC.or(of(&[P::XDP])))]),
     helper(116, "tcp_send_ack", (5, 6))
         .doc("Sends an ACK. For congestion controls.")
         .protos(&[takes(&[object("tcp_sock"), Any]).by(of(&[P::STRUCT_OPS]))]),
@@ -36,14 +36,14 @@ pub(super) const ROWS: &[Helper] = &[
         .protos(&[takes(&[CTX, Any, Any]).by(of(&[P::SOCK_OPS]))]),
     helper(204, "tcp_raw_gen_syncookie_ipv4", (6, 0))
         .doc("Makes a SYN cookie for an IPv4 and a TCP header, without a socket.")
-        .protos(&[takes(&[read_fixed(20), read(2), SIZE_OR_ZERO]).by(TC.or(of(&[P::XDP])))]),
+        .protos(&[takes(&[read_fixed(20), read(2), SIZE_OR_ZERO]).packet_memory().gpl().by(TC.or(of(&[P::XDP])))]),
     helper(205, "tcp_raw_gen_syncookie_ipv6", (6, 0))
         .doc("Makes a SYN cookie for an IPv6 and a TCP header, without a socket.")
-        .protos(&[takes(&[read_fixed(40), read(2), SIZE_OR_ZERO]).by(TC.or(of(&[P::XDP])))]),
+        .protos(&[takes(&[read_fixed(40), read(2), SIZE_OR_ZERO]).packet_memory().gpl().by(TC.or(of(&[P::XDP])))]),
     helper(206, "tcp_raw_check_syncookie_ipv4", (6, 0))
         .doc("Checks the SYN cookie of an IPv4 and a TCP header, without a socket: 0 if it is valid.")
-        .protos(&[takes(&[read_fixed(20), read_fixed(20)]).by(TC.or(of(&[P::XDP])))]),
+        .protos(&[takes(&[read_fixed(20), read_fixed(20)]).packet_memory().gpl().by(TC.or(of(&[P::XDP])))]),
     helper(207, "tcp_raw_check_syncookie_ipv6", (6, 0))
         .doc("Checks the SYN cookie of an IPv6 and a TCP header, without a socket: 0 if it is valid.")
-        .protos(&[takes(&[read_fixed(40), read_fixed(20)]).by(TC.or(of(&[P::XDP])))]),
+        .protos(&[takes(&[read_fixed(40), read_fixed(20)]).packet_memory().gpl().by(TC.or(of(&[P::XDP])))]),
 ];
