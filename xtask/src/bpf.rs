@@ -1,7 +1,11 @@
 //! `cargo xtask bpf`: compiles `bpf/NAME/NAME.bpf.c` into `examples/NAME.bpf.o`, the same bytes on every machine with
 //! the same compiler and headers.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use crate::{
     Outcome,
@@ -46,6 +50,32 @@ pub(crate) fn check() -> Outcome {
         return Ok(());
     }
     Err(format!("{} differ from what {CLANG} makes of bpf/: run `cargo xtask bpf` and commit", differs.join(", ")))
+}
+
+/// Why the kernel cannot be asked about the objects here, if it cannot.
+pub(crate) fn kernel_obstacle() -> Option<String> {
+    if !process::is_root() {
+        return Some("bpf(2) needs root".into());
+    }
+    if !process::exists("bpftool") {
+        return Some("bpftool is not installed".into());
+    }
+    let probe = "bpftool map create /sys/fs/bpf/probe type array key 4 value 4 entries 1 name probe";
+    let permitted = with_bpffs(probe).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    (!permitted).then(|| "bpf(2) is not permitted".into())
+}
+
+/// Has the kernel load the committed objects.
+pub(crate) fn load() -> Outcome {
+    let each = "for object in examples/*.bpf.o; do
+        bpftool prog loadall $object /sys/fs/bpf/$(basename $object .bpf.o)
+    done";
+    process::run(&mut with_bpffs(each))
+}
+
+/// A script for which /sys/fs/bpf is mounted anew: nobody else sees what it pins, and it ends with the script.
+fn with_bpffs(script: &str) -> Command {
+    command("unshare", &["--mount", "sh", "-euc", &format!("mount -t bpf bpf /sys/fs/bpf\n{script}")])
 }
 
 /// Compiles all programs into a folder; gives the names of the objects.

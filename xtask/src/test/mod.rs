@@ -75,11 +75,18 @@ fn licences() -> Tally {
     check("cargo deny", &["deny", "--offline", "check", "bans", "licenses", "sources"])
 }
 
+/// The examples' objects: what the compiler makes of their sources, and accepted by the kernel.
 fn objects() -> Tally {
-    match bpf::obstacle() {
+    let mut tally = match bpf::obstacle() {
         Some(obstacle) => Tally::skipped("cargo xtask bpf --check", &obstacle),
         None => Tally::of("cargo xtask bpf --check", bpf::check()),
-    }
+    };
+    let what = "the kernel loads the examples";
+    tally.add(match bpf::kernel_obstacle() {
+        Some(obstacle) => Tally::skipped(what, &obstacle),
+        None => Tally::of(what, bpf::load()),
+    });
+    tally
 }
 
 /// A short run of each fuzz target. The fuzzer's instrumentation is nightly's, which the stable compiler gives on request.
