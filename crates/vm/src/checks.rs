@@ -5,7 +5,8 @@ use alveary_isa::Width;
 
 /// What a checked run asks its owner: accesses outside every [`crate::Region`] (context fields), and helper calls.
 pub trait Checks {
-    /// A load that no region covers: the value, zero-extended.
+    /// A load that no region covers: the value, zero-extended. It may be wider than the load: the 32-bit fields
+    /// `data` and `data_end` of packet contexts hold pointers. Only loads that extend the sign cut it.
     ///
     /// # Errors
     /// [`TrapKind::Load`] if it is none of the owner's business either.

@@ -12,14 +12,22 @@ use alveary_isa::{Reg, Width};
 /// An integer that is loaded or stored.
 pub(super) trait Access: Copy {
     const WIDTH: Width;
+    /// The load extends the sign.
+    const SIGNED: bool;
     /// From a zero-extended value to what the register gets.
     fn extend(value: u64) -> u64;
+    /// The same for a value of the owner's: an unsigned load takes it as it is.
+    fn extend_owned(value: u64) -> u64 {
+        if Self::SIGNED { Self::extend(value) } else { value }
+    }
 }
 
 macro_rules! access {
     ($($type:ty: $width:ident),*) => {
         $(impl Access for $type {
             const WIDTH: Width = Width::$width;
+            #[allow(unused_comparisons, reason = "the macro is for unsigned types too")]
+            const SIGNED: bool = <$type>::MIN < 0;
             fn extend(value: u64) -> u64 {
                 value as $type as i64 as u64
             }
@@ -76,16 +84,16 @@ pub(super) unsafe fn load<M: Mode, T: Access>(
     let addr = r.get(op.src).wrapping_add(op.off as i64 as u64);
     let value = if run.may_access(op.src, addr, T::WIDTH, false) {
         // SAFETY: the bytes lie in a region or a frame in use.
-        Ok(unsafe { memory::read_width(addr, T::WIDTH) })
+        Ok(T::extend(unsafe { memory::read_width(addr, T::WIDTH) }))
     } else {
         match run.checks {
-            Some(checks) => checks.load(run.env, addr, T::WIDTH),
+            Some(checks) => checks.load(run.env, addr, T::WIDTH).map(T::extend_owned),
             None => Err(TrapKind::Load { addr, width: T::WIDTH }),
         }
     };
     match value {
         Ok(value) => {
-            r.set(op.dst, T::extend(value));
+            r.set(op.dst, value);
             // SAFETY: a load has a next op.
             unsafe { next::<M>(pc.add(1), registers, account, run) }
         }
