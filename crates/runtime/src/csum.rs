@@ -41,13 +41,7 @@ pub fn fold(sum: u32) -> u16 {
     !(((sum & 0xffff) + (sum >> 16)) as u16)
 }
 
-/// The sum of a checksum field.
-#[must_use]
-pub fn unfold(field: u16) -> u32 {
-    u32::from(field)
-}
-
-/// `bpf_csum_diff`: `seed` with `to` instead of `from`, as a folded sum (since Linux 6.13 on every machine).
+/// `bpf_csum_diff`: `seed` with `to` instead of `from`, not folded.
 #[must_use]
 pub fn diff(from: &[u8], to: &[u8], seed: u32) -> u32 {
     match (from.is_empty(), to.is_empty()) {

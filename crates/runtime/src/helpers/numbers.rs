@@ -1,7 +1,8 @@
 //! Time, randomness, where a program runs, checksums.
 
 use super::{Cx, errno::EINVAL};
-use crate::{Args, Bind, world::ClockId};
+use crate::{Args, Bind, csum, world::ClockId};
+use alveary_abi::Version;
 
 pub(super) const ALL: &[Bind] = crate::helpers![super::AnyFamily;
     KTIME_GET_NS => ktime_get_ns,
@@ -48,11 +49,14 @@ fn get_numa_node_id(_: &Cx<'_>, _: &Args<'_>) -> i64 {
     0
 }
 
-/// The 32-bit sum (not folded, as the kernel's) of `to` less that of `from`, and a seed.
-fn csum_diff(_: &Cx<'_>, args: &Args<'_>) -> i64 {
+/// The sum of `to` less that of `from`, and a seed. Since Linux 6.13 it is folded into 16 bits on every machine.
+fn csum_diff(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
+    const FOLDED: Version = Version(6, 13);
     let (from, to) = (args.bytes(0), args.bytes(2));
     if !from.len().is_multiple_of(4) || !to.len().is_multiple_of(4) {
         return EINVAL;
     }
-    crate::csum::diff(&from, &to, args.scalar(4) as u32).into()
+    let sum = csum::diff(&from, &to, args.scalar(4) as u32);
+    let folded = cx.vcpu().runtime().kernel().profile.version >= FOLDED;
+    if folded { (!csum::fold(sum)).into() } else { sum.into() }
 }
