@@ -21,20 +21,19 @@ pub const FINISH: u64 = 0xd6e8_feb8_6659_fd93;
 #[inline]
 #[must_use]
 pub fn hash(key: &[u8], seed: u64) -> u32 {
-    let finish = |state: u64| (state.wrapping_mul(FINISH) >> 32) as u32;
-    if let Ok(key) = <[u8; 4]>::try_from(key) {
-        return finish(step(seed, padded(&key)));
-    }
-    let chunks = key.chunks_exact(8);
-    let rest = chunks.remainder();
+    let (words, rest) = key.as_chunks();
     let mut state = seed;
-    for chunk in chunks {
-        state = step(state, padded(chunk));
+    for word in words {
+        state = step(state, u64::from_ne_bytes(*word));
     }
-    if !rest.is_empty() {
-        state = step(state, padded(rest));
+    if let Ok(rest) = rest.try_into() {
+        state = step(state, u64::from_ne_bytes(padded::<4>(rest)));
+    } else if !rest.is_empty() {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        state = step(state, u64::from_ne_bytes(word));
     }
-    finish(state)
+    (state.wrapping_mul(FINISH) >> 32) as u32
 }
 
 #[inline]
@@ -44,8 +43,8 @@ fn step(state: u64, word: u64) -> u64 {
 }
 
 #[inline]
-fn padded(bytes: &[u8]) -> u64 {
+fn padded<const N: usize>(bytes: &[u8; N]) -> [u8; 8] {
     let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_ne_bytes(word)
+    word[..N].copy_from_slice(bytes);
+    word
 }

@@ -76,12 +76,12 @@ impl Memory {
     /// Copies `bytes` to `at`, a multiple of 8: whole words at once, what remains byte by byte.
     pub(crate) fn write(&self, at: u64, bytes: &[u8]) {
         let (words, tail) = self.cells(at, bytes.len());
-        let chunks = bytes.chunks_exact(8);
-        for (byte, cell) in chunks.remainder().iter().zip(tail) {
-            cell.store(*byte, Relaxed);
+        let (chunks, rest) = bytes.as_chunks();
+        for (chunk, cell) in chunks.iter().zip(words) {
+            cell.store(u64::from_ne_bytes(*chunk), Relaxed);
         }
-        for (chunk, cell) in chunks.zip(words) {
-            cell.store(word(chunk), Relaxed);
+        for (byte, cell) in rest.iter().zip(tail) {
+            cell.store(*byte, Relaxed);
         }
     }
 
@@ -97,11 +97,11 @@ impl Memory {
     /// Copies what is at `at`, a multiple of 8, into `out`.
     pub(crate) fn read(&self, at: u64, out: &mut [u8]) {
         let (words, tail) = self.cells(at, out.len());
-        let mut chunks = out.chunks_exact_mut(8);
-        for (chunk, cell) in chunks.by_ref().zip(words) {
-            chunk.copy_from_slice(&cell.load(Relaxed).to_ne_bytes());
+        let (chunks, rest) = out.as_chunks_mut();
+        for (chunk, cell) in chunks.iter_mut().zip(words) {
+            *chunk = cell.load(Relaxed).to_ne_bytes();
         }
-        for (byte, cell) in chunks.into_remainder().iter_mut().zip(tail) {
+        for (byte, cell) in rest.iter_mut().zip(tail) {
             *byte = cell.load(Relaxed);
         }
     }
@@ -120,9 +120,9 @@ impl Memory {
             return self.word32(at).load(Relaxed) == u32::from_ne_bytes(key);
         }
         let (words, tail) = self.cells(at, key.len());
-        let chunks = key.chunks_exact(8);
-        chunks.remainder().iter().zip(tail).all(|(byte, cell)| cell.load(Relaxed) == *byte)
-            && chunks.zip(words).all(|(chunk, cell)| cell.load(Relaxed) == word(chunk))
+        let (chunks, rest) = key.as_chunks();
+        chunks.iter().zip(words).all(|(chunk, cell)| cell.load(Relaxed) == u64::from_ne_bytes(*chunk))
+            && rest.iter().zip(tail).all(|(byte, cell)| cell.load(Relaxed) == *byte)
     }
 
     /// The `len` bytes at `at` as whole words and the bytes that remain.
@@ -149,13 +149,6 @@ impl Drop for Memory {
         let gone = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
         debug_assert!(gone.is_ok());
     }
-}
-
-/// Eight bytes as a word of this machine.
-fn word(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_ne_bytes(word)
 }
 
 /// The next multiple of `step`, a power of two.
