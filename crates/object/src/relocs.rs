@@ -118,11 +118,8 @@ impl Reader<'_> {
             let message = || format!("the address of something in `{name}` that is no function");
             return Ok(RelocKind::FuncAddr(place.ok_or_else(|| ("relocation", message()))?.name.clone()));
         }
-        let what = if symbol.name.is_empty() { name } else { symbol.name };
-        Err((
-            "relocation",
-            format!("a reference to `{what}`, which is no map, no data and no function (section `{name}`)"),
-        ))
+        // An arena's variables, and what else later kernels know: refused by name once a program wants it.
+        Ok(RelocKind::Extern(if symbol.name.is_empty() { name } else { symbol.name }.to_owned()))
     }
 
     /// What a call refers to. The addend counts slots from the one behind the call.

@@ -325,7 +325,7 @@ impl<'a> Layout<'a> {
         let message = match self.section_of(name) {
             Some(".kconfig") => format!("the program needs `{name}` of the kernel's configuration"),
             Some(".ksyms") => format!("the program needs the kernel's variable `{name}`"),
-            _ => format!("the program needs `{name}`, which the object does not define"),
+            _ => format!("the program needs `{name}`, which is no map, data or function of the object"),
         };
         let problem = Diagnostic::new("extern", message, self.place(at));
         self.errors.push(problem.help("externs are not supported in this version"));

@@ -3,7 +3,7 @@
 use super::{Maps, Source, plain, suggest};
 use crate::{elf::Section, special};
 use alveary_abi::MapDef;
-use alveary_btf::{Array, Btf, Composite, Kind, Type, TypeId};
+use alveary_btf::{Array, Btf, Composite, Kind, Linkage, Type, TypeId};
 use alveary_diag::Diagnostic;
 use alveary_spec::MapSpec;
 
@@ -35,7 +35,11 @@ pub(super) fn read(source: &Source<'_>, index: usize, maps: &mut Maps) -> Result
     };
     let symbols = source.definitions(index);
     for variable in variables.vars() {
-        let Some(Type::Var { name, ty, .. }) = btf.ty(variable.ty) else { continue };
+        let Some(Type::Var { name, ty, linkage }) = btf.ty(variable.ty) else { continue };
+        // Another object's map, until both are linked.
+        if linkage == Linkage::Extern {
+            continue;
+        }
         let Some(symbol) = symbols.iter().find(|s| s.name == name) else {
             return Err(Diagnostic::new("map-symbol", format!("map `{name}` has no symbol"), section.place(0)));
         };

@@ -251,12 +251,16 @@ extern int CONFIG_HZ __attribute__((section(".kconfig")));
 extern int jiffies_like __attribute__((section(".ksyms")));
 extern void kernel_function(void) __attribute__((section(".ksyms")));
 struct task { int pid; struct { int deep; } in; } __attribute__((preserve_access_index));
+extern struct { __uint(type, 2); __uint(max_entries, 1); } elsewhere SEC(".maps");
+int arena_page __attribute__((section(".addr_space.1")));
 void nowhere(void); void nowhery(void) { asm volatile(""); }
 SEC("xdp") int config(struct xdp_md *ctx) { return CONFIG_HZ; }
 SEC("xdp") int symbol(struct xdp_md *ctx) { return (long)&jiffies_like; }
 SEC("xdp") int kfunc(struct xdp_md *ctx) { kernel_function(); return 0; }
 SEC("xdp") int core(struct task *t) { return t->in.deep; }
 SEC("xdp") int missing(struct xdp_md *ctx) { nowhere(); return 0; }
+SEC("xdp") int map(struct xdp_md *ctx) { int k = 0; return !!bpf_map_lookup_elem(&elsewhere, &k); }
+SEC("xdp") int page(struct xdp_md *ctx) { return arena_page; }
 SEC("xdp") int fine(struct xdp_md *ctx) { return 2; }
 "#;
 
@@ -277,7 +281,9 @@ fn what_the_kernel_has_to_give_is_refused_by_name_when_it_is_wanted() {
             "core: instruction 0: `core` needs a CO-RE relocation: the offset of field `struct task.in.deep`, \
              as the kernel has it",
             "kfunc: instruction 0: the program calls the kernel's function `kernel_function`",
+            "map: instruction 4: the program needs `elsewhere`, which is no map, data or function of the object",
             "missing: instruction 0: a call of `nowhere`, which the object does not define",
+            "page: instruction 0: the program needs `arena_page`, which is no map, data or function of the object",
             "symbol: instruction 0: the program needs the kernel's variable `jiffies_like`",
         ]
     );

@@ -70,7 +70,7 @@ fn what_the_source_does_not_define_is_refused_by_name() {
     assert_eq!(
         errors,
         [
-            "xdp: instruction 0: the program needs `my_map`, which the object does not define",
+            "xdp: instruction 0: the program needs `my_map`, which is no map, data or function of the object",
             "xdp: instruction 2: a call of `nowhere`, which the object does not define",
         ]
     );
