@@ -208,6 +208,14 @@ impl SkBuff {
         self.len() == other.len() && self.memory.equals(self.start(), other)
     }
 
+    /// Whether the packet as it would be sent is `other`.
+    #[must_use]
+    pub fn wire_is(&self, other: &[u8]) -> bool {
+        let mac = self.headers.get().mac.min(self.start());
+        let tagged = self.fields.vlan_present.get() != 0;
+        !tagged && self.end() - mac == other.len() && self.memory.equals(mac, other)
+    }
+
     /// The copies that were sent during the run.
     #[must_use]
     pub fn copies(&self) -> Vec<Copy> {
