@@ -1,0 +1,94 @@
+//! The one error type of the library.
+
+use alveary_diag::{Diagnostic, Place};
+use std::fmt;
+
+/// What went wrong: a [`Kind`] for programs, a [`Diagnostic`] for people.
+#[derive(Clone, Debug)]
+pub struct Error {
+    kind: Kind,
+    why: Diagnostic,
+    /// Further messages of the same attempt.
+    more: Vec<Diagnostic>,
+}
+
+/// What a caller may want to tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A file could not be read.
+    Read,
+    /// The object is not what an object should be.
+    Object,
+    /// The object does not fit the kernel that it was resolved for.
+    Resolve,
+    /// The target does not have what the program needs.
+    Unsupported,
+    /// There is no program, map or entry of that name.
+    NotFound,
+    /// A map refused an operation.
+    Map,
+    /// The program did what it may not; it was stopped.
+    Trap,
+    /// The virtual CPU is in use.
+    Busy,
+}
+
+/// [`std::result::Result`] with this library's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn new(kind: Kind, why: Diagnostic) -> Error {
+        Error { kind, why, more: Vec::new() }
+    }
+
+    /// All that was found at once.
+    pub(crate) fn many(kind: Kind, all: Vec<Diagnostic>) -> Error {
+        let mut all = all.into_iter();
+        let why = all.next().unwrap_or_else(|| Diagnostic::new("failed", "it failed without a reason", Place::Nowhere));
+        Error { kind, why, more: all.collect() }
+    }
+
+    /// Names the file that it is about, unless one is named.
+    pub(crate) fn in_file(mut self, file: &str) -> Error {
+        self.why = self.why.in_file(file);
+        self.more = self.more.into_iter().map(|d| d.in_file(file)).collect();
+        self
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where, why, and what to do.
+    #[must_use]
+    pub fn diagnostic(&self) -> &Diagnostic {
+        &self.why
+    }
+
+    /// Everything that was found: the first message, and others of the same attempt.
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        std::iter::once(&self.why).chain(&self.more)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Gives a [`Diagnostic`] its [`Kind`].
+pub(crate) trait OrKind<T> {
+    fn or_kind(self, kind: Kind) -> Result<T>;
+}
+
+impl<T> OrKind<T> for std::result::Result<T, Diagnostic> {
+    fn or_kind(self, kind: Kind) -> Result<T> {
+        self.map_err(|why| Error::new(kind, why))
+    }
+}

@@ -1,0 +1,118 @@
+//! Settings of the user-space kernel.
+
+use crate::User;
+use alveary_abi::{Profile, Version};
+use alveary_net::{Net, Skb, Xdp};
+use alveary_runtime::{Body, Builder, Clock, Family, Runtime, World};
+use alveary_spec::Kernel;
+use std::{fmt, sync::Arc};
+
+/// Builds a [`User`] target: which kernel it claims to be, what programs see of the world, what an embedder adds.
+///
+/// ```
+/// use alveary::User;
+/// let user = User::builder().cpus(4).seed(42).build();
+/// assert!(user.vcpu(3).is_ok());
+/// ```
+pub struct UserBuilder {
+    profile: Profile,
+    cpus: u32,
+    world: World,
+    trace_lines: usize,
+    own: Vec<Box<dyn FnOnce(Builder) -> Builder>>,
+}
+
+impl Default for UserBuilder {
+    fn default() -> UserBuilder {
+        UserBuilder {
+            profile: Profile::linux_6_18(),
+            cpus: 1,
+            world: World::repeatable(),
+            trace_lines: 4096,
+            own: Vec::new(),
+        }
+    }
+}
+
+impl UserBuilder {
+    /// Claims to be this kernel: later helpers and map types are refused. Linux 6.18 unless told otherwise.
+    #[must_use]
+    pub fn linux(mut self, version: Version) -> UserBuilder {
+        self.profile = Profile::linux(version);
+        self
+    }
+
+    /// Claims to be what this profile describes, an embedder's own rows included.
+    #[must_use]
+    pub fn profile(mut self, profile: Profile) -> UserBuilder {
+        self.profile = profile;
+        self
+    }
+
+    /// Number of virtual CPUs, thus of values in per-CPU maps; at least one.
+    #[must_use]
+    pub fn cpus(mut self, cpus: u32) -> UserBuilder {
+        self.cpus = cpus.max(1);
+        self
+    }
+
+    /// What programs see of the world; the same each time unless told otherwise.
+    #[must_use]
+    pub fn world(mut self, world: World) -> UserBuilder {
+        self.world = world;
+        self
+    }
+
+    /// The clock alone.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> UserBuilder {
+        self.world.clock = clock;
+        self
+    }
+
+    /// The seed of randomness alone.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> UserBuilder {
+        self.world.seed = Some(seed);
+        self
+    }
+
+    /// How many lines of `bpf_trace_printk` are kept until they are drained.
+    #[must_use]
+    pub fn trace_lines(mut self, lines: usize) -> UserBuilder {
+        self.trace_lines = lines;
+        self
+    }
+
+    /// Adds a helper of an embedder: its row and its body.
+    #[must_use]
+    pub fn helper<B: Body>(mut self) -> UserBuilder {
+        self.own.push(Box::new(|builder| builder.helper::<B>()));
+        self
+    }
+
+    /// Adds a family of program types of an embedder, with the state that its helpers share.
+    #[must_use]
+    pub fn family<F: Family>(mut self, state: Arc<F::State>) -> UserBuilder {
+        self.own.push(Box::new(|builder| builder.family::<F>(state)));
+        self
+    }
+
+    /// The target.
+    #[must_use]
+    pub fn build(self) -> User {
+        let UserBuilder { profile, cpus, world, trace_lines, own } = self;
+        let kernel = Kernel { profile, btf: None, kconfig: Default::default(), cpus, page: 4096 };
+        let builder = Runtime::builder(kernel, world)
+            .family::<Xdp>(Arc::new(Net::default()))
+            .family::<Skb>(Arc::new(Net::default()))
+            .trace_lines(trace_lines);
+        User { runtime: own.into_iter().fold(builder, |builder, add| add(builder)).build() }
+    }
+}
+
+impl fmt::Debug for UserBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserBuilder").field("cpus", &self.cpus).field("world", &self.world).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! Maps of the user-space kernel.
+
+use crate::{Error, Kind, MapHandle, Result};
+use alveary_abi::{MapDef, Profile};
+use alveary_diag::{Diagnostic, Place};
+use alveary_maps::Errno;
+use alveary_runtime::LoadedMap;
+use alveary_spec::MapSpec;
+
+/// A map of the user-space kernel. Clones are the same map; `Send` and `Sync`.
+#[derive(Clone, Debug)]
+pub struct UserMap(pub(crate) LoadedMap);
+
+impl UserMap {
+    /// Hands over the events that programs sent through a `perf_event_array` or `ringbuf` since the last call, oldest
+    /// first: the CPU, and the bytes. Gives the number of events that were lost in between.
+    ///
+    /// # Errors
+    /// [`Kind::Map`] if the map carries no events.
+    pub fn events(&self, mut each: impl FnMut(u32, &[u8])) -> Result<u64> {
+        let streams = self.0.map.streams().ok_or_else(|| {
+            let message = format!("map `{}` carries no events", self.0.spec.name);
+            Error::new(Kind::Map, Diagnostic::new("map-operation", message, Place::Nowhere))
+        })?;
+        Ok(streams.drain(&mut |event| each(event.cpu, event.data)))
+    }
+
+    fn refused(&self, what: &str, e: Errno) -> Error {
+        let MapDef { ty, key_size, value_size, max_entries, .. } = self.0.spec.def;
+        let name = Profile::linux_6_18().map_type(ty).map_or("?", |row| row.name);
+        let message = format!("map `{}`: {what} is refused with {e}", self.0.spec.name);
+        let found = format!("{name}, keys of {key_size} bytes, values of {value_size}, at most {max_entries} entries");
+        Error::new(Kind::Map, Diagnostic::new("map-operation", message, Place::Nowhere).found(found))
+    }
+
+    /// Key and value sizes are the map's to judge, but a slice of the wrong length is never passed on.
+    fn sized(&self, what: &str, bytes: &[u8], expected: usize) -> Result<()> {
+        if bytes.len() == expected {
+            return Ok(());
+        }
+        let message = format!("map `{}`: a {what} has the wrong size", self.0.spec.name);
+        let why = Diagnostic::new("map-size", message, Place::Nowhere)
+            .expected(format!("{expected} bytes"))
+            .found(format!("{} bytes", bytes.len()));
+        Err(Error::new(Kind::Map, why))
+    }
+
+    fn key_size(&self) -> usize {
+        self.0.spec.def.key_size as usize
+    }
+}
+
+impl MapHandle for UserMap {
+    fn spec(&self) -> &MapSpec {
+        &self.0.spec
+    }
+
+    fn entry_size(&self) -> usize {
+        self.0.map.user_value_size()
+    }
+
+    fn lookup(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.sized("key", key, self.key_size())?;
+        let mut out = vec![0; self.entry_size()];
+        match self.0.map.read(key, &mut out) {
+            Ok(()) => Ok(Some(out)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(e) => Err(self.refused("a lookup", e)),
+        }
+    }
+
+    fn update(&self, key: &[u8], value: &[u8], flags: u64) -> Result<()> {
+        self.sized("key", key, self.key_size())?;
+        self.sized("value", value, self.entry_size())?;
+        self.0.map.write(key, value, flags).map_err(|e| self.refused("an update", e))
+    }
+
+    fn delete(&self, key: &[u8]) -> Result<bool> {
+        self.sized("key", key, self.key_size())?;
+        match self.0.map.remove(key) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(e) => Err(self.refused("a deletion", e)),
+        }
+    }
+
+    fn next_key(&self, after: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
+        if let Some(key) = after {
+            self.sized("key", key, self.key_size())?;
+        }
+        let mut out = vec![0; self.key_size()];
+        match self.0.map.next_key(after, &mut out) {
+            Ok(()) => Ok(Some(out)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(e) => Err(self.refused("going through its keys", e)),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Packets through a program, one after the other, at little cost for each.
+
+use super::UserProgram;
+use crate::{Error, Kind, Outcome, Redirect, Result, error::OrKind};
+use alveary_abi::ProgType;
+use alveary_diag::{Diagnostic, Place};
+use alveary_net::{SkBuff, Skb, Start, Xdp, XdpBuff};
+use alveary_runtime::{Batch, Fault, Ran, Runtime, Vcpu};
+use std::{fmt, sync::Arc};
+
+/// A packet on its way in.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Its bytes, from the Ethernet header on.
+    pub data: &'a [u8],
+    /// Number of the device that it came from.
+    pub ifindex: u32,
+    /// When it came, in ns; a virtual clock is set to it.
+    pub time: u64,
+}
+
+impl Default for Packet<'_> {
+    /// No bytes, from device 1 (the loopback device), at time zero.
+    fn default() -> Self {
+        Packet { data: &[], ifindex: 1, time: 0 }
+    }
+}
+
+/// A virtual CPU that is ready to run one program over many packets: what does not change between them is done once,
+/// and packet memory is used again.
+///
+/// ```
+/// use alveary::{Object, Packet, Target};
+/// # fn main() -> alveary::Result<()> {
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/count.bpf.o");
+/// let loaded = Object::open(path)?.load(Target::user())?;
+/// let program = loaded.program("count")?;
+/// let mut cpu = loaded.target().vcpu(0)?;
+/// let mut packets = program.packets(&mut cpu)?;
+/// for data in [[0u8; 64], [1; 64]] {
+///     let verdict = packets.run(&Packet { data: &data, ..Packet::default() }).map_err(|fault| fault.diagnostic()).unwrap();
+///     assert_eq!(verdict.name(), Some("XDP_PASS"));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Packets<'c> {
+    runtime: Arc<Runtime>,
+    ty: ProgType,
+    hook: Hook<'c>,
+}
+
+/// The hook that a program hangs on, with its packet memory.
+#[derive(Debug)]
+enum Hook<'c> {
+    Xdp(Batch<'c, Xdp>, XdpBuff),
+    Skb(Batch<'c, Skb>, SkBuff),
+}
+
+impl<'c> Packets<'c> {
+    pub(crate) fn new(cpu: &'c mut Vcpu, program: &UserProgram) -> Result<Packets<'c>> {
+        let runtime = cpu.runtime().clone();
+        let ty = program.0.program().ty;
+        let hook = match ty {
+            ProgType::XDP => Hook::Xdp(cpu.batch(&program.0).or_kind(Kind::Unsupported)?, XdpBuff::new()),
+            ProgType::SCHED_CLS | ProgType::SCHED_ACT | ProgType::SOCKET_FILTER => {
+                Hook::Skb(cpu.batch(&program.0).or_kind(Kind::Unsupported)?, SkBuff::new())
+            }
+            _ => return Err(no_packets(&runtime, program)),
+        };
+        Ok(Packets { runtime, ty, hook })
+    }
+
+    /// Runs the program over one packet. What became of it can be looked at until the next run.
+    ///
+    /// # Errors
+    /// The trap that stopped the program.
+    #[inline]
+    pub fn run(&mut self, packet: &Packet<'_>) -> Result<Verdict<'_>, Box<Fault>> {
+        let ran = match &mut self.hook {
+            Hook::Xdp(batch, buff) => {
+                buff.set(packet.data);
+                buff.set_ingress(packet.ifindex, 0);
+                batch.set_time(packet.time);
+                batch.run(buff)?
+            }
+            Hook::Skb(batch, buff) => {
+                buff.set(packet.data, Start::Link);
+                buff.set_ingress(packet.ifindex, packet.time);
+                batch.set_time(packet.time);
+                batch.run(buff)?
+            }
+        };
+        Ok(Verdict { packets: self, ran })
+    }
+}
+
+/// What became of a packet.
+pub struct Verdict<'p> {
+    packets: &'p Packets<'p>,
+    ran: Ran,
+}
+
+impl Verdict<'_> {
+    /// What the program returned: 32 bits, as every packet hook reads it.
+    #[must_use]
+    pub fn code(&self) -> i32 {
+        self.ran.value as u32 as i32
+    }
+
+    /// The name of what it returned (`XDP_DROP`), if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        self.packets.runtime.kernel().profile.verdict_name(self.packets.ty, self.code())
+    }
+
+    /// Instructions that were executed.
+    #[must_use]
+    pub fn insns(&self) -> u64 {
+        self.ran.insns
+    }
+
+    /// Where the packet was sent, if the program redirected it.
+    #[must_use]
+    pub fn redirect(&self) -> Option<Redirect> {
+        let profile = &self.packets.runtime.kernel().profile;
+        match &self.packets.hook {
+            Hook::Xdp(_, buff) => buff.verdict(profile, self.ran.value).redirect,
+            Hook::Skb(_, buff) => buff.verdict(profile, self.packets.ty, self.ran.value).redirect,
+        }
+    }
+
+    /// Whether the packet, as it would be sent, is still `original`.
+    #[must_use]
+    pub fn is(&self, original: &[u8]) -> bool {
+        match &self.packets.hook {
+            Hook::Xdp(_, buff) => buff.is(original),
+            Hook::Skb(_, buff) => buff.wire_is(original),
+        }
+    }
+
+    /// The packet as it would be sent, from its Ethernet header on.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        match &self.packets.hook {
+            Hook::Xdp(_, buff) => buff.to_vec(),
+            Hook::Skb(_, buff) => buff.to_wire(),
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        Outcome { value: self.ran.value as u32, data: self.bytes(), redirect: self.redirect(), insns: self.ran.insns }
+    }
+}
+
+impl fmt::Debug for Verdict<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verdict").field("code", &self.code()).field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+fn no_packets(runtime: &Runtime, program: &UserProgram) -> Error {
+    let spec = program.0.program();
+    let name = runtime.kernel().profile.prog_type(spec.ty).map_or("an embedder's own", |row| row.name);
+    let message = format!("program `{}` cannot be run over packets", spec.name);
+    let why = Diagnostic::new("no-packets", message, Place::Nowhere)
+        .expected("a program of type xdp, sched_cls, sched_act or socket_filter")
+        .found(format!("type {name}"));
+    Error::new(Kind::Unsupported, why)
+}
