@@ -1,6 +1,7 @@
 //! Running other programs, always from the repository's root.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -25,7 +26,7 @@ pub(crate) fn target() -> PathBuf {
 /// A command that runs in the root.
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(root());
+    command.args(arguments).current_dir(root()).env("PATH", search_path());
     command
 }
 
@@ -49,12 +50,16 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether a program is to be found on the path.
+/// Whether a program is to be found.
 pub(crate) fn exists(program: &str) -> bool {
-    let Some(paths) = std::env::var_os("PATH") else { return false };
-    std::env::split_paths(&paths)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .any(|folder| folder.join(program).is_file())
+    std::env::split_paths(&search_path()).any(|folder| folder.join(program).is_file())
+}
+
+/// Where programs are looked for: the user's path, and where Debian keeps what is root's, which many users' paths lack.
+fn search_path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
 }
 
 /// Whether we are root.
