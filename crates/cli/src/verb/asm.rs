@@ -1,7 +1,5 @@
 //! `alveary asm`: assembler text to an object file, or to the bytes of the instructions.
 
-mod elf;
-
 use crate::{failure::Failure, output};
 use alveary_abi::Profile;
 use alveary_diag::{Diagnostic, Place};
@@ -51,7 +49,7 @@ impl Asm {
         let assembly = read(&self.text, &text)?;
         let Some(path) = &self.output else { return self.print(&text, assembly, json) };
         let slots: usize = assembly.sections.iter().map(|s| s.insns.len()).sum();
-        let object = elf::write(&assembly).map_err(|why| why.in_file(self.text.display().to_string()))?;
+        let object = alveary_object::write(&assembly, Endian::Little);
         fs::write(path, object).map_err(|why| Failure::file("write", path, &why))?;
         if json { output::object(&json!({ "output": path, "insns": slots })) } else { Ok(()) }
     }
