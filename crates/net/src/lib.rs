@@ -12,7 +12,7 @@ mod verdict;
 mod xdp;
 
 pub use host::{Host, Net, NoHost};
-pub use skb::{Copy, SkBuff, Skb, Start};
+pub use skb::{Sent, SkBuff, Skb, Start};
 pub use verdict::{Redirect, Verdict, Way};
 pub use xdp::{Xdp, XdpBuff};
 

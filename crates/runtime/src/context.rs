@@ -1,7 +1,7 @@
 //! A program type's context: abi's layout and access rules joined with the family's backings, by offset.
 //! Decides what an access is; does not touch memory.
 
-use crate::{Backing, family::FamilyTable};
+use crate::{Backing, Step, family::FamilyTable};
 use alveary_abi::{Access, CtxLayout, Field, Version};
 use alveary_isa::Width;
 use alveary_spec::Program;
@@ -20,6 +20,8 @@ pub(crate) struct Context {
     places: Vec<Place>,
     /// For each byte of the UAPI struct the number + 1 of its field, 0 for none.
     bytes: Vec<u8>,
+    /// For each aligned word of four bytes where a load of 32 bits finds it, if that is all there is to it.
+    words: Vec<Option<(Width, u16)>>,
 }
 
 /// A load or store inside one field.
@@ -33,7 +35,7 @@ pub(crate) struct FieldAccess {
 impl Context {
     pub(crate) fn new(layout: Option<&CtxLayout>, family: &FamilyTable, program: &Program, kernel: Version) -> Context {
         let Some(layout) = layout else { return Context::default() };
-        let mut context = Context { places: Vec::new(), bytes: vec![0; usize::from(layout.size)] };
+        let mut context = Context { bytes: vec![0; usize::from(layout.size)], ..Context::default() };
         for field in layout.fields.iter().filter(|f| f.since <= kernel) {
             let Some(access) = field.access(program.ty, program.expected, kernel) else { continue };
             let Some(backing) = family.backing(field.name) else { continue };
@@ -42,7 +44,21 @@ impl Context {
             let bytes = context.bytes.iter_mut().skip(usize::from(field.off)).take(usize::from(field.size()));
             bytes.for_each(|b| *b = number);
         }
+        context.words = (0..u64::from(layout.size)).step_by(4).map(|off| context.plain(off)).collect();
         context
+    }
+
+    /// Where a load of 32 bits at `off` finds its value: most fields stand in the context as they are.
+    pub(crate) fn word(&self, off: u64) -> Option<(Width, u16)> {
+        *self.words.get((off / 4) as usize).filter(|_| off.is_multiple_of(4))?
+    }
+
+    fn plain(&self, off: u64) -> Option<(Width, u16)> {
+        let access = self.load(off, Width::B4)?;
+        let &[Step::Load(width, at)] = access.place.backing.load else { return None };
+        let element = access.within / 4;
+        let at = at + u16::try_from(element * width.bytes()).ok()?;
+        (access.place.field.width == Width::B4).then_some((width, at))
     }
 
     /// The field that a load means, if it is allowed.

@@ -38,7 +38,7 @@ pub enum Start {
 
 /// A copy that `bpf_clone_redirect` sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copy {
+pub struct Sent {
     /// To where.
     pub to: Redirect,
     /// What.
@@ -62,7 +62,7 @@ pub struct SkBuff {
     hashed: Cell<bool>,
     encapsulated: Cell<bool>,
     redirect: RefCell<Option<Redirect>>,
-    copies: RefCell<Vec<Copy>>,
+    copies: RefCell<Vec<Sent>>,
     memory: Memory,
 }
 
@@ -218,7 +218,7 @@ impl SkBuff {
 
     /// The copies that were sent during the run.
     #[must_use]
-    pub fn copies(&self) -> Vec<Copy> {
+    pub fn copies(&self) -> Vec<Sent> {
         self.copies.borrow().clone()
     }
 

@@ -1,6 +1,6 @@
 //! Redirection by classifiers: recorded, not done. Copies are kept beside the packet.
 
-use super::{Copy, Skb};
+use super::{Sent, Skb};
 use crate::{Redirect, Way, errno::EINVAL};
 use alveary_runtime::{Args, Cx};
 
@@ -41,7 +41,7 @@ pub(super) fn clone_redirect(cx: &Cx<'_, Skb>, args: &Args<'_>) -> i64 {
     let (ctx, ifindex) = (cx.ctx(), args.scalar(1) as u32);
     match way(args.scalar(2)).filter(|_| cx.state().host.has_device(ifindex)) {
         Some(way) => {
-            ctx.copies.borrow_mut().push(Copy { to: Redirect::Device { ifindex, way }, bytes: ctx.to_vec() });
+            ctx.copies.borrow_mut().push(Sent { to: Redirect::Device { ifindex, way }, bytes: ctx.to_vec() });
             0
         }
         None => EINVAL,

@@ -38,7 +38,7 @@ pub(crate) fn plain(mut sites: Sites<'_>) -> Result<Lowered, Diagnostic> {
     }
     starts.push(code.insns.len() as u32);
     retarget(&mut code.insns, &program.insns, &starts, &sites)?;
-    code.funcs = functions(&sites, &starts);
+    code.funcs = functions(&sites, &code.insns, &starts);
     code.calls = sites.calls;
     Ok(Lowered { code, sites: sites.found })
 }
@@ -136,13 +136,19 @@ fn near(off: Option<i64>) -> Option<Option<i16>> {
     off.map_or(Some(None), |off| i16::try_from(off).ok().map(Some))
 }
 
-/// Functions: the program itself, and those that it lists.
-fn functions(sites: &Sites<'_>, starts: &[u32]) -> Vec<Func> {
+/// Functions: the program itself, and those that it lists. One that never names r10 needs no stack.
+fn functions(sites: &Sites<'_>, code: &[Insn], starts: &[u32]) -> Vec<Func> {
     let listed = sites.program.subprogs.iter().filter_map(|(at, _)| starts.get(*at as usize).copied());
     let mut all: Vec<u32> = std::iter::once(0).chain(listed).collect();
     all.sort_unstable();
     all.dedup();
-    all.into_iter().map(|start| Func { start, stack: FRAME }).collect()
+    let ends = all.iter().skip(1).copied().chain([code.len() as u32]);
+    let uses_stack = |insn: &Insn| insn.dst == Reg::FP || insn.src == Reg::FP;
+    let function = |(start, end): (&u32, u32)| {
+        let body = code.get(*start as usize..end as usize).unwrap_or(&[]);
+        Func { start: *start, stack: if body.iter().any(uses_stack) { FRAME } else { 0 } }
+    };
+    all.iter().zip(ends).map(function).collect()
 }
 
 fn undefined(sites: &Sites<'_>, e: &alveary_isa::DecodeError) -> Diagnostic {

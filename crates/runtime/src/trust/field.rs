@@ -71,7 +71,12 @@ unsafe fn evaluate(ctx: u64, steps: &[Step], i: usize) -> u64 {
     value
 }
 
-unsafe fn peek(addr: u64, width: Width) -> u64 {
+/// A number in memory.
+///
+/// # Safety
+/// One of this width stands there.
+#[inline]
+pub(super) unsafe fn peek(addr: u64, width: Width) -> u64 {
     let at = addr as usize;
     // SAFETY: a number of this width stands at the address, by the caller's promise.
     unsafe {

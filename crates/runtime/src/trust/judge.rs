@@ -1,6 +1,6 @@
 //! Judges what a checked run does: context fields by abi's rules and the family's backings, helper calls by their row.
 
-use super::{field, special_at};
+use super::{FAMILY_REGIONS, field, special_at};
 use crate::{Prog, Vcpu, load::Site};
 use alveary_abi::{Arg, MemAccess, MemSize, SpecialKind};
 use alveary_isa::Width;
@@ -18,8 +18,12 @@ pub(crate) struct Judge<'a> {
 impl Checks for Judge<'_> {
     fn load(&self, env: &Env, addr: u64, width: Width) -> Result<u64, TrapKind> {
         let off = addr.wrapping_sub(CONTEXT);
+        if let (Width::B4, Some((width, at))) = (width, self.prog.context.word(off)) {
+            // SAFETY: the batch runs programs of the context's family only, which says that it stands there.
+            return Ok(unsafe { field::peek(env.ctx.get() as u64 + u64::from(at), width) });
+        }
         let access = self.prog.context.load(off, width).ok_or(TrapKind::Load { addr, width })?;
-        // SAFETY: the batch runs programs of the context's family only.
+        // SAFETY: as above.
         Ok(unsafe { field::load(env.ctx.get() as u64, &access, width) })
     }
 
@@ -38,7 +42,7 @@ impl Checks for Judge<'_> {
             if matches!(kind, Arg::None) {
                 break;
             }
-            if !self.allows(env, site, &args, i, kind) {
+            if !self.allows(env, site, &args, i, kind) || !self.packet_is_allowed(env, site, args[i], kind) {
                 return Err(TrapKind::BadArg { tag, arg: i as u8, value: args[i] });
             }
         }
@@ -95,6 +99,14 @@ impl Judge<'_> {
             | Arg::Btf { .. }
             | Arg::Dynptr { .. } => false,
         }
+    }
+
+    /// Packet memory may only be passed to helpers that take it.
+    fn packet_is_allowed(&self, env: &Env, site: &Site, value: u64, kind: &Arg) -> bool {
+        if site.proto.packet_memory || !matches!(kind, Arg::Mem { .. } | Arg::MapKey | Arg::MapValue { .. }) {
+            return true;
+        }
+        (0..FAMILY_REGIONS).filter_map(|n| env.region(n)).all(|r| value.wrapping_sub(r.addr) >= r.len)
     }
 
     /// The map in the first argument, which was held against the row before.
