@@ -1,6 +1,8 @@
 //! What the engine's tests share: code from instructions, and an owner whose helpers are plain functions.
 #![allow(dead_code, unreachable_pub, reason = "every test program compiles this file and uses its own part of it")]
 
+pub mod confined;
+
 use alveary_isa::{AluOp, CmpOp};
 use alveary_isa::{Insn, Inst, Operand, Reg, Wide, Width, encode};
 use alveary_vm::{Call, Checks, Code, Env, Exit, Func, HelperFn, Image, Link, Trap, TrapKind};
