@@ -184,15 +184,21 @@ fn program(bytes: &[u8]) -> (Vec<Inst>, Vec<u32>) {
     (insts, vec![0, subprogram])
 }
 
+/// Offsets around the ends of stretches, values and frames.
+const EDGES: [i16; 24] =
+    [0, 1, 4, 5, 8, 9, 12, 24, 36, 248, 249, 252, 253, 254, 255, 256, -1, -2, -4, -7, -8, -9, -512, -513];
+
 fn inst([kind, registers, shape, off, imm @ ..]: [u8; 8]) -> Inst {
-    let dst = Reg(registers % 10);
+    // r1 to r3 hold addresses: they are seldom written, and often accessed through.
+    let dst =
+        Reg(if registers & 15 < 13 { [0, 4, 5, 6, 7, 8, 9][usize::from(registers & 15) % 7] } else { registers & 3 });
     let src = Reg((registers >> 4) % 11);
     let wide = if shape & 1 == 0 { Wide::W64 } else { Wide::W32 };
     let width = [Width::B1, Width::B2, Width::B4, Width::B8][usize::from(shape >> 1) % 4];
     let word = if shape & 2 == 0 { Width::B4 } else { Width::B8 };
     let imm = i32::from_le_bytes(imm) >> (shape & 31);
     let operand = if shape & 64 == 0 { Operand::Reg(src) } else { Operand::Imm(imm) };
-    let off = i16::from(off as i8) * if shape & 128 == 0 { 1 } else { 8 };
+    let off = if off & 1 == 0 { EDGES[usize::from(off >> 1) % EDGES.len()] } else { i16::from(off as i8) * 8 };
     let alu = [
         AluOp::Mov,
         AluOp::Add,
@@ -213,7 +219,7 @@ fn inst([kind, registers, shape, off, imm @ ..]: [u8; 8]) -> Inst {
     let fetch = shape & 4 != 0;
     let atomic =
         [AtomicOp::Add { fetch }, AtomicOp::Or { fetch }, AtomicOp::Xor { fetch }, AtomicOp::Xchg, AtomicOp::Cmpxchg];
-    let base = if shape & 32 == 0 { src } else { Reg::FP };
+    let base = [src, Reg::FP, Reg::R1, Reg::R2, Reg::R3][usize::from(shape >> 5) % 5];
     match kind % 24 {
         0..4 => Inst::Alu { wide, op: alu[imm as usize % alu.len()], dst, src: operand },
         4 => Inst::Alu { wide: Wide::W64, op: AluOp::Mov, dst, src: Operand::Reg(src) },
