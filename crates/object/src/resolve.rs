@@ -16,6 +16,8 @@ use std::{
 /// Slots of all programs together: functions are laid out once for each program that calls them, which a small file
 /// could use to fill the memory.
 const LARGEST: usize = 1 << 22;
+/// Errors after which nobody reads on.
+const MOST_ERRORS: usize = 100;
 
 /// What a caller wants of a Spec.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +39,9 @@ pub fn resolve(spec: &Spec, kernel: &Kernel, wanted: &Options) -> Result<Resolve
     let mut chosen: BTreeSet<&str> = waiting.iter().map(|p| p.name.as_str()).collect();
     let mut programs = Vec::new();
     while let Some(program) = waiting.pop() {
+        if resolver.errors.len() >= MOST_ERRORS {
+            break;
+        }
         let Some(done) = resolver.program(program) else { continue };
         for map in &done.maps {
             let Some(Initial::Programs(slots)) = spec.maps.get(map).map(|m| &m.initial) else { continue };
@@ -212,6 +217,9 @@ impl<'a> Layout<'a> {
         // Functions whose relocations are being applied, and how far.
         let mut open = vec![(self.append(name, function), function, 0)];
         while let Some((start, function, next)) = open.last_mut() {
+            if self.errors.len() >= MOST_ERRORS {
+                return;
+            }
             let start = *start;
             let Some(reloc) = function.relocs.get(*next) else {
                 open.pop();

@@ -19,9 +19,10 @@ pub(super) fn read(source: &Source<'_>, places: &Places, maps: &mut Maps) -> Res
     for (index, entries) in source.elf.relocations()? {
         let is_maps = source.elf.sections[index].name == ".maps";
         let data = maps.data.get(&index).cloned();
+        let definitions = if is_maps { source.definitions(index) } else { Vec::new() };
         for entry in entries.iter().filter(|e| e.kind != R_BPF_NONE) {
             if is_maps {
-                slot(source, places, maps, index, entry)?;
+                slot(source, places, maps, &definitions, index, entry)?;
             } else if let Some(spec) = data.as_ref().and_then(|name| maps.specs.get_mut(name)) {
                 let symbol = symbol(source, index, entry)?;
                 let name = match symbol.at {
@@ -45,11 +46,17 @@ fn symbol<'a>(source: &Source<'a>, index: usize, entry: &Rel) -> Result<&'a Symb
 }
 
 /// One entry of a map's `values`.
-fn slot(source: &Source<'_>, places: &Places, maps: &mut Maps, index: usize, entry: &Rel) -> Result<(), Diagnostic> {
+fn slot(
+    source: &Source<'_>,
+    places: &Places,
+    maps: &mut Maps,
+    definitions: &[&Symbol<'_>],
+    index: usize,
+    entry: &Rel,
+) -> Result<(), Diagnostic> {
     let section = &source.elf.sections[index];
     let bad = |message: String| Diagnostic::new("map-values", message, section.place(entry.at));
     let symbol = symbol(source, index, entry)?;
-    let definitions = source.definitions(index);
     let before = definitions.partition_point(|s| s.value <= entry.at);
     let Some(home) = before.checked_sub(1).and_then(|i| definitions.get(i)) else {
         return Err(bad("a relocation in front of the first map".to_owned()));

@@ -6,6 +6,7 @@ use alveary_abi::MapDef;
 use alveary_btf::{Array, Btf, Composite, Kind, Linkage, Type, TypeId};
 use alveary_diag::Diagnostic;
 use alveary_spec::MapSpec;
+use std::collections::HashMap;
 
 /// The members that a definition may have.
 const MEMBERS: [&str; 11] = [
@@ -33,19 +34,19 @@ pub(super) fn read(source: &Source<'_>, index: usize, maps: &mut Maps) -> Result
         return Err(Diagnostic::new("map-btf", "the BTF does not describe section `.maps`", section.place(0))
             .help("compile with -g"));
     };
-    let symbols = source.definitions(index);
+    let symbols: HashMap<&str, u64> = source.definitions(index).iter().map(|s| (s.name, s.value)).collect();
     for variable in variables.vars() {
         let Some(Type::Var { name, ty, linkage }) = btf.ty(variable.ty) else { continue };
         // Another object's map, until both are linked.
         if linkage == Linkage::Extern {
             continue;
         }
-        let Some(symbol) = symbols.iter().find(|s| s.name == name) else {
+        let Some(&at) = symbols.get(name) else {
             return Err(Diagnostic::new("map-symbol", format!("map `{name}` has no symbol"), section.place(0)));
         };
-        let definition = Definition { source, btf, section, at: symbol.value, name };
+        let definition = Definition { source, btf, section, at, name };
         let spec = definition.read(ty, true)?;
-        maps.define(index, u32::try_from(symbol.value).unwrap_or(u32::MAX), spec);
+        maps.define(index, u32::try_from(at).unwrap_or(u32::MAX), spec);
     }
     Ok(())
 }
