@@ -98,27 +98,30 @@ fn decode_all(code: &Code) -> Result<Vec<Option<Inst>>, BadCode> {
 
 /// The functions, with what their frames need zeroed.
 fn entries(code: &Code, insts: &[Option<Inst>]) -> Result<Box<[Entry]>, BadCode> {
-    if code.funcs.first().map(|func| func.start) != Some(0) {
-        return Err(bad(code, 0, BadCodeKind::MisplacedFunction));
+    let starts: Vec<usize> = code.funcs.iter().map(|func| func.start as usize).collect();
+    let ordered = |at: usize| at == 0 && starts[0] == 0 || at > 0 && starts[at - 1] < starts[at];
+    let misplaced = |&at: &usize| !ordered(at) || !matches!(insts.get(starts[at]), Some(Some(_)));
+    match (0..starts.len()).find(misplaced) {
+        Some(at) => return Err(bad(code, starts[at], BadCodeKind::MisplacedFunction)),
+        None if starts.is_empty() => return Err(bad(code, 0, BadCodeKind::MisplacedFunction)),
+        None => {}
     }
     let escapes = insts.iter().flatten().any(|inst| frame_use(inst) == FrameUse::Any);
-    let ends = code.funcs.iter().skip(1).map(|func| func.start).chain([insts.len() as u32]);
-    let entry = |(start, end): (u32, u32)| {
-        let body = insts.get(start as usize..end as usize).filter(|body| matches!(body, [Some(_), ..]));
-        let body = body.ok_or_else(|| bad(code, start as usize, BadCodeKind::MisplacedFunction))?;
+    let ends = starts.iter().skip(1).copied().chain([insts.len()]);
+    let entry = |(&start, end): (&usize, usize)| {
+        let body = &insts[start..end];
         let last = body.iter().rposition(Option::is_some).unwrap_or_default();
-        match body[last] {
-            Some(Inst::Exit | Inst::Ja { .. }) => {}
-            _ => return Err(bad(code, start as usize + last, BadCodeKind::FallsOffTheEnd)),
+        if !matches!(body[last], Some(Inst::Exit | Inst::Ja { .. })) {
+            return Err(bad(code, start + last, BadCodeKind::FallsOffTheEnd));
         }
         let read = body.iter().flatten().map(|inst| match frame_use(inst) {
             FrameUse::Reads(bytes) => bytes,
             _ => 0,
         });
         let bytes = if escapes { FRAME } else { read.max().unwrap_or(0) };
-        Ok(Entry { start, words: bytes.div_ceil(8) as u8 })
+        Ok(Entry { start: start as u32, words: bytes.div_ceil(8) as u8 })
     };
-    code.funcs.iter().map(|func| func.start).zip(ends).map(entry).collect()
+    starts.iter().zip(ends).map(entry).collect()
 }
 
 /// What an instruction may do with bytes of a stack frame that were not written.

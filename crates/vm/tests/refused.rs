@@ -37,7 +37,7 @@ fn jumps_land_on_instructions_of_their_own_function() {
         (&[wide, EXIT], &[0, 1], 1, MisplacedFunction),
         (&[EXIT], &[0, 1], 1, MisplacedFunction),
         (&[EXIT, EXIT], &[0, 1, 1], 1, MisplacedFunction),
-        (&[EXIT, EXIT], &[1], 0, MisplacedFunction),
+        (&[EXIT, EXIT], &[1], 1, MisplacedFunction),
         (&[EXIT], &[], 0, MisplacedFunction),
         (&[], &[0], 0, Empty),
         (&[call(0), EXIT], &[0], 0, NoHelper { call: 0 }),
