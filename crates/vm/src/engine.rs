@@ -66,6 +66,8 @@ pub(crate) struct Run<'a> {
     /// The fuel account while no operation has it.
     account: Cell<i64>,
     stop: Cell<Stop>,
+    /// A helper asked for a return from the function that called it.
+    leaving: Cell<bool>,
 }
 
 /// How the operations ended.
@@ -118,7 +120,7 @@ pub(crate) fn enter<M: Mode>(
     let fuel = Fuel::open(&env.fuel, ops.count());
     let account = Cell::new(fuel.account(&env.fuel, i64::from(instructions_before(&ops.constants, start))));
     let stop = Cell::new(Stop::Exit(Exit::Tail));
-    let run = Run { ops, env, checks, base, floor, counts: M::CHECKED, fuel, account, stop };
+    let run = Run { ops, env, checks, base, floor, counts: M::CHECKED, fuel, account, stop, leaving: Cell::new(false) };
     let registers = registers.as_mut_ptr();
     // SAFETY: the function's first op, with the registers and the frame that a call of it begins with.
     unsafe { run.go::<M>(&ops.ops[start], registers) };

@@ -192,14 +192,44 @@ fn programs_from_bytes_never_leave_their_memory() {
     }
 }
 
+/// Whatever an operation does, the next one must not run on top of it.
 #[test]
 fn a_long_program_does_not_use_up_the_stack() {
-    let program = [mov(0, 0), mov(1, 300_000), add(0, 1), add(1, -1), jne(1, 0, -3), EXIT];
-    let run = move || {
-        let owner = Owner(vec![]);
-        let image = Image::checked(&owner.code(&program, &[0]), &owner).expect("well-formed");
-        image.run(&Env::new(), 0, [0; 5], None)
-    };
-    let thread = std::thread::Builder::new().stack_size(128 * 1024).spawn(run).expect("a thread");
-    assert_eq!(thread.join().expect("it did not panic"), Ok(Exit::Return(300_000)));
+    let fetch_add =
+        Inst::Atomic { width: Width::B8, op: AtomicOp::Add { fetch: true }, dst: r(10), src: r(3), off: -8 };
+    let acquire = Inst::LoadAcquire { width: Width::B8, dst: r(3), src: r(10), off: -8 };
+    let release = Inst::StoreRelease { width: Width::B8, dst: r(10), src: r(3), off: -8 };
+    let divide = Inst::Alu { wide: Wide::W64, op: AluOp::SMod, dst: r(0), src: Operand::Reg(r(9)) };
+    for body in [
+        &[mov(3, 1), divide][..],
+        // `OWNED` addresses.
+        &[mov(3, 64), load(Width::B4, 4, 3, 0)],
+        &[mov(3, 64), store(Width::B8, 3, 0, 3)],
+        // Two regions through one register: never where it was before.
+        &[movr(3, 10), load(Width::B1, 4, 3, -100), movr(3, 7), load(Width::B1, 4, 3, 0)],
+        &[movr(3, 10), store(Width::B1, 3, -100, 4), movr(3, 7), store(Width::B1, 3, 0, 4)],
+        &[fetch_add, acquire, release],
+        &[call(0)],
+        &[mov(2, 44), Inst::CallX { dst: r(2), in_imm: false }],
+        &[Inst::MayGoto { off: 0 }],
+    ] {
+        let rounds = [mov(6, 100_000), movr(7, 1)];
+        let again = [add(6, -1), jne(6, 0, -(body.len() as i16) - 2), mov(0, 5), EXIT];
+        let program: Vec<Inst> = rounds.iter().chain(body).chain(&again).copied().collect();
+        let run = move || {
+            let owner = Owner(vec![(44, nothing as HelperFn)]);
+            let image = Image::checked(&owner.code(&program, &[0]), &owner).expect("well-formed");
+            let (env, memory) = (Env::new(), [const { std::sync::atomic::AtomicU64::new(0) }; 2]);
+            let addr = memory.as_ptr() as u64;
+            // SAFETY: the memory is atomics, and outlives the run.
+            unsafe { env.set_region(0, Region { addr, len: 16, write: true, slots: None }) };
+            image.run(&env, 0, [addr, 0, 0, 0, 0], Some(&owner))
+        };
+        let thread = std::thread::Builder::new().stack_size(128 * 1024).spawn(run).expect("a thread");
+        assert_eq!(thread.join().expect("it did not panic"), Ok(Exit::Return(5)), "{body:?}");
+    }
+}
+
+unsafe extern "C" fn nothing(_: *const Env, _: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    0
 }

@@ -110,14 +110,14 @@ pub(crate) fn handler<M: Mode>(code: Opcode) -> Handler {
         };
     }
     macro_rules! store {
-        ($type:ty, |$r:ident, $op:ident| $value:expr) => {
+        ($type:ty, $slow:ident, |$r:ident, $op:ident| $value:expr) => {
             |pc, registers, account, run| {
                 // SAFETY: `pc` is an instruction.
                 let ($op, $r) = (unsafe { &*pc }, Registers(registers));
                 let addr = $r.get($op.dst).wrapping_add($op.off as i64 as u64);
                 if M::CHECKED && !run.env.hot.writable($op.dst, addr, size_of::<$type>() as u64) {
                     // SAFETY: this is that operation.
-                    return unsafe { slow::store::<M, $type>(pc, registers, account, run, $value) };
+                    return unsafe { slow::$slow::<M, $type>(pc, registers, account, run) };
                 }
                 // SAFETY: proven in trusted mode; else inside memory that the owner gave for writing.
                 unsafe { memory::write(addr, $value as $type) };
@@ -190,14 +190,14 @@ pub(crate) fn handler<M: Mode>(code: Opcode) -> Handler {
                 Opcode::LoadS8 => load!(i8),
                 Opcode::LoadS16 => load!(i16),
                 Opcode::LoadS32 => load!(i32),
-                Opcode::Store8 => store!(u8, |r, op| r.get(op.src)),
-                Opcode::Store16 => store!(u16, |r, op| r.get(op.src)),
-                Opcode::Store32 => store!(u32, |r, op| r.get(op.src)),
-                Opcode::Store64 => store!(u64, |r, op| r.get(op.src)),
-                Opcode::StoreImm8 => store!(u8, |r, op| op.imm),
-                Opcode::StoreImm16 => store!(u16, |r, op| op.imm),
-                Opcode::StoreImm32 => store!(u32, |r, op| op.imm),
-                Opcode::StoreImm64 => store!(u64, |r, op| op.imm),
+                Opcode::Store8 => store!(u8, store, |r, op| r.get(op.src)),
+                Opcode::Store16 => store!(u16, store, |r, op| r.get(op.src)),
+                Opcode::Store32 => store!(u32, store, |r, op| r.get(op.src)),
+                Opcode::Store64 => store!(u64, store, |r, op| r.get(op.src)),
+                Opcode::StoreImm8 => store!(u8, store_constant, |r, op| op.imm),
+                Opcode::StoreImm16 => store!(u16, store_constant, |r, op| op.imm),
+                Opcode::StoreImm32 => store!(u32, store_constant, |r, op| op.imm),
+                Opcode::StoreImm64 => store!(u64, store_constant, |r, op| op.imm),
                 Opcode::FrameLoadU8 => frame_load!(u8),
                 Opcode::FrameLoadU16 => frame_load!(u16),
                 Opcode::FrameLoadU32 => frame_load!(u32),

@@ -12,29 +12,24 @@ use alveary_isa::{Reg, Width};
 /// An integer that is loaded or stored.
 pub(super) trait Access: Copy {
     const WIDTH: Width;
-    /// The load extends the sign.
-    const SIGNED: bool;
-    /// From a zero-extended value to what the register gets.
-    fn extend(value: u64) -> u64;
-    /// The same for a value of the owner's: an unsigned load takes it as it is.
-    fn extend_owned(value: u64) -> u64 {
-        if Self::SIGNED { Self::extend(value) } else { value }
+    /// From a value to what the register gets. An unsigned load takes it as it is: memory gives no more than its
+    /// width, but an owner gives a pointer for a context field of 32 bits.
+    fn extend(value: u64) -> u64 {
+        value
     }
 }
 
 macro_rules! access {
-    ($($type:ty: $width:ident),*) => {
+    ($($type:ty: $width:ident $(from $signed:ty)?),*) => {
         $(impl Access for $type {
             const WIDTH: Width = Width::$width;
-            #[allow(unused_comparisons, reason = "the macro is for unsigned types too")]
-            const SIGNED: bool = <$type>::MIN < 0;
-            fn extend(value: u64) -> u64 {
-                value as $type as i64 as u64
-            }
+            $(fn extend(value: u64) -> u64 {
+                value as $signed as i64 as u64
+            })?
         })*
     };
 }
-access!(u8: B1, u16: B2, u32: B4, u64: B8, i8: B1, i16: B2, i32: B4);
+access!(u8: B1, u16: B2, u32: B4, u64: B8, i8: B1 from i8, i16: B2 from i16, i32: B4 from i32);
 
 /// Stops because the budget is low.
 #[cold]
@@ -45,6 +40,7 @@ pub(super) fn low(pc: *const Op, account: i64, run: &Run<'_>) -> *const Op {
     std::ptr::null()
 }
 
+/// Stops at a call for which there is no frame.
 #[cold]
 #[inline(never)]
 pub(super) fn too_deep(pc: *const Op, account: i64, run: &Run<'_>) -> *const Op {
@@ -54,6 +50,9 @@ pub(super) fn too_deep(pc: *const Op, account: i64, run: &Run<'_>) -> *const Op 
     stop(pc, account, run, TrapKind::Depth)
 }
 
+/// Stops: the operation gives back null.
+#[cold]
+#[inline(never)]
 fn stop(pc: *const Op, account: i64, run: &Run<'_>, kind: TrapKind) -> *const Op {
     run.fault(pc, account, kind);
     std::ptr::null()
@@ -67,74 +66,153 @@ pub(super) unsafe fn bad(pc: *const Op, _: *mut u64, account: i64, run: &Run<'_>
     stop(pc, account, run, TrapKind::BadInsn)
 }
 
-/// A load that the shortcut does not cover: from a region that is remembered now, or from the owner.
-///
-/// # Safety
-/// As [`Run::go`], at a load of `T`.
-#[cold]
-#[inline(never)]
-pub(super) unsafe fn load<M: Mode, T: Access>(
-    pc: *const Op,
-    registers: *mut u64,
-    account: i64,
-    run: &Run<'_>,
-) -> *const Op {
-    // SAFETY: `pc` is an instruction.
-    let (op, r) = (unsafe { &*pc }, Registers(registers));
-    let addr = r.get(op.src).wrapping_add(op.off as i64 as u64);
-    let value = if run.may_access(op.src, addr, T::WIDTH, false) {
-        // SAFETY: the bytes lie in a region or a frame in use.
-        Ok(T::extend(unsafe { memory::read_width(addr, T::WIDTH) }))
-    } else {
-        match run.checks {
-            Some(checks) => checks.load(run.env, addr, T::WIDTH).map(T::extend_owned),
-            None => Err(TrapKind::Load { addr, width: T::WIDTH }),
+/// Makes an operation of a function that does the work and says whether to go on. That the work is a call of its own
+/// is not for taste: where a function gives addresses of its locals away, as a call with a `Result` does, the
+/// compiler may not make a jump of the call at its end.
+macro_rules! operation {
+    ($(#[$doc:meta])* $name:ident, $($type:ident)?, $work:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// As [`Run::go`], at such an operation.
+        #[cold]
+        #[inline(never)]
+        pub(super) unsafe fn $name<M: Mode $(, $type: Access)?>(
+            pc: *const Op,
+            registers: *mut u64,
+            account: i64,
+            run: &Run<'_>,
+        ) -> *const Op {
+            // SAFETY: `pc` is an instruction.
+            if $work(run, unsafe { &*pc }, Registers(registers), account) {
+                // SAFETY: it has a next op.
+                unsafe { next::<M>(pc.add(1), registers, account, run) }
+            } else {
+                std::ptr::null()
+            }
         }
     };
-    match value {
-        Ok(value) => {
-            r.set(op.dst, value);
-            // SAFETY: a load has a next op.
-            unsafe { next::<M>(pc.add(1), registers, account, run) }
-        }
-        Err(kind) => stop(pc, account, run, kind),
-    }
 }
 
-/// A store that the shortcut does not cover.
-///
-/// # Safety
-/// As [`Run::go`], at a store of `T`.
-#[cold]
-#[inline(never)]
-pub(super) unsafe fn store<M: Mode, T: Access>(
-    pc: *const Op,
-    registers: *mut u64,
-    account: i64,
-    run: &Run<'_>,
-    value: u64,
-) -> *const Op {
-    // SAFETY: `pc` is an instruction.
-    let (op, r) = (unsafe { &*pc }, Registers(registers));
-    let addr = r.get(op.dst).wrapping_add(op.off as i64 as u64);
-    let stored = if run.may_access(op.dst, addr, T::WIDTH, true) {
-        // SAFETY: the bytes lie in a writable region or a frame in use.
-        unsafe { memory::write_width(addr, T::WIDTH, value) };
-        Ok(())
-    } else {
-        match run.checks {
-            Some(checks) => checks.store(run.env, addr, T::WIDTH, value),
-            None => Err(TrapKind::Store { addr, width: T::WIDTH }),
-        }
-    };
-    match stored {
-        // SAFETY: a store has a next op.
-        Ok(()) => unsafe { next::<M>(pc.add(1), registers, account, run) },
-        Err(kind) => stop(pc, account, run, kind),
-    }
-}
+operation!(
+    /// A load that the shortcut does not cover: from a region that is remembered now, or from the owner.
+    load, T, Run::load::<T>
+);
+operation!(
+    /// A store that the shortcut does not cover.
+    store, T, Run::store::<T>
+);
+operation!(
+    /// A store of a constant that the shortcut does not cover.
+    store_constant, T, Run::store_constant::<T>
+);
+operation!(
+    /// Atomic read-modify-write.
+    atomic, , Run::atomic::<M>
+);
+operation!(
+    /// Load-acquire.
+    load_acquire, , Run::load_acquire::<M>
+);
+operation!(
+    /// Store-release.
+    store_release, , Run::store_release::<M>
+);
 
+/// The work of operations. Each gives back whether the program goes on.
 impl Run<'_> {
+    #[inline(never)]
+    fn load<T: Access>(&self, op: &Op, r: Registers, account: i64) -> bool {
+        let addr = r.get(op.src).wrapping_add(op.off as i64 as u64);
+        let value = if self.may_access(op.src, addr, T::WIDTH, false) {
+            // SAFETY: the bytes lie in a region or a frame in use.
+            Ok(unsafe { memory::read_width(addr, T::WIDTH) })
+        } else {
+            match self.checks {
+                Some(checks) => checks.load(self.env, addr, T::WIDTH),
+                None => Err(TrapKind::Load { addr, width: T::WIDTH }),
+            }
+        };
+        self.finish(op, account, value.map(|value| r.set(op.dst, T::extend(value))))
+    }
+
+    #[inline(never)]
+    fn store<T: Access>(&self, op: &Op, r: Registers, account: i64) -> bool {
+        self.store_value::<T>(op, r, account, r.get(op.src))
+    }
+
+    #[inline(never)]
+    fn store_constant<T: Access>(&self, op: &Op, r: Registers, account: i64) -> bool {
+        self.store_value::<T>(op, r, account, op.imm)
+    }
+
+    fn store_value<T: Access>(&self, op: &Op, r: Registers, account: i64, value: u64) -> bool {
+        let addr = r.get(op.dst).wrapping_add(op.off as i64 as u64);
+        let stored = if self.may_access(op.dst, addr, T::WIDTH, true) {
+            // SAFETY: the bytes lie in a writable region or a frame in use.
+            unsafe { memory::write_width(addr, T::WIDTH, value) };
+            Ok(())
+        } else {
+            match self.checks {
+                Some(checks) => checks.store(self.env, addr, T::WIDTH, value),
+                None => Err(TrapKind::Store { addr, width: T::WIDTH }),
+            }
+        };
+        self.finish(op, account, stored)
+    }
+
+    #[inline(never)]
+    fn atomic<M: Mode>(&self, op: &Op, r: Registers, account: i64) -> bool {
+        let width = if op.code == Opcode::Atomic32 { Width::B4 } else { Width::B8 };
+        let addr = r.get(op.dst).wrapping_add(op.off as i64 as u64);
+        let allowed = self.may_access_atomically::<M>(op.dst, addr, width, true);
+        let done = allowed.map(|()| {
+            let what = ATOMIC_OPS[op.imm as usize % ATOMIC_OPS.len()];
+            let (src, expected) = (r.get(op.src), r.get(Reg::R0.0));
+            // SAFETY: aligned, and allowed, as was just found; in trusted mode, proven.
+            let old = unsafe {
+                match width {
+                    Width::B4 => memory::atomic32(what, addr, src, expected),
+                    _ => memory::atomic64(what, addr, src, expected),
+                }
+            };
+            match memory::result_of(what) {
+                memory::OldValue::Nowhere => {}
+                memory::OldValue::Source => r.set(op.src, old),
+                memory::OldValue::R0 => r.set(Reg::R0.0, old),
+            }
+        });
+        self.finish(op, account, done)
+    }
+
+    #[inline(never)]
+    fn load_acquire<M: Mode>(&self, op: &Op, r: Registers, account: i64) -> bool {
+        let addr = r.get(op.src).wrapping_add(op.off as i64 as u64);
+        let width = memory::width(op.imm);
+        let allowed = self.may_access_atomically::<M>(op.src, addr, width, false);
+        // SAFETY: aligned, and allowed, as was just found; in trusted mode, proven.
+        self.finish(op, account, allowed.map(|()| r.set(op.dst, unsafe { memory::load_acquire(addr, width) })))
+    }
+
+    #[inline(never)]
+    fn store_release<M: Mode>(&self, op: &Op, r: Registers, account: i64) -> bool {
+        let addr = r.get(op.dst).wrapping_add(op.off as i64 as u64);
+        let width = memory::width(op.imm);
+        let allowed = self.may_access_atomically::<M>(op.dst, addr, width, true);
+        // SAFETY: aligned, and allowed, as was just found; in trusted mode, proven.
+        self.finish(op, account, allowed.map(|()| unsafe { memory::store_release(addr, width, r.get(op.src)) }))
+    }
+
+    fn finish(&self, op: &Op, account: i64, result: Result<(), TrapKind>) -> bool {
+        match result {
+            Ok(()) => true,
+            Err(kind) => {
+                self.fault(op, account, kind);
+                false
+            }
+        }
+    }
+
     /// Whether the regions or the frames in use cover an access; remembers for `base` what does.
     fn may_access(&self, base: u8, addr: u64, width: Width, write: bool) -> bool {
         let env = self.env;
@@ -157,82 +235,70 @@ impl Run<'_> {
             (false, false) => Err(TrapKind::Load { addr, width }),
         }
     }
-}
 
-/// Atomic read-modify-write.
-///
-/// # Safety
-/// As [`Run::go`].
-pub(super) unsafe fn atomic<M: Mode>(pc: *const Op, registers: *mut u64, account: i64, run: &Run<'_>) -> *const Op {
-    // SAFETY: `pc` is an instruction.
-    let (op, r) = (unsafe { &*pc }, Registers(registers));
-    let width = if op.code == Opcode::Atomic32 { Width::B4 } else { Width::B8 };
-    let addr = r.get(op.dst).wrapping_add(op.off as i64 as u64);
-    if let Err(kind) = run.may_access_atomically::<M>(op.dst, addr, width, true) {
-        return stop(pc, account, run, kind);
-    }
-    let what = ATOMIC_OPS[op.imm as usize % ATOMIC_OPS.len()];
-    let (src, expected) = (r.get(op.src), r.get(Reg::R0.0));
-    // SAFETY: aligned, and allowed, as was just found; in trusted mode, proven.
-    let old = unsafe {
-        match width {
-            Width::B4 => memory::atomic32(what, addr, src, expected),
-            _ => memory::atomic64(what, addr, src, expected),
+    /// Calls a helper, in checked mode by way of the owner. If it asked for nothing, r0 and the account are set.
+    #[inline(never)]
+    fn help<M: Mode>(&self, helper: &Helper, op: &Op, r: Registers, account: i64) -> bool {
+        let env = self.env;
+        let args = [1, 2, 3, 4, 5].map(|number| r.get(number));
+        let result = if M::CHECKED {
+            let Some(checks) = self.checks else {
+                return self.finish(op, account, Err(TrapKind::BadCall { target: u64::from(helper.tag) }));
+            };
+            self.fuel.save(account, &env.fuel, op.high());
+            let result = checks.call(env, helper.tag, helper.body, args);
+            self.account.set(self.fuel.account(&env.fuel, op.high()));
+            result
+        } else {
+            self.account.set(account);
+            let [r1, r2, r3, r4, r5] = args;
+            // SAFETY: the proof covers the arguments of every call; `Link` promises the rest.
+            Ok(unsafe { (helper.body)(env, r1, r2, r3, r4, r5) })
+        };
+        if env.request.get() != Request::None {
+            return self.obey(op, r);
         }
-    };
-    match memory::result_of(what) {
-        memory::OldValue::Nowhere => {}
-        memory::OldValue::Source => r.set(op.src, old),
-        memory::OldValue::R0 => r.set(Reg::R0.0, old),
+        self.finish(op, self.account.get(), result.map(|value| r.set(Reg::R0.0, value)))
     }
-    // SAFETY: it has a next op.
-    unsafe { next::<M>(pc.add(1), registers, account, run) }
-}
 
-/// Load-acquire.
-///
-/// # Safety
-/// As [`Run::go`].
-pub(super) unsafe fn load_acquire<M: Mode>(
-    pc: *const Op,
-    registers: *mut u64,
-    account: i64,
-    run: &Run<'_>,
-) -> *const Op {
-    // SAFETY: `pc` is an instruction.
-    let (op, r) = (unsafe { &*pc }, Registers(registers));
-    let addr = r.get(op.src).wrapping_add(op.off as i64 as u64);
-    let width = memory::width(op.imm);
-    if let Err(kind) = run.may_access_atomically::<M>(op.src, addr, width, false) {
-        return stop(pc, account, run, kind);
+    /// Does what a helper asked for. Whether the program goes on, which it does by returning from the function: see
+    /// `leaving`.
+    #[cold]
+    fn obey(&self, op: &Op, r: Registers) -> bool {
+        let kind = match self.env.request.replace(Request::None) {
+            Request::Leave(value) => {
+                r.set(Reg::R0.0, value);
+                self.leaving.set(true);
+                return true;
+            }
+            Request::Tail if self.env.stack.used() == self.base + 1 => {
+                self.stop.set(Stop::Exit(Exit::Tail));
+                return false;
+            }
+            Request::Unwind(trap) => {
+                self.stop.set(Stop::Fault(Fault::Elsewhere(trap)));
+                return false;
+            }
+            Request::Tail => TrapKind::TailCall,
+            Request::Stop(kind) => kind,
+            Request::None => return true,
+        };
+        self.finish(op, self.account.get(), Err(kind))
     }
-    // SAFETY: aligned, and allowed, as was just found; in trusted mode, proven.
-    r.set(op.dst, unsafe { memory::load_acquire(addr, width) });
-    // SAFETY: it has a next op.
-    unsafe { next::<M>(pc.add(1), registers, account, run) }
-}
 
-/// Store-release.
-///
-/// # Safety
-/// As [`Run::go`].
-pub(super) unsafe fn store_release<M: Mode>(
-    pc: *const Op,
-    registers: *mut u64,
-    account: i64,
-    run: &Run<'_>,
-) -> *const Op {
-    // SAFETY: `pc` is an instruction.
-    let (op, r) = (unsafe { &*pc }, Registers(registers));
-    let addr = r.get(op.dst).wrapping_add(op.off as i64 as u64);
-    let width = memory::width(op.imm);
-    if let Err(kind) = run.may_access_atomically::<M>(op.dst, addr, width, true) {
-        return stop(pc, account, run, kind);
+    /// The function that a word names: how far its first op is, the words to zero, and how many instructions stand
+    /// before it.
+    fn function(&self, pc: *const Op, word: u64) -> Option<(isize, u8, i64)> {
+        let entry = self.ops.funcs.get(function_index(word)?)?;
+        let start = entry.start as usize;
+        let bytes = (start as isize - self.slot(pc) as isize) * size_of::<Op>() as isize;
+        Some((bytes, entry.words, i64::from(instructions_before(&self.ops.constants, start))))
     }
-    // SAFETY: aligned, and allowed, as was just found; in trusted mode, proven.
-    unsafe { memory::store_release(addr, width, r.get(op.src)) };
-    // SAFETY: it has a next op.
-    unsafe { next::<M>(pc.add(1), registers, account, run) }
+
+    #[cold]
+    fn bad_call(&self, op: &Op, r: Registers, account: i64) -> *const Op {
+        stop(op, account, self, TrapKind::BadCall { target: r.get(op.dst) })
+    }
 }
 
 /// Calls a helper by its index.
@@ -262,81 +328,31 @@ pub(super) unsafe fn call_register<M: Mode>(
     run: &Run<'_>,
 ) -> *const Op {
     // SAFETY: `pc` is an instruction.
-    let op = unsafe { &*pc };
-    let target = Registers(registers).get(op.dst);
-    if let Some(entry) = function_index(target).and_then(|index| run.ops.funcs.get(index)) {
-        let start = entry.start as usize;
-        let bytes = (start as isize - run.slot(pc) as isize) * size_of::<Op>() as isize;
-        let account = account + i64::from(instructions_before(&run.ops.constants, start)) - op.high();
+    let (op, r) = (unsafe { &*pc }, Registers(registers));
+    let target = r.get(op.dst);
+    if let Some((bytes, words, before)) = run.function(pc, target) {
         // SAFETY: a function begins there.
-        return unsafe { enter::<M>(pc, bytes, entry.words, registers, account, run) };
+        return unsafe { enter::<M>(pc, bytes, words, registers, account + before - op.high(), run) };
     }
     match run.ops.helpers.iter().find(|helper| u64::from(helper.tag) == target) {
         // SAFETY: the caller's promise.
         Some(helper) => unsafe { call::<M>(helper, pc, registers, account, run) },
-        None => stop(pc, account, run, TrapKind::BadCall { target }),
+        None => run.bad_call(op, r, account),
     }
 }
 
 /// # Safety
 /// As [`Run::go`], at a call.
 #[inline(always)]
-unsafe fn call<M: Mode>(
-    helper: &Helper,
-    pc: *const Op,
-    registers: *mut u64,
-    mut account: i64,
-    run: &Run<'_>,
-) -> *const Op {
-    let (env, r) = (run.env, Registers(registers));
+unsafe fn call<M: Mode>(helper: &Helper, pc: *const Op, registers: *mut u64, account: i64, run: &Run<'_>) -> *const Op {
     // SAFETY: `pc` is an instruction.
-    let before_next = unsafe { (*pc).high() };
-    let args = [1, 2, 3, 4, 5].map(|number| r.get(number));
-    let result = if M::CHECKED {
-        let Some(checks) = run.checks else {
-            return stop(pc, account, run, TrapKind::BadCall { target: u64::from(helper.tag) });
-        };
-        run.fuel.save(account, &env.fuel, before_next);
-        let result = checks.call(env, helper.tag, helper.body, args);
-        account = run.fuel.account(&env.fuel, before_next);
-        result
-    } else {
-        let [r1, r2, r3, r4, r5] = args;
-        // SAFETY: the proof covers the arguments of every call; `Link` promises the rest.
-        Ok(unsafe { (helper.body)(env, r1, r2, r3, r4, r5) })
-    };
-    if env.request.get() != Request::None {
-        // SAFETY: the caller's promise.
-        return unsafe { obey::<M>(pc, registers, account, run) };
+    if !run.help::<M>(helper, unsafe { &*pc }, Registers(registers), account) {
+        return std::ptr::null();
     }
-    match result {
-        Ok(value) => {
-            r.set(Reg::R0.0, value);
-            // SAFETY: a call has a next op.
-            unsafe { go::<M>(pc.add(1), registers, account, run) }
-        }
-        Err(kind) => stop(pc, account, run, kind),
+    if run.leaving.replace(false) {
+        // SAFETY: a call holds how many instructions stand before the one after it, as an exit does.
+        return unsafe { exit::<M>(pc, registers, run.account.get(), run) };
     }
-}
-
-/// Does what a helper asked for.
-///
-/// # Safety
-/// As [`Run::go`], at a call.
-#[cold]
-#[inline(never)]
-unsafe fn obey<M: Mode>(pc: *const Op, registers: *mut u64, account: i64, run: &Run<'_>) -> *const Op {
-    match run.env.request.replace(Request::None) {
-        Request::Stop(kind) => return stop(pc, account, run, kind),
-        Request::Unwind(trap) => run.stop.set(Stop::Fault(Fault::Elsewhere(trap))),
-        Request::Tail if run.env.stack.used() != run.base + 1 => return stop(pc, account, run, TrapKind::TailCall),
-        Request::Tail => run.stop.set(Stop::Exit(Exit::Tail)),
-        Request::Leave(value) => {
-            Registers(registers).set(Reg::R0.0, value);
-            // SAFETY: a call holds how many instructions stand before the one after it, as an exit does.
-            return unsafe { exit::<M>(pc, registers, account, run) };
-        }
-        Request::None => {}
-    }
-    std::ptr::null()
+    // SAFETY: a call has a next op.
+    unsafe { go::<M>(pc.add(1), registers, run.account.get(), run) }
 }
