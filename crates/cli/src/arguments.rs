@@ -24,6 +24,7 @@ pub(crate) struct Arguments {
 /// What can be done
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Run(Box<verb::run::Run>),
     Show(verb::show::Show),
     Disasm(verb::disasm::Disasm),
     Asm(verb::asm::Asm),
@@ -35,6 +36,7 @@ impl Verb {
     /// Does it.
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         match self {
+            Verb::Run(verb) => verb.run(json),
             Verb::Show(verb) => verb.run(json),
             Verb::Disasm(verb) => verb.run(json),
             Verb::Asm(verb) => verb.run(json),

@@ -43,6 +43,12 @@ impl From<Vec<Diagnostic>> for Failure {
     }
 }
 
+impl From<alveary::Error> for Failure {
+    fn from(why: alveary::Error) -> Self {
+        why.diagnostics().cloned().collect::<Vec<_>>().into()
+    }
+}
+
 /// Writing to stdout failed.
 impl From<io::Error> for Failure {
     fn from(why: io::Error) -> Self {

@@ -5,8 +5,8 @@ use crate::failure::Failure;
 use alveary_btf::{Btf, Type, TypeId};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_isa::{DecodeError, Inst, decode};
-use alveary_spec::{Function, MapSpec, ProgramSpec, RelocKind, Spec};
-use std::{ops::Range, path::Path};
+use alveary_spec::{Function, Initial, MapSpec, ProgramSpec, RelocKind, Spec};
+use std::{borrow::Cow, ops::Range, path::Path};
 
 /// Reads an object file.
 pub(crate) fn open(path: &Path) -> Result<Spec, Failure> {
@@ -39,7 +39,7 @@ pub(crate) fn reached<'a>(spec: &'a Spec, program: &str) -> Vec<&'a str> {
 pub(crate) fn program<'a>(spec: &'a Spec, name: &str, file: &Path) -> Result<&'a ProgramSpec, Diagnostic> {
     spec.programs.get(name).ok_or_else(|| {
         let known: Vec<&str> = in_order(spec).map(|p| &*p.name).collect();
-        missing("program", name, &known).in_file(file.display().to_string())
+        missing("program", name, &known, Place::Nowhere).in_file(file.display().to_string())
     })
 }
 
@@ -51,10 +51,12 @@ pub(crate) fn in_order(spec: &Spec) -> impl Iterator<Item = &ProgramSpec> {
 }
 
 /// Says that a name is not among the known ones.
-pub(crate) fn missing(what: &str, name: &str, known: &[&str]) -> Diagnostic {
-    let why = Diagnostic::new("not-found", format!("there is no {what} `{name}`"), Place::Nowhere).expected(
-        if known.is_empty() { format!("an object with a {what}") } else { format!("one of {}", known.join(", ")) },
-    );
+pub(crate) fn missing(what: &str, name: &str, known: &[&str], at: Place) -> Diagnostic {
+    let why = Diagnostic::new("not-found", format!("there is no {what} `{name}`"), at);
+    let why = match known {
+        [] => why.note(format!("the object has no {what}")),
+        known => why.expected(format!("one of {}", known.join(", "))),
+    };
     match did_you_mean(name, known.iter().copied()) {
         Some(near) => why.help(format!("did you mean `{near}`?")),
         None => why,
@@ -87,9 +89,19 @@ impl Variable<'_> {
     }
 }
 
-/// The variables in the value of a data section's map; none if the object has no BTF of it.
-pub(crate) fn variables<'a>(btf: &'a Btf, map: &MapSpec) -> impl Iterator<Item = Variable<'a>> + use<'a> {
-    let section = match map.value_type.map(|ty| btf.resolved(ty)) {
+/// The first content of a data section's map: `.bss` has none in the file and is zeros. `None` for every other map.
+pub(crate) fn data<'a>(map: &'a MapSpec, btf: Option<&Btf>) -> Option<Cow<'a, [u8]>> {
+    let is_section = |ty| btf.is_some_and(|b| matches!(b.resolved(ty), Type::DataSec(_)));
+    match &map.initial {
+        Initial::Bytes(bytes) => Some(bytes.into()),
+        Initial::Empty if map.value_type.is_some_and(is_section) => Some(vec![0; map.def.value_size as usize].into()),
+        _ => None,
+    }
+}
+
+/// The variables in a data section's map, by the type of its value; none if the object has no BTF of it.
+pub(crate) fn variables(btf: &Btf, value: Option<TypeId>) -> impl Iterator<Item = Variable<'_>> {
+    let section = match value.map(|ty| btf.resolved(ty)) {
         Some(Type::DataSec(section)) => Some(section),
         _ => None,
     };

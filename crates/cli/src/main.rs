@@ -13,6 +13,7 @@ mod golden;
 mod inspect;
 mod names;
 mod output;
+mod progress;
 mod table;
 mod verb;
 

@@ -4,4 +4,5 @@ pub(crate) mod asm;
 pub(crate) mod completions;
 pub(crate) mod disasm;
 pub(crate) mod man;
+pub(crate) mod run;
 pub(crate) mod show;

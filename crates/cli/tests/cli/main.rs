@@ -1,12 +1,15 @@
 //! The binary, as people use it. What it prints is held against `tests/golden` (`UPDATE=1` renews it).
 
 mod asm;
+mod compiled;
 mod disasm;
 mod errors;
 mod help;
 mod libxdp;
+mod run;
 mod session;
 mod show;
+mod tcpdump;
 
 #[path = "../support/golden.rs"]
 mod golden;

@@ -46,7 +46,7 @@ impl Session {
     /// Runs a command line (words are separated by spaces; those in `'…'` stay together) and writes down what came of it.
     pub(crate) fn run(mut self, line: &str) -> Session {
         let output = self.output(line);
-        self.text += &format!("$ alveary {line}\n{}{}", output.stdout, output.stderr);
+        self.text += &format!("$ alveary {line}\n{}{}", steady(&output.stdout), steady(&output.stderr));
         match output.code {
             Some(0) => {}
             Some(code) => self.text += &format!("(exit code {code})\n"),
@@ -67,6 +67,16 @@ impl Session {
             .expect("the binary can be run");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the output is text");
         Output { stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code() }
+    }
+
+    /// Where it runs.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Writes a file anew.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) {
+        fs::write(self.directory.join(name), content).expect("the file can be written");
     }
 
     /// A file that a command wrote.
@@ -92,6 +102,24 @@ impl Drop for Session {
             fs::remove_dir_all(&self.directory).ok();
         }
     }
+}
+
+/// Output without what differs from run to run: the time that a packet took, and addresses.
+fn steady(text: &str) -> String {
+    let digits = |c: char| c.is_ascii_digit() || c == '.';
+    let line = |line: &str| {
+        if let Some(number) = line.strip_prefix("  ns per packet") {
+            return format!("  ns per packet{:>1$}", "…", number.chars().count());
+        }
+        for mark in ["\"ns_per_packet\":", "address 0x"] {
+            if let Some((before, rest)) = line.split_once(mark) {
+                let rest = rest.trim_start_matches(|c: char| digits(c) || mark.ends_with('x') && c.is_ascii_hexdigit());
+                return format!("{before}{mark}…{rest}");
+            }
+        }
+        line.to_owned()
+    };
+    text.lines().map(|l| line(l) + "\n").collect()
 }
 
 fn words(line: &str) -> Vec<String> {

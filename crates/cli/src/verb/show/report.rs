@@ -177,8 +177,8 @@ impl Reader<'_> {
 
     /// The variables of a data section.
     fn globals(&self, map: &MapSpec) -> Vec<Global> {
-        let (Some(btf), Initial::Bytes(bytes)) = (self.btf, &map.initial) else { return Vec::new() };
-        inspect::variables(btf, map)
+        let (Some(btf), Some(bytes)) = (self.btf, inspect::data(map, self.btf)) else { return Vec::new() };
+        inspect::variables(btf, map.value_type)
             .map(|v| Global {
                 name: v.name.to_owned(),
                 ty: btf.c_name(v.ty),

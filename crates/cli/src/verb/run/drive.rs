@@ -1,0 +1,186 @@
+//! The way of the packets: out of the capture in batches, through the program, into counts and files.
+
+use super::{
+    Run,
+    events::Events,
+    load::Ready,
+    outputs::{End, Outcome, Outputs},
+    summary::Totals,
+};
+use crate::{failure::Failure, progress::Progress};
+use alveary::{Packet, Packets, Redirect, runtime::Fault};
+use alveary_diag::Diagnostic;
+use alveary_ports::{Capture, LinkType};
+use std::{ops::Range, time::Instant};
+
+/// Packets in a batch: enough that reading the clock costs nothing beside them, few enough to stay in the cache.
+const BATCH: usize = 256;
+/// Bytes after which a batch is full.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// A run that has ended.
+pub(super) struct Ran {
+    pub(super) totals: Totals,
+    /// The first trap, and the number of its packet.
+    pub(super) fault: Option<(Box<Fault>, u64)>,
+    /// What ended the capture early.
+    pub(super) broken: Option<Failure>,
+}
+
+/// Runs the program over all packets.
+///
+/// # Errors
+/// What keeps the run from beginning, or its results from being written. What is wrong with a packet or in the midst of
+/// the capture is in [`Ran`]: what was counted until then is still worth showing.
+pub(super) fn drive(run: &Run, ready: &Ready, json: bool) -> Result<Ran, Failure> {
+    let mut capture = Capture::open(&run.pcap)?;
+    let program = ready.program()?;
+    let ty = program.spec().ty;
+    let link = if ready.as_captured { capture.link_type() } else { LinkType::Ethernet };
+    let mut outputs = Outputs::create(run, ty, link)?;
+    let mut events = Events::of(ready, json);
+    let mut progress = Progress::new(capture.bytes_total());
+    let mut cpu = ready.loaded().target().vcpu(0)?;
+    let mut packets = program.packets(&mut cpu)?;
+    let mut batch = Batch::new(if events.expected() { 1 } else { BATCH }, ready.as_captured);
+    let mut ran = Ran { totals: Totals::default(), fault: None, broken: None };
+    loop {
+        ran.broken = batch.fill(&mut capture).err().map(Failure::from);
+        if batch.slots.is_empty() {
+            break;
+        }
+        let first = ran.totals.packets + 1;
+        let keep = outputs.wanted();
+        let since = Instant::now();
+        batch.run(&mut packets, run.repeat, keep, &mut ran);
+        ran.totals.time += since.elapsed();
+        events.drain()?;
+        if keep {
+            batch.hand_out(first, &mut outputs)?;
+        }
+        progress.at(capture.bytes_read(), ran.totals.packets);
+        if ran.broken.is_some() {
+            break;
+        }
+    }
+    outputs.finish()?;
+    Ok(ran)
+}
+
+/// Packets that wait, and what became of them. Its memory is used again for the next ones.
+struct Batch {
+    most: usize,
+    as_captured: bool,
+    bytes: Vec<u8>,
+    slots: Vec<Slot>,
+    /// What the program left of the packets, if someone wants to see it.
+    left: Vec<u8>,
+    ends: Vec<Result<Left, String>>,
+}
+
+/// A packet in a batch.
+struct Slot {
+    bytes: Range<usize>,
+    time: u64,
+    original: u32,
+}
+
+/// What a program returned, and left in [`Batch::left`].
+struct Left {
+    code: i32,
+    name: Option<&'static str>,
+    bytes: Range<usize>,
+    redirect: Option<Redirect>,
+}
+
+impl Batch {
+    fn new(most: usize, as_captured: bool) -> Batch {
+        Batch {
+            most,
+            as_captured,
+            bytes: Vec::with_capacity(BATCH_BYTES),
+            slots: Vec::with_capacity(most),
+            left: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// Takes packets out of the capture until it is full or there are no more. After an error the packets before it are
+    /// there.
+    fn fill(&mut self, capture: &mut Capture) -> Result<(), Diagnostic> {
+        self.bytes.clear();
+        self.slots.clear();
+        while self.slots.len() < self.most && self.bytes.len() < BATCH_BYTES {
+            let Some(packet) = capture.next() else { break };
+            let packet = packet?;
+            let start = self.bytes.len();
+            if self.as_captured {
+                self.bytes.extend_from_slice(packet.data);
+            } else {
+                let frame = packet.ethernet_view()?;
+                let (header, rest) = frame.parts();
+                self.bytes.extend_from_slice(header);
+                self.bytes.extend_from_slice(rest);
+            }
+            let added = (self.bytes.len() - start).saturating_sub(packet.data.len()) as u32;
+            let original = packet.original_len.saturating_add(added);
+            self.slots.push(Slot { bytes: start..self.bytes.len(), time: packet.timestamp_ns, original });
+        }
+        Ok(())
+    }
+
+    /// Runs the program over its packets. This is what is timed.
+    fn run(&mut self, packets: &mut Packets<'_>, repeat: u32, keep: bool, ran: &mut Ran) {
+        self.left.clear();
+        self.ends.clear();
+        for slot in &self.slots {
+            let data = &self.bytes[slot.bytes.clone()];
+            let packet = Packet { data, time: slot.time, ..Packet::default() };
+            for _ in 1..repeat {
+                // A trap comes again in the last run, where it is looked at.
+                ran.totals.insns += packets.run(&packet).map_or(0, |verdict| verdict.insns());
+            }
+            let totals = &mut ran.totals;
+            totals.packets += 1;
+            totals.bytes += data.len() as u64;
+            totals.runs += u64::from(repeat);
+            match packets.run(&packet) {
+                Ok(verdict) => {
+                    totals.insns += verdict.insns();
+                    totals.count(verdict.code());
+                    totals.changed += u64::from(!verdict.is(data));
+                    if keep {
+                        let start = self.left.len();
+                        self.left.extend(verdict.bytes());
+                        let bytes = start..self.left.len();
+                        let (code, name, redirect) = (verdict.code(), verdict.name(), verdict.redirect());
+                        self.ends.push(Ok(Left { code, name, bytes, redirect }));
+                    }
+                }
+                Err(fault) => {
+                    totals.stopped += 1;
+                    if keep {
+                        self.ends.push(Err(fault.diagnostic().to_string()));
+                    }
+                    let number = totals.packets;
+                    ran.fault.get_or_insert((fault, number));
+                }
+            }
+        }
+    }
+
+    /// Gives packets and what became of them to those who want them.
+    fn hand_out(&mut self, first: u64, outputs: &mut Outputs) -> Result<(), Failure> {
+        for ((number, slot), end) in (first..).zip(&self.slots).zip(self.ends.drain(..)) {
+            let original = &self.bytes[slot.bytes.clone()];
+            let end = end.map(|left| End {
+                code: left.code,
+                name: left.name,
+                bytes: &self.left[left.bytes],
+                redirect: left.redirect,
+            });
+            outputs.take(&Outcome { number, time: slot.time, length: slot.original, original, end })?;
+        }
+        Ok(())
+    }
+}

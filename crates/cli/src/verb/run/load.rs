@@ -1,0 +1,180 @@
+//! From the command line to a loaded program: the object or the filter, its presets, the target.
+
+use super::{Run, Time, dump::Dump, preset};
+use crate::{
+    classic::Classic,
+    error::Scene,
+    failure::Failure,
+    inspect,
+    names::{self, Known},
+};
+use alveary::{
+    Backend, Loaded, Loader, ProgramRef, User,
+    runtime::{Clock, Fault},
+};
+use alveary_abi::{Profile, ProgType};
+use alveary_btf::Btf;
+use alveary_diag::{Diagnostic, Place, SourceLine, Sources, did_you_mean};
+use alveary_isa::Endian;
+use alveary_object::Options;
+use alveary_spec::{Program, Resolved, Spec};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+/// A program that is ready to run, and what belongs to it.
+pub(super) struct Ready {
+    loaded: Loaded<User>,
+    name: String,
+    /// The object's types.
+    pub(super) btf: Option<Arc<Btf>>,
+    /// Packets are shown to the program as they are in the capture, whatever their link type.
+    pub(super) as_captured: bool,
+}
+
+/// The number of a program type.
+///
+/// # Errors
+/// There is none of that name: in clap's manner.
+pub(super) fn parse_type(name: &str) -> Result<ProgType, String> {
+    let profile = Profile::linux_6_18();
+    if let Some(row) = profile.prog_type_named(name) {
+        return Ok(row.ty);
+    }
+    let near = did_you_mean(name, profile.tables().prog_types.iter().map(|row| row.name));
+    Err(match near {
+        Some(near) => format!("there is no such program type; did you mean `{near}`?"),
+        None => "there is no such program type".to_owned(),
+    })
+}
+
+/// Loads what the command line names.
+pub(super) fn load(run: &Run) -> Result<Ready, Failure> {
+    let clock = match run.time {
+        Time::Capture => Clock::Virtual { start: 0 },
+        Time::Real => Clock::Real,
+    };
+    let user = User::builder().clock(clock).seed(run.seed).build();
+    match (&run.cbpf, &run.object) {
+        (Some(filter), _) => filter_of(filter, user),
+        (None, Some(object)) => program_of(object, run, user),
+        (None, None) => unreachable!("clap asks for one of the two"),
+    }
+}
+
+fn program_of(path: &Path, run: &Run, user: User) -> Result<Ready, Failure> {
+    let file = path.display().to_string();
+    let mut spec = inspect::open(path)?;
+    let name = choose(&spec, run.prog.as_deref(), path)?;
+    let mut entries = Vec::new();
+    for given in &run.maps {
+        if !preset::into_spec(given, &mut spec)? {
+            entries.push(given);
+        }
+    }
+    let options = Options { programs: Some(vec![name.clone()]), ty: run.ty };
+    let resolved = alveary_object::resolve(&spec, user.kernel(), &options)
+        .map_err(|all| Failure::from(all.into_iter().map(|d| d.in_file(&*file)).collect::<Vec<_>>()))?;
+    let scene = Programs(resolved.programs.clone());
+    let loaded = Loader::new(user).load_resolved(resolved).map_err(|why| {
+        let diagnostics = why.diagnostics().map(|d| d.clone().in_file(&*file)).collect();
+        Failure::with_scene(diagnostics, scene)
+    })?;
+    for given in entries {
+        preset::into_map(given, &loaded, spec.btf.as_deref(), spec.endian)?;
+    }
+    Ok(Ready { loaded, name, btf: spec.btf, as_captured: false })
+}
+
+/// The program that is asked for, or the only one.
+fn choose(spec: &Spec, wanted: Option<&str>, path: &Path) -> Result<String, Diagnostic> {
+    if let Some(name) = wanted {
+        return Ok(inspect::program(spec, name, path)?.name.clone());
+    }
+    let names: Vec<_> = inspect::in_order(spec).map(|p| &*p.name).collect();
+    let why = match &*names {
+        [only] => return Ok((*only).to_owned()),
+        [] => Diagnostic::new("no-program", "the object has no program", Place::Nowhere)
+            .help("programs are functions in sections that say their type, like `SEC(\"xdp\")`"),
+        [first, ..] => Diagnostic::new("which-program", "the object has more than one program", Place::Nowhere)
+            .found(names.join(", "))
+            .help(format!("name the one to run: `--prog {first}`")),
+    };
+    Err(why.in_file(path.display().to_string()))
+}
+
+fn filter_of(path: &Path, user: User) -> Result<Ready, Failure> {
+    let name = "filter";
+    let program = Program {
+        name: name.into(),
+        section: "socket".into(),
+        ty: ProgType::SOCKET_FILTER,
+        expected: None,
+        flags: 0,
+        insns: Classic::read(path)?.translated()?,
+        maps: Vec::new(),
+        subprogs: vec![(0, name.into())],
+        funcs: Vec::new(),
+        lines: Vec::new(),
+        license: "GPL".to_owned(),
+        btf: None,
+    };
+    let programs = vec![Arc::new(program)];
+    let resolved = Resolved { endian: Endian::HOST, maps: BTreeMap::new(), programs };
+    let loaded = Loader::new(user).load_resolved(resolved)?;
+    Ok(Ready { loaded, name: name.to_owned(), btf: None, as_captured: true })
+}
+
+impl Ready {
+    /// The program.
+    pub(super) fn program(&self) -> Result<ProgramRef<'_, User>, Failure> {
+        Ok(self.loaded.program(&self.name)?)
+    }
+
+    /// Everything that was loaded.
+    pub(super) fn loaded(&self) -> &Loaded<User> {
+        &self.loaded
+    }
+
+    /// What the tables say.
+    pub(super) fn profile(&self) -> &Profile {
+        &self.loaded.target().kernel().profile
+    }
+
+    /// What the maps hold.
+    pub(super) fn dumps(&self) -> Result<Vec<Dump>, Failure> {
+        let maps = self.loaded.maps();
+        Ok(maps
+            .map(|(name, map)| Dump::of(name, map, &self.loaded, self.btf.as_deref()))
+            .collect::<alveary::Result<_>>()?)
+    }
+
+    /// A trap, with the instruction and source line that it struck.
+    pub(super) fn explain(&self, fault: &Fault, packet: u64) -> Failure {
+        let why = fault.diagnostic().note(format!("in packet {packet}, the first of those that it happened to"));
+        Failure::with_scene(vec![why], Programs(vec![fault.program.clone()]))
+    }
+}
+
+/// Programs whose instructions can be shown.
+struct Programs(Vec<Arc<Program>>);
+
+impl Programs {
+    fn at(&self, place: &Place) -> Option<(&Program, usize)> {
+        let Place::Insn { prog, index } = place else { return None };
+        let program = self.0.iter().find(|p| p.name == *prog)?;
+        Some((program, *index as usize))
+    }
+}
+
+impl Sources for Programs {
+    fn source(&self, at: &Place) -> Option<SourceLine> {
+        self.at(at)?.0.source(at)
+    }
+}
+
+impl Scene for Programs {
+    fn instruction(&self, at: &Place) -> Option<String> {
+        let (program, index) = self.at(at)?;
+        let known = Known::of_program(program, &Profile::linux_6_18());
+        names::text(&known, &program.insns, index)
+    }
+}

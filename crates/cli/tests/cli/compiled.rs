@@ -1,0 +1,143 @@
+//! What only small C programs show: events, trace lines, global variables, tail calls. Needs clang.
+
+use crate::{golden::golden, session::Session};
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+/// What the programs would include.
+const HEADER: &str = r#"
+typedef unsigned char __u8; typedef unsigned short __u16; typedef unsigned int __u32; typedef unsigned long long __u64;
+#define SEC(name) __attribute__((section(name), used))
+#define __uint(name, val) int (*name)[val]
+#define __type(name, val) typeof(val) *name
+struct xdp_md { __u32 data, data_end, data_meta, ingress_ifindex, rx_queue_index; };
+static long (*bpf_trace_printk)(const char *format, __u32 size, ...) = (void *)6;
+static long (*bpf_tail_call)(void *context, void *map, __u32 index) = (void *)12;
+static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
+static long (*bpf_perf_event_output)(void *context, void *map, __u64 flags, void *data, __u64 size) = (void *)25;
+static long (*bpf_ringbuf_output)(void *ring, void *data, __u64 size, __u64 flags) = (void *)130;
+char LICENSE[] SEC("license") = "GPL";
+"#;
+
+/// A session with the object of a C program in it; `None` (and a word on stderr) without clang.
+fn compiled(test: &str, source: &str) -> Option<Session> {
+    let mut clang = ["clang-19", "clang"].into_iter().find_map(|name| {
+        let command = ["-O2", "-g", "-target", "bpfel", "-mcpu=v3", "-Wno-everything", "-x", "c", "-c", "-", "-o", "-"];
+        Command::new(name).args(command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()
+    });
+    let Some(clang) = &mut clang else {
+        eprintln!("SKIP {test}: clang is not installed");
+        return None;
+    };
+    let mut stdin = clang.stdin.take().expect("it is piped");
+    stdin.write_all(format!("{HEADER}{source}").as_bytes()).expect("clang reads");
+    drop(stdin);
+    let mut object = Vec::new();
+    std::io::Read::read_to_end(&mut clang.stdout.take().expect("it is piped"), &mut object).expect("clang writes");
+    assert!(clang.wait().expect("it ends").success(), "{test}: the source does not compile");
+    Some(Session::new().example("traffic.pcap").file("prog.o", object))
+}
+
+#[test]
+fn events_and_trace_lines_are_printed() {
+    let test = "events_and_trace_lines_are_printed";
+    let source = r#"
+        struct event { __u32 length; __u16 ethertype; __u8 broadcast; };
+        struct event *unused;   /* has clang write the type */
+        struct { __uint(type, 27); __uint(max_entries, 4096); } events SEC(".maps");
+        struct { __uint(type, 4); __uint(key_size, 4); __uint(value_size, 4); __uint(max_entries, 1); } raw SEC(".maps");
+        int seen;
+        SEC("xdp") int watch(struct xdp_md *context) {
+            __u8 *data = (void *)(long)context->data, *end = (void *)(long)context->data_end;
+            if (seen++ >= 3 || data + 14 > end) return 2;
+            struct event event = { .length = end - data, .ethertype = data[12] << 8 | data[13], .broadcast = data[0] == 255 };
+            bpf_ringbuf_output(&events, &event, sizeof(event), 0);
+            char bytes[3] = { 1, 2, 3 };
+            bpf_perf_event_output(context, &raw, 0xffffffff, bytes, sizeof(bytes));
+            static const char format[] = "packet of %d bytes";
+            bpf_trace_printk(format, sizeof(format), event.length);
+            return 2;
+        }
+    "#;
+    let Some(session) = compiled(test, source) else { return };
+    let session = session
+        .run("run prog.o --pcap traffic.pcap --dump-maps")
+        .run("run prog.o --pcap traffic.pcap --map seen=2 --json");
+    golden("run-events.txt", session.text());
+}
+
+#[test]
+fn global_variables_are_shown_set_and_dumped() {
+    let test = "global_variables_are_shown_set_and_dumped";
+    let source = r#"
+        enum verdict { ABORT, DROP, PASS };
+        const volatile enum verdict policy = PASS;
+        const volatile __u8 name[8] = "first";
+        struct limits { __u32 shortest, longest; } limits = { 60, 1514 };
+        __u64 packets;
+        SEC("xdp") int decide(struct xdp_md *context) {
+            __u32 length = context->data_end - context->data;
+            packets++;
+            if (length < limits.shortest || length > limits.longest) return 0;
+            return name[0] == 'f' ? policy : 3;
+        }
+    "#;
+    let Some(session) = compiled(test, source) else { return };
+    let session = session
+        .run("show prog.o")
+        .run("run prog.o --pcap traffic.pcap --dump-maps --map policy=DROP --map .data:limits={shortest=0,longest=100}")
+        .run("run prog.o --pcap traffic.pcap --map polcy=1")
+        .run("run prog.o --pcap traffic.pcap --map policy=DORP")
+        .run("run prog.o --pcap traffic.pcap --map .data:policy=1");
+    golden("run-globals.txt", session.text());
+}
+
+#[test]
+fn a_prog_array_takes_programs_by_name() {
+    let test = "a_prog_array_takes_programs_by_name";
+    let source = r#"
+        struct { __uint(type, 3); __uint(key_size, 4); __uint(value_size, 4); __uint(max_entries, 2); } next SEC(".maps");
+        SEC("xdp") int first(struct xdp_md *context) { bpf_tail_call(context, &next, 1); return 0; }
+        SEC("xdp") int drop(struct xdp_md *context) { return 1; }
+        SEC("xdp") int away(struct xdp_md *context) { return bpf_redirect(7, 0); }
+    "#;
+    let Some(session) = compiled(test, source) else { return };
+    let session = session
+        .run("run prog.o --pcap traffic.pcap")
+        .run("run prog.o --pcap traffic.pcap --prog first")
+        .run("run prog.o --pcap traffic.pcap --prog first --map next:1=drop")
+        .run("run prog.o --pcap traffic.pcap --prog first --map next:1=away --packets out.jsonl")
+        .run("run prog.o --pcap traffic.pcap --prog first --map next:1=dorp")
+        .run("run prog.o --pcap traffic.pcap --prog first --map next:2=drop");
+    golden("run-tail-call.txt", session.text());
+    let lines = String::from_utf8(session.read("out.jsonl")).expect("it is text");
+    let line: serde_json::Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("it is JSON");
+    assert_eq!((&line["verdict"], &line["redirect"]["ifindex"]), (&"XDP_REDIRECT".into(), &7.into()));
+}
+
+#[test]
+fn objects_that_cannot_be_loaded_are_refused_by_what_they_need() {
+    let test = "objects_that_cannot_be_loaded_are_refused_by_what_they_need";
+    let source = r#"
+        extern int LINUX_KERNEL_VERSION __attribute__((section(".kconfig")));
+        SEC("xdp") int versioned(struct xdp_md *context) { return LINUX_KERNEL_VERSION > 5 ? 2 : 1; }
+    "#;
+    let Some(with_extern) = compiled(test, source) else { return };
+    let source = r#"
+        struct { __uint(type, 99); __uint(key_size, 4); __uint(value_size, 4); __uint(max_entries, 1); } odd SEC(".maps");
+        static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+        SEC("xdp") int lookup(struct xdp_md *context) { int key = 0; return bpf_map_lookup_elem(&odd, &key) ? 2 : 1; }
+    "#;
+    let Some(with_odd_map) = compiled(test, source) else { return };
+    let source = r#"
+        static long (*bpf_override_return)(void *context, __u64 value) = (void *)58;
+        SEC("xdp") int wrong(struct xdp_md *context) { return bpf_override_return(context, 1); }
+    "#;
+    let Some(with_foreign_helper) = compiled(test, source) else { return };
+    let text = [with_extern, with_odd_map, with_foreign_helper]
+        .map(|session| session.run("show prog.o").run("run prog.o --pcap traffic.pcap").text().to_owned())
+        .join("\n");
+    golden("run-refused.txt", &text);
+}

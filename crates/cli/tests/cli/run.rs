@@ -1,0 +1,185 @@
+//! `alveary run`, on the examples.
+
+use crate::{golden::golden, session::Session};
+use serde_json::Value;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|why| panic!("{why}: {text}"))
+}
+
+fn examples() -> Session {
+    ["count.bpf.o", "filter.bpf.o", "rewrite.bpf.o", "traffic.pcap"].into_iter().fold(Session::new(), Session::example)
+}
+
+#[test]
+fn a_counter_shows_its_maps() {
+    golden("run-count.txt", examples().run("run count.bpf.o --pcap traffic.pcap --dump-maps").text());
+}
+
+#[test]
+fn a_filter_is_configured_without_a_loader() {
+    let session = examples().run(
+        "run filter.bpf.o --pcap traffic.pcap --dump-maps --map blocked_v4:192.0.2.0/31=1 --map 'blocked_v6:{length=64, address=2001:db8::}=0' \
+         --map 'ports:{protocol=17,port=53}=1'",
+    );
+    golden("run-filter.txt", session.text());
+}
+
+#[test]
+fn a_classifier_rewrites() {
+    let session = examples().run(
+        "run rewrite.bpf.o --pcap traffic.pcap --json \
+         --map 'targets:{address=192.0.2.2,port=80,protocol=6}={address=192.0.2.9,port=8080,dscp=46}'",
+    );
+    golden("run-rewrite.txt", session.text());
+}
+
+#[test]
+fn json_is_one_object_with_the_same_numbers() {
+    let session = examples();
+    let output = session.output("run count.bpf.o --pcap traffic.pcap --json");
+    let value = json(&output.stdout);
+    let keys: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    let expected = [
+        "program",
+        "type",
+        "target",
+        "packets",
+        "bytes",
+        "verdicts",
+        "changed",
+        "ns_per_packet",
+        "insns_per_packet",
+        "maps",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!(value["verdicts"]["XDP_PASS"], value["packets"]);
+    assert_eq!(value["maps"]["kinds"]["entries"][0]["value"]["packets"], value["packets"]);
+    assert!(value["insns_per_packet"].as_f64().expect("a number") > 10.0);
+}
+
+#[test]
+fn what_goes_on_and_what_does_not_add_up() {
+    let session = examples();
+    let output = session.output(
+        "run filter.bpf.o --pcap traffic.pcap --map 'ports:{protocol=17,port=53}=1' --write on.pcap \
+         --write-dropped off.pcapng.gz --packets packets.jsonl --json",
+    );
+    assert_eq!(output.stderr, "");
+    let run = json(&output.stdout);
+    let count = |name: &str| {
+        let output = session.output(&format!("run count.bpf.o --pcap {name} --json"));
+        json(&output.stdout)["packets"].as_u64().expect("a number")
+    };
+    assert_eq!(run["verdicts"]["XDP_PASS"], count("on.pcap"));
+    assert_eq!(run["verdicts"]["XDP_DROP"], count("off.pcapng.gz"));
+    let lines = String::from_utf8(session.read("packets.jsonl")).expect("it is text");
+    let lines: Vec<_> = lines.lines().map(json).collect();
+    assert_eq!(lines.len() as u64, run["packets"].as_u64().expect("a number"));
+    for (line, number) in lines.iter().zip(1u64..) {
+        assert_eq!(line["number"], number);
+        assert_eq!(line["data"].as_str().map(str::len), line["length"].as_u64().map(|n| 2 * n as usize));
+        assert_eq!(line["redirect"], Value::Null);
+    }
+    let dropped = lines.iter().filter(|l| l["verdict"] == "XDP_DROP" && l["value"] == 1).count();
+    assert_eq!(run["verdicts"]["XDP_DROP"], dropped);
+}
+
+#[test]
+fn each_repetition_begins_with_the_original_bytes() {
+    let session = examples();
+    let run = |options: &str| {
+        let map = "--map 'targets:{address=192.0.2.2,port=80,protocol=6}={address=192.0.2.9,port=8080,dscp=46}'";
+        let line = format!("run rewrite.bpf.o --pcap traffic.pcap {map} --write out.pcap --json {options}");
+        let output = session.output(&line);
+        assert_eq!((output.code, &*output.stderr), (Some(0), ""));
+        (json(&output.stdout), session.read("out.pcap"))
+    };
+    let (once, bytes) = run("");
+    let (thrice, again) = run("--repeat 3");
+    assert_eq!(bytes, again);
+    for key in ["packets", "changed", "verdicts", "insns_per_packet"] {
+        assert_eq!(once[key], thrice[key], "{key}");
+    }
+    let rewritten = |run: &Value| run["maps"]["stats"]["entries"][1]["value"]["packets"].as_u64();
+    assert_eq!(rewritten(&once).map(|n| 3 * n), rewritten(&thrice), "maps see every run");
+}
+
+#[test]
+fn a_run_can_be_repeated_exactly() {
+    let session = Session::new().example("traffic.pcap").file("random.s", RANDOM);
+    let first = session.run("asm random.s -o random.o").run("run random.o --pcap traffic.pcap --seed 7");
+    let verdicts = |line: &str| json(&first.output(line).stdout)["verdicts"].clone();
+    let seven = verdicts("run random.o --pcap traffic.pcap --seed 7 --json");
+    assert_eq!(seven, verdicts("run random.o --pcap traffic.pcap --seed 7 --json"));
+    assert_ne!(seven, verdicts("run random.o --pcap traffic.pcap --seed 8 --json"));
+    golden("run-seed.txt", first.text());
+}
+
+/// Drops every packet or lets it pass, by chance.
+const RANDOM: &str = ".section xdp\nchance:\n  call bpf_get_prandom_u32\n  r0 &= 1\n  r0 += 1\n  exit\n";
+
+/// Shows the time that the program sees, as its verdict: seconds.
+const CLOCK: &str = ".section socket\nclock:\n  call bpf_ktime_get_ns\n  r0 /= 1000000000\n  exit\n";
+
+#[test]
+fn time_is_the_captures_unless_told_otherwise() {
+    let session = Session::new().example("traffic.pcap").file("clock.s", CLOCK);
+    assert_eq!(session.output("asm clock.s -o clock.o").code, Some(0));
+    let seconds = |options: &str| -> Vec<u64> {
+        let output = session.output(&format!("run clock.o --pcap traffic.pcap --json {options}"));
+        let verdicts = json(&output.stdout)["verdicts"].as_object().expect("an object").clone();
+        verdicts.keys().map(|k| k.parse().expect("a number")).collect()
+    };
+    let pcap = session.read("traffic.pcap");
+    let first = u64::from(u32::from_le_bytes(pcap[24..28].try_into().expect("four bytes")));
+    assert!(seconds("").contains(&first), "{first}: {:?}", seconds(""));
+    assert!(!seconds("--time real").contains(&first));
+}
+
+/// Reads behind the packet's end.
+const ASTRAY: &str = "\
+.section xdp
+astray:
+    r2 = *(u32 *)(r1 + 4)   ; data_end
+    r0 = *(u8 *)(r2 + 0)
+    r0 = 2
+    exit
+";
+
+#[test]
+fn a_program_that_goes_astray_is_stopped() {
+    let session = Session::new()
+        .example("traffic.pcap")
+        .file("astray.s", ASTRAY)
+        .run("asm astray.s -o astray.o")
+        .run("run astray.o --pcap traffic.pcap");
+    golden("run-trap.txt", session.text());
+    let object = session.output("run astray.o --pcap traffic.pcap --json");
+    assert_eq!(json(&object.stdout)["stopped"], json(&object.stdout)["packets"]);
+    assert_eq!(json(&object.stderr)["errors"][0]["places"][0]["insn"], 1);
+}
+
+#[test]
+fn what_is_wrong_with_the_arguments_is_said() {
+    let session = examples().file("note.txt", "not a capture\n");
+    let pcap = session.read("traffic.pcap");
+    let session = session
+        .file("cut.pcap", &pcap[..1000])
+        .run("run filter.bpf.o --pcap cut.pcap")
+        .run("run filter.bpf.o --pcap note.txt")
+        .run("run filter.bpf.o --pcap missing.pcap")
+        .run("run missing.o --pcap traffic.pcap")
+        .run("run filter.bpf.o --pcap traffic.pcap --prog fliter")
+        .run("run filter.bpf.o --pcap traffic.pcap --map prots:1=1")
+        .run("run filter.bpf.o --pcap traffic.pcap --map 'ports:{protocol=6,prot=80}=1'")
+        .run("run filter.bpf.o --pcap traffic.pcap --map blocked_v4:10.0.0.300/8=1")
+        .run("run filter.bpf.o --pcap traffic.pcap --map policy:1=1")
+        .run("run filter.bpf.o --pcap traffic.pcap --map policy=1")
+        .run("run filter.bpf.o --pcap traffic.pcap --map ports")
+        .run("run filter.bpf.o --pcap traffic.pcap --type xpd")
+        .run("run filter.bpf.o --pcap traffic.pcap --repeat 0")
+        .run("run filter.bpf.o")
+        .run("run --pcap traffic.pcap");
+    golden("run-errors.txt", session.text());
+}
