@@ -136,11 +136,14 @@ impl Runtime {
         self.families.contains_key(&ty.0)
     }
 
-    /// Whether a program of this type would find a body for the helper.
+    /// Whether a program of this type, without an attach type, may call the helper and finds a body for it.
     #[must_use]
     pub fn has_helper(&self, ty: ProgType, id: HelperId) -> bool {
-        let own = self.families.get(&ty.0).map_or(&[][..], |f| f.helpers);
-        own.iter().chain(&self.helpers).any(|b| b.row.id == id)
+        let profile = &self.kernel.profile;
+        let Some(proto) = profile.helper(id).and_then(|row| row.proto(ty, None, profile.version)) else { return false };
+        let Some(family) = self.families.get(&ty.0) else { return false };
+        let mut there = load::bodies(family, &self.helpers, TypeId::of::<helpers::AnyFamily>());
+        there.any(|b| b.row.id == id && *b.args == proto.args)
     }
 
     /// Virtual CPU `number`, unless there is no such CPU or someone has it.

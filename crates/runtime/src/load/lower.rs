@@ -60,11 +60,11 @@ fn replace(sites: &mut Sites<'_>, code: &mut Code, inst: Inst, at: usize) -> Res
             return Ok(vec![Inst::CallHelper { id }]);
         }
         Inst::LoadAbs { width, imm } => {
-            let id = sites.row(&legacy::LOAD, at)?;
+            let id = legacy_row(sites, at)?;
             return Ok(legacy_load(id, width.bytes() as i32, set(Reg::R2, Operand::Imm(imm)).to_vec()));
         }
         Inst::LoadInd { width, src, imm } => {
-            let id = sites.row(&legacy::LOAD, at)?;
+            let id = legacy_row(sites, at)?;
             let add = Inst::Alu { wide: Wide::W32, op: AluOp::Add, dst: Reg::R2, src: Operand::Imm(imm) };
             let index = set(Reg::R2, Operand::Reg(src)).into_iter().chain([add]).collect();
             return Ok(legacy_load(id, width.bytes() as i32, index));
@@ -78,6 +78,13 @@ fn replace(sites: &mut Sites<'_>, code: &mut Code, inst: Inst, at: usize) -> Res
         _ => {}
     }
     Ok(vec![inst])
+}
+
+/// The call that a legacy packet load is, for the families that bind it.
+fn legacy_row(sites: &mut Sites<'_>, at: usize) -> Result<i32, Diagnostic> {
+    let program = sites.program;
+    let refused = |_| refuse::unsupported_insn(program, at, "a legacy packet load in a program of this type");
+    sites.row(&legacy::LOAD, at).map_err(refused)
 }
 
 fn set(dst: Reg, src: Operand) -> [Inst; 1] {

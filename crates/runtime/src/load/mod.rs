@@ -6,4 +6,4 @@ mod site;
 
 pub(crate) use lower::plain;
 pub(crate) use refuse::{refused_by_engine, unsupported_type};
-pub(crate) use site::{Site, Sites};
+pub(crate) use site::{Site, Sites, bodies};

@@ -54,10 +54,7 @@ impl Sites<'_> {
         let proto = row
             .proto(program.ty, program.expected, profile.version)
             .ok_or_else(|| refuse::helper_not_for_type(program, profile, index, row))?;
-        let own = self.family.helpers.iter().filter(|b| b.family == self.family.id);
-        let common = self.common.iter().filter(|b| b.family == self.common_family || b.family == self.family.id);
-        let bind = own
-            .chain(common)
+        let bind = bodies(self.family, self.common, self.common_family)
             .find(|b| b.row.id == row.id && *b.args == proto.args)
             .ok_or_else(|| refuse::helper_unsupported(program, index, row))?;
         if proto.gpl && !gpl_compatible(&program.license) {
@@ -70,6 +67,16 @@ impl Sites<'_> {
         self.calls.push(Call { args, returns: proto.ret != alveary_abi::Ret::Void, tag });
         Ok(tag as i32)
     }
+}
+
+/// The bodies that a family's programs may call: its own first, then those of every family.
+pub(crate) fn bodies<'a>(
+    family: &'a FamilyTable,
+    common: &'a [Bind],
+    common_family: TypeId,
+) -> impl Iterator<Item = &'a Bind> {
+    let own = family.helpers.iter().filter(|b| b.family == family.id);
+    own.chain(common.iter().filter(move |b| b.family == common_family || b.family == family.id))
 }
 
 /// Whether the helper takes a map of this type: the map type's row names it.

@@ -1,0 +1,9 @@
+//! Programs in the runtime: what is refused at load, what helpers give, what stops a run.
+
+mod arguments;
+mod flow;
+mod harness;
+mod maps;
+mod refusals;
+mod text;
+mod world;
