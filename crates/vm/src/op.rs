@@ -6,11 +6,18 @@ use alveary_isa::{AluOp, CmpOp, Wide};
 
 /// One pre-decoded slot.
 ///
-/// | field | jumps | loads, stores | arithmetic | calls, exit |
-/// |---|---|---|---|---|
-/// | `off` | bytes from this op to the target | offset | – | index of the helper, or bytes to the function |
-/// | `imm` low half | constant operand | constant operand | constant operand | – |
-/// | `imm` high half | change of the fuel account when taken | `""` | `""` | see [`crate::fuel`] |
+/// | | `off` | lower half of `imm` | upper half of `imm` |
+/// |---|---|---|---|
+/// | arithmetic | – | the constant, extended to all 64 bits | (as before) |
+/// | loads, stores | the offset | the constant, extended to all 64 bits | (as before) |
+/// | atomics | the offset | which operation, or the width | – |
+/// | jumps | bytes from this op to the target | the constant | what a jump adds to the account |
+/// | `exit` | – | – | instructions before the next slot |
+/// | helper calls | index of the helper | – | instructions before the next slot |
+/// | local calls | bytes to the function | instructions before the next slot | what the jump adds to the account |
+/// | `callx` | – | instructions before the next slot | the same |
+///
+/// The account is that of [`crate::fuel`]. A local call has in `dst` how many words of the callee's frame are zeroed.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Op {

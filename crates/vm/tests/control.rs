@@ -200,3 +200,49 @@ fn a_checked_run_without_checks_has_no_helpers() {
     let trap = image.run(&Env::new(), 0, [0; 5], None).expect_err("nobody judges the call");
     assert_eq!(trap, Trap { insn: 0, kind: TrapKind::BadCall { target: 5 } });
 }
+
+/// Lets no call through.
+struct Strict;
+
+impl alveary_vm::Checks for Strict {
+    fn load(&self, _: &Env, addr: u64, width: Width) -> Result<u64, TrapKind> {
+        Err(TrapKind::Load { addr, width })
+    }
+
+    fn store(&self, _: &Env, addr: u64, width: Width, _: u64) -> Result<(), TrapKind> {
+        Err(TrapKind::Store { addr, width })
+    }
+
+    fn call(&self, _: &Env, tag: u32, _: alveary_vm::HelperFn, args: [u64; 5]) -> Result<u64, TrapKind> {
+        Err(TrapKind::BadArg { tag, arg: 1, value: args[1] })
+    }
+}
+
+#[test]
+fn the_owner_refuses_an_argument() {
+    let owner = owner();
+    let code = owner.code(&[mov(2, 8), call(FIRST_ARGUMENT), EXIT], &[0]);
+    let image = Image::checked(&code, &owner).expect("well-formed");
+    let trap = image.run(&Env::new(), 0, [0; 5], Some(&Strict)).expect_err("the call is refused");
+    assert_eq!(trap, Trap { insn: 1, kind: TrapKind::BadArg { tag: 5, arg: 1, value: 8 } });
+}
+
+#[test]
+fn a_run_inside_a_helper_has_frames_of_its_own() {
+    // The helper of the outer program runs another image on the same environment, at depth eight.
+    unsafe extern "C" fn nested(env: *const Env, _: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+        // SAFETY: the engine hands its own environment.
+        let env = unsafe { &*env };
+        let inner = Owner(vec![]);
+        let program = [mov(1, 6), call_local(1), EXIT, jeq(1, 0, 2), add(1, -1), call_local(-3), EXIT];
+        let image = Image::checked(&inner.code(&program, &[0, 3]), &inner).expect("well-formed");
+        match image.run(env, 0, [0; 5], None) {
+            Ok(Exit::Return(value)) => env.leave(value + 11),
+            other => env.unwind(other.expect_err("it makes no tail calls")),
+        }
+        0
+    }
+    let owner = Owner(vec![(12, nested)]);
+    let program = [call_local(2), add(0, 1), EXIT, mov(0, 1), call(0), mov(0, 2), EXIT];
+    assert_eq!(owner.run(&Env::new(), &program, &[0, 3]), Ok(Exit::Return(12)));
+}
