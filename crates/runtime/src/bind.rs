@@ -1,7 +1,11 @@
 //! Where a body is bound to a row: the one place that knows how the engine calls a helper.
 
+mod closure;
+
+pub(crate) use closure::{Closure, MOST as MOST_CLOSURES};
+
 use crate::{Args, Bytes, Family, LoadedMap, Prog, Vcpu, World};
-use alveary_abi::{Arg, Helper, HelperId, ProgSet, Proto, Tables};
+use alveary_abi::{Arg, Helper, HelperId, ProgSet, ProgType, Proto, Tables};
 use alveary_vm::{Env, HelperFn, TrapKind};
 use std::{any::TypeId, borrow::Cow, fmt, marker::PhantomData};
 
@@ -28,7 +32,12 @@ impl Bind {
     /// Binds `B`.
     #[must_use]
     pub const fn of<B: Body>() -> Bind {
-        Bind { row: B::ROW, args: arguments::<B>(), body: enter::<B>, family: TypeId::of::<B::Family>() }
+        Bind {
+            row: B::ROW,
+            args: arguments(B::ROW.protos, B::Family::TYPES),
+            body: enter::<B>,
+            family: TypeId::of::<B::Family>(),
+        }
     }
 
     /// The helper's row.
@@ -46,10 +55,9 @@ impl fmt::Debug for Bind {
 
 /// What the body reads its arguments by: the row's prototype for its family. Call sites whose own prototype differs
 /// are refused at load.
-const fn arguments<B: Body>() -> &'static [Arg; 5] {
+const fn arguments(protos: &'static [Proto], types: &[ProgType]) -> &'static [Arg; 5] {
     const NONE: &[Arg; 5] = &[Arg::None; 5];
-    let protos: &'static [Proto] = B::ROW.protos;
-    let types = ProgSet::of(<B::Family as Family>::TYPES);
+    let types = ProgSet::of(types);
     let mut i = 0;
     while i < protos.len() {
         if types.0 == 0 || protos[i].scope.progs.0 & types.0 != 0 {
@@ -65,8 +73,8 @@ unsafe extern "C" fn enter<B: Body>(env: *const Env, r1: u64, r2: u64, r3: u64, 
     // SAFETY: engines pass the Env of a running virtual CPU, whose batch set `host` to it for the time of the run.
     let cpu = unsafe { &*(*env).host.get().cast::<Vcpu>() };
     // SAFETY: in checked mode `Judge::call` held the arguments against the row, in trusted mode the proof did; load
-    // refused call sites whose prototype has other arguments than `arguments::<B>()`.
-    let args = unsafe { Args::new([r1, r2, r3, r4, r5], const { arguments::<B>() }) };
+    // refused call sites whose prototype has other arguments than these.
+    let args = unsafe { Args::new([r1, r2, r3, r4, r5], const { arguments(B::ROW.protos, B::Family::TYPES) }) };
     B::call(&Cx { cpu, family: PhantomData }, &args) as u64
 }
 

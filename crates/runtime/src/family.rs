@@ -43,6 +43,11 @@ pub unsafe trait Family: Sized + 'static {
     fn helpers() -> &'static [Bind];
     /// Adds the memory that a program may touch besides its stack, its maps and its context (packet bytes).
     fn regions(ctx: &Self::Ctx, add: &mut dyn FnMut(Region));
+    /// What r1–r5 are when a program starts, if that is not the address of its context in r1: addresses in its regions,
+    /// and numbers.
+    fn registers(_ctx: &Self::Ctx) -> Option<[u64; 5]> {
+        None
+    }
 }
 
 /// Where one field of a context stands.

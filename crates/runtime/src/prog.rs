@@ -1,6 +1,6 @@
 //! A loaded program: immutable, shared by all virtual CPUs that run it.
 
-use crate::{LoadedMap, context::Context, family::FamilyTable, load::Site};
+use crate::{LoadedMap, bind::Closure, context::Context, family::FamilyTable, load::Site};
 use alveary_maps::Held;
 use alveary_spec::Program;
 use alveary_vm::Image;
@@ -17,6 +17,8 @@ pub struct Prog {
     pub(crate) family: FamilyTable,
     /// It reads other CPUs' values (`bpf_map_lookup_percpu_elem`).
     pub(crate) all_cpus: bool,
+    /// The closures that it calls, by the numbers that its image was linked with.
+    pub(crate) closures: Box<[Arc<Closure>]>,
     pub(crate) image: Image,
 }
 

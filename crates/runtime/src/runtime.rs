@@ -1,14 +1,15 @@
 //! The user-space kernel: which families, helpers and CPUs there are; makes maps, loads programs.
 
 use crate::{
-    Bind, Body, Family, LoadedMap, Prog, Trace, Vcpu, World,
+    Args, Bind, Body, Cx, Family, LoadedMap, Prog, Trace, Vcpu, World,
+    bind::Closure,
     context::Context,
     family::FamilyTable,
     helpers,
     load::{self, Sites},
     trust::Addresses,
 };
-use alveary_abi::{HelperId, ProgType};
+use alveary_abi::{Helper, HelperId, ProgType};
 use alveary_diag::{Diagnostic, Place};
 use alveary_maps::{Domain, Environment, Map};
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
@@ -30,6 +31,7 @@ pub struct Runtime {
     seed: u64,
     families: BTreeMap<u32, FamilyTable>,
     helpers: Vec<Bind>,
+    closures: Vec<Arc<Closure>>,
     trace: Trace,
     domain: Arc<Domain>,
     next_id: AtomicU32,
@@ -43,6 +45,7 @@ pub struct Builder {
     world: World,
     families: BTreeMap<u32, FamilyTable>,
     helpers: Vec<Bind>,
+    closures: Vec<Arc<Closure>>,
     trace_lines: usize,
 }
 
@@ -63,13 +66,31 @@ impl Builder {
     #[must_use]
     pub fn helper<B: Body>(mut self) -> Builder {
         let bind = Bind::of::<B>();
-        if self.kernel.profile.helper(bind.row.id).is_none() {
-            let profile = &self.kernel.profile;
-            let tables = profile.tables().clone().with_helper(bind.row);
-            self.kernel.profile = alveary_abi::Profile::new(profile.version, profile.limits, tables);
-        }
+        self.know(bind.row);
         self.helpers.push(bind);
         self
+    }
+
+    /// Adds a helper whose body is a closure, otherwise as [`Builder::helper`]: for programs of family `F`, or, if that
+    /// is [`crate::AnyFamily`], for all that the row admits. One program may call 32 such helpers.
+    #[must_use]
+    pub fn helper_fn<F: Family>(
+        mut self,
+        row: &'static Helper,
+        body: impl Fn(&Cx<'_, F>, &Args<'_>) -> i64 + Send + Sync + 'static,
+    ) -> Builder {
+        self.know(row);
+        self.closures.push(Arc::new(Closure::new(row, body)));
+        self
+    }
+
+    /// Adds a row to the profile, unless there is one of that number.
+    fn know(&mut self, row: &'static Helper) {
+        let profile = &self.kernel.profile;
+        if profile.helper(row.id).is_none() {
+            let tables = profile.tables().clone().with_helper(row);
+            self.kernel.profile = alveary_abi::Profile::new(profile.version, profile.limits, tables);
+        }
     }
 
     /// How many lines of `bpf_trace_printk` are kept until they are drained.
@@ -91,6 +112,7 @@ impl Builder {
             world: self.world,
             families: self.families,
             helpers,
+            closures: self.closures,
             trace: Trace::new(self.trace_lines),
             domain: Domain::new(),
             next_id: AtomicU32::new(1),
@@ -103,7 +125,14 @@ impl Runtime {
     /// A runtime that claims to be `kernel`, in `world`; families are added.
     #[must_use]
     pub fn builder(kernel: Kernel, world: World) -> Builder {
-        Builder { kernel, world, families: BTreeMap::new(), helpers: Vec::new(), trace_lines: 4096 }
+        Builder {
+            kernel,
+            world,
+            families: BTreeMap::new(),
+            helpers: Vec::new(),
+            closures: Vec::new(),
+            trace_lines: 4096,
+        }
     }
 
     /// What it claims to be.
@@ -142,8 +171,8 @@ impl Runtime {
         let profile = &self.kernel.profile;
         let Some(proto) = profile.helper(id).and_then(|row| row.proto(ty, None, profile.version)) else { return false };
         let Some(family) = self.families.get(&ty.0) else { return false };
-        let mut there = load::bodies(family, &self.helpers, TypeId::of::<helpers::AnyFamily>());
-        there.any(|b| b.row.id == id && *b.args == proto.args)
+        let mut there = load::bodies(family, &self.helpers, &self.closures, TypeId::of::<helpers::AnyFamily>());
+        there.any(|(b, _)| b.row.id == id && *b.args == proto.args)
     }
 
     /// Virtual CPU `number`, unless there is no such CPU or someone has it.
@@ -201,6 +230,8 @@ impl Runtime {
             maps: &maps,
             found: Vec::new(),
             calls: Vec::new(),
+            closures: &self.closures,
+            called: Vec::new(),
         };
         let lowered = load::plain(sites)?;
         let sites = lowered.sites.into_boxed_slice();
@@ -215,6 +246,7 @@ impl Runtime {
             program,
             maps,
             sites,
+            closures: lowered.closures.into(),
             all_cpus,
             image,
         }))

@@ -20,6 +20,9 @@ use std::{
 /// Instructions that a run may take unless it is told otherwise.
 pub const DEFAULT_BUDGET: u64 = 1 << 32;
 
+/// r1–r5 of a program that takes a context.
+const ON_CONTEXT: [u64; 5] = [CONTEXT, 0, 0, 0, 0];
+
 /// A virtual CPU. One thread uses it at a time (`Send`, not `Sync`): that makes per-CPU values exclusive.
 pub struct Vcpu {
     pub(crate) env: Env,
@@ -35,6 +38,8 @@ pub struct Vcpu {
     refresh: Cell<unsafe fn(&Env)>,
     /// First region number that no map has.
     free: Cell<usize>,
+    /// r1–r5 of a program that starts.
+    registers: Cell<[u64; 5]>,
 }
 
 // SAFETY: the pointers in `env`, `prog` and `held` are set while a batch borrows the CPU mutably, on one thread, and
@@ -68,6 +73,7 @@ impl Vcpu {
             next: RefCell::new(None),
             refresh: Cell::new(|_| {}),
             free: Cell::new(FAMILY_REGIONS),
+            registers: Cell::new(ON_CONTEXT),
         }
     }
 
@@ -111,6 +117,7 @@ impl Vcpu {
             return Err(Diagnostic::new("context", message, Place::Nowhere).expected(prog.family.name));
         }
         self.refresh.set(trust::family_regions::<F>);
+        self.registers.set(ON_CONTEXT);
         self.enter(prog);
         Ok(Batch { cpu: self, prog: prog.clone(), family: PhantomData })
     }
@@ -218,7 +225,7 @@ impl Vcpu {
         loop {
             let prog = other.as_ref().unwrap_or(prog);
             let judge = Judge { cpu: self, prog };
-            match prog.image.run(&self.env, 0, [CONTEXT, 0, 0, 0, 0], Some(&judge)) {
+            match prog.image.run(&self.env, 0, self.registers.get(), Some(&judge)) {
                 Ok(Exit::Return(value)) => return Ok(value),
                 Ok(Exit::Tail) => {
                     let next = self.next.take();
@@ -265,6 +272,9 @@ impl<F: Family> Batch<'_, F> {
         env.fuel.set(cpu.budget);
         env.tail_calls.set(0);
         cpu.refresh();
+        if let Some(registers) = F::registers(ctx) {
+            cpu.registers.set(registers);
+        }
         let end = cpu.one(&self.prog);
         let insns = cpu.budget - env.fuel.get();
         match end {

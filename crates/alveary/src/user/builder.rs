@@ -1,9 +1,9 @@
 //! Settings of the user-space kernel.
 
 use crate::User;
-use alveary_abi::{Profile, Version};
+use alveary_abi::{Helper, Profile, Version};
 use alveary_net::{Net, Skb, Xdp};
-use alveary_runtime::{Body, Builder, Clock, Family, Runtime, World};
+use alveary_runtime::{Args, Body, Builder, Clock, Cx, Family, Runtime, World};
 use alveary_spec::Kernel;
 use std::{fmt, sync::Arc};
 
@@ -88,6 +88,32 @@ impl UserBuilder {
     #[must_use]
     pub fn helper<B: Body>(mut self) -> UserBuilder {
         self.own.push(Box::new(|builder| builder.helper::<B>()));
+        self
+    }
+
+    /// Adds a helper of an embedder whose body is a closure. `F` says whose context the body may use;
+    /// [`AnyFamily`](alveary_runtime::AnyFamily): none, so that programs of all types may call it.
+    ///
+    /// ```
+    /// use alveary::abi::{Arg, Helper, HelperId, Proto};
+    /// use alveary::{User, runtime::AnyFamily};
+    ///
+    /// static PRICE: Helper = Helper::new(HelperId::FIRST_OWN, "price")
+    ///     .doc("The price of an article in cents.")
+    ///     .protos(&[Proto::takes(&[Arg::Any])]);
+    /// let prices = [250, 990];
+    /// let user = User::builder()
+    ///     .helper_fn::<AnyFamily>(&PRICE, move |_, args| prices.get(args.scalar(0) as usize).copied().unwrap_or(-1))
+    ///     .build();
+    /// assert!(user.runtime().has_helper(alveary::abi::ProgType::XDP, HelperId::FIRST_OWN));
+    /// ```
+    #[must_use]
+    pub fn helper_fn<F: Family>(
+        mut self,
+        row: &'static Helper,
+        body: impl Fn(&Cx<'_, F>, &Args<'_>) -> i64 + Send + Sync + 'static,
+    ) -> UserBuilder {
+        self.own.push(Box::new(move |builder| builder.helper_fn(row, body)));
         self
     }
 

@@ -11,6 +11,13 @@ use alveary_spec::MapSpec;
 #[derive(Clone, Debug)]
 pub struct UserMap(pub(crate) LoadedMap);
 
+impl From<LoadedMap> for UserMap {
+    /// A map as helpers' bodies get it.
+    fn from(map: LoadedMap) -> UserMap {
+        UserMap(map)
+    }
+}
+
 impl UserMap {
     /// Hands over the events that programs sent through a `perf_event_array` or `ringbuf` since the last call, oldest
     /// first: the CPU, and the bytes. Gives the number of events that were lost in between.

@@ -2,15 +2,17 @@
 //! Knows no engine mode: whoever links decides that.
 
 use super::{Sites, refuse};
-use crate::legacy;
+use crate::{bind::Closure, legacy};
 use alveary_diag::Diagnostic;
 use alveary_isa::{AluOp, Insn, Inst, Operand, Reg, Wide, decode, encode};
 use alveary_vm::{Code, Func, Sym};
+use std::sync::Arc;
 
 /// Code, and what its calls mean.
 pub(crate) struct Lowered {
     pub(crate) code: Code,
     pub(crate) sites: Vec<super::Site>,
+    pub(crate) closures: Vec<Arc<Closure>>,
 }
 
 /// Bytes of stack that a function has.
@@ -40,7 +42,7 @@ pub(crate) fn plain(mut sites: Sites<'_>) -> Result<Lowered, Diagnostic> {
     retarget(&mut code.insns, &program.insns, &starts, &sites)?;
     code.funcs = functions(&sites, &code.insns, &starts);
     code.calls = sites.calls;
-    Ok(Lowered { code, sites: sites.found })
+    Ok(Lowered { code, sites: sites.found, closures: sites.called })
 }
 
 /// What stands for one instruction.

@@ -1,5 +1,6 @@
 //! The words in which a program is refused. Each says what, where, and what would help.
 
+use crate::bind::MOST_CLOSURES;
 use alveary_abi::{Helper, HelperId, Profile, ProgType};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_spec::Program;
@@ -71,6 +72,14 @@ pub(super) fn helper_unsupported(program: &Program, index: usize, row: &Helper) 
     let message = format!("`bpf_{}` is not implemented on target `user`", row.name);
     Diagnostic::new("helper-unsupported", message, place(program, index))
         .note(format!("Linux has it since {}", row.since))
+}
+
+/// The program calls more closures than can be told apart.
+pub(super) fn too_many_closures(program: &Program, index: usize, row: &Helper) -> Diagnostic {
+    let message = format!("`bpf_{}` is one helper of the embedder's too many for one program", row.name);
+    Diagnostic::new("helper-closures", message, place(program, index))
+        .expected(format!("{MOST_CLOSURES} different ones at most that were added as closures"))
+        .help("bind further helpers as types (`Builder::helper`)")
 }
 
 /// Only GPL-compatible programs may call the helper.

@@ -1,12 +1,12 @@
 //! Helpers as one program calls them, looked up once: row, prototype, body, which of the program's maps they take.
 
 use super::refuse;
-use crate::{Bind, LoadedMap, family::FamilyTable};
+use crate::{Bind, LoadedMap, bind::Closure, family::FamilyTable};
 use alveary_abi::{Arg, Helper, HelperId, MapType, Profile, Proto};
 use alveary_diag::Diagnostic;
 use alveary_spec::Program;
 use alveary_vm::Call;
-use std::any::TypeId;
+use std::{any::TypeId, sync::Arc};
 
 /// A helper of a program.
 #[derive(Clone, Debug)]
@@ -26,9 +26,13 @@ pub(crate) struct Sites<'a> {
     /// Bodies that count for every family: the common ones and the embedder's.
     pub(crate) common: &'a [Bind],
     pub(crate) common_family: TypeId,
+    /// Closures of the embedder.
+    pub(crate) closures: &'a [Arc<Closure>],
     pub(crate) maps: &'a [LoadedMap],
     pub(crate) found: Vec<Site>,
     pub(crate) calls: Vec<Call>,
+    /// The closures among `found`, as the program numbers them.
+    pub(crate) called: Vec<Arc<Closure>>,
 }
 
 impl Sites<'_> {
@@ -54,29 +58,41 @@ impl Sites<'_> {
         let proto = row
             .proto(program.ty, program.expected, profile.version)
             .ok_or_else(|| refuse::helper_not_for_type(program, profile, index, row))?;
-        let bind = bodies(self.family, self.common, self.common_family)
-            .find(|b| b.row.id == row.id && *b.args == proto.args)
+        let (bind, closure) = bodies(self.family, self.common, self.closures, self.common_family)
+            .find(|(b, _)| b.row.id == row.id && *b.args == proto.args)
             .ok_or_else(|| refuse::helper_unsupported(program, index, row))?;
+        let bind = match closure {
+            None => *bind,
+            Some(closure) => {
+                let bind = closure.numbered(self.called.len());
+                self.called.push(closure.clone());
+                bind.ok_or_else(|| refuse::too_many_closures(program, index, row))?
+            }
+        };
         if proto.gpl && !gpl_compatible(&program.license) {
             return Err(refuse::helper_gpl(program, index, row));
         }
         let maps = self.maps.iter().map(|m| takes(profile, row, proto, m.spec.def.ty)).collect();
         let tag = self.found.len() as u32;
         let args = proto.args.iter().position(|a| *a == Arg::None).unwrap_or(5) as u8;
-        self.found.push(Site { row, proto, bind: *bind, maps });
+        self.found.push(Site { row, proto, bind, maps });
         self.calls.push(Call { args, returns: proto.ret != alveary_abi::Ret::Void, tag });
         Ok(tag as i32)
     }
 }
 
-/// The bodies that a family's programs may call: its own first, then those of every family.
+/// The bodies that a family's programs may call: its own first, then the embedder's closures, then those of every
+/// family. A closure comes with its bind.
 pub(crate) fn bodies<'a>(
     family: &'a FamilyTable,
     common: &'a [Bind],
+    closures: &'a [Arc<Closure>],
     common_family: TypeId,
-) -> impl Iterator<Item = &'a Bind> {
-    let own = family.helpers.iter().filter(|b| b.family == family.id);
-    own.chain(common.iter().filter(move |b| b.family == common_family || b.family == family.id))
+) -> impl Iterator<Item = (&'a Bind, Option<&'a Arc<Closure>>)> {
+    let own = family.helpers.iter().filter(|b| b.family == family.id).map(|b| (b, None));
+    let closures = closures.iter().map(|closure| (closure.bind(), Some(closure)));
+    let added = closures.chain(common.iter().map(|b| (b, None)));
+    own.chain(added.filter(move |(b, _)| b.family == common_family || b.family == family.id))
 }
 
 /// Whether the helper takes a map of this type: the map type's row names it.
