@@ -20,13 +20,6 @@ pub struct Image {
     trusted: bool,
 }
 
-// SAFETY: an image is not changed after it was made. What makes it neither `Send` nor `Sync` by itself are the words of
-// maps and the helpers' bodies: plain numbers and functions here, which `Link` promises to be valid for as long as the
-// image, not for as long as a thread.
-unsafe impl Send for Image {}
-// SAFETY: as above.
-unsafe impl Sync for Image {}
-
 impl Image {
     /// Links `code` for trusted mode.
     ///
