@@ -22,8 +22,12 @@ pub struct LoadedMap {
 
 impl LoadedMap {
     /// A map that someone else made: an embedder's own, a view of another target's.
+    ///
+    /// # Safety
+    /// What [`Map::layout`], [`Map::base`], [`Map::lookup`] and its streams give is memory that programs may read and
+    /// write through raw pointers for as long as the map lives, and that nothing holds a Rust reference to.
     #[must_use]
-    pub fn new(spec: Arc<MapSpec>, map: Arc<dyn Map>) -> LoadedMap {
+    pub unsafe fn new(spec: Arc<MapSpec>, map: Arc<dyn Map>) -> LoadedMap {
         LoadedMap { spec, map, owner: Arc::default() }
     }
 

@@ -199,7 +199,7 @@ impl Runtime {
                 d
             },
         )?;
-        let map = LoadedMap::new(Arc::new(spec.clone()), map);
+        let map = LoadedMap { spec: Arc::new(spec.clone()), map, owner: Arc::default() };
         if let Initial::Bytes(bytes) = &spec.initial {
             let mut value = bytes.clone();
             value.resize(map.map.user_value_size(), 0);

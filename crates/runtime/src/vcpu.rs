@@ -34,6 +34,8 @@ pub struct Vcpu {
     prog: Cell<*const Prog>,
     /// Where a tail call goes.
     next: RefCell<Option<Arc<Prog>>>,
+    /// The program that a trap comes from, if it was tail-called by a subprogram.
+    blamed: RefCell<Option<Arc<Prog>>>,
     /// Sets the regions of the running context anew.
     refresh: Cell<unsafe fn(&Env)>,
     /// First region number that no map has.
@@ -71,6 +73,7 @@ impl Vcpu {
             budget: DEFAULT_BUDGET,
             prog: Cell::new(std::ptr::null()),
             next: RefCell::new(None),
+            blamed: RefCell::new(None),
             refresh: Cell::new(|_| {}),
             free: Cell::new(FAMILY_REGIONS),
             registers: Cell::new(ON_CONTEXT),
@@ -178,13 +181,21 @@ impl Vcpu {
         if made >= self.runtime.kernel().profile.limits.tail_calls {
             return false;
         }
+        if !self.held.lets_go() {
+            // The other program could not give back what this one holds.
+            self.env.stop(TrapKind::Helper(HelperId::TAIL_CALL.0));
+            return true;
+        }
         self.env.tail_calls.set(made + 1);
         if self.env.in_subprogram() {
             // The subprogram's frame is the one that is replaced: its caller gets what the other program returns.
             let caller = self.prog.get();
             match self.one(&next) {
                 Ok(value) => self.env.leave(value),
-                Err((trap, _)) => self.env.unwind(trap),
+                Err((trap, prog)) => {
+                    self.blamed.replace(prog.or(Some(next)));
+                    self.env.unwind(trap);
+                }
             }
             // SAFETY: the program that made the call is kept by the run that we are inside of.
             self.enter(unsafe { &*caller });
@@ -225,8 +236,14 @@ impl Vcpu {
         loop {
             let prog = other.as_ref().unwrap_or(prog);
             let judge = Judge { cpu: self, prog };
+            // What a program holds is given back here, while the program, and with it its maps, is sure to live.
             match prog.image.run(&self.env, 0, self.registers.get(), Some(&judge)) {
-                Ok(Exit::Return(value)) => return Ok(value),
+                Ok(Exit::Return(value)) if self.held.is_empty() => return Ok(value),
+                Ok(Exit::Return(_)) => {
+                    self.held.clear(&self.env);
+                    let kept = TrapKind::Helper(HelperId::SPIN_LOCK.0);
+                    return Err((Trap { insn: 0, kind: kept }, other));
+                }
                 Ok(Exit::Tail) => {
                     let next = self.next.take();
                     if let Some(next) = &next {
@@ -234,7 +251,10 @@ impl Vcpu {
                     }
                     other = next.or(other);
                 }
-                Err(trap) => return Err((trap, other)),
+                Err(trap) => {
+                    self.held.clear(&self.env);
+                    return Err((trap, self.blamed.take().or(other)));
+                }
             }
         }
     }
@@ -278,16 +298,8 @@ impl<F: Family> Batch<'_, F> {
         let end = cpu.one(&self.prog);
         let insns = cpu.budget - env.fuel.get();
         match end {
-            Ok(value) if cpu.held.is_empty() => Ok(Ran { value, insns }),
-            Ok(_) => {
-                cpu.held.clear(env);
-                let trap = Trap { insn: 0, kind: TrapKind::Helper(HelperId::SPIN_LOCK.0) };
-                Err(Fault::new(trap, cpu.prog()))
-            }
-            Err((trap, prog)) => {
-                cpu.held.clear(env);
-                Err(Fault::new(trap, prog.as_ref().unwrap_or(&self.prog)))
-            }
+            Ok(value) => Ok(Ran { value, insns }),
+            Err((trap, prog)) => Err(Fault::new(trap, prog.as_ref().unwrap_or(&self.prog))),
         }
     }
 

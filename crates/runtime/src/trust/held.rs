@@ -104,6 +104,11 @@ impl Held {
         self.lock.get().is_none() && self.reservations.borrow().is_empty()
     }
 
+    /// Whether another program may take over: nothing is held, nothing lent.
+    pub(crate) fn lets_go(&self) -> bool {
+        self.is_empty() && self.lent.borrow().is_empty()
+    }
+
     /// Gives everything back: the run was stopped.
     pub(crate) fn clear(&self, env: &Env) {
         if let Some(lock) = self.lock.take() {

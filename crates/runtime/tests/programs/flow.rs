@@ -69,6 +69,21 @@ fn a_trap_after_a_tail_call_names_the_program() {
     assert!(std::sync::Arc::ptr_eq(&fault.program, second.program()));
 }
 
+#[test]
+fn a_trap_behind_a_tail_call_of_a_subprogram_names_the_program() {
+    let runtime = runtime();
+    let array = map(&runtime, MapType::PROG_ARRAY, 4, 4, 1);
+    let second = load(&runtime, "r1 = 0\nr0 = *(u8 *)(r1 + 0)\nexit\n", &[]);
+    runtime.set_slot(&array, 0, &second).expect("a slot");
+    let text = format!("call fn_sub\nexit\nfn_sub:\n{NEXT}r0 = 1\nexit\n");
+    let first = load(&runtime, &text, &[array]);
+    let context = [const { Cell::new(0) }; 64];
+    let mut cpu = runtime.vcpu(0).expect("CPU 0");
+    let fault = cpu.batch::<Bench>(&first).expect("a batch").run(&context).expect_err("a trap");
+    assert!(std::sync::Arc::ptr_eq(&fault.program, second.program()));
+    assert_eq!(fault.trap.insn, 1);
+}
+
 const LOOP: &str = "r1 = 5\nr2 = fn_body ll\nr3 = r10\nr3 += -8\n*(u64 *)(r10 - 8) = 0\nr4 = 0\ncall bpf_loop\n\
                     r6 = *(u64 *)(r10 - 8)\nr0 <<= 32\nr0 |= r6\nexit\n";
 
