@@ -178,8 +178,49 @@ fn what_is_wrong_with_the_arguments_is_said() {
         .run("run filter.bpf.o --pcap traffic.pcap --map policy=1")
         .run("run filter.bpf.o --pcap traffic.pcap --map ports")
         .run("run filter.bpf.o --pcap traffic.pcap --type xpd")
+        .run("run filter.bpf.o --pcap traffic.pcap --type sched_cls")
         .run("run filter.bpf.o --pcap traffic.pcap --repeat 0")
         .run("run filter.bpf.o")
         .run("run --pcap traffic.pcap");
     golden("run-errors.txt", session.text());
+}
+
+/// A capture of raw IP, made of the example's IPv4 packets without VLAN tag.
+fn raw_ip(pcap: &[u8]) -> (Vec<u8>, u64) {
+    let mut raw = pcap[..20].to_vec();
+    raw.extend(101u32.to_le_bytes());
+    let (mut at, mut packets) = (24, 0);
+    while at < pcap.len() {
+        let len = u32::from_le_bytes(pcap[at + 8..at + 12].try_into().expect("four bytes"));
+        let (head, data) = (&pcap[at..at + 8], &pcap[at + 16..at + 16 + len as usize]);
+        if data[12..14] == [8, 0] {
+            raw.extend(head);
+            raw.extend([len - 14, len - 14].map(u32::to_le_bytes).as_flattened());
+            raw.extend(&data[14..]);
+            packets += 1;
+        }
+        at += 16 + len as usize;
+    }
+    (raw, packets)
+}
+
+#[test]
+fn raw_ip_gets_an_ethernet_header_but_for_classic_filters() {
+    let session = examples();
+    let (raw, packets) = raw_ip(&session.read("traffic.pcap"));
+    // `tcpdump -y RAW -ddd ip` and `tcpdump -ddd ip`.
+    let session = session
+        .file("raw.pcap", raw)
+        .file("raw.txt", "5\n48 0 0 0\n84 0 0 240\n21 0 1 64\n6 0 0 262144\n6 0 0 0\n")
+        .file("ether.txt", "4\n40 0 0 12\n21 0 1 2048\n6 0 0 262144\n6 0 0 0\n");
+    let run = |arguments: &str| json(&session.output(&format!("run {arguments} --json")).stdout);
+    let counted = run("count.bpf.o --pcap raw.pcap --write ether.pcap");
+    let kinds = &counted["maps"]["kinds"]["entries"];
+    assert_eq!(
+        (&kinds[0]["value"]["packets"], &kinds[1]["key"], &kinds[1]["value"]["packets"]),
+        (&packets.into(), &2.into(), &packets.into())
+    );
+    assert_eq!(run("--cbpf raw.txt --pcap raw.pcap")["verdicts"]["262144"], packets);
+    assert_eq!(run("--cbpf ether.txt --pcap raw.pcap")["verdicts"]["262144"], Value::Null);
+    assert_eq!(run("--cbpf ether.txt --pcap ether.pcap")["verdicts"]["262144"], packets);
 }

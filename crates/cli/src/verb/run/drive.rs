@@ -45,7 +45,7 @@ pub(super) fn drive(run: &Run, ready: &Ready, json: bool) -> Result<Ran, Failure
     let mut batch = Batch::new(if events.expected() { 1 } else { BATCH }, ready.as_captured);
     let mut ran = Ran { totals: Totals::default(), fault: None, broken: None };
     loop {
-        ran.broken = batch.fill(&mut capture).err().map(Failure::from);
+        ran.broken = batch.fill(&mut capture).err().map(|why| why.in_file(run.pcap.display().to_string()).into());
         if batch.slots.is_empty() {
             break;
         }
@@ -111,13 +111,14 @@ impl Batch {
         self.bytes.clear();
         self.slots.clear();
         while self.slots.len() < self.most && self.bytes.len() < BATCH_BYTES {
+            let number = capture.packets() + 1;
             let Some(packet) = capture.next() else { break };
             let packet = packet?;
             let start = self.bytes.len();
-            if self.as_captured {
+            if self.as_captured || packet.link == LinkType::Ethernet {
                 self.bytes.extend_from_slice(packet.data);
             } else {
-                let frame = packet.ethernet_view()?;
+                let frame = packet.ethernet_view().map_err(|why| why.note(format!("in packet {number}")))?;
                 let (header, rest) = frame.parts();
                 self.bytes.extend_from_slice(header);
                 self.bytes.extend_from_slice(rest);

@@ -276,3 +276,53 @@ fn order(a: &Value, b: &Value) -> Ordering {
 fn first_difference<'a>(pairs: impl Iterator<Item = (&'a Value, &'a Value)>) -> Ordering {
     pairs.map(|(a, b)| order(a, b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traffic(packets: i128) -> Value {
+        Value::Struct(vec![("packets".into(), Value::Int(packets)), ("bytes".into(), Value::Int(64 * packets))])
+    }
+
+    fn text(entry: &Entry) -> String {
+        let mut out = Vec::new();
+        entry.write(&mut out).expect("a Vec takes everything");
+        String::from_utf8(out).expect("it is text")
+    }
+
+    #[test]
+    fn values_of_several_cpus_are_listed_and_added_up() {
+        let each = vec![traffic(3), traffic(4)];
+        let entry = Entry { key: Value::Int(7), held: Held::PerCpu { sum: total(&each), each } };
+        let expected = "  7: {.packets = 7, .bytes = 448} in all\n    cpu 0: {.packets = 3, .bytes = 192}\n    \
+             cpu 1: {.packets = 4, .bytes = 256}\n";
+        assert_eq!(text(&entry), expected);
+        assert_eq!(entry.json()["value"]["packets"], 7);
+        assert_eq!(entry.json()["cpus"][1]["bytes"], 256);
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_added_up() {
+        assert_eq!(total(&[Value::Str("a".into()), Value::Str("b".into())]), None);
+        assert_eq!(
+            total(&[Value::Array(vec![Value::Int(1)]), Value::Array(vec![Value::Int(2)])]),
+            Some(Value::Array(vec![Value::Int(3)]))
+        );
+    }
+
+    #[test]
+    fn keys_are_in_the_order_of_their_parts() {
+        let key = |a, b| Value::Struct(vec![("a".into(), Value::Int(a)), ("b".into(), Value::Int(b))]);
+        let mut keys = vec![key(2, 1), key(256, 0), key(2, -1), key(1, 9)];
+        keys.sort_by(order);
+        assert_eq!(keys, [key(1, 9), key(2, -1), key(2, 1), key(256, 0)]);
+    }
+
+    #[test]
+    fn json_has_numbers_where_it_can() {
+        assert_eq!(json_of(&Value::Int(u64::MAX.into())), json!(u64::MAX));
+        assert_eq!(json_of(&Value::Int(1 << 100)), json!("1267650600228229401496703205376"));
+        assert_eq!(json_of(&Value::Bytes(vec![10, 0])), json!("hex:0a00"));
+    }
+}

@@ -17,7 +17,7 @@ use alveary_btf::Btf;
 use alveary_diag::{Diagnostic, Place, SourceLine, Sources, did_you_mean};
 use alveary_isa::Endian;
 use alveary_object::Options;
-use alveary_spec::{Program, Resolved, Spec};
+use alveary_spec::{Program, ProgramSpec, Resolved, Spec};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// A program that is ready to run, and what belongs to it.
@@ -64,6 +64,7 @@ fn program_of(path: &Path, run: &Run, user: User) -> Result<Ready, Failure> {
     let file = path.display().to_string();
     let mut spec = inspect::open(path)?;
     let name = choose(&spec, run.prog.as_deref(), path)?;
+    agree(&spec.programs[&name], run.ty).map_err(|why| why.in_file(&*file))?;
     let mut entries = Vec::new();
     for given in &run.maps {
         if !preset::into_spec(given, &mut spec)? {
@@ -99,6 +100,21 @@ fn choose(spec: &Spec, wanted: Option<&str>, path: &Path) -> Result<String, Diag
             .help(format!("name the one to run: `--prog {first}`")),
     };
     Err(why.in_file(path.display().to_string()))
+}
+
+/// Whether a section's name and `--type` say the same, if both say something.
+fn agree(program: &ProgramSpec, given: Option<ProgType>) -> Result<(), Diagnostic> {
+    let (Some(given), Some(says)) = (given, program.ty) else { return Ok(()) };
+    if given == says {
+        return Ok(());
+    }
+    let profile = Profile::linux_6_18();
+    let name = |ty| profile.prog_type(ty).map_or("unknown", |row| row.name);
+    let message = format!("program `{}` is of another type than `--type` says", program.name);
+    Err(Diagnostic::new("type", message, Place::Nowhere)
+        .expected(format!("{}, by its section `{}`", name(says), program.section))
+        .found(name(given))
+        .help("leave `--type` out: it is for sections whose name says no type"))
 }
 
 fn filter_of(path: &Path, user: User) -> Result<Ready, Failure> {
