@@ -89,13 +89,20 @@ impl Variable<'_> {
     }
 }
 
-/// The first content of a data section's map: `.bss` has none in the file and is zeros. `None` for every other map.
-pub(crate) fn data<'a>(map: &'a MapSpec, btf: Option<&Btf>) -> Option<Cow<'a, [u8]>> {
-    let is_section = |ty| btf.is_some_and(|b| matches!(b.resolved(ty), Type::DataSec(_)));
+/// Whether a map stands behind a data section. `.bss` has no content in the file: its BTF tells.
+pub(crate) fn is_data(map: &MapSpec, btf: Option<&Btf>) -> bool {
     match &map.initial {
-        Initial::Bytes(bytes) => Some(bytes.into()),
-        Initial::Empty if map.value_type.is_some_and(is_section) => Some(vec![0; map.def.value_size as usize].into()),
-        _ => None,
+        Initial::Bytes(_) => true,
+        Initial::Empty => map.value_type.zip(btf).is_some_and(|(ty, btf)| matches!(btf.resolved(ty), Type::DataSec(_))),
+        Initial::Programs(_) | Initial::Maps(_) => false,
+    }
+}
+
+/// The first bytes of a variable in a data section's map; `None` if it does not lie in it.
+pub(crate) fn first_bytes(map: &MapSpec, range: Range<usize>) -> Option<Cow<'_, [u8]>> {
+    match &map.initial {
+        Initial::Bytes(bytes) => bytes.get(range).map(Cow::from),
+        _ => (range.end <= map.def.value_size as usize).then(|| vec![0; range.len()].into()),
     }
 }
 

@@ -8,7 +8,7 @@ use alveary_btf::{Btf, Snippet, TypeId, parse_plain};
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Endian;
 use alveary_spec::{Initial, Spec};
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 /// What the option is called in messages.
 const OPTION: &str = "--map";
@@ -80,7 +80,7 @@ pub(crate) fn into_spec(preset: &Preset, spec: &mut Spec) -> Result<bool, Diagno
         return variable(preset, spec, None).map(|()| true);
     };
     let Some(map) = spec.maps.get(text(&name)) else { return Err(no_map(&name, spec)) };
-    if inspect::data(map, spec.btf.as_deref()).is_some() {
+    if inspect::is_data(map, spec.btf.as_deref()) {
         let section = map.name.clone();
         return variable(preset, spec, Some(&section)).map(|()| true);
     }
@@ -100,10 +100,16 @@ fn variable(preset: &Preset, spec: &mut Spec, section: Option<&str>) -> Result<(
     let maps = spec.maps.values_mut().filter(|m| section.is_none_or(|s| m.name == s));
     let mut known = Vec::new();
     for map in maps {
-        let Some(mut bytes) = inspect::data(map, Some(&btf)).map(Cow::into_owned) else { continue };
+        if !inspect::is_data(map, Some(&btf)) {
+            continue;
+        }
         let found = inspect::variables(&btf, map.value_type).find(|v| v.name == text(&key));
         if let Some(variable) = found {
             let written = btf.parse_value(variable.ty, &value)?;
+            let mut bytes = match std::mem::replace(&mut map.initial, Initial::Empty) {
+                Initial::Bytes(bytes) => bytes,
+                _ => vec![0; map.def.value_size as usize],
+            };
             return match bytes.get_mut(variable.range()).filter(|part| part.len() == written.len()) {
                 Some(part) => {
                     part.copy_from_slice(&written);
@@ -164,7 +170,9 @@ pub(crate) fn into_map(
     }
     map.update(&key, &value, 0).map_err(|why| {
         let mut why = why.diagnostic().clone();
-        why.labels = Diagnostic::new("", "", place(&preset.key())).labels.clone();
+        if let Some(primary) = why.labels.first_mut() {
+            primary.at = place(&preset.key());
+        }
         why.into()
     })
 }

@@ -13,6 +13,9 @@ use std::{
 /// Verdicts that are shown one by one; a socket filter may give as many as there are lengths.
 const SHOWN: usize = 12;
 
+/// Least width of the column of numbers: tables of several runs stand below each other.
+const NUMBERS: usize = 12;
+
 /// Small codes are counted in an array: all that have names.
 const SMALL: usize = 16;
 
@@ -110,12 +113,12 @@ impl Summary<'_> {
         lines.push(("changed".to_owned(), grouped(totals.changed), share(totals.changed)));
         lines.push((
             "ns per packet".to_owned(),
-            tenths(totals.time.as_nanos() as f64, totals.runs).to_string(),
+            format!("{:.1}", tenths(totals.time.as_nanos() as f64, totals.runs)),
             String::new(),
         ));
         lines.push((
             "insns per packet".to_owned(),
-            tenths(totals.insns as f64, totals.runs).to_string(),
+            format!("{:.1}", tenths(totals.insns as f64, totals.runs)),
             String::new(),
         ));
         columns(&lines, out)?;
@@ -151,7 +154,7 @@ fn tenths(sum: f64, count: u64) -> f64 {
 
 fn columns(lines: &[(String, String, String)], out: &mut dyn Write) -> io::Result<()> {
     let width = |cell: fn(&(String, String, String)) -> &String| lines.iter().map(|l| cell(l).len()).max().unwrap_or(0);
-    let (names, numbers, shares) = (width(|l| &l.0), width(|l| &l.1), width(|l| &l.2));
+    let (names, numbers, shares) = (width(|l| &l.0), width(|l| &l.1).max(NUMBERS), width(|l| &l.2));
     lines.iter().try_for_each(|(name, number, share)| {
         let line = format!("  {name:names$}  {number:>numbers$}  {share:>shares$}");
         writeln!(out, "{}", line.trim_end())

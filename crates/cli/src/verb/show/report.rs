@@ -111,6 +111,9 @@ impl Report {
     }
 }
 
+/// The largest variable whose value is shown, in bytes.
+const LARGEST: u32 = 4096;
+
 /// Reads a Spec with the tables that give its numbers names.
 struct Reader<'a> {
     spec: &'a Spec,
@@ -177,20 +180,21 @@ impl Reader<'_> {
 
     /// The variables of a data section.
     fn globals(&self, map: &MapSpec) -> Vec<Global> {
-        let (Some(btf), Some(bytes)) = (self.btf, inspect::data(map, self.btf)) else { return Vec::new() };
-        inspect::variables(btf, map.value_type)
-            .map(|v| Global {
-                name: v.name.to_owned(),
-                ty: btf.c_name(v.ty),
-                section: map.section.to_string(),
-                offset: v.offset,
-                size: v.size,
-                value: match bytes.get(v.range()) {
-                    Some(bytes) => btf.value(v.ty, bytes).to_string(),
-                    None => "outside of its section".to_owned(),
-                },
-            })
-            .collect()
+        let Some(btf) = self.btf.filter(|btf| inspect::is_data(map, Some(btf))) else { return Vec::new() };
+        let value = |v: &inspect::Variable<'_>| match v.size {
+            ..=LARGEST => inspect::first_bytes(map, v.range())
+                .map_or_else(|| "outside of its section".to_owned(), |bytes| btf.value(v.ty, &bytes).to_string()),
+            _ => "…".to_owned(),
+        };
+        let globals = inspect::variables(btf, map.value_type).map(|v| Global {
+            name: v.name.to_owned(),
+            ty: btf.c_name(v.ty),
+            section: map.section.to_string(),
+            offset: v.offset,
+            size: v.size,
+            value: value(&v),
+        });
+        globals.collect()
     }
 
     fn types(&self) -> Option<Types> {
