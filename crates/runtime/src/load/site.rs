@@ -95,13 +95,13 @@ pub(crate) fn bodies<'a>(
     own.chain(added.filter(move |(b, _)| b.family == common_family || b.family == family.id))
 }
 
-/// Whether the helper takes a map of this type: the map type's row names it.
+/// Whether the helper takes a map of this type: the map type's row names it. Those of embedders take every map.
 fn takes(profile: &Profile, helper: &Helper, proto: &Proto, ty: MapType) -> bool {
     if !proto.args.contains(&Arg::Map) {
         return false;
     }
     match profile.map_type(ty) {
-        Some(row) => row.helpers.contains(&helper.id),
+        Some(row) => helper.id >= HelperId::FIRST_OWN || row.helpers.contains(&helper.id),
         // An embedder's own map type: judged by its own `Map` methods.
         None => true,
     }

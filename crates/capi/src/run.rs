@@ -1,0 +1,129 @@
+//! Programs over packets and over memory.
+
+use crate::{
+    boundary::{bytes, copy_out, enter, given, given_mut},
+    error::{Failure, alveary_error},
+    memory::{Memory, Span},
+    object::alveary_program,
+    target::alveary_cpu,
+};
+use alveary::{
+    Packet, ProgramRef, User,
+    diag::{Diagnostic, Place},
+    runtime::Vcpu,
+};
+use std::{
+    ffi::{c_char, c_int, c_void},
+    sync::Arc,
+};
+
+/// A packet on its way in, as in the header.
+#[repr(C)]
+struct alveary_packet {
+    data: *const c_void,
+    size: usize,
+    time: u64,
+    ifindex: u32,
+}
+
+/// What became of it, as in the header.
+#[repr(C)]
+struct alveary_verdict {
+    out: *mut c_void,
+    out_capacity: usize,
+    out_size: usize,
+    insns: u64,
+    code: i32,
+    name: [c_char; 28],
+}
+
+/// What a run over memory gave, as in the header.
+#[repr(C)]
+struct alveary_result {
+    value: u64,
+    insns: u64,
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_run(
+    program: *const alveary_program,
+    cpu: *mut alveary_cpu,
+    packet: *const alveary_packet,
+    verdict: *mut alveary_verdict,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handles, the structs and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            let program = given(program, "the program")?.get();
+            let packet = given(packet, "the packet")?;
+            let verdict = given_mut(verdict, "the place for the verdict")?;
+            let data = bytes(packet.data, packet.size, "the packet's data")?;
+            let packet = Packet { data, ifindex: packet.ifindex.max(1), time: packet.time };
+            on_cpu(program, cpu.as_ref(), |cpu| {
+                let mut packets = program.packets(cpu)?;
+                let became = packets.run(&packet).map_err(|fault| fault.diagnostic())?;
+                let data = became.bytes();
+                copy_out(&data, verdict.out, verdict.out_capacity);
+                verdict.out_size = data.len();
+                verdict.insns = became.insns();
+                verdict.code = became.code();
+                verdict.name = name(became.name().unwrap_or_default());
+                Ok(0)
+            })
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_run_memory(
+    program: *const alveary_program,
+    cpu: *mut alveary_cpu,
+    memory: *mut c_void,
+    size: usize,
+    result: *mut alveary_result,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handles, the memory, the struct and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            let program = given(program, "the program")?.get();
+            let result = given_mut(result, "the place for the result")?;
+            if memory.is_null() && size != 0 {
+                return Err(Failure::null("the memory"));
+            }
+            let span = Span::new(memory, size);
+            on_cpu(program, cpu.as_ref(), |cpu| {
+                let ran = cpu.run::<Memory>(program.handle().prog(), &span)?;
+                *result = alveary_result { value: ran.value, insns: ran.insns };
+                Ok(0)
+            })
+        })
+    }
+}
+
+/// Runs `body` on the caller's CPU, or on CPU 0 if there is none.
+fn on_cpu<R>(
+    program: ProgramRef<'_, User>,
+    cpu: Option<&alveary_cpu>,
+    body: impl FnOnce(&mut Vcpu) -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    let Some(cpu) = cpu else { return body(&mut program.target().vcpu(0)?) };
+    let mut cpu = cpu.take()?;
+    if !Arc::ptr_eq(cpu.runtime(), program.target().runtime()) {
+        let message = format!("program `{}` and the virtual CPU are of different targets", program.spec().name);
+        return Err(Diagnostic::new("cpu-foreign", message, Place::Nowhere)
+            .help("make the CPU from the target that the program was loaded on")
+            .into());
+    }
+    body(&mut cpu)
+}
+
+/// A name as C reads it: cut, if need be, and ended by NUL.
+fn name(text: &str) -> [c_char; 28] {
+    let mut out = [0; 28];
+    for (to, from) in out.iter_mut().take(27).zip(text.bytes()) {
+        *to = from as c_char;
+    }
+    out
+}

@@ -1,0 +1,138 @@
+//! `alveary_settings`: what a target shall be like.
+
+use crate::{
+    boundary::{enter, free, given, given_mut},
+    error::{Failure, alveary_error},
+    helper::{OwnHelper, alveary_helper},
+    memory::{self, Memory},
+};
+use alveary::{
+    User,
+    abi::Profile,
+    runtime::{Clock, World},
+};
+use std::{ffi::c_int, sync::Arc};
+
+/// The most CPUs that a target may have: as many as Linux can be built for on the machines that we know.
+const MOST_CPUS: u32 = 8192;
+
+/// What a target shall be like. Opaque to C.
+pub(crate) struct alveary_settings {
+    cpus: u32,
+    seed: u64,
+    real_clock: bool,
+    helpers: Vec<OwnHelper>,
+}
+
+impl Default for alveary_settings {
+    fn default() -> alveary_settings {
+        alveary_settings { cpus: 1, seed: 0, real_clock: false, helpers: Vec::new() }
+    }
+}
+
+impl alveary_settings {
+    /// A target that is like that.
+    pub(crate) fn build(&self) -> User {
+        let linux = Profile::linux_6_18();
+        let tables = linux.tables().clone().with_prog_type(memory::ROW);
+        let world = if self.real_clock { World::real() } else { World::repeatable() };
+        let clock = if self.real_clock { Clock::Real } else { Clock::Virtual { start: 0 } };
+        let builder = User::builder()
+            .profile(Profile::new(linux.version, linux.limits, tables))
+            .cpus(self.cpus)
+            .world(world)
+            .clock(clock)
+            .seed(self.seed)
+            .family::<Memory>(Arc::new(()));
+        self.helpers.iter().fold(builder, |builder, helper| helper.clone().add_to(builder)).build()
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn alveary_settings_new() -> *mut alveary_settings {
+    Box::into_raw(Box::default())
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_settings_cpus(
+    settings: *mut alveary_settings,
+    cpus: u32,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            let settings = given_mut(settings, "the settings")?;
+            if !(1..=MOST_CPUS).contains(&cpus) {
+                let found = cpus.to_string();
+                return Err(Failure::wrong("there cannot be so many CPUs".into(), format!("1 to {MOST_CPUS}"), found));
+            }
+            settings.cpus = cpus;
+            Ok(0)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_settings_seed(
+    settings: *mut alveary_settings,
+    seed: u64,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            given_mut(settings, "the settings")?.seed = seed;
+            Ok(0)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_settings_clock(
+    settings: *mut alveary_settings,
+    clock: u32,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            given_mut(settings, "the settings")?.real_clock = match clock {
+                0 => false,
+                1 => true,
+                other => {
+                    let expected = "ALVEARY_CLOCK_VIRTUAL (0) or ALVEARY_CLOCK_REAL (1)";
+                    return Err(Failure::wrong("there is no such clock".into(), expected, other.to_string()));
+                }
+            };
+            Ok(0)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_settings_helper(
+    settings: *mut alveary_settings,
+    helper: *const alveary_helper,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle, the definition and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            let settings = given_mut(settings, "the settings")?;
+            let helper = given(helper, "the helper")?;
+            if let Some(there) = settings.helpers.iter().find(|own| own.number() == helper.number) {
+                let message = format!("helper number {} is taken by `{}`", helper.number, there.name());
+                return Err(Failure::wrong(message, "a number that is free", helper.number.to_string()));
+            }
+            settings.helpers.push(OwnHelper::new(helper)?);
+            Ok(0)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_settings_free(settings: *mut alveary_settings) {
+    // SAFETY: NULL or settings that the caller gives up, as the header says.
+    unsafe { free(settings) };
+}
