@@ -1,0 +1,39 @@
+//! The bodies of the fuzz targets. Each takes any bytes and panics if something does not hold that must hold for all.
+//!
+//! A body knows no fuzzer: `fuzz_targets/` hands them to libFuzzer, `tests/replay.rs` runs them over the seeds and
+//! over random changes of these, on any toolchain. docs/fuzzing.md says what each one asserts.
+
+mod assemble;
+mod btf;
+mod budget;
+mod capture;
+mod cbpf;
+mod checked;
+mod decode;
+mod elf;
+mod program;
+mod programs;
+
+pub use assemble::assemble;
+pub use btf::btf;
+pub use capture::capture;
+pub use cbpf::cbpf;
+pub use checked::checked;
+pub use decode::decode;
+pub use elf::elf;
+pub use programs::programs;
+
+/// A target: its name, which is that of its file in `fuzz_targets/` and of its folder in `seeds/`, and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("assemble", assemble),
+    ("btf", btf),
+    ("capture", capture),
+    ("cbpf", cbpf),
+    ("checked", checked),
+    ("decode", decode),
+    ("elf", elf),
+    ("programs", programs),
+];

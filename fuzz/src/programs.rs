@@ -1,0 +1,315 @@
+//! Any program of a packet type with maps and helper calls, loaded and run through the library.
+
+use crate::program::{self, Piece, add, copy, lay_out, set, small};
+use alveary::{Loaded, Loader, MapHandle, Packet, Target, User};
+use alveary_abi::{Arg, Helper, MapDef, MapType, MemSize, ProgType, Proto, Special, SpecialKind};
+use alveary_isa::{CmpOp, Endian, Inst, Operand, Reg, Wide, Width};
+use alveary_spec::{Initial, MapSpec, Program, Resolved};
+use arbitrary::{Result, Unstructured};
+use std::sync::Arc;
+
+const BUDGET: u64 = 4096;
+const TYPES: [ProgType; 4] = [ProgType::XDP, ProgType::SCHED_CLS, ProgType::SCHED_ACT, ProgType::SOCKET_FILTER];
+/// What a constant string may be, and what stands in the map that no program may write to.
+const TEXT: &[u8; 32] = b"%d %s %llx %pI4 %%\0text\0\0\0\0\0\0\0\0\0";
+/// Indices of two of the [`maps`].
+const FIXED: u32 = 15;
+const VALUE: u32 = 17;
+/// Value of the map that no program is given.
+const BYSTANDER: u64 = 0x5ca1_ab1e_0ddb_a115;
+
+/// Where programs here keep their addresses.
+const CTX: Reg = Reg(6);
+const DATA: Reg = Reg(7);
+const DATA_END: Reg = Reg(8);
+const FOUND: Reg = Reg(9);
+
+/// Two programs, one of which may tail-call the other, over a few packets.
+///
+/// What loads runs within its budget and ends with a value or a fault that has words; a map that only user space
+/// writes to, and one that the programs were not given, are as they were; every map can be read; all that was held
+/// was given back, so that the next run finds the virtual CPU as new.
+pub fn programs(bytes: &[u8]) {
+    let _ = generated(&mut Unstructured::new(bytes));
+}
+
+fn generated(u: &mut Unstructured<'_>) -> Result<()> {
+    let user = Target::user();
+    let ty = *u.choose(&TYPES)?;
+    let packet_len = *u.choose(&[60, 0, 13, 14, 34, 128, 1500])?;
+    let maps = maps();
+    let surroundings = Surroundings { ty, maps: &maps, callable: callable(&user, ty, &maps) };
+    let programs = ["main", "other"]
+        .into_iter()
+        .map(|name| Ok(Arc::new(surroundings.program(u, name)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let by_name = maps.into_iter().chain([bystander()]).map(|map| (map.name.clone(), map)).collect();
+    let resolved = Resolved { endian: Endian::HOST, maps: by_name, programs };
+    match Loader::new(user).load_resolved(resolved) {
+        Ok(loaded) => runs(&loaded, packet_len, u.bytes(u.len())?),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    Ok(())
+}
+
+fn runs(loaded: &Loaded<User>, packet_len: usize, packet: &[u8]) {
+    let map = |name| loaded.map(name).expect("it was made");
+    let (fixed, bystander) = (map("fixed"), map("bystander"));
+    let entries = bystander.spec().def.max_entries;
+    for key in 0..entries {
+        bystander.update(&key.to_ne_bytes(), &BYSTANDER.to_ne_bytes(), 0).expect("an array takes any entry");
+    }
+    let mut data = packet.to_vec();
+    data.resize(packet_len, 0x45);
+    let mut cpu = loaded.target().vcpu(0).expect("nobody else uses it");
+    cpu.set_budget(BUDGET);
+    for program in loaded.programs() {
+        let mut packets = program.packets(&mut cpu).expect("these types take packets");
+        for len in [data.len(), data.len() / 2, data.len()] {
+            match packets.run(&Packet { data: &data[..len], ..Packet::default() }) {
+                Ok(verdict) => {
+                    assert!(verdict.insns() <= BUDGET);
+                    // A packet has its length, whatever was done to it.
+                    assert!(verdict.bytes().len() <= 1 << 16);
+                    let _ = (verdict.name(), verdict.redirect());
+                }
+                Err(fault) => assert!(!fault.diagnostic().to_string().is_empty()),
+            }
+        }
+    }
+    assert_eq!(fixed.lookup(&[0; 4]).expect("an array can be read").as_deref(), Some(&TEXT[..]));
+    for key in 0..entries {
+        let value = bystander.lookup(&key.to_ne_bytes()).expect("an array can be read");
+        assert_eq!(value.as_deref(), Some(&BYSTANDER.to_ne_bytes()[..]), "entry {key}");
+    }
+    for (name, map) in loaded.maps() {
+        if let Ok(entries) = map.entries() {
+            assert!(entries.len() <= map.spec().def.max_entries as usize, "{name}");
+            assert!(entries.iter().all(|(_, value)| value.len() == map.entry_size()), "{name}");
+        }
+        let _ = map.events(|_, event| assert!(event.len() <= 1 << 17));
+    }
+}
+
+/// A map of each kind that runs here. Their order is that of the programs' indices.
+fn maps() -> Vec<MapSpec> {
+    let spec = |name: &str, ty, key_size, value_size, max_entries| MapSpec {
+        name: name.into(),
+        def: MapDef { ty, key_size, value_size, max_entries, flags: 0, extra: 0, special: Vec::new() },
+        key_type: None,
+        value_type: None,
+        inner: None,
+        initial: Initial::Empty,
+        addresses: Vec::new(),
+        freeze: false,
+        pin_by_name: false,
+        numa_node: None,
+        section: ".maps".into(),
+    };
+    let mut maps = vec![
+        spec("array", MapType::ARRAY, 4, 20, 4),
+        spec("hash", MapType::HASH, 8, 24, 4),
+        spec("array_of_cpus", MapType::PERCPU_ARRAY, 4, 16, 2),
+        spec("hash_of_cpus", MapType::PERCPU_HASH, 4, 8, 4),
+        spec("lru", MapType::LRU_HASH, 4, 16, 4),
+        spec("trie", MapType::LPM_TRIE, 8, 8, 8),
+        spec("programs", MapType::PROG_ARRAY, 4, 4, 4),
+        spec("devices", MapType::DEVMAP, 4, 4, 4),
+        spec("cpus", MapType::CPUMAP, 4, 4, 4),
+        spec("sockets", MapType::XSKMAP, 4, 4, 4),
+        spec("events", MapType::PERF_EVENT_ARRAY, 4, 4, 1),
+        spec("ring", MapType::RINGBUF, 0, 0, 4096),
+        spec("queue", MapType::QUEUE, 0, 8, 4),
+        spec("stack", MapType::STACK, 0, 8, 4),
+        spec("bloom", MapType::BLOOM_FILTER, 0, 8, 16),
+        spec("fixed", MapType::ARRAY, 4, TEXT.len() as u32, 1),
+        spec("locked", MapType::HASH, 4, 16, 4),
+        spec("value", MapType::ARRAY, 4, 64, 1),
+    ];
+    for map in &mut maps {
+        match map.name.as_str() {
+            // `BPF_F_NO_PREALLOC`, without which there is no trie.
+            "trie" => map.def.flags = 1,
+            // `BPF_F_RDONLY_PROG`.
+            "fixed" => {
+                map.def.flags = 1 << 7;
+                map.initial = Initial::Bytes(TEXT.to_vec());
+                map.freeze = true;
+            }
+            "locked" | "array" => map.def.special = vec![Special { off: 4, kind: SpecialKind::SpinLock }],
+            "programs" => map.initial = Initial::Programs(vec![Some("other".into()), None, Some("main".into())]),
+            _ => {}
+        }
+    }
+    maps
+}
+
+/// A map that lies among the others and that no program knows.
+fn bystander() -> MapSpec {
+    let mut map = maps().swap_remove(0);
+    map.name = "bystander".into();
+    map.def = MapDef { value_size: 8, max_entries: 64, special: Vec::new(), ..map.def };
+    map
+}
+
+/// A helper that a program may call, and the maps that it takes, by index.
+struct Callable {
+    row: &'static Helper,
+    proto: &'static Proto,
+    maps: Vec<u32>,
+}
+
+/// The helpers that a program of this type may call here.
+fn callable(user: &User, ty: ProgType, maps: &[MapSpec]) -> Vec<Callable> {
+    let runtime = user.runtime();
+    let profile = &runtime.kernel().profile;
+    let takes =
+        |row: &Helper, map: &MapSpec| profile.map_type(map.def.ty).is_some_and(|of| of.helpers.contains(&row.id));
+    let rows = profile.tables().helpers.iter().filter(|row| runtime.has_helper(ty, row.id));
+    rows.filter_map(|row| {
+        let maps = (0..).zip(maps).filter(|(_, map)| takes(row, map)).map(|(n, _)| n).collect();
+        Some(Callable { row, proto: row.proto(ty, None, profile.version)?, maps })
+    })
+    .collect()
+}
+
+/// What programs are generated for.
+struct Surroundings<'a> {
+    ty: ProgType,
+    maps: &'a [MapSpec],
+    callable: Vec<Callable>,
+}
+
+impl Surroundings<'_> {
+    fn program(&self, u: &mut Unstructured<'_>, name: &str) -> Result<Program> {
+        let mut functions = Vec::new();
+        for n in 0..u.int_in_range(1..=3)? {
+            functions.push(self.function(u, n == 0)?);
+        }
+        let (insns, starts) = lay_out(&functions);
+        Ok(Program {
+            name: name.into(),
+            section: "generated".into(),
+            ty: self.ty,
+            expected: None,
+            flags: 0,
+            insns,
+            maps: self.maps.iter().map(|map| map.name.clone()).collect(),
+            subprogs: starts.into_iter().map(|start| (start, name.into())).collect(),
+            funcs: Vec::new(),
+            lines: Vec::new(),
+            license: "GPL".into(),
+            btf: None,
+        })
+    }
+
+    fn function(&self, u: &mut Unstructured<'_>, entry: bool) -> Result<Vec<Piece>> {
+        let mut body = Vec::new();
+        if entry {
+            body.extend([copy(CTX, Reg::R1), set(FOUND, 0), set(Reg::R0, 0)]);
+            self.packet_addresses(&mut body);
+        }
+        for _ in 0..u.int_in_range(1..=12)? {
+            if u.ratio(1, 2)? {
+                self.call(u, &mut body)?;
+            } else if u.ratio(1, 16)? && self.ty != ProgType::XDP {
+                body.push(legacy_load(u)?);
+            } else {
+                body.push(program::plain(u)?);
+            }
+        }
+        body.push(Piece::Inst(Inst::Exit));
+        Ok(body)
+    }
+
+    /// The packet's addresses anew, as after every call that may have moved it.
+    fn packet_addresses(&self, body: &mut Vec<Piece>) {
+        // `data` and `data_end` of `xdp_md` and `__sk_buff`.
+        let (data, end) = if self.ty == ProgType::XDP { (0, 4) } else { (76, 80) };
+        for (dst, off) in [(DATA, data), (DATA_END, end)] {
+            body.push(Piece::Inst(Inst::Load { width: Width::B4, signed: false, dst, src: CTX, off }));
+        }
+    }
+
+    /// A call of a helper whose arguments are mostly what its row says.
+    fn call(&self, u: &mut Unstructured<'_>, body: &mut Vec<Piece>) -> Result<()> {
+        let Callable { row, proto, maps } = u.choose(&self.callable)?;
+        for (register, arg) in (1..).map(Reg).zip(&proto.args) {
+            argument(u, register, arg, maps, body)?;
+        }
+        body.push(Piece::Inst(Inst::CallHelper { id: row.id.0 as i32 }));
+        if u.ratio(3, 4)? {
+            // The result is kept if it is not NULL: an address, often.
+            let jump = Inst::Jmp { wide: Wide::W64, op: CmpOp::Eq, dst: Reg::R0, src: Operand::Imm(0), off: 0 };
+            body.extend([Piece::Jump(jump, 1), copy(FOUND, Reg::R0)]);
+        }
+        if proto.effects.changes_packet && u.ratio(7, 8)? {
+            self.packet_addresses(body);
+        }
+        Ok(())
+    }
+}
+
+fn legacy_load(u: &mut Unstructured<'_>) -> Result<Piece> {
+    let (width, imm) = (*u.choose(&[Width::B1, Width::B2, Width::B4])?, small(u)?);
+    Ok(Piece::Inst(if u.arbitrary()? {
+        Inst::LoadAbs { width, imm }
+    } else {
+        Inst::LoadInd { width, src: program::scratch(u)?, imm }
+    }))
+}
+
+/// `maps` are those that the helper takes.
+fn argument(u: &mut Unstructured<'_>, register: Reg, arg: &Arg, maps: &[u32], body: &mut Vec<Piece>) -> Result<()> {
+    if !matches!(arg, Arg::None) && u.ratio(1, 24)? {
+        // Something else.
+        body.push(if u.arbitrary()? { copy(register, program::scratch(u)?) } else { set(register, small(u)?) });
+        return Ok(());
+    }
+    match *arg {
+        Arg::None => {}
+        Arg::Ctx { .. } => body.push(copy(register, CTX)),
+        Arg::Map => {
+            let idx = if maps.is_empty() || u.ratio(1, 32)? { u.int_in_range(0..=20)? } else { *u.choose(maps)? };
+            body.push(Piece::Inst(Inst::MapIdx { dst: register, idx }));
+        }
+        Arg::MapKey | Arg::MapValue { .. } => memory(u, register, 24, body)?,
+        Arg::Mem { size: MemSize::Fixed(len), .. } => memory(u, register, len as i32, body)?,
+        Arg::Mem { or_null, .. } if or_null && u.ratio(1, 4)? => body.push(set(register, 0)),
+        Arg::Mem { .. } => memory(u, register, 16, body)?,
+        Arg::Size { .. } => body.push(set(register, *u.choose(&[4, 8, 16, 0, 1, 3, 32, 64, 512, -1])?)),
+        Arg::AllocSize => body.push(set(register, *u.choose(&[8, 16, 1, 0, 2000, 4096, -1])?)),
+        Arg::AllocMem | Arg::SpinLock => body.extend([copy(register, FOUND), add(register, *u.choose(&[0, 4, 8])?)]),
+        Arg::Callback { .. } => body.push(Piece::Address(register, u.int_in_range(0..=2)?)),
+        Arg::CallbackCtx => memory(u, register, 8, body)?,
+        Arg::ConstStr => body.push(Piece::Inst(Inst::MapValueIdx {
+            dst: register,
+            idx: FIXED,
+            off: u.int_in_range(0..=TEXT.len() as u32)?,
+        })),
+        _ => body.push(if u.arbitrary()? { copy(register, program::scratch(u)?) } else { set(register, small(u)?) }),
+    }
+    Ok(())
+}
+
+/// The address of some bytes: on the stack, in the packet, in a map, at the edge of any.
+fn memory(u: &mut Unstructured<'_>, register: Reg, len: i32, body: &mut Vec<Piece>) -> Result<()> {
+    match u.int_in_range(0..=7)? {
+        0 | 1 => body.push(copy(register, FOUND)),
+        2 => body.extend([copy(register, DATA), add(register, u.int_in_range(0..=40)?)]),
+        3 => body.extend([copy(register, DATA_END), add(register, -u.int_in_range(0..=len)?)]),
+        4 => {
+            let off = u.int_in_range(0..=64)?;
+            body.push(Piece::Inst(Inst::MapValueIdx { dst: register, idx: VALUE, off }));
+        }
+        _ => {
+            let below = -u.int_in_range(0..=64)? - len;
+            if u.arbitrary()? {
+                let (dst, off, src) = (Reg::FP, below.max(-512) as i16, Operand::Imm(u.int_in_range(0..=4)?));
+                body.push(Piece::Inst(Inst::Store { width: Width::B8, dst, off, src }));
+            }
+            body.extend([copy(register, Reg::FP), add(register, below)]);
+        }
+    }
+    Ok(())
+}
