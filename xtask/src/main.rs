@@ -6,6 +6,7 @@ mod bench;
 mod bpf;
 mod capture;
 mod dist;
+mod fuzz;
 mod packages;
 mod process;
 mod test;
@@ -24,6 +25,7 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command { name: "test", help: "everything that must hold before a change is taken", run: test::run },
     Command { name: "bench", help: "the figures of docs/performance.md", run: bench::measure_all },
+    Command { name: "fuzz", help: "[--seconds N] [TARGET…] run the fuzz targets", run: fuzz::run_targets },
     Command { name: "dist", help: "static binary, manual pages and completions, in dist/", run: dist::make },
     Command {
         name: "bpf",

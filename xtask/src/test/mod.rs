@@ -10,8 +10,8 @@ mod runner;
 use std::{process::exit, time::Instant};
 
 use crate::{
-    Outcome, bpf, packages,
-    process::{self, cargo, path},
+    Outcome, bpf, fuzz, packages,
+    process::{self, cargo},
 };
 use report::Tally;
 
@@ -22,7 +22,7 @@ struct Step {
 
 const STEPS: &[Step] = &[
     Step { name: "packages", run: || Tally::noting(packages::provide()) },
-    Step { name: "formatting", run: || check("cargo fmt --check", &["fmt", "--all", "--check"]) },
+    Step { name: "formatting", run: formatting },
     Step { name: "clippy", run: clippy },
     Step { name: "tests", run: runner::tests },
     Step { name: "doctests", run: runner::doctests },
@@ -58,8 +58,19 @@ fn check(what: &str, arguments: &[&str]) -> Tally {
     Tally::of(what, process::run(&mut cargo(arguments)))
 }
 
+// fuzz/ is a workspace of its own.
+
+fn formatting() -> Tally {
+    let mut tally = check("cargo fmt --check", &["fmt", "--all", "--check"]);
+    tally.add(check("cargo fmt --check in fuzz/", &["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]));
+    tally
+}
+
 fn clippy() -> Tally {
-    check("cargo clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    let mut tally = check("cargo clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    let fuzz = ["clippy", "--manifest-path", "fuzz/Cargo.toml", "--no-default-features", "--all-targets"];
+    tally.add(check("cargo clippy in fuzz/", &[&fuzz[..], &["--", "-D", "warnings"]].concat()));
+    tally
 }
 
 fn documentation() -> Tally {
@@ -89,11 +100,12 @@ fn objects() -> Tally {
     tally
 }
 
-/// A short run of each fuzz target. The fuzzer's instrumentation is nightly's, which the stable compiler gives on request.
+/// The fuzz targets: their seeds always, a short run of each where cargo-fuzz is installed.
 fn fuzzing() -> Tally {
-    let what = "cargo xtask fuzz --seconds 5";
-    if !path("fuzz/Cargo.toml").exists() {
-        return Tally::skipped(what, "there are no fuzz targets");
-    }
-    check(what, &["xtask", "fuzz", "--seconds", "5"])
+    let mut tally = Tally::of("the fuzz targets over their seeds", fuzz::replay());
+    tally.add(match fuzz::obstacle() {
+        Some(obstacle) => Tally::skipped("cargo xtask fuzz --seconds 5", &obstacle),
+        None => check("cargo xtask fuzz --seconds 5", &["xtask", "fuzz", "--seconds", "5"]),
+    });
+    tally
 }
