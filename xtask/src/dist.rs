@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: what a release consists of, in `dist/`: the binary, linked statically so that it runs on any
-//! Linux of its architecture; manual pages; completions for bash, zsh and fish.
+//! Linux of its architecture; manual pages; completions for bash, zsh and fish; the library for C with its header.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::{
     Outcome,
@@ -43,6 +43,7 @@ pub(crate) fn make(arguments: &[String]) -> Outcome {
         let script = output(&mut command(program, &["completions", shell]))?;
         write(&dist.join("share").join(file), script.as_bytes())?;
     }
+    libraries(&dist)?;
     for licence in ["LICENSE-MIT", "LICENSE-APACHE", "README.md", "CHANGELOG.md"] {
         let text = fs::read(path(licence)).map_err(|error| format!("{licence}: {error}"))?;
         write(&dist.join("share/doc/alveary").join(licence), &text)?;
@@ -50,6 +51,19 @@ pub(crate) fn make(arguments: &[String]) -> Outcome {
     println!("{}: {} bytes, static", binary.display(), built.len());
     if built.len() as u64 > MOST_BYTES {
         return Err(format!("the binary is larger than {MOST_BYTES} bytes"));
+    }
+    Ok(())
+}
+
+/// Builds the library for C, static and shared, and puts it beside its header.
+fn libraries(dist: &Path) -> Outcome {
+    run(&mut cargo(&["build", "--release", "--package", "alveary-capi"]))?;
+    let built = process::target().join("release");
+    let header = path("crates/capi/include/alveary.h");
+    let files = [built.join("libalveary.a"), built.join("libalveary.so"), header];
+    for (from, to) in files.iter().zip(["lib/libalveary.a", "lib/libalveary.so", "include/alveary.h"]) {
+        let bytes = fs::read(from).map_err(|error| format!("{}: {error}", from.display()))?;
+        write(&dist.join(to), &bytes)?;
     }
     Ok(())
 }
@@ -82,7 +96,7 @@ fn names_dynamic_linker(elf: &[u8]) -> Option<bool> {
     headers.try_fold(false, |found, kind| Some(found || kind? == PT_INTERP))
 }
 
-fn write(file: &std::path::Path, bytes: &[u8]) -> Outcome {
+fn write(file: &Path, bytes: &[u8]) -> Outcome {
     let folder = file.parent().ok_or("a file without a folder")?;
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(file, bytes))

@@ -114,7 +114,7 @@ fn load(object: &alveary_object, target: &alveary_target, options: &Options<'_>)
 fn type_of(name: &str, profile: &Profile) -> Result<ProgType, Failure> {
     let rows = &profile.tables().prog_types;
     rows.iter().find(|row| row.name == name).map(|row| row.ty).ok_or_else(|| {
-        let why = Diagnostic::new("prog-type", format!("there is no program type `{name}`"), Place::Nowhere);
+        let why = Diagnostic::new("program-type", format!("there is no program type `{name}`"), Place::Nowhere);
         match did_you_mean(name, rows.iter().map(|row| row.name)) {
             Some(near) => why.help(format!("did you mean `{near}`?")),
             None => why.help("names are those of `bpftool`: `xdp`, `sched_cls`; or `memory`"),

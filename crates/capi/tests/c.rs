@@ -124,6 +124,20 @@ fn the_library_does_what_the_header_says() {
     assert_eq!(run(&contract, object.as_deref()), "as promised\n");
 }
 
+/// The page of documentation shows a whole program: it is what it says.
+#[test]
+fn the_shortest_program_runs() {
+    let test = "the_shortest_program_runs";
+    let page = std::fs::read_to_string(Path::new(PACKAGE).join("../../docs/c.md")).expect("the page");
+    let code = page.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a program in C");
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shortest.c");
+    std::fs::write(&source, code).expect("a file");
+    let Some(program) = compile(test, source.to_str().expect("a path in UTF-8"), Linkage::Static) else { return };
+    let ran = succeeded(Command::new(program).current_dir(Path::new(PACKAGE).join("../..")));
+    let printed = String::from_utf8(ran.stdout).expect("text");
+    assert!(printed.starts_with("XDP_PASS after "), "{printed}");
+}
+
 #[test]
 fn the_header_is_c_and_cpp() {
     let header = Path::new(PACKAGE).join("include/alveary.h");

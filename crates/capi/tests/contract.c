@@ -150,7 +150,7 @@ static void code_runs_over_memory(void)
 	alveary_settings_free(settings);
 	REFUSED(!alveary_open_code(good, 7, "short", &error), "argument");
 	object = alveary_open_code(good, sizeof(good), "good", &error);
-	REFUSED(!alveary_load(object, target, &options, &error), "prog-type");
+	REFUSED(!alveary_load(object, target, &options, &error), "program-type");
 	REFUSED(!alveary_load(object, other, NULL, &error), "helper-unknown");
 	loaded = alveary_load(object, target, NULL, &error);
 	alveary_object_free(object);
@@ -248,6 +248,8 @@ static void maps_and_callbacks(const char *path)
 	alveary_packet packet = { .data = "0123456789abcdef", .size = 16 };
 	char out[4] = "";
 	alveary_verdict verdict = { .out = out, .out_capacity = sizeof(out) };
+	alveary_load_options options = { .type = "memory" };
+	alveary_result result;
 	uint32_t key = 7, next = 0;
 	uint64_t entry = 99, event = 0;
 	int lines = 0;
@@ -258,7 +260,8 @@ static void maps_and_callbacks(const char *path)
 	CHECK(alveary_settings_helper(settings, &helper, &error) == 0);
 	target = alveary_target_new(settings, &error);
 	alveary_settings_free(settings);
-	loaded = alveary_load(object, target, NULL, &error);
+	REFUSED(!alveary_load(object, target, NULL, &error), "program-type"); /* what type is the section `plugin`? */
+	loaded = alveary_load(object, target, &options, &error);
 	alveary_object_free(object);
 	calls = alveary_program_by_name(loaded, "calls", &error);
 	numbers = alveary_map_by_name(loaded, "numbers", &error);
@@ -284,6 +287,9 @@ static void maps_and_callbacks(const char *path)
 	CHECK(!strcmp(name, "numbers"));
 	CHECK(alveary_map_events(events, on_event, &event, &error) == 0 && event == 99);
 	CHECK(alveary_target_trace(target, on_line, &lines, &error) == 0 && lines == 1);
+
+	CHECK(alveary_run_memory(alveary_program_by_name(loaded, "first_byte", &error), NULL, "\7", 1, &result, &error) == 0);
+	CHECK(result.value == 99);
 
 	CHECK(alveary_map_delete(numbers, &key, 4, &error) == 1);
 	CHECK(alveary_map_delete(numbers, &key, 4, &error) == 0);
