@@ -231,6 +231,13 @@ typedef struct alveary_verdict {
 int alveary_run(const alveary_program *program, alveary_cpu *cpu, const alveary_packet *packet,
 		alveary_verdict *verdict, alveary_error **error);
 
+/*
+ * Runs a program over `count` packets, one after the other; what does not change between them is done once. Gives how many
+ * were run: if that is fewer than `count`, *error is about the packet after them.
+ */
+size_t alveary_run_batch(const alveary_program *program, alveary_cpu *cpu, const alveary_packet *packets,
+			 alveary_verdict *verdicts, size_t count, alveary_error **error);
+
 /* What a run over plain memory gave. */
 typedef struct alveary_result {
 	uint64_t value; /* r0 */

@@ -8,7 +8,7 @@ use crate::{
     target::alveary_cpu,
 };
 use alveary::{
-    Packet, ProgramRef, User,
+    Packet, Packets, ProgramRef, User,
     diag::{Diagnostic, Place},
     runtime::Vcpu,
 };
@@ -56,23 +56,63 @@ unsafe extern "C" fn alveary_run(
     unsafe {
         enter(error, -1, || {
             let program = given(program, "the program")?.get();
-            let packet = given(packet, "the packet")?;
-            let verdict = given_mut(verdict, "the place for the verdict")?;
-            let data = bytes(packet.data, packet.size, "the packet's data")?;
-            let packet = Packet { data, ifindex: packet.ifindex.max(1), time: packet.time };
+            let (packet, verdict) = (given(packet, "the packet")?, given_mut(verdict, "the place for the verdict")?);
             on_cpu(program, cpu.as_ref(), |cpu| {
-                let mut packets = program.packets(cpu)?;
-                let became = packets.run(&packet).map_err(|fault| fault.diagnostic())?;
-                let data = became.bytes();
-                copy_out(&data, verdict.out, verdict.out_capacity);
-                verdict.out_size = data.len();
-                verdict.insns = became.insns();
-                verdict.code = became.code();
-                verdict.name = name(became.name().unwrap_or_default());
+                one(&mut program.packets(cpu)?, packet, verdict)?;
                 Ok(0)
             })
         })
     }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_run_batch(
+    program: *const alveary_program,
+    cpu: *mut alveary_cpu,
+    packets: *const alveary_packet,
+    verdicts: *mut alveary_verdict,
+    count: usize,
+    error: *mut *mut alveary_error,
+) -> usize {
+    let mut done = 0;
+    // SAFETY: the handles, the structs, as many as `count` says, and `error` are what the header says.
+    unsafe {
+        enter(error, 0, || {
+            let program = given(program, "the program")?.get();
+            on_cpu(program, cpu.as_ref(), |cpu| {
+                let mut hook = program.packets(cpu)?;
+                while done < count {
+                    let packet = given(packets, "the list of packets").map(|_| &*packets.add(done))?;
+                    let place = given(verdicts, "the list of verdicts").map(|_| verdicts.add(done))?;
+                    one(&mut hook, packet, &mut *place)?;
+                    done += 1;
+                }
+                Ok(0)
+            })
+        });
+    }
+    done
+}
+
+/// Runs a program over one packet.
+///
+/// # Safety
+/// The packet's data and the verdict's place are what the header says.
+unsafe fn one(hook: &mut Packets<'_>, packet: &alveary_packet, verdict: &mut alveary_verdict) -> Result<(), Failure> {
+    // SAFETY: the caller's promise.
+    let data = unsafe { bytes(packet.data, packet.size, "the packet's data") }?;
+    let packet = Packet { data, ifindex: packet.ifindex.max(1), time: packet.time };
+    let became = hook.run(&packet).map_err(|fault| fault.diagnostic())?;
+    // Most packets leave as they came: those need no copy of ours.
+    let changed = (!became.is(data)).then(|| became.bytes());
+    let left = changed.as_deref().unwrap_or(data);
+    // SAFETY: the caller's promise.
+    unsafe { copy_out(left, verdict.out, verdict.out_capacity) };
+    verdict.out_size = left.len();
+    verdict.insns = became.insns();
+    verdict.code = became.code();
+    verdict.name = name(became.name().unwrap_or_default());
+    Ok(())
 }
 
 #[unsafe(no_mangle)]

@@ -61,6 +61,7 @@ static void null_is_refused(void)
 	REFUSED(!alveary_program_by_name(NULL, "name", &error), "null");
 	REFUSED(!alveary_map_by_name(NULL, "name", &error), "null");
 	REFUSED(alveary_run(NULL, NULL, NULL, NULL, &error) < 0, "null");
+	REFUSED(alveary_run_batch(NULL, NULL, NULL, NULL, 1, &error) == 0, "null");
 	REFUSED(alveary_run_memory(NULL, NULL, NULL, 0, NULL, &error) < 0, "null");
 	REFUSED(alveary_map_get_info(NULL, NULL, &error) < 0, "null");
 	REFUSED(alveary_map_lookup(NULL, bytes, 4, bytes, 4, &error) < 0, "null");
@@ -210,6 +211,11 @@ static void on_event(void *user, uint32_t cpu, const void *data, size_t size)
 	memcpy(user, data, size);
 }
 
+static alveary_packet packet_of(size_t size)
+{
+	return (alveary_packet){ .data = "0123456789abcdef0123", .size = size };
+}
+
 struct job {
 	alveary_target *target;
 	const alveary_program *program;
@@ -249,6 +255,8 @@ static void maps_and_callbacks(const char *path)
 	char out[4] = "";
 	alveary_verdict verdict = { .out = out, .out_capacity = sizeof(out) };
 	alveary_load_options options = { .type = "memory" };
+	alveary_packet packets[] = { packet_of(16), packet_of(20), { .size = 16 } };
+	alveary_verdict verdicts[3] = { { 0 } };
 	alveary_result result;
 	uint32_t key = 7, next = 0;
 	uint64_t entry = 99, event = 0;
@@ -291,6 +299,11 @@ static void maps_and_callbacks(const char *path)
 	CHECK(alveary_run_memory(alveary_program_by_name(loaded, "first_byte", &error), NULL, "\7", 1, &result, &error) == 0);
 	CHECK(result.value == 99);
 
+	CHECK(alveary_run_batch(calls, NULL, packets, verdicts, 2, &error) == 2);
+	CHECK(verdicts[0].out_size == 16 && verdicts[1].out_size == 20 && verdicts[1].code == 2);
+	REFUSED(alveary_run_batch(calls, NULL, packets, verdicts, 3, &error) == 2, "null"); /* the third has no data */
+	CHECK(alveary_target_trace(target, on_line, &lines, &error) == 0 && lines == 5);
+
 	CHECK(alveary_map_delete(numbers, &key, 4, &error) == 1);
 	CHECK(alveary_map_delete(numbers, &key, 4, &error) == 0);
 
@@ -301,7 +314,7 @@ static void maps_and_callbacks(const char *path)
 	for (int i = 0; i < 3; i++) {
 		CHECK(pthread_join(threads[i], NULL) == 0 && jobs[i].failures == 0);
 	}
-	CHECK(alveary_target_trace(target, on_line, &lines, &error) == 0 && lines == 301);
+	CHECK(alveary_target_trace(target, on_line, &lines, &error) == 0 && lines == 305);
 	alveary_loaded_free(loaded);
 	alveary_target_free(target);
 }
