@@ -17,6 +17,7 @@
 //! line.
 
 mod error;
+mod fit;
 mod loader;
 mod map;
 mod object;

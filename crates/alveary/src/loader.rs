@@ -1,6 +1,6 @@
 //! From a Spec to loaded maps and programs, for any target.
 
-use crate::{Backend, Error, Kind, Object, Outcome, Result, TestRun};
+use crate::{Backend, Error, Kind, Object, Outcome, Result, TestRun, error::OrKind, fit};
 use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_object::Options;
@@ -75,11 +75,12 @@ impl<B: Backend> Loader<B> {
     /// As for [`Loader::load`].
     pub fn load_resolved(self, resolved: Resolved) -> Result<Loaded<B>> {
         let Loader { on, given, .. } = self;
+        fit::byte_order(&resolved).or_kind(Kind::Unsupported)?;
         // The order is the kernel's: a program names maps that exist, a prog array holds programs that are loaded.
         let mut maps = given;
         for (name, spec) in &resolved.maps {
             if !maps.contains_key(name) {
-                maps.insert(name.clone(), create(&on, spec)?);
+                maps.insert(name.clone(), create(&on, &fit::map(spec, on.kernel()))?);
             }
         }
         let mut programs = Vec::with_capacity(resolved.programs.len());

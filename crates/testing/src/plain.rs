@@ -1,0 +1,80 @@
+//! Programs from text, maps and kernels from a few numbers.
+
+use alveary_abi::{MapDef, MapType, Profile, ProgType};
+use alveary_isa::{Insn, Inst, Reg, asm::assemble, encode};
+use alveary_spec::{Initial, Kernel, MapSpec, Program};
+use std::collections::BTreeMap;
+
+/// The newest kernel, with some CPUs.
+#[must_use]
+pub fn kernel(cpus: u32) -> Kernel {
+    Kernel { profile: Profile::linux_6_18(), btf: None, kconfig: BTreeMap::new(), cpus, page: 4096 }
+}
+
+/// What a map of this type and sizes is made from.
+#[must_use]
+pub fn def(ty: MapType, key_size: u32, value_size: u32, max_entries: u32) -> MapDef {
+    MapDef { ty, key_size, value_size, max_entries, flags: 0, extra: 0, special: Vec::new() }
+}
+
+/// A map as an object would define it.
+#[must_use]
+pub fn map_spec(name: &str, def: MapDef) -> MapSpec {
+    MapSpec {
+        name: name.to_owned(),
+        def,
+        key_type: None,
+        value_type: None,
+        inner: None,
+        initial: Initial::Empty,
+        addresses: Vec::new(),
+        freeze: false,
+        pin_by_name: false,
+        numa_node: None,
+        section: ".maps".into(),
+    }
+}
+
+/// Instructions from text, helpers by name (`call bpf_map_lookup_elem`). `load` says what stands for an address that is
+/// loaded by name (`r1 = m0 ll`); the names of functions in the text stand for themselves.
+///
+/// # Panics
+/// If the text is no program.
+#[must_use]
+pub fn code(text: &str, load: impl Fn(Reg, &str) -> Inst) -> Vec<Insn> {
+    let profile = Profile::linux_6_18();
+    let number = |name: &str| profile.helper_named(name.strip_prefix("bpf_")?).map(|h| h.id.0 as i32);
+    let (assembly, errors) = assemble(text, &number);
+    assert!(errors.is_empty(), "{text}\n{errors:?}");
+    let section = &assembly.sections[0];
+    let mut insns = section.insns.clone();
+    for reference in &section.references {
+        let at = reference.slot as usize;
+        let dst = insns[at].dst;
+        let inst = match section.labels.iter().find(|l| l.name == reference.symbol) {
+            Some(label) => Inst::FuncAddr { dst, rel: label.slot as i32 - at as i32 - 1 },
+            None => load(dst, &reference.symbol),
+        };
+        insns[at..at + 2].copy_from_slice(&encode(&inst));
+    }
+    insns
+}
+
+/// A program of one function under the GPL.
+#[must_use]
+pub fn program(ty: ProgType, insns: Vec<Insn>) -> Program {
+    Program {
+        name: "main".into(),
+        section: "test".into(),
+        ty,
+        expected: None,
+        flags: 0,
+        insns,
+        maps: Vec::new(),
+        subprogs: vec![(0, "main".into())],
+        funcs: Vec::new(),
+        lines: Vec::new(),
+        license: "GPL".to_owned(),
+        btf: None,
+    }
+}
