@@ -157,9 +157,9 @@ impl<B: Backend> Loaded<B> {
                 }
             }
             Initial::Maps(entries) => {
-                for (index, entry) in (0..).zip(entries) {
+                for (index, entry) in (0u32..).zip(entries) {
                     if let Some(entry) = entry {
-                        self.on.set_map(map, index, self.map(entry)?)?;
+                        self.on.set_map(map, &index.to_ne_bytes(), self.map(entry)?)?;
                     }
                 }
             }

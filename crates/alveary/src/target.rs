@@ -45,11 +45,11 @@ pub trait Backend {
     /// [`crate::Kind::Map`], as for any update.
     fn set_program(&self, map: &Self::Map, index: u32, program: &Self::Prog) -> Result<()>;
 
-    /// Puts a map into a map of maps.
+    /// Puts a map into the entry `key` of a map of maps. [`MapHandle::delete`] takes it out.
     ///
     /// # Errors
     /// [`crate::Kind::Map`], as for any update.
-    fn set_map(&self, map: &Self::Map, index: u32, inner: &Self::Map) -> Result<()>;
+    fn set_map(&self, map: &Self::Map, key: &[u8], inner: &Self::Map) -> Result<()>;
 
     /// Runs a program once over a packet, unattached: `BPF_PROG_TEST_RUN` and its like.
     ///

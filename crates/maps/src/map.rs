@@ -102,7 +102,15 @@ pub enum Layout {
 
 /// A map. The first group of methods is a program's side, on one virtual CPU; the second is user space's: it copies,
 /// and sees the values of all CPUs.
-pub trait Map: Send + Sync {
+///
+/// # Safety
+/// Programs access memory where a map says that its values are. So, for as long as it lives:
+/// - every value that [`Map::layout`] describes, counted from [`Map::base`], what [`Map::lookup`] gives, and until it
+///   is committed what [`Streams::reserve`] gives, is memory that may be read and, unless the definition has
+///   `BPF_F_RDONLY_PROG`, written through raw pointers by several threads at once;
+/// - there never is a Rust reference to it, other than to atomics;
+/// - of one map, `def`, `layout` and `base` always give the same.
+pub unsafe trait Map: Send + Sync {
     /// What it was made from.
     fn def(&self) -> &MapDef;
     /// Where its parts stand.
@@ -182,7 +190,12 @@ pub trait Slots: Send + Sync {
 }
 
 /// An object that a map can hold.
-pub trait Held: Any + Send + Sync {
+///
+/// # Safety
+/// Who reads a map's words trusts them. For as long as the object lives, `word` has to be what the owner of the maps
+/// takes it for; `alveary-runtime` takes the word of a map for the address of a map of its own, so that only it can
+/// implement this for maps.
+pub unsafe trait Held: Any + Send + Sync {
     /// What inlined code loads: the owner's word for it, not 0.
     fn word(&self) -> u64;
     /// Its id, as user space reads it.

@@ -84,7 +84,9 @@ impl<K: Kind> Object<K> {
     }
 }
 
-impl<K: Kind> Map for Object<K> {
+// SAFETY: values stand in the type's `Memory`, a mapping that lives as long as the map, may be read and written, and is
+// accessed through raw pointers and atomics alone; a type gives out no address beside it (`Kind::layout`, `lookup`).
+unsafe impl<K: Kind> Map for Object<K> {
     fn def(&self) -> &MapDef {
         &self.def
     }

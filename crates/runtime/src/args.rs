@@ -33,26 +33,32 @@ impl<'a> Args<'a> {
     pub fn map(&self, i: usize) -> &'a LoadedMap {
         assert!(matches!(self.row[i], Arg::Map), "argument {i} is no map");
         // SAFETY: the row says map, so the word is the address of one of the running program's maps, which the
-        // program keeps.
+        // program keeps, or of a map that one of these holds or held during this batch, which the domain keeps.
         unsafe { &*(self.values[i] as *const LoadedMap) }
     }
 
-    /// Argument `i`, a key of the map in the first argument.
+    /// The map that argument `i` is a key or value of: the one in the map argument before it.
+    fn the_map(&self, i: usize) -> &'a LoadedMap {
+        let at = self.row[..i].iter().rposition(|arg| matches!(arg, Arg::Map));
+        self.map(at.unwrap_or_else(|| panic!("no map comes before argument {i}")))
+    }
+
+    /// Argument `i`, a key of the map in the map argument.
     #[must_use]
     pub fn key(&self, i: usize) -> Bytes {
         assert!(matches!(self.row[i], Arg::MapKey), "argument {i} is no key");
-        let size = self.map(0).spec.def.key_size as usize;
+        let size = self.the_map(i).spec.def.key_size as usize;
         // SAFETY: the row says key, so as many bytes may be read.
         unsafe { Bytes::copy(self.values[i], size) }
     }
 
-    /// Argument `i`, memory: a value of the map in the first argument, memory with a size, an object that only
+    /// Argument `i`, memory: a value of the map in the map argument, memory with a size, an object that only
     /// helpers may touch. `None` if it is NULL.
     #[must_use]
     pub fn mem(&self, i: usize) -> Option<Mem<'a>> {
         let addr = self.values[i];
         let (len, write) = match self.row[i] {
-            Arg::MapValue { access, .. } => (self.map(0).value_size(), access != MemAccess::Read),
+            Arg::MapValue { access, .. } => (self.the_map(i).value_size(), access != MemAccess::Read),
             Arg::Mem { access, size, .. } => (
                 match size {
                     MemSize::Fixed(n) => n as usize,

@@ -1,8 +1,8 @@
 //! A map of the runtime: what it was made from beside what it is.
 
-use alveary_abi::ProgType;
+use alveary_abi::{MapType, ProgType};
 use alveary_diag::{Diagnostic, Place};
-use alveary_maps::{Errno, Map};
+use alveary_maps::{Domain, Errno, Map};
 use alveary_spec::MapSpec;
 use std::{
     fmt,
@@ -16,8 +16,12 @@ pub struct LoadedMap {
     pub spec: Arc<MapSpec>,
     /// The map.
     pub map: Arc<dyn Map>,
+    /// Its id, from 1: what user space reads from a map of maps. 0 for one that no runtime made.
+    pub id: u32,
     /// Type of the programs in a prog array: that of its first.
     pub(crate) owner: Arc<OnceLock<ProgType>>,
+    /// That of the runtime that made it.
+    pub(crate) domain: Option<Arc<Domain>>,
 }
 
 impl LoadedMap {
@@ -25,10 +29,22 @@ impl LoadedMap {
     ///
     /// # Safety
     /// What [`Map::layout`], [`Map::base`], [`Map::lookup`] and its streams give is memory that programs may read and
-    /// write through raw pointers for as long as the map lives, and that nothing holds a Rust reference to.
+    /// write through raw pointers for as long as the map lives, and that nothing holds a Rust reference to. It has
+    /// values for every CPU of the runtimes whose programs use it. It holds no maps.
     #[must_use]
     pub unsafe fn new(spec: Arc<MapSpec>, map: Arc<dyn Map>) -> LoadedMap {
-        LoadedMap { spec, map, owner: Arc::default() }
+        LoadedMap { spec, map, id: 0, owner: Arc::default(), domain: None }
+    }
+
+    /// Whether a runtime may use it: it made it, or an embedder vouches for it. Only then it has values for the
+    /// runtime's CPUs, and keeps what it gives up while they may see it.
+    pub(crate) fn is_of(&self, domain: &Arc<Domain>) -> bool {
+        self.domain.as_ref().is_none_or(|of| Arc::ptr_eq(of, domain))
+    }
+
+    /// Whether its entries are maps.
+    pub(crate) fn holds_maps(&self) -> bool {
+        matches!(self.spec.def.ty, MapType::ARRAY_OF_MAPS | MapType::HASH_OF_MAPS)
     }
 
     /// Bytes of a value as programs see it.

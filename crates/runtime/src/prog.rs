@@ -1,7 +1,6 @@
 //! A loaded program: immutable, shared by all virtual CPUs that run it.
 
 use crate::{LoadedMap, bind::Closure, context::Context, family::FamilyTable, load::Site};
-use alveary_maps::Held;
 use alveary_spec::Program;
 use alveary_vm::Image;
 use std::{fmt, sync::Arc};
@@ -46,16 +45,6 @@ impl Prog {
         let from = word.wrapping_sub(self.maps.as_ptr() as u64);
         let size = size_of::<LoadedMap>() as u64;
         (from.is_multiple_of(size) && from / size < self.maps.len() as u64).then_some((from / size) as usize)
-    }
-}
-
-impl Held for Prog {
-    fn word(&self) -> u64 {
-        std::ptr::from_ref(self) as u64
-    }
-
-    fn id(&self) -> u32 {
-        self.id
     }
 }
 

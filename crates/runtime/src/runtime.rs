@@ -7,11 +7,11 @@ use crate::{
     family::FamilyTable,
     helpers,
     load::{self, Sites},
-    trust::Addresses,
+    trust::{Addresses, Inner},
 };
-use alveary_abi::{Helper, HelperId, ProgType};
+use alveary_abi::{Helper, HelperId, MapDef, ProgType};
 use alveary_diag::{Diagnostic, Place};
-use alveary_maps::{Domain, Environment, Map};
+use alveary_maps::{Domain, Environment, Held, Map};
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
 use alveary_vm::Image;
 use std::{
@@ -35,6 +35,7 @@ pub struct Runtime {
     trace: Trace,
     domain: Arc<Domain>,
     next_id: AtomicU32,
+    next_map: AtomicU32,
     /// For each virtual CPU whether someone has it.
     pub(crate) taken: Vec<AtomicBool>,
 }
@@ -116,6 +117,7 @@ impl Builder {
             trace: Trace::new(self.trace_lines),
             domain: Domain::new(),
             next_id: AtomicU32::new(1),
+            next_map: AtomicU32::new(1),
             taken: (0..cpus).map(|_| AtomicBool::new(false)).collect(),
         })
     }
@@ -199,7 +201,13 @@ impl Runtime {
                 d
             },
         )?;
-        let map = LoadedMap { spec: Arc::new(spec.clone()), map, owner: Arc::default() };
+        let map = LoadedMap {
+            spec: Arc::new(spec.clone()),
+            map,
+            id: self.next_map.fetch_add(1, Ordering::Relaxed),
+            owner: Arc::default(),
+            domain: Some(self.domain.clone()),
+        };
         if let Initial::Bytes(bytes) = &spec.initial {
             let mut value = bytes.clone();
             value.resize(map.map.user_value_size(), 0);
@@ -221,6 +229,9 @@ impl Runtime {
         let family =
             self.families.get(&program.ty.0).ok_or_else(|| load::unsupported_type(&program, profile, there()))?;
         let maps: Box<[LoadedMap]> = maps.into();
+        if let Some(map) = maps.iter().find(|map| !map.is_of(&self.domain)) {
+            return Err(load::foreign_map(&program, map));
+        }
         let sites = Sites {
             program: &program,
             profile,
@@ -272,6 +283,38 @@ impl Runtime {
         slots
             .set(&index.to_ne_bytes(), Some(prog.clone()), 0)
             .map_err(|e| refused(format!("slot {index}, error {}", e.0)))
+    }
+
+    /// Puts a map into an entry of a map of maps; `flags` are those of an update. What it takes the place of lives on
+    /// while a program may use it.
+    ///
+    /// # Errors
+    /// If the first one holds no maps, the second one is not like its template, or the key or the flags are wrong.
+    pub fn set_map(&self, map: &LoadedMap, key: &[u8], inner: &LoadedMap, flags: u64) -> Result<(), Diagnostic> {
+        let refused = |what: String| {
+            let message = format!("map `{}` cannot go into map `{}`", inner.spec.name, map.spec.name);
+            Diagnostic::new("map-slot", message, Place::Nowhere).found(what)
+        };
+        let template = map.spec.inner.as_ref().ok_or_else(|| refused("no map of maps".into()))?;
+        let slots = map.map.slots().ok_or_else(|| refused("no map of maps".into()))?;
+        if let Some(foreign) = [map, inner].into_iter().find(|map| !map.is_of(&self.domain)) {
+            return Err(refused(format!("map `{}` of another runtime", foreign.spec.name)));
+        }
+        let held: Arc<dyn Held> = Arc::new(Inner(inner.clone()));
+        slots.set(key, Some(held), flags).map_err(|e| {
+            let like = |def: &MapDef| {
+                let name = self.kernel.profile.map_type(def.ty).map_or("?", |row| row.name);
+                let MapDef { key_size, value_size, max_entries, .. } = def;
+                format!("{name}, keys of {key_size} bytes, values of {value_size}, {max_entries} entries")
+            };
+            let found = format!("{}; entry {key:02x?}", like(&inner.spec.def));
+            refused(found).expected(format!("a map like {}", like(&template.def))).kernel(e.to_string())
+        })
+    }
+
+    /// The virtual CPUs that may see what maps give up.
+    pub(crate) fn domain(&self) -> &Arc<Domain> {
+        &self.domain
     }
 }
 

@@ -2,12 +2,12 @@
 
 use crate::{
     Bytes, Clock, Family, Fault, LoadedMap, Prog, Runtime,
-    trust::{self, CONTEXT, FAMILY_REGIONS, Held, Judge},
+    trust::{self, CONTEXT, FAMILY_REGIONS, Held, Judge, Known},
     world::{self, ClockId},
 };
 use alveary_abi::HelperId;
 use alveary_diag::{Diagnostic, Place};
-use alveary_maps::Value;
+use alveary_maps::{Reader, Value};
 use alveary_vm::{Env, Exit, Region, Trap, TrapKind};
 use std::{
     any::TypeId,
@@ -42,6 +42,8 @@ pub struct Vcpu {
     free: Cell<usize>,
     /// r1–r5 of a program that starts.
     registers: Cell<[u64; 5]>,
+    /// Its part in the runtime's domain: inside it for the time of a batch.
+    reader: Reader,
 }
 
 // SAFETY: the pointers in `env`, `prog` and `held` are set while a batch borrows the CPU mutably, on one thread, and
@@ -64,6 +66,7 @@ impl Vcpu {
         if let Clock::Virtual { start } = runtime.world().clock {
             env.now.set(start);
         }
+        let reader = runtime.domain().reader();
         env.rng.set(runtime.seed() ^ u64::from(number).wrapping_mul(0xd134_2543_de82_ef95));
         Vcpu {
             env,
@@ -77,6 +80,7 @@ impl Vcpu {
             refresh: Cell::new(|_| {}),
             free: Cell::new(FAMILY_REGIONS),
             registers: Cell::new(ON_CONTEXT),
+            reader,
         }
     }
 
@@ -121,8 +125,10 @@ impl Vcpu {
         }
         self.refresh.set(trust::family_regions::<F>);
         self.registers.set(ON_CONTEXT);
-        self.enter(prog);
-        Ok(Batch { cpu: self, prog: prog.clone(), family: PhantomData })
+        let cpu: &Vcpu = self;
+        let inside = cpu.reader.enter();
+        cpu.enter(prog);
+        Ok(Batch { cpu, prog: prog.clone(), family: PhantomData, _inside: inside })
     }
 
     /// The program that runs.
@@ -170,6 +176,27 @@ impl Vcpu {
         self.held.commit(&self.env, addr, discard, flags);
     }
 
+    /// The word of the map that stands in an entry of a map of maps, 0 for none. The program may use it from now on.
+    pub(crate) fn inner_map(&self, map: &LoadedMap, key: &[u8]) -> u64 {
+        let prog = self.prog();
+        let (Some(slots), Some(outer)) = (map.map.slots(), prog.map_number(std::ptr::from_ref(map) as u64)) else {
+            return 0;
+        };
+        let word = slots.word(key);
+        if word != 0 {
+            // SAFETY: `Runtime::set_map` alone fills such maps, with `Inner`s, whose words are addresses of maps. This
+            // CPU is in the domain of the runtime (`batch`), which is the map's (`Runtime::load`), so the entry lives
+            // until the batch ends; the program leaves it before.
+            unsafe { self.held.know(&self.env, self.free.get(), (word, outer), self.number, self.other_cpus(prog)) };
+        }
+        word
+    }
+
+    /// The number of CPUs whose values a program may read, if that is not its own alone.
+    fn other_cpus(&self, prog: &Prog) -> Option<u32> {
+        prog.all_cpus.then(|| self.runtime.kernel().cpus)
+    }
+
     /// Lets the program read a copy of `bytes` during `call`, which gets its address.
     pub(crate) fn lend<R>(&self, bytes: &[u8], call: impl FnOnce(u64) -> R) -> R {
         self.held.lend(&self.env, self.free.get(), bytes, call)
@@ -190,6 +217,7 @@ impl Vcpu {
         if self.env.in_subprogram() {
             // The subprogram's frame is the one that is replaced: its caller gets what the other program returns.
             let caller = self.prog.get();
+            let known = self.held.leave(&self.env);
             match self.one(&next) {
                 Ok(value) => self.env.leave(value),
                 Err((trap, prog)) => {
@@ -198,7 +226,12 @@ impl Vcpu {
                 }
             }
             // SAFETY: the program that made the call is kept by the run that we are inside of.
-            self.enter(unsafe { &*caller });
+            let caller = unsafe { &*caller };
+            self.enter(caller);
+            for found in known.iter().map(Known::found) {
+                // SAFETY: the batch that the program looked it up in is still in the domain.
+                unsafe { self.held.know(&self.env, self.free.get(), found, self.number, self.other_cpus(caller)) };
+            }
         } else {
             self.env.tail(Arc::as_ptr(&next).cast());
             self.next.replace(Some(next));
@@ -206,11 +239,14 @@ impl Vcpu {
         true
     }
 
-    /// Gives a program its maps' memory.
+    /// Gives a program its maps' memory, and no other.
     fn enter(&self, prog: &Prog) {
+        if self.held.knows_any() {
+            self.held.leave(&self.env);
+        }
         self.prog.set(prog);
         let mut number = FAMILY_REGIONS;
-        let all = prog.all_cpus.then(|| self.runtime.kernel().cpus);
+        let all = self.other_cpus(prog);
         for map in &prog.maps {
             trust::map_regions(map, self.number, all, &mut |region| {
                 // SAFETY: values of a map that the program keeps, until it is left; they are accessed by programs,
@@ -274,9 +310,12 @@ impl fmt::Debug for Vcpu {
 
 /// A virtual CPU that is ready to run one program on many contexts.
 pub struct Batch<'a, F> {
-    cpu: &'a mut Vcpu,
+    /// This batch's alone: `Vcpu::batch` borrowed it mutably.
+    cpu: &'a Vcpu,
     prog: Arc<Prog>,
     family: PhantomData<F>,
+    /// What maps give up lives until the batch is dropped.
+    _inside: alveary_maps::Batch<'a>,
 }
 
 impl<F: Family> Batch<'_, F> {
@@ -285,7 +324,7 @@ impl<F: Family> Batch<'_, F> {
     /// # Errors
     /// The trap that stopped it. Locks that it held are released, reservations discarded.
     pub fn run(&mut self, ctx: &F::Ctx) -> Result<Ran, Box<Fault>> {
-        let cpu: &Vcpu = self.cpu;
+        let cpu = self.cpu;
         let env = &cpu.env;
         env.host.set(std::ptr::from_ref(cpu).cast());
         env.ctx.set(std::ptr::from_ref(ctx).cast_mut().cast());
@@ -296,6 +335,9 @@ impl<F: Family> Batch<'_, F> {
             cpu.registers.set(registers);
         }
         let end = cpu.one(&self.prog);
+        if cpu.held.knows_any() {
+            cpu.held.leave(env);
+        }
         let insns = cpu.budget - env.fuel.get();
         match end {
             Ok(value) => Ok(Ran { value, insns }),
@@ -305,7 +347,7 @@ impl<F: Family> Batch<'_, F> {
 
     /// Sets the time, in ns, where the world's clock is virtual.
     pub fn set_time(&mut self, ns: u64) {
-        self.cpu.set_time(ns);
+        self.cpu.env.now.set(ns);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Helpers of an embedder whose bodies are closures, called by programs that run over plain memory.
 
-use alveary_abi::{Arg, Helper, HelperId, MemAccess, MemSize, Profile, ProgType, ProgTypeRow, Proto, Version};
-use alveary_isa::asm::assemble;
+use alveary_abi::{Arg, Helper, HelperId, MapType, MemAccess, MemSize, Profile, ProgType, ProgTypeRow, Proto, Version};
+use alveary_isa::{Inst, asm::assemble};
 use alveary_runtime::{AnyFamily, Backing, Bind, Family, Prog, Runtime, World};
 use alveary_spec::{Kernel, Program};
 use alveary_vm::Region;
@@ -116,6 +116,33 @@ fn arguments_are_held_against_the_row() {
     let behind = load(&runtime, "r2 += 1\ncall 65537\nexit").unwrap();
     let refused = run(&runtime, &behind, &[1, 2, 3]).unwrap_err();
     assert!(refused.to_string().contains("own"), "{refused}");
+}
+
+#[test]
+fn a_map_may_be_any_argument_and_its_key_and_value_come_after_it() {
+    let value = Arg::MapValue { access: MemAccess::Read, or_null: false };
+    let set = row(1, &[Arg::Any, Arg::Map, Arg::MapKey, value]);
+    let runtime = builder()
+        .helper_fn::<AnyFamily>(set, |_, args| {
+            let done = args.map(1).map.update(0, &args.key(2), &args.bytes(3), 0);
+            done.map_or(-1, |()| args.scalar(0) as i64)
+        })
+        .build();
+    let def = alveary_testing::def(MapType::ARRAY, 4, 8, 4);
+    let map = runtime.create_map(&alveary_testing::map_spec("map", def)).unwrap();
+    // r1 is the memory that the program was given: a key of 4 bytes at `at`, then the value of 8.
+    let load = |at: u32| {
+        let text = format!("r3 = r1\nr3 += {at}\nr4 = r3\nr4 += 4\nr1 = 7\nr2 = m ll\ncall 65537\nexit");
+        let insns = alveary_testing::code(&text, |dst, _| Inst::MapIdx { dst, idx: 0 });
+        runtime.load(Arc::new(alveary_testing::program(PLAIN, insns)), vec![map.clone()]).unwrap()
+    };
+    let memory = [2, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    assert_eq!(run(&runtime, &load(0), &memory).unwrap(), 7);
+    let mut out = [0; 8];
+    map.map.read(&memory[..4], &mut out).unwrap();
+    assert_eq!(out, [1, 2, 3, 4, 5, 6, 7, 8]);
+    let refused = run(&runtime, &load(1), &memory).unwrap_err();
+    assert!(refused.to_string().contains("argument 4"), "{refused}");
 }
 
 #[test]

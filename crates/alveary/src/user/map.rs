@@ -52,6 +52,10 @@ impl UserMap {
         Err(Error::new(Kind::Map, why))
     }
 
+    pub(super) fn check_key(&self, key: &[u8]) -> Result<()> {
+        self.sized("key", key, self.key_size())
+    }
+
     fn key_size(&self) -> usize {
         self.0.spec.def.key_size as usize
     }
@@ -67,7 +71,7 @@ impl MapHandle for UserMap {
     }
 
     fn lookup(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.sized("key", key, self.key_size())?;
+        self.check_key(key)?;
         let mut out = vec![0; self.entry_size()];
         match self.0.map.read(key, &mut out) {
             Ok(()) => Ok(Some(out)),
@@ -77,13 +81,13 @@ impl MapHandle for UserMap {
     }
 
     fn update(&self, key: &[u8], value: &[u8], flags: u64) -> Result<()> {
-        self.sized("key", key, self.key_size())?;
+        self.check_key(key)?;
         self.sized("value", value, self.entry_size())?;
         self.0.map.write(key, value, flags).map_err(|e| self.refused("an update", e))
     }
 
     fn delete(&self, key: &[u8]) -> Result<bool> {
-        self.sized("key", key, self.key_size())?;
+        self.check_key(key)?;
         match self.0.map.remove(key) {
             Ok(()) => Ok(true),
             Err(Errno::ENOENT) => Ok(false),
@@ -93,7 +97,7 @@ impl MapHandle for UserMap {
 
     fn next_key(&self, after: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
         if let Some(key) = after {
-            self.sized("key", key, self.key_size())?;
+            self.check_key(key)?;
         }
         let mut out = vec![0; self.key_size()];
         match self.0.map.next_key(after, &mut out) {

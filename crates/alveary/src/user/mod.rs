@@ -82,12 +82,9 @@ impl Backend for User {
         self.runtime.set_slot(&map.0, index, &program.0).or_kind(Kind::Map)
     }
 
-    fn set_map(&self, map: &UserMap, index: u32, inner: &UserMap) -> Result<()> {
-        let message = format!("map `{}` holds maps (`{}`)", map.0.spec.name, inner.0.spec.name);
-        let why = Diagnostic::new("map-in-map", message, Place::Nowhere)
-            .found(format!("a first entry at index {index}"))
-            .note("maps of maps cannot be filled on the target `user` in this version");
-        Err(Error::new(Kind::Unsupported, why))
+    fn set_map(&self, map: &UserMap, key: &[u8], inner: &UserMap) -> Result<()> {
+        map.check_key(key)?;
+        self.runtime.set_map(&map.0, key, &inner.0, 0).or_kind(Kind::Map)
     }
 
     fn test_run(&self, program: &UserProgram, run: &TestRun<'_>) -> Result<Outcome> {

@@ -31,7 +31,11 @@ fn address(value: Option<Value>) -> i64 {
 }
 
 fn lookup(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
-    address(args.map(0).map.lookup(cx.cpu(), &args.key(1)))
+    let map = args.map(0);
+    if map.holds_maps() {
+        return cx.vcpu().inner_map(map, &args.key(1)) as i64;
+    }
+    address(map.map.lookup(cx.cpu(), &args.key(1)))
 }
 
 fn lookup_percpu(cx: &Cx<'_>, args: &Args<'_>) -> i64 {

@@ -5,5 +5,5 @@ mod refuse;
 mod site;
 
 pub(crate) use lower::plain;
-pub(crate) use refuse::{refused_by_engine, unsupported_type};
+pub(crate) use refuse::{foreign_map, refused_by_engine, unsupported_type};
 pub(crate) use site::{Site, Sites, bodies};

@@ -1,6 +1,6 @@
 //! The words in which a program is refused. Each says what, where, and what would help.
 
-use crate::bind::MOST_CLOSURES;
+use crate::{LoadedMap, bind::MOST_CLOSURES};
 use alveary_abi::{Helper, HelperId, Profile, ProgType};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_spec::Program;
@@ -96,6 +96,14 @@ pub(super) fn no_such_map(program: &Program, index: usize, map: u32, there: usiz
     Diagnostic::new("map-index", "the instruction names a map that the program does not have", place(program, index))
         .found(format!("map {map}"))
         .expected(format!("one of its {there} maps"))
+}
+
+/// A map that another runtime made: it has not the values of this one's CPUs.
+pub(crate) fn foreign_map(program: &Program, map: &LoadedMap) -> Diagnostic {
+    let message = format!("map `{}` belongs to another runtime", map.spec.name);
+    Diagnostic::new("map-foreign", message, place(program, 0))
+        .expected("maps of the runtime that loads the program")
+        .help("load what shares maps onto clones of one target")
 }
 
 /// The engine cannot run this code.

@@ -4,7 +4,7 @@ use super::refuse;
 use crate::{Bind, LoadedMap, bind::Closure, family::FamilyTable};
 use alveary_abi::{Arg, Helper, HelperId, MapType, Profile, Proto};
 use alveary_diag::Diagnostic;
-use alveary_spec::Program;
+use alveary_spec::{MapSpec, Program};
 use alveary_vm::Call;
 use std::{any::TypeId, sync::Arc};
 
@@ -14,8 +14,12 @@ pub(crate) struct Site {
     pub(crate) row: &'static Helper,
     pub(crate) proto: &'static Proto,
     pub(crate) bind: Bind,
+    /// Which argument is the map.
+    pub(crate) map: Option<usize>,
     /// For each map of the program whether the helper takes it.
     pub(crate) maps: Box<[bool]>,
+    /// The same of the maps that each holds.
+    pub(crate) inner: Box<[bool]>,
 }
 
 /// Looks up the helpers of one program. A helper has one entry, however often it is called.
@@ -72,10 +76,13 @@ impl Sites<'_> {
         if proto.gpl && !gpl_compatible(&program.license) {
             return Err(refuse::helper_gpl(program, index, row));
         }
-        let maps = self.maps.iter().map(|m| takes(profile, row, proto, m.spec.def.ty)).collect();
+        let takes = |spec: &MapSpec| takes(profile, row, proto, spec.def.ty);
+        let maps = self.maps.iter().map(|m| takes(&m.spec)).collect();
+        let inner = self.maps.iter().map(|m| m.spec.inner.as_deref().is_some_and(takes)).collect();
+        let map = proto.args.iter().position(|a| *a == Arg::Map);
         let tag = self.found.len() as u32;
         let args = proto.args.iter().position(|a| *a == Arg::None).unwrap_or(5) as u8;
-        self.found.push(Site { row, proto, bind, maps });
+        self.found.push(Site { row, proto, bind, map, maps, inner });
         self.calls.push(Call { args, returns: proto.ret != alveary_abi::Ret::Void, tag });
         Ok(tag as i32)
     }
@@ -95,16 +102,12 @@ pub(crate) fn bodies<'a>(
     own.chain(added.filter(move |(b, _)| b.family == common_family || b.family == family.id))
 }
 
-/// Whether the helper takes a map of this type: the map type's row names it. Those of embedders take every map.
+/// Whether the helper takes a map of this type: the map type's row names it, or an embedder made one of them.
 fn takes(profile: &Profile, helper: &Helper, proto: &Proto, ty: MapType) -> bool {
     if !proto.args.contains(&Arg::Map) {
         return false;
     }
-    match profile.map_type(ty) {
-        Some(row) => helper.id >= HelperId::FIRST_OWN || row.helpers.contains(&helper.id),
-        // An embedder's own map type: judged by its own `Map` methods.
-        None => true,
-    }
+    helper.id >= HelperId::FIRST_OWN || profile.map_type(ty).is_none_or(|row| row.helpers.contains(&helper.id))
 }
 
 /// The licences that the kernel counts as compatible (include/linux/license.h).

@@ -1,5 +1,7 @@
-//! What a run holds and must give back however it ends: a spin lock, ring buffer reservations.
+//! What a run holds and must give back however it ends: a spin lock, ring buffer reservations, memory that is lent,
+//! inner maps that it has looked up.
 
+use super::map_regions;
 use crate::LoadedMap;
 use alveary_maps::Value;
 use alveary_vm::{Env, Region};
@@ -18,6 +20,18 @@ pub(crate) struct Held {
     reservations: RefCell<Vec<Reservation>>,
     /// Numbers of the regions of memory that is lent.
     lent: RefCell<Vec<usize>>,
+    inner: RefCell<Vec<Known>>,
+}
+
+/// An inner map that the program knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    /// Its word: the address of a [`LoadedMap`].
+    word: u64,
+    /// Number of the program's map that it was found in.
+    outer: usize,
+    /// Its first region, and the one behind its last.
+    regions: (usize, usize),
 }
 
 #[derive(Debug)]
@@ -79,11 +93,59 @@ impl Held {
         result
     }
 
-    /// The first number that no reservation and nothing lent has.
+    /// The first number from `first` on behind all that have a region.
     fn free_region(&self, first: usize) -> usize {
-        let (reservations, lent) = (self.reservations.borrow(), self.lent.borrow());
-        let taken = |n: usize| lent.contains(&n) || reservations.iter().any(|r| r.region == n);
-        (first..).find(|n| !taken(*n)).unwrap_or(first)
+        let (reservations, lent, inner) = (self.reservations.borrow(), self.lent.borrow(), self.inner.borrow());
+        let behind = reservations.iter().map(|r| r.region + 1).chain(lent.iter().map(|n| n + 1));
+        behind.chain(inner.iter().map(|map| map.regions.1)).fold(first, usize::max)
+    }
+
+    /// Makes the program know a map that it found in its map `outer`: it may pass it to helpers and touch its values,
+    /// those of `cpu` or, with `all`, of every CPU.
+    ///
+    /// # Safety
+    /// `word` is the address of a [`LoadedMap`] that lives, with its map, until [`Held::leave`] was called.
+    pub(crate) unsafe fn know(&self, env: &Env, first: usize, (word, outer): (u64, usize), cpu: u32, all: Option<u32>) {
+        if self.inner.borrow().iter().any(|map| map.word == word) {
+            return;
+        }
+        let from = self.free_region(first);
+        let mut number = from;
+        // SAFETY: the caller's promise.
+        let map = unsafe { &*(word as *const LoadedMap) };
+        map_regions(map, cpu, all, &mut |region| {
+            // SAFETY: values of a map that lives until `leave` takes the regions back, by the caller's promise; they
+            // are accessed by programs, and by the map through atomics.
+            unsafe { env.set_region(number, region) };
+            number += 1;
+        });
+        self.inner.borrow_mut().push(Known { word, outer, regions: (from, number) });
+    }
+
+    /// The inner map that a word names, and the program's map that it was found in.
+    pub(crate) fn inner(&self, word: u64) -> Option<(&LoadedMap, usize)> {
+        let inner = self.inner.borrow();
+        let found = inner.iter().find(|map| map.word == word)?;
+        // SAFETY: `know` was told that it lives until the program has left it.
+        Some((unsafe { &*(word as *const LoadedMap) }, found.outer))
+    }
+
+    /// The inner maps that the program knows.
+    pub(crate) fn inner_maps(&self) -> impl Iterator<Item = &LoadedMap> {
+        // SAFETY: as for `inner`.
+        (0..).map_while(|i| self.inner.borrow().get(i).map(|map| unsafe { &*(map.word as *const LoadedMap) }))
+    }
+
+    /// The program knows no inner maps any more; gives those that it knew, without their regions.
+    pub(crate) fn leave(&self, env: &Env) -> Vec<Known> {
+        let known = self.inner.take();
+        known.iter().flat_map(|map| map.regions.0..map.regions.1).for_each(|number| forget(env, number));
+        known
+    }
+
+    /// Whether the program knows an inner map.
+    pub(crate) fn knows_any(&self) -> bool {
+        !self.inner.borrow().is_empty()
     }
 
     /// Whether `addr` is a reservation.
@@ -112,12 +174,21 @@ impl Held {
     /// Gives everything back: the run was stopped.
     pub(crate) fn clear(&self, env: &Env) {
         if let Some(lock) = self.lock.take() {
-            // SAFETY: the lock stands in a map value of a program that ran, whose maps its batch still keeps.
+            // SAFETY: the lock stands in a map value of a program that ran. Its batch still keeps the program's maps,
+            // and is in the domain that keeps the inner ones.
             unsafe { &*lock }.store(0, Ordering::Release);
         }
         for reservation in self.reservations.take() {
             reservation.end(env, true, 0);
         }
+        self.leave(env);
+    }
+}
+
+impl Known {
+    /// The map's word, and the number of the outer map, for [`Held::know`].
+    pub(crate) fn found(&self) -> (u64, usize) {
+        (self.word, self.outer)
     }
 }
 

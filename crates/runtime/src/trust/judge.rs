@@ -1,7 +1,7 @@
 //! Judges what a checked run does: context fields by abi's rules and the family's backings, helper calls by their row.
 
 use super::{FAMILY_REGIONS, field, special_at};
-use crate::{Prog, Vcpu, load::Site};
+use crate::{LoadedMap, Prog, Vcpu, load::Site};
 use alveary_abi::{Arg, MemAccess, MemSize, SpecialKind};
 use alveary_isa::Width;
 use alveary_vm::{Checks, Env, HelperFn, TrapKind};
@@ -61,15 +61,17 @@ impl Judge<'_> {
         match *kind {
             Arg::None | Arg::Any | Arg::AllocSize | Arg::Callback { .. } | Arg::CallbackCtx => true,
             Arg::Ctx { or_null } => value == CONTEXT || (or_null && value == 0),
-            Arg::Map => self.prog.map_number(value).is_some_and(|n| site.maps[n]),
+            Arg::Map => match self.prog.map_number(value) {
+                Some(n) => site.maps[n],
+                None => self.cpu.held.inner(value).is_some_and(|(_, outer)| site.inner[outer]),
+            },
             Arg::MapKey => {
-                self.map(args).is_some_and(|n| env.covers(value, self.prog.maps[n].spec.def.key_size.into(), false))
+                self.map(site, args).is_some_and(|map| env.covers(value, map.spec.def.key_size.into(), false))
             }
             Arg::MapValue { access, or_null } => {
-                (or_null && value == 0)
-                    || self.map(args).is_some_and(|n| {
-                        env.covers(value, self.prog.maps[n].value_size() as u64, access != MemAccess::Read)
-                    })
+                let write = access != MemAccess::Read;
+                let fits = |map: &LoadedMap| env.covers(value, map.value_size() as u64, write);
+                (or_null && value == 0) || self.map(site, args).is_some_and(fits)
             }
             Arg::Mem { access, size, or_null, aligned } => {
                 let (len, fixed) = match size {
@@ -89,7 +91,12 @@ impl Judge<'_> {
                 let cpu = self.cpu.number();
                 value.is_multiple_of(4)
                     && env.covers(value, 4, true)
-                    && self.prog.maps.iter().any(|m| special_at(m, cpu, value, SpecialKind::SpinLock))
+                    && self
+                        .prog
+                        .maps
+                        .iter()
+                        .chain(self.cpu.held.inner_maps())
+                        .any(|m| special_at(m, cpu, value, SpecialKind::SpinLock))
             }
             // Nothing that runs here can have such a thing.
             Arg::Timer
@@ -109,8 +116,12 @@ impl Judge<'_> {
         (0..FAMILY_REGIONS).filter_map(|n| env.region(n)).all(|r| value.wrapping_sub(r.addr) >= r.len)
     }
 
-    /// The map in the first argument, which was held against the row before.
-    fn map(&self, args: &[u64; 5]) -> Option<usize> {
-        self.prog.map_number(args[0])
+    /// The map that the call is about: one of the program's, or an inner one that it knows.
+    fn map(&self, site: &Site, args: &[u64; 5]) -> Option<&LoadedMap> {
+        let word = args[site.map?];
+        match self.prog.map_number(word) {
+            Some(n) => self.prog.maps.get(n),
+            None => self.cpu.held.inner(word).map(|(map, _)| map),
+        }
     }
 }

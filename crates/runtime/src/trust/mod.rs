@@ -6,8 +6,10 @@ mod held;
 mod judge;
 mod link;
 mod regions;
+mod word;
 
-pub(crate) use held::Held;
+pub(crate) use held::{Held, Known};
 pub(crate) use judge::{CONTEXT, Judge};
 pub(crate) use link::Addresses;
 pub(crate) use regions::{FAMILY_REGIONS, family_regions, map_regions, special_at};
+pub(crate) use word::Inner;

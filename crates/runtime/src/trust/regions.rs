@@ -1,15 +1,12 @@
 //! The memory of maps and contexts, as regions of a checked run.
 
 use crate::{Family, LoadedMap};
-use alveary_abi::SpecialKind;
+use alveary_abi::{SpecialKind, flags::BPF_F_RDONLY_PROG};
 use alveary_maps::Layout;
 use alveary_vm::{Env, Region, Slots};
 
 /// Region numbers below it are the family's, those from it on the maps'.
 pub(crate) const FAMILY_REGIONS: usize = 4;
-
-/// `BPF_F_RDONLY_PROG`.
-const RDONLY_PROG: u32 = 1 << 7;
 
 /// Sets the regions of a context anew: before a run, and after a helper that changed the packet.
 ///
@@ -38,7 +35,11 @@ pub(crate) unsafe fn family_regions<F: Family>(env: &Env) {
 
 /// The values of a map as a program on `cpu` may touch them; with `all`, every CPU's.
 pub(crate) fn map_regions(map: &LoadedMap, cpu: u32, all: Option<u32>, add: &mut dyn FnMut(Region)) {
-    let write = map.spec.def.flags & RDONLY_PROG == 0;
+    if map.holds_maps() {
+        // Its values are words, which are not the program's to read.
+        return;
+    }
+    let write = map.map.def().flags & BPF_F_RDONLY_PROG == 0;
     let base = map.map.base() as u64;
     let (start, stride, max, cpu_stride) = match map.map.layout() {
         Layout::Array { data, stride, max, cpu_stride } => (data, stride, max, cpu_stride),

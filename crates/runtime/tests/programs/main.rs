@@ -3,6 +3,7 @@
 mod arguments;
 mod flow;
 mod harness;
+mod inner_maps;
 mod maps;
 mod refusals;
 mod text;
