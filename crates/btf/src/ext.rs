@@ -1,9 +1,10 @@
 //! `.BTF.ext`: what the compiler says about instructions: functions, source lines, CO-RE relocations.
 
 use crate::{
-    Btf, Type, TypeId,
+    Btf, Builder, Type, TypeId,
     layout::DEPTH,
-    read::{endian, word},
+    read::{MAGIC, endian, word},
+    write::to_bytes,
 };
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::{Endian, Insn};
@@ -87,6 +88,13 @@ impl CoreKind {
         Self::ALL.get(number as usize).map_or(CoreKind::Unknown(number), |(kind, _)| *kind)
     }
 
+    fn number(self) -> u32 {
+        match self {
+            CoreKind::Unknown(number) => number,
+            known => Self::ALL.iter().position(|(kind, _)| *kind == known).map_or(u32::MAX, |n| n as u32),
+        }
+    }
+
     /// What is asked, in words.
     #[must_use]
     pub fn words(self) -> &'static str {
@@ -143,6 +151,49 @@ impl Ext {
         };
         Ok(Ext { funcs, lines, core })
     }
+}
+
+impl Ext {
+    /// The bytes of a `.BTF.ext` section for the BTF that `btf` builds, which gets the names of the code sections. In
+    /// the order in which compilers lay them: functions, lines, CO-RE relocations.
+    #[must_use]
+    pub fn write(&self, btf: &mut Builder) -> Vec<u8> {
+        let funcs = part(&self.funcs, btf, |f| [f.insn * Insn::SIZE as u32, f.ty.0]);
+        let lines =
+            part(&self.lines, btf, |l| [l.insn * Insn::SIZE as u32, l.file, l.text, l.line << 10 | l.column & 0x3ff]);
+        let core = part(&self.core, btf, |c| [c.insn * Insn::SIZE as u32, c.ty.0, c.access, c.kind.number()]);
+        let mut words = vec![HEADER];
+        let mut at = 0;
+        for part in [&funcs, &lines, &core] {
+            let len = 4 * part.len() as u32;
+            words.extend([at, len]);
+            at += len;
+        }
+        words.extend(funcs.into_iter().chain(lines).chain(core));
+        let endian = btf.endian();
+        let magic = match endian {
+            Endian::Little => MAGIC.to_le_bytes(),
+            Endian::Big => MAGIC.to_be_bytes(),
+        };
+        magic.into_iter().chain([1, 0]).chain(words.into_iter().flat_map(|w| to_bytes(w, endian))).collect()
+    }
+}
+
+/// Bytes of the header with the CO-RE part.
+const HEADER: u32 = 32;
+
+/// The words of one part: the size of a record, then each section's name, their number, the records. Nothing if there
+/// are none.
+fn part<T, const N: usize>(records: &Records<T>, btf: &mut Builder, words: impl Fn(&T) -> [u32; N]) -> Vec<u32> {
+    let mut out = Vec::new();
+    for (section, records) in records.iter().filter(|(_, records)| !records.is_empty()) {
+        if out.is_empty() {
+            out.push(4 * N as u32);
+        }
+        out.extend([btf.string(section), records.len() as u32]);
+        out.extend(records.iter().flat_map(&words));
+    }
+    out
 }
 
 struct Reader<'a> {

@@ -1,4 +1,5 @@
-//! BTF, the BPF type format (`Documentation/bpf/btf.rst`): read, look up, print and parse values.
+//! BTF, the BPF type format (`Documentation/bpf/btf.rst`): read and written, looked up, rendered; values printed
+//! and parsed.
 //!
 //! Knows no ELF, no maps, no programs. What is read is checked once, in [`Btf::read`]; from then on views
 //! ([`Type`]) read straight from the bytes, which are kept as they were.
@@ -8,30 +9,37 @@
 //! | `set` | [`Btf`]: the bytes, where each type stands, base and strings |
 //! | `read` | the check of foreign bytes |
 //! | `ty` | the views: one per kind |
-//! | `index` | types by name |
+//! | `shape` | which words of a type are names, which are types |
+//! | `index`, `hash` | types by name |
 //! | `layout` | sizes, typedef chains, names in C terms |
 //! | `ext` | `.BTF.ext`: functions, lines, CO-RE relocations |
+//! | `write`, `strings` | [`Builder`]: sets that grow, and their bytes |
 //! | `value`, `bits` | bytes to [`Value`] and its text |
 //! | `parse`, `literal` | text to bytes |
 
 mod bits;
 mod ext;
+mod hash;
 mod index;
 mod layout;
 mod literal;
 mod parse;
 mod read;
 mod set;
+mod shape;
+mod strings;
 #[cfg(test)]
 mod tests;
 mod ty;
 mod value;
+mod write;
 
 pub use ext::{CoreKind, CoreReloc, Ext, FuncInfo, LineInfo, Records};
 pub use parse::{Snippet, parse_plain};
 pub use set::Btf;
 pub use ty::{Array, Composite, Enum, Enumerator, Int, Kind, Linkage, Member, Param, Proto, Section, SectionVar, Type};
 pub use value::Value;
+pub use write::{Builder, New};
 
 /// Id of a type; 0 is `void`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

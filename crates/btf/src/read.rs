@@ -1,7 +1,10 @@
 //! The check of foreign bytes. What passes here, views may trust: every type lies inside the type section, every
 //! name and every reference exists.
 
-use crate::{Btf, ty::Kind};
+use crate::{
+    Btf,
+    shape::{HEAD, Shape, Use},
+};
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Endian;
 use std::{
@@ -9,11 +12,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-const MAGIC: u16 = 0xeb9f;
+pub(crate) const MAGIC: u16 = 0xeb9f;
 /// Bytes of the header that every version has.
-const HEADER: usize = 24;
-/// Bytes of a type before what its kind adds.
-const TYPE: usize = 12;
+pub(crate) const HEADER: usize = 24;
 
 impl Btf {
     /// Reads raw BTF (a `.BTF` section, `/sys/kernel/btf/vmlinux`), of either byte order. With a `base` the bytes are
@@ -22,7 +23,15 @@ impl Btf {
     /// # Errors
     /// What is wrong with the bytes, by offset in `.BTF`.
     pub fn read(bytes: &[u8], base: Option<Arc<Btf>>) -> Result<Btf, Diagnostic> {
-        let header = Header::read(bytes)?;
+        Btf::read_owned(bytes.to_vec(), base)
+    }
+
+    /// [`Btf::read`] of bytes that need not be copied.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes, by offset in `.BTF`.
+    pub fn read_owned(bytes: Vec<u8>, base: Option<Arc<Btf>>) -> Result<Btf, Diagnostic> {
+        let header = Header::read(&bytes)?;
         if let Some(base) = &base
             && base.endian != header.endian
         {
@@ -32,14 +41,15 @@ impl Btf {
         }
         let mut btf = Btf {
             endian: header.endian,
-            raw: bytes.to_vec(),
+            raw: bytes,
+            types: header.types,
             strings: header.strings,
             offsets: Vec::new(),
             base,
             index: OnceLock::new(),
         };
         btf.check_strings()?;
-        btf.offsets = btf.find_types(header.types)?;
+        btf.offsets = btf.find_types()?;
         btf.check_references()?;
         Ok(btf)
     }
@@ -57,7 +67,8 @@ impl Btf {
     }
 
     /// Walks the type section and notes where each type begins.
-    fn find_types(&self, section: Range<usize>) -> Result<Vec<u32>, Diagnostic> {
+    fn find_types(&self) -> Result<Vec<u32>, Diagnostic> {
+        let section = self.types.clone();
         // A type takes 12 bytes at least, mostly about 30: no more is reserved than bytes are there.
         let mut offsets = Vec::with_capacity(section.len() / 24);
         let mut at = section.start;
@@ -65,21 +76,22 @@ impl Btf {
             let id = self.first_id() as usize + offsets.len();
             let cut =
                 || problem("btf-truncated", format!("type {id} is cut off by the end of the type section"), at as u64);
-            if section.end - at < TYPE {
+            if section.end - at < 4 * HEAD {
                 return Err(cut());
             }
             let info = self.word(at + 4);
-            let Some((_, tail)) = Kind::of(info) else {
+            let Some(shape) = Shape::of(info) else {
                 return Err(problem("btf-kind", format!("type {id} is of an unknown kind"), at as u64)
                     .expected("a kind from 1 to 19")
                     .found((info >> 24 & 0x1f).to_string())
                     .help("the BTF is damaged, or newer than this version knows"));
             };
-            if section.end - at < TYPE + tail {
+            let size = 4 * shape.len(info);
+            if section.end - at < size {
                 return Err(cut());
             }
             offsets.push(at as u32);
-            at += TYPE + tail;
+            at += size;
         }
         Ok(offsets)
     }
@@ -107,42 +119,15 @@ impl Btf {
                     .expected(format!("an id below {types}"))
                     .found(to.to_string()))
             };
-            name(at)?;
             let info = self.word(at + 4);
-            let parts = |size: usize| (0..(info & 0xffff) as usize).map(move |i| at + TYPE + size * i);
             // The kind has been seen in `find_types`.
-            let Some((kind, _)) = Kind::of(info) else { continue };
-            match kind {
-                Kind::Ptr
-                | Kind::Typedef
-                | Kind::Volatile
-                | Kind::Const
-                | Kind::Restrict
-                | Kind::Func
-                | Kind::Var
-                | Kind::DeclTag
-                | Kind::TypeTag => ty(at + 8)?,
-                Kind::Array => {
-                    ty(at + 12)?;
-                    ty(at + 16)?;
+            let Some(shape) = Shape::of(info) else { continue };
+            for (i, what) in shape.uses(info).enumerate() {
+                match what {
+                    Use::Name => name(at + 4 * i)?,
+                    Use::Type => ty(at + 4 * i)?,
+                    Use::Plain => {}
                 }
-                Kind::Struct | Kind::Union => {
-                    for part in parts(12) {
-                        name(part)?;
-                        ty(part + 4)?;
-                    }
-                }
-                Kind::Enum => parts(8).try_for_each(name)?,
-                Kind::Enum64 => parts(12).try_for_each(name)?,
-                Kind::FuncProto => {
-                    ty(at + 8)?;
-                    for part in parts(8) {
-                        name(part)?;
-                        ty(part + 4)?;
-                    }
-                }
-                Kind::DataSec => parts(12).try_for_each(ty)?,
-                Kind::Void | Kind::Int | Kind::Fwd | Kind::Float => {}
             }
         }
         Ok(())

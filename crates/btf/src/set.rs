@@ -1,6 +1,6 @@
 //! A set of types: the bytes, and where each type stands in them.
 
-use crate::{TypeId, index::Index, ty::Type};
+use crate::{TypeId, index::Index, shape::Shape, ty::Type};
 use alveary_isa::Endian;
 use std::{
     fmt,
@@ -13,6 +13,8 @@ pub struct Btf {
     pub(crate) endian: Endian,
     /// The section as it was read, header included.
     pub(crate) raw: Vec<u8>,
+    /// The type section in `raw`.
+    pub(crate) types: Range<usize>,
     /// The string section in `raw`.
     pub(crate) strings: Range<usize>,
     /// Where each type of this set stands in `raw`.
@@ -93,6 +95,28 @@ impl Btf {
         let from = all.get((off - before) as usize..)?;
         let end = from.iter().position(|b| *b == 0)?;
         from.get(..end)
+    }
+
+    /// The string sections of the base and of this set, one behind the other.
+    pub(crate) fn all_strings(&self) -> Vec<u8> {
+        let mut all = self.base.as_ref().map(|b| b.all_strings()).unwrap_or_default();
+        all.extend(self.raw.get(self.strings.clone()).unwrap_or_default());
+        all
+    }
+
+    /// The words of a type of this set or its base; empty for `void` and for what is not there.
+    pub(crate) fn words(&self, id: TypeId) -> impl ExactSizeIterator<Item = u32> + '_ {
+        let mut set = self;
+        while let Some(base) = set.base.as_deref().filter(|_| id.0 < set.first_id()) {
+            set = base;
+        }
+        let place = id.0.checked_sub(set.first_id()).and_then(|i| set.offsets.get(i as usize)).copied();
+        let count = place.map_or(0, |at| {
+            let info = set.word(at as usize + 4);
+            Shape::of(info).map_or(0, |shape| shape.len(info))
+        });
+        let at = place.unwrap_or(0) as usize;
+        (0..count).map(move |i| set.word(at + 4 * i))
     }
 
     /// The offset behind the last string.

@@ -1,6 +1,6 @@
 //! The views: one per kind of type, reading straight from the bytes that [`Btf::read`] has checked.
 
-use crate::{Btf, TypeId};
+use crate::{Btf, TypeId, shape::Shape};
 
 /// `BTF_KIND_…`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,38 +29,6 @@ pub enum Kind {
     Enum64,
 }
 
-/// Bytes behind the three words of a type: fixed, and for each of its `vlen` parts.
-const TAILS: [(Kind, usize, usize); 19] = [
-    (Kind::Int, 4, 0),
-    (Kind::Ptr, 0, 0),
-    (Kind::Array, 12, 0),
-    (Kind::Struct, 0, 12),
-    (Kind::Union, 0, 12),
-    (Kind::Enum, 0, 8),
-    (Kind::Fwd, 0, 0),
-    (Kind::Typedef, 0, 0),
-    (Kind::Volatile, 0, 0),
-    (Kind::Const, 0, 0),
-    (Kind::Restrict, 0, 0),
-    (Kind::Func, 0, 0),
-    (Kind::FuncProto, 0, 8),
-    (Kind::Var, 4, 0),
-    (Kind::DataSec, 0, 12),
-    (Kind::Float, 0, 0),
-    (Kind::DeclTag, 4, 0),
-    (Kind::TypeTag, 0, 0),
-    (Kind::Enum64, 0, 12),
-];
-
-impl Kind {
-    /// The kind in a type's second word, and the number of bytes behind its three words.
-    pub(crate) fn of(info: u32) -> Option<(Kind, usize)> {
-        let number = (info >> 24 & 0x1f) as usize;
-        let (kind, fixed, each) = *TAILS.get(number.checked_sub(1)?)?;
-        Some((kind, fixed + each * (info & 0xffff) as usize))
-    }
-}
-
 /// Who sees a variable or a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
@@ -71,6 +39,10 @@ pub enum Linkage {
 }
 
 impl Linkage {
+    pub(crate) fn number(self) -> u32 {
+        self as u32
+    }
+
     fn of(number: u32) -> Linkage {
         match number {
             0 => Linkage::Static,
@@ -109,7 +81,7 @@ pub enum Type<'a> {
 impl<'a> Type<'a> {
     pub(crate) fn view(btf: &'a Btf, at: usize) -> Option<Type<'a>> {
         let info = btf.word(at + 4);
-        let (kind, _) = Kind::of(info)?;
+        let kind = Shape::of(info)?.kind;
         let name = btf.string(btf.word(at)).unwrap_or_default();
         let third = btf.word(at + 8);
         let ty = TypeId(third);
