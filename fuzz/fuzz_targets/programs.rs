@@ -1,3 +1,4 @@
+//! `alveary_fuzz::programs` for libFuzzer.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| alveary_fuzz::programs(bytes));
