@@ -6,7 +6,11 @@ use alveary_maps::{Domain, Errno, Map};
 use alveary_spec::MapSpec;
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    ops::Deref,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// A map that exists. Cheap to clone: clones are the same map. `Send` and `Sync`.
@@ -22,6 +26,8 @@ pub struct LoadedMap {
     pub(crate) owner: Arc<OnceLock<ProgType>>,
     /// That of the runtime that made it.
     pub(crate) domain: Option<Arc<Domain>>,
+    /// How many [`HeldMap`]s there are.
+    pub(crate) holders: Arc<AtomicUsize>,
 }
 
 impl LoadedMap {
@@ -33,7 +39,7 @@ impl LoadedMap {
     /// values for every CPU of the runtimes whose programs use it. It holds no maps.
     #[must_use]
     pub unsafe fn new(spec: Arc<MapSpec>, map: Arc<dyn Map>) -> LoadedMap {
-        LoadedMap { spec, map, id: 0, owner: Arc::default(), domain: None }
+        LoadedMap { spec, map, id: 0, owner: Arc::default(), domain: None, holders: Arc::default() }
     }
 
     /// Whether a runtime may use it: it made it, or an embedder vouches for it. Only then it has values for the
@@ -63,5 +69,47 @@ impl LoadedMap {
 impl fmt::Debug for LoadedMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoadedMap").field("name", &self.spec.name).field("def", &self.spec.def).finish_non_exhaustive()
+    }
+}
+
+/// A map in user space's hands. Clones hold it too.
+///
+/// A prog array that nobody holds any more lets go of its programs, as in the kernel: it and a program that uses it
+/// would keep each other for ever.
+#[derive(Debug)]
+pub struct HeldMap(LoadedMap);
+
+impl HeldMap {
+    /// Takes hold of a map.
+    #[must_use]
+    pub fn new(map: LoadedMap) -> HeldMap {
+        map.holders.fetch_add(1, Ordering::Relaxed);
+        HeldMap(map)
+    }
+}
+
+impl Clone for HeldMap {
+    fn clone(&self) -> HeldMap {
+        HeldMap::new(self.0.clone())
+    }
+}
+
+impl Deref for HeldMap {
+    type Target = LoadedMap;
+
+    fn deref(&self) -> &LoadedMap {
+        &self.0
+    }
+}
+
+impl Drop for HeldMap {
+    fn drop(&mut self) {
+        let last = self.0.holders.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && self.0.spec.def.ty == MapType::PROG_ARRAY {
+            for index in 0..self.0.spec.def.max_entries {
+                // An empty slot has nothing to give up.
+                let _ = self.0.map.remove(&index.to_ne_bytes());
+            }
+        }
     }
 }

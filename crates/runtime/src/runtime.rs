@@ -207,6 +207,7 @@ impl Runtime {
             id: self.next_map.fetch_add(1, Ordering::Relaxed),
             owner: Arc::default(),
             domain: Some(self.domain.clone()),
+            holders: Arc::default(),
         };
         if let Initial::Bytes(bytes) = &spec.initial {
             let mut value = bytes.clone();

@@ -4,17 +4,19 @@ use crate::{Error, Kind, MapHandle, Result};
 use alveary_abi::{MapDef, Profile};
 use alveary_diag::{Diagnostic, Place};
 use alveary_maps::Errno;
-use alveary_runtime::LoadedMap;
+use alveary_runtime::{HeldMap, LoadedMap};
 use alveary_spec::MapSpec;
 
 /// A map of the user-space kernel. Clones are the same map; `Send` and `Sync`.
+///
+/// As in the kernel, a prog array is emptied when the last handle of it is dropped, whatever programs use it.
 #[derive(Clone, Debug)]
-pub struct UserMap(pub(crate) LoadedMap);
+pub struct UserMap(pub(crate) HeldMap);
 
 impl From<LoadedMap> for UserMap {
     /// A map as helpers' bodies get it.
     fn from(map: LoadedMap) -> UserMap {
-        UserMap(map)
+        UserMap(HeldMap::new(map))
     }
 }
 

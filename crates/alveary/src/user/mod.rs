@@ -10,7 +10,7 @@ pub use packets::{Packet, Packets, Verdict};
 
 use crate::{Backend, Error, Kind, Outcome, ProgramRef, Result, TestRun, error::OrKind};
 use alveary_diag::{Diagnostic, Place};
-use alveary_runtime::{Prog, Runtime, Vcpu};
+use alveary_runtime::{LoadedMap, Prog, Runtime, Vcpu};
 use alveary_spec::{Kernel, MapSpec, Program};
 use std::sync::Arc;
 
@@ -70,11 +70,11 @@ impl Backend for User {
     }
 
     fn create_map(&self, spec: &MapSpec, _inner: Option<&UserMap>) -> Result<UserMap> {
-        self.runtime.create_map(spec).map(UserMap).or_kind(Kind::Map)
+        self.runtime.create_map(spec).map(UserMap::from).or_kind(Kind::Map)
     }
 
     fn load_program(&self, program: &Arc<Program>, maps: &[UserMap]) -> Result<UserProgram> {
-        let maps = maps.iter().map(|map| map.0.clone()).collect();
+        let maps = maps.iter().map(|map| LoadedMap::clone(&map.0)).collect();
         self.runtime.load(program.clone(), maps).map(UserProgram).or_kind(Kind::Unsupported)
     }
 

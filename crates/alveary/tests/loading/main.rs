@@ -1,5 +1,6 @@
-//! Objects compiled by clang, loaded by the facade. Skipped by name where clang-19 is missing.
+//! Objects and programs, loaded by the facade. What needs clang-19 is skipped by name where it is missing.
 
 mod byte_order;
 mod inner_maps;
+mod lifetime;
 mod sizes;
