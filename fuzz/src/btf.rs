@@ -6,7 +6,7 @@ use alveary_isa::Endian;
 use std::sync::Arc;
 
 /// Types that are looked at closely: enough for any path, few enough to be fast.
-const TYPES: usize = 256;
+const TYPES: usize = 64;
 /// What stands in memory where a value is read.
 const SAMPLE: [u8; 40] = *b"\x01\0\0\0\x02\x03sample\0\0\xff\xff\xff\xff\x7f\x80\0\0\0\0\0\0\xf8\x7f0123456789ab";
 
@@ -50,7 +50,7 @@ fn types(btf: &Btf) {
         let value = btf.value(id, &SAMPLE);
         let (line, lines) = (value.to_string(), format!("{value:#}"));
         assert!(line.len() <= lines.len());
-        for text in [line.as_str(), "-1", "{}", "[1, 2]", "0x10", "\"text\"", "10.0.0.1/8"] {
+        for text in [line.as_str(), "-1", "[{}, 2]", "10.0.0.1/8"] {
             if let Ok(bytes) = btf.parse_value(id, &Snippet::whole("fuzz", text)) {
                 assert_eq!(Some(bytes.len() as u32), btf.size_of(id), "{text}");
             }

@@ -1,7 +1,8 @@
 //! Classic filters: as text, and as instructions that are run in both machines.
 
 use crate::budget::within;
-use alveary::{Loader, Packet, Target};
+use crate::user;
+use alveary::{Loader, Packet};
 use alveary_abi::ProgType;
 use alveary_isa::{
     Endian, Insn,
@@ -97,7 +98,7 @@ fn run(insns: Vec<Insn>, packet: &[u8]) -> u32 {
         btf: None,
     };
     let resolved = Resolved { endian: Endian::HOST, maps: Default::default(), programs: vec![Arc::new(program)] };
-    let loaded = Loader::new(Target::user()).load_resolved(resolved).expect("a translated filter loads");
+    let loaded = Loader::new(user()).load_resolved(resolved).expect("a translated filter loads");
     let mut cpu = loaded.target().vcpu(0).expect("nobody else uses it");
     let program = loaded.program("filter").expect("it was loaded");
     let mut packets = program.packets(&mut cpu).expect("socket filters take packets");

@@ -1,7 +1,8 @@
 //! Any bytes as an object file.
 
 use crate::budget::within;
-use alveary::{Kind, Loader, MapHandle, Object, Packet, Target};
+use crate::user;
+use alveary::{Kind, Loader, MapHandle, Object, Packet};
 use alveary_abi::Profile;
 use alveary_diag::{Place, Sources};
 use alveary_object::{Options, read, resolve};
@@ -63,7 +64,7 @@ fn runs(object: &Object) {
     if object.spec().maps.values().any(|map| !small(map) || map.inner.as_deref().is_some_and(|inner| !small(inner))) {
         return;
     }
-    let loaded = match Loader::new(Target::user()).load(object) {
+    let loaded = match Loader::new(user()).load(object) {
         Ok(loaded) => loaded,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };

@@ -23,6 +23,16 @@ pub use decode::decode;
 pub use elf::elf;
 pub use programs::programs;
 
+thread_local! {
+    /// One user-space kernel for all runs: making its tables takes longer than most of them.
+    static USER: alveary::User = alveary::Target::user();
+}
+
+/// The target that programs are loaded onto.
+fn user() -> alveary::User {
+    USER.with(Clone::clone)
+}
+
 /// A target: its name, which is that of its file in `fuzz_targets/` and of its folder in `seeds/`, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 

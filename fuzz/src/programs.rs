@@ -1,7 +1,8 @@
 //! Any program of a packet type with maps and helper calls, loaded and run through the library.
 
 use crate::program::{self, Piece, add, copy, lay_out, set, small};
-use alveary::{Loaded, Loader, MapHandle, Packet, Target, User};
+use crate::user;
+use alveary::{Loaded, Loader, MapHandle, Packet, User};
 use alveary_abi::{Arg, Helper, MapDef, MapType, MemSize, ProgType, Proto, Special, SpecialKind};
 use alveary_isa::{CmpOp, Endian, Inst, Operand, Reg, Wide, Width};
 use alveary_spec::{Initial, MapSpec, Program, Resolved};
@@ -34,7 +35,7 @@ pub fn programs(bytes: &[u8]) {
 }
 
 fn generated(u: &mut Unstructured<'_>) -> Result<()> {
-    let user = Target::user();
+    let user = user();
     let ty = *u.choose(&TYPES)?;
     let packet_len = *u.choose(&[60, 0, 13, 14, 34, 128, 1500])?;
     let maps = maps();
