@@ -24,8 +24,10 @@ char LICENSE[] SEC("license") = "GPL";
 /// A session with the object of a C program in it; `None` (and a word on stderr) without clang.
 fn compiled(test: &str, source: &str) -> Option<Session> {
     let mut clang = ["clang-19", "clang"].into_iter().find_map(|name| {
-        let command = ["-O2", "-g", "-target", "bpfel", "-mcpu=v3", "-Wno-everything", "-x", "c", "-c", "-", "-o", "-"];
-        Command::new(name).args(command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()
+        // BTF names the directory: not this one, which is another wherever the tree stands.
+        let target = ["-O2", "-g", "-fdebug-compilation-dir=/src", "-target", "bpfel", "-mcpu=v3"];
+        let command = ["-Wno-everything", "-x", "c", "-c", "-", "-o", "-"];
+        Command::new(name).args(target).args(command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()
     });
     let Some(clang) = &mut clang else {
         eprintln!("SKIP {test}: clang is not installed");
