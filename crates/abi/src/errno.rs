@@ -20,6 +20,11 @@ macro_rules! numbers {
                 }
             }
         }
+
+        /// The same as helpers' bodies give them back: negated, as wide as a register.
+        pub mod negative {
+            $(#[doc = $what] pub const $name: i64 = -$number;)*
+        }
     };
 }
 
@@ -65,6 +70,7 @@ numbers! {
     ENOTCONN = 107, "Not connected.";
     ETIMEDOUT = 110, "Too late.";
     EHOSTUNREACH = 113, "No way to the host.";
+    EALREADY = 114, "Done, or under way, already.";
     EINPROGRESS = 115, "On its way.";
     ESTALE = 116, "It is not what it was.";
     ENOTSUPP = 524, "Not supported (a number of the kernel's own that escapes to user space).";

@@ -4,6 +4,8 @@
 //! (verifier, runtime, checked mode, disassembler, documentation) reads these rows through a [`Profile`], so that
 //! rows added by embedders count as much as the built-in ones.
 
+#![forbid(unsafe_code)]
+
 mod attach_types;
 mod context;
 pub mod contexts;
@@ -22,7 +24,7 @@ mod scope;
 mod sections;
 
 pub use context::{Access, CtxLayout, Field, FieldKind, Sizes};
-pub use errno::Errno;
+pub use errno::{Errno, negative};
 pub use helper::{Arg, CallbackArg, DynptrKind, Effects, Helper, MemAccess, MemSize, Proto, Ret};
 pub use ids::{AttachType, HelperId, MapType, ProgSet, ProgType};
 pub use map_def::{MapDef, Special, SpecialKind};

@@ -10,7 +10,7 @@ const BATCHES: u32 = 15;
 const CALLS: u32 = 1 << 18;
 
 fn make(ty: MapType, key_size: u32, value_size: u32, max_entries: u32) -> std::sync::Arc<dyn Map> {
-    let flags = if ty == MapType::LPM_TRIE { flags::NO_PREALLOC } else { 0 };
+    let flags = if ty == MapType::LPM_TRIE { flags::BPF_F_NO_PREALLOC } else { 0 };
     let def = MapDef { ty, key_size, value_size, max_entries, flags, extra: 0, special: Vec::new() };
     let env = Environment { cpus: 2, page: 4096, seed: 0x5eed, domain: Domain::new() };
     create(&def, None, &env).unwrap_or_else(|error| panic!("{error}"))

@@ -61,7 +61,7 @@ impl Array {
         if index(key) >= self.max {
             return Err(Errno::E2BIG);
         }
-        if flags & flags::NOEXIST != 0 {
+        if flags & flags::BPF_NOEXIST != 0 {
             return Err(Errno::EEXIST);
         }
         Ok(())
@@ -108,7 +108,7 @@ impl Kind for Array {
 
     fn write(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
         self.check(key, flags)?;
-        if self.is_per_cpu() && flags & flags::LOCK != 0 {
+        if self.is_per_cpu() && flags & flags::BPF_F_LOCK != 0 {
             return Err(Errno::EINVAL);
         }
         for (cpu, value) in value.chunks(self.form.rounded()).enumerate() {

@@ -39,7 +39,7 @@ impl Bloom {
 
 impl Queue for Bloom {
     fn push(&self, value: &[u8], flags: u64) -> Result<(), Errno> {
-        if flags != flags::ANY {
+        if flags != flags::BPF_ANY {
             return Err(Errno::EINVAL);
         }
         for (at, bit) in self.bits(value) {

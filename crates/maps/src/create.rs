@@ -6,8 +6,8 @@ use crate::{
     bloom::Bloom,
     definition::{Most, Row, Size, refuse},
     flags::{
-        INNER_MAP, MMAPABLE, NO_COMMON_LRU, NO_PREALLOC, NUMA_NODE, PRESERVE_ELEMS, RDONLY, RDONLY_PROG, WRONLY,
-        WRONLY_PROG, ZERO_SEED,
+        BPF_F_INNER_MAP, BPF_F_MMAPABLE, BPF_F_NO_COMMON_LRU, BPF_F_NO_PREALLOC, BPF_F_NUMA_NODE, BPF_F_PRESERVE_ELEMS,
+        BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY, BPF_F_WRONLY_PROG, BPF_F_ZERO_SEED,
     },
     htab::Hash,
     object::{Kind, Object},
@@ -52,7 +52,7 @@ pub fn create(def: &MapDef, inner: Option<&MapDef>, env: &Environment) -> Result
     row.check(def, inner, env)?;
     // Programs get addresses of these values, and the kernel lets them write none.
     let read_only = matches!(def.ty, MapType::DEVMAP | MapType::DEVMAP_HASH);
-    let def = MapDef { flags: def.flags | if read_only { RDONLY_PROG } else { 0 }, ..def.clone() };
+    let def = MapDef { flags: def.flags | if read_only { BPF_F_RDONLY_PROG } else { 0 }, ..def.clone() };
     (row.make)(&def, inner, env).map_err(|errno| {
         let (keys, values, max) = (def.key_size, def.value_size, def.max_entries);
         refuse(format!("a {} map of this size cannot be had", row.name), errno)
@@ -61,11 +61,11 @@ pub fn create(def: &MapDef, inner: Option<&MapDef>, env: &Environment) -> Result
 }
 
 /// Who may read and write: every type with values takes these flags.
-const ACCESS: u32 = RDONLY | WRONLY | RDONLY_PROG | WRONLY_PROG;
+const ACCESS: u32 = BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
 /// The same, of types whose values programs do not see.
-const USER_ACCESS: u32 = RDONLY | WRONLY;
-const HASH: u32 = ACCESS | NO_PREALLOC | ZERO_SEED;
-const LRU: u32 = ACCESS | NO_COMMON_LRU | ZERO_SEED;
+const USER_ACCESS: u32 = BPF_F_RDONLY | BPF_F_WRONLY;
+const HASH: u32 = ACCESS | BPF_F_NO_PREALLOC | BPF_F_ZERO_SEED;
+const LRU: u32 = ACCESS | BPF_F_NO_COMMON_LRU | BPF_F_ZERO_SEED;
 
 const NONE: Size = Size::Is(&[0]);
 const INDEX: Size = Size::Is(&[4]);
@@ -92,44 +92,44 @@ const ROW: Row = Row {
 
 #[rustfmt::skip]
 static ROWS: &[Row] = &[
-    Row { ty: MapType::HASH, name: "hash", key: ANY, value: ANY, most: Most::Entry, flags: HASH | NUMA_NODE,
+    Row { ty: MapType::HASH, name: "hash", key: ANY, value: ANY, most: Most::Entry, flags: HASH | BPF_F_NUMA_NODE,
           make: |def, _, env| object(def, Hash::shared(def, env.cpus, seed(def, env))), ..ROW },
-    Row { ty: MapType::ARRAY, name: "array", value: ANY, flags: ACCESS | NUMA_NODE | MMAPABLE | INNER_MAP,
+    Row { ty: MapType::ARRAY, name: "array", value: ANY, flags: ACCESS | BPF_F_NUMA_NODE | BPF_F_MMAPABLE | BPF_F_INNER_MAP,
           make: |def, _, _| object(def, Array::shared(def)), ..ROW },
-    Row { ty: MapType::PROG_ARRAY, name: "prog_array", flags: USER_ACCESS | NUMA_NODE,
+    Row { ty: MapType::PROG_ARRAY, name: "prog_array", flags: USER_ACCESS | BPF_F_NUMA_NODE,
           make: |def, _, env| object(def, Words::new(def, None, &env.domain)), ..ROW },
-    Row { ty: MapType::PERF_EVENT_ARRAY, name: "perf_event_array", flags: USER_ACCESS | NUMA_NODE | PRESERVE_ELEMS,
+    Row { ty: MapType::PERF_EVENT_ARRAY, name: "perf_event_array", flags: USER_ACCESS | BPF_F_NUMA_NODE | BPF_F_PRESERVE_ELEMS,
           make: |def, _, env| object(def, PerfEvents::new(def, env.cpus)), ..ROW },
     Row { ty: MapType::PERCPU_HASH, name: "percpu_hash", key: ANY, value: ANY, most: Most::PerCpu, flags: HASH,
           make: |def, _, env| object(def, Hash::per_cpu(def, env.cpus, seed(def, env))), ..ROW },
     Row { ty: MapType::PERCPU_ARRAY, name: "percpu_array", value: ANY, most: Most::PerCpu, flags: ACCESS,
           make: |def, _, env| object(def, Array::per_cpu(def, env.cpus)), ..ROW },
-    Row { ty: MapType::LRU_HASH, name: "lru_hash", key: ANY, value: ANY, most: Most::Entry, flags: LRU | NUMA_NODE, unsupported: NO_PREALLOC,
+    Row { ty: MapType::LRU_HASH, name: "lru_hash", key: ANY, value: ANY, most: Most::Entry, flags: LRU | BPF_F_NUMA_NODE, unsupported: BPF_F_NO_PREALLOC,
           make: |def, _, env| object(def, Hash::lru(def, env.cpus, seed(def, env))), ..ROW },
-    Row { ty: MapType::LRU_PERCPU_HASH, name: "lru_percpu_hash", key: ANY, value: ANY, most: Most::PerCpu, flags: LRU, unsupported: NO_PREALLOC,
+    Row { ty: MapType::LRU_PERCPU_HASH, name: "lru_percpu_hash", key: ANY, value: ANY, most: Most::PerCpu, flags: LRU, unsupported: BPF_F_NO_PREALLOC,
           make: |def, _, env| object(def, Hash::lru_per_cpu(def, env.cpus, seed(def, env))), ..ROW },
     Row { ty: MapType::LPM_TRIE, name: "lpm_trie", key: PREFIX, value: Size::Within(1, (4 << 20) - 256 - 40),
-          flags: ACCESS | NO_PREALLOC | NUMA_NODE, needs: NO_PREALLOC, make: |def, _, _| object(def, Trie::new(def)), ..ROW },
-    Row { ty: MapType::ARRAY_OF_MAPS, name: "array_of_maps", flags: USER_ACCESS | NUMA_NODE, outer: true,
+          flags: ACCESS | BPF_F_NO_PREALLOC | BPF_F_NUMA_NODE, needs: BPF_F_NO_PREALLOC, make: |def, _, _| object(def, Trie::new(def)), ..ROW },
+    Row { ty: MapType::ARRAY_OF_MAPS, name: "array_of_maps", flags: USER_ACCESS | BPF_F_NUMA_NODE, outer: true,
           make: |def, inner, env| object(def, Words::new(def, inner, &env.domain)), ..ROW },
-    Row { ty: MapType::HASH_OF_MAPS, name: "hash_of_maps", key: ANY, most: Most::Entry, flags: HASH | NUMA_NODE, outer: true,
+    Row { ty: MapType::HASH_OF_MAPS, name: "hash_of_maps", key: ANY, most: Most::Entry, flags: HASH | BPF_F_NUMA_NODE, outer: true,
           make: |def, inner, env| object(def, HashOfMaps::new(def, inner, env.cpus, seed(def, env), &env.domain)), ..ROW },
-    Row { ty: MapType::DEVMAP, name: "devmap", value: TARGET, flags: USER_ACCESS | NUMA_NODE,
+    Row { ty: MapType::DEVMAP, name: "devmap", value: TARGET, flags: USER_ACCESS | BPF_F_NUMA_NODE,
           make: |def, _, _| object(def, Targets::new(def, Target::Device)), ..ROW },
-    Row { ty: MapType::CPUMAP, name: "cpumap", value: TARGET, flags: NUMA_NODE,
+    Row { ty: MapType::CPUMAP, name: "cpumap", value: TARGET, flags: BPF_F_NUMA_NODE,
           make: |def, _, env| object(def, Targets::new(def, Target::Cpu(env.cpus))), ..ROW },
-    Row { ty: MapType::XSKMAP, name: "xskmap", flags: USER_ACCESS | NUMA_NODE,
+    Row { ty: MapType::XSKMAP, name: "xskmap", flags: USER_ACCESS | BPF_F_NUMA_NODE,
           make: |def, _, _| object(def, Targets::new(def, Target::Socket)), ..ROW },
-    Row { ty: MapType::QUEUE, name: "queue", key: NONE, value: ANY, most: Most::Product, flags: ACCESS | NUMA_NODE,
+    Row { ty: MapType::QUEUE, name: "queue", key: NONE, value: ANY, most: Most::Product, flags: ACCESS | BPF_F_NUMA_NODE,
           make: |def, _, _| object(def, Line::new(def, Next::First)), ..ROW },
-    Row { ty: MapType::STACK, name: "stack", key: NONE, value: ANY, most: Most::Product, flags: ACCESS | NUMA_NODE,
+    Row { ty: MapType::STACK, name: "stack", key: NONE, value: ANY, most: Most::Product, flags: ACCESS | BPF_F_NUMA_NODE,
           make: |def, _, _| object(def, Line::new(def, Next::Last)), ..ROW },
-    Row { ty: MapType::DEVMAP_HASH, name: "devmap_hash", value: TARGET, flags: USER_ACCESS | NUMA_NODE,
+    Row { ty: MapType::DEVMAP_HASH, name: "devmap_hash", value: TARGET, flags: USER_ACCESS | BPF_F_NUMA_NODE,
           make: |def, _, env| object(def, DeviceHash::new(def, env.cpus, seed(def, env))), ..ROW },
-    Row { ty: MapType::RINGBUF, name: "ringbuf", key: NONE, value: NONE, most: Most::Pages, flags: NUMA_NODE,
+    Row { ty: MapType::RINGBUF, name: "ringbuf", key: NONE, value: NONE, most: Most::Pages, flags: BPF_F_NUMA_NODE,
           make: |def, _, _| object(def, Ringbuf::new(def)), ..ROW },
     Row { ty: MapType::BLOOM_FILTER, name: "bloom_filter", key: NONE, value: ANY, most: Most::Piece,
-          flags: ACCESS | NUMA_NODE | ZERO_SEED, extra: 15, make: |def, _, env| object(def, Bloom::new(def, seed(def, env))), ..ROW },
+          flags: ACCESS | BPF_F_NUMA_NODE | BPF_F_ZERO_SEED, extra: 15, make: |def, _, env| object(def, Bloom::new(def, seed(def, env))), ..ROW },
 ];
 
 fn object<K: Kind>(def: &MapDef, kind: Result<K, Errno>) -> Result<Arc<dyn Map>, Errno> {
@@ -138,5 +138,5 @@ fn object<K: Kind>(def: &MapDef, kind: Result<K, Errno>) -> Result<Arc<dyn Map>,
 
 /// Seed of the hash function of a map.
 fn seed(def: &MapDef, env: &Environment) -> u64 {
-    if def.flags & ZERO_SEED == 0 { env.seed } else { 0 }
+    if def.flags & BPF_F_ZERO_SEED == 0 { env.seed } else { 0 }
 }

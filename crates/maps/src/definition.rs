@@ -2,7 +2,7 @@
 
 use crate::{
     Environment, Errno, Map,
-    flags::{RDONLY, RDONLY_PROG, WRONLY, WRONLY_PROG},
+    flags::{BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY, BPF_F_WRONLY_PROG},
 };
 use alveary_abi::{MapDef, MapType};
 use alveary_diag::{Diagnostic, Place};
@@ -96,7 +96,7 @@ impl Row {
             let wrong = refuse(format!("a {name} map needs a flag"), Errno::EINVAL);
             return Err(wrong.expected(names(self.needs)).found(names(flags)));
         }
-        for both in [RDONLY | WRONLY, RDONLY_PROG | WRONLY_PROG] {
+        for both in [BPF_F_RDONLY | BPF_F_WRONLY, BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG] {
             if flags & both == both {
                 let wrong = refuse(format!("a {name} map cannot be read-only and write-only"), Errno::EINVAL);
                 return Err(wrong.expected("one of them").found(names(both)));

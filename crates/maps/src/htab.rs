@@ -73,7 +73,7 @@ impl Hash {
         let Some(lru) = &self.lru else { return self.put_at(hash, key, value, flags, side, || self.table.allocate()) };
         loop {
             // Room is made before the bucket is locked: the entry that goes may be in the same one.
-            let wanted = flags != flags::EXIST && self.table.find(key, hash).is_none();
+            let wanted = flags != flags::BPF_EXIST && self.table.find(key, hash).is_none();
             let mut room = match wanted {
                 true => Some(lru.allocate(&self.table, hash).ok_or(Errno::ENOMEM)?),
                 false => None,
@@ -101,15 +101,15 @@ impl Hash {
     ) -> Result<(), Errno> {
         let table = &self.table;
         let bucket = table.lock(hash);
-        match (bucket.find(key), flags & !flags::LOCK) {
-            (Some(_), flags::NOEXIST) => Err(Errno::EEXIST),
-            (None, flags::EXIST) => Err(Errno::ENOENT),
+        match (bucket.find(key), flags & !flags::BPF_F_LOCK) {
+            (Some(_), flags::BPF_NOEXIST) => Err(Errno::EEXIST),
+            (None, flags::BPF_EXIST) => Err(Errno::ENOENT),
             (Some(slot), _) if self.is_per_cpu() => {
                 self.store_per_cpu(slot, value, side);
                 self.mark_used(slot);
                 Ok(())
             }
-            (Some(slot), _) if flags & flags::LOCK != 0 => {
+            (Some(slot), _) if flags & flags::BPF_F_LOCK != 0 => {
                 self.form.store(&table.memory, table.value_at(slot, 0), value, flags);
                 Ok(())
             }

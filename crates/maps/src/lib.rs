@@ -17,7 +17,6 @@ mod bloom;
 mod create;
 mod definition;
 mod domain;
-mod errno;
 mod hash;
 mod htab;
 mod lru;
@@ -33,11 +32,11 @@ mod trie;
 mod value;
 mod words;
 
+pub use alveary_abi::{Errno, flags};
 pub use create::{Environment, create};
 pub use domain::{Batch, Domain, Reader};
-pub use errno::Errno;
 pub use hash::{FINISH, MULTIPLIER, hash};
-pub use map::{Event, Held, Layout, Map, Queue, Slots, Streams, Value, flags};
+pub use map::{Event, Held, Layout, Map, Queue, Slots, Streams, Value};
 
 #[cfg(test)]
 mod tests;

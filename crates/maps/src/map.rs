@@ -4,27 +4,6 @@ use crate::Errno;
 use alveary_abi::MapDef;
 use std::{any::Any, sync::Arc};
 
-/// `BPF_…` flags of updates and `BPF_F_…` flags of definitions.
-#[allow(missing_docs, reason = "the names are the UAPI's")]
-pub mod flags {
-    pub const ANY: u64 = 0;
-    pub const NOEXIST: u64 = 1;
-    pub const EXIST: u64 = 2;
-    pub const LOCK: u64 = 4;
-
-    pub const NO_PREALLOC: u32 = 1 << 0;
-    pub const NO_COMMON_LRU: u32 = 1 << 1;
-    pub const NUMA_NODE: u32 = 1 << 2;
-    pub const RDONLY: u32 = 1 << 3;
-    pub const WRONLY: u32 = 1 << 4;
-    pub const ZERO_SEED: u32 = 1 << 6;
-    pub const RDONLY_PROG: u32 = 1 << 7;
-    pub const WRONLY_PROG: u32 = 1 << 8;
-    pub const MMAPABLE: u32 = 1 << 10;
-    pub const PRESERVE_ELEMS: u32 = 1 << 11;
-    pub const INNER_MAP: u32 = 1 << 12;
-}
-
 /// A value as a program sees it: an address and a length, never a Rust reference, since other CPUs write to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {

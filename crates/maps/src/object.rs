@@ -71,15 +71,15 @@ impl<K: Kind> Object<K> {
     }
 
     fn program_may_write(&self) -> Result<(), Errno> {
-        if self.def.flags & flags::RDONLY_PROG == 0 { Ok(()) } else { Err(Errno::EPERM) }
+        if self.def.flags & flags::BPF_F_RDONLY_PROG == 0 { Ok(()) } else { Err(Errno::EPERM) }
     }
 
     fn user_may_read(&self) -> Result<(), Errno> {
-        if self.def.flags & flags::WRONLY == 0 { Ok(()) } else { Err(Errno::EPERM) }
+        if self.def.flags & flags::BPF_F_WRONLY == 0 { Ok(()) } else { Err(Errno::EPERM) }
     }
 
     fn user_may_write(&self) -> Result<(), Errno> {
-        let may = self.def.flags & flags::RDONLY == 0 && !self.frozen.load(Relaxed);
+        let may = self.def.flags & flags::BPF_F_RDONLY == 0 && !self.frozen.load(Relaxed);
         if may { Ok(()) } else { Err(Errno::EPERM) }
     }
 }
@@ -131,7 +131,7 @@ unsafe impl<K: Kind> Map for Object<K> {
     fn write(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
         self.user_may_write()?;
         let has_lock = self.def.special.iter().any(|part| part.kind == SpecialKind::SpinLock);
-        if flags & flags::LOCK != 0 && !has_lock {
+        if flags & flags::BPF_F_LOCK != 0 && !has_lock {
             return Err(Errno::EINVAL);
         }
         self.key(key)?;

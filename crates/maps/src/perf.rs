@@ -139,7 +139,7 @@ impl Kind for PerfEvents {
     }
 
     fn write(&self, key: &[u8], _value: &[u8], flags: u64) -> Result<(), Errno> {
-        if flags != flags::ANY {
+        if flags != flags::BPF_ANY {
             return Err(Errno::EINVAL);
         }
         self.stream(index(key))?.closed = false;

@@ -67,12 +67,12 @@ impl Line {
 
 impl Queue for Line {
     fn push(&self, value: &[u8], flags: u64) -> Result<(), Errno> {
-        if flags != flags::ANY && flags != flags::EXIST {
+        if flags != flags::BPF_ANY && flags != flags::BPF_EXIST {
             return Err(Errno::EINVAL);
         }
         let mut filled = self.filled();
         if filled.count == self.max {
-            if flags != flags::EXIST {
+            if flags != flags::BPF_EXIST {
                 return Err(Errno::E2BIG);
             }
             // The oldest makes room.

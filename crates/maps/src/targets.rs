@@ -56,13 +56,13 @@ impl Targets {
     fn check(&self, key: &[u8], first: u32, program: u32, flags: u64) -> Result<(), Errno> {
         let there = self.at(key).is_some();
         match self.target {
-            _ if flags > flags::EXIST => Err(Errno::EINVAL),
+            _ if flags > flags::BPF_EXIST => Err(Errno::EINVAL),
             _ if index(key) >= self.max => Err(Errno::E2BIG),
-            Target::Device | Target::Cpu(_) if flags == flags::NOEXIST => Err(Errno::EEXIST),
+            Target::Device | Target::Cpu(_) if flags == flags::BPF_NOEXIST => Err(Errno::EEXIST),
             Target::Cpu(_) if first > LARGEST_QUEUE => Err(Errno::EOVERFLOW),
             Target::Cpu(cpus) if index(key) >= cpus => Err(Errno::ENODEV),
-            Target::Socket if there && flags == flags::NOEXIST => Err(Errno::EEXIST),
-            Target::Socket if !there && flags == flags::EXIST => Err(Errno::ENOENT),
+            Target::Socket if there && flags == flags::BPF_NOEXIST => Err(Errno::EEXIST),
+            Target::Socket if !there && flags == flags::BPF_EXIST => Err(Errno::ENOENT),
             _ if program as i32 > 0 => Err(Errno::EINVAL),
             _ => Ok(()),
         }
@@ -164,12 +164,12 @@ impl Kind for DeviceHash {
 
     fn write(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
         let (ifindex, program) = halves(value);
-        if flags > flags::EXIST || ifindex == 0 || program as i32 > 0 {
+        if flags > flags::BPF_EXIST || ifindex == 0 || program as i32 > 0 {
             return Err(Errno::EINVAL);
         }
         let word = [ifindex.to_ne_bytes(), [0; 4]].concat();
         // The kernel looks at BPF_NOEXIST alone.
-        self.0.write(key, &word[..value.len()], flags & flags::NOEXIST)
+        self.0.write(key, &word[..value.len()], flags & flags::BPF_NOEXIST)
     }
 
     fn next_key(&self, after: Option<&[u8]>, out: &mut [u8]) -> Result<(), Errno> {

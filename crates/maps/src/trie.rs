@@ -268,7 +268,7 @@ impl Change<'_> {
 
     /// A node for an entry that is not there yet.
     fn entry(&mut self, key: Key<'_>, value: &[u8], flags: u64) -> Result<Node, Errno> {
-        if flags == flags::EXIST {
+        if flags == flags::BPF_EXIST {
             return Err(Errno::ENOENT);
         }
         if self.pool.entries >= self.trie.max {
@@ -296,7 +296,7 @@ impl Change<'_> {
             // The same prefix: an entry to be replaced, or a branch that becomes one.
             let new = match trie.is_branch(there) {
                 true => self.entry(key, value, flags)?,
-                false if flags == flags::NOEXIST => return Err(Errno::EEXIST),
+                false if flags == flags::BPF_NOEXIST => return Err(Errno::EEXIST),
                 false => self.filled(key, value)?,
             };
             for side in [false, true] {
@@ -388,7 +388,7 @@ impl Kind for Trie {
     }
 
     fn write(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
-        if flags > flags::EXIST {
+        if flags > flags::BPF_EXIST {
             return Err(Errno::EINVAL);
         }
         let key = self.key(key).ok_or(Errno::EINVAL)?;

@@ -38,8 +38,8 @@ impl Form {
 
     /// Refuses what `flags` may not be in any map: unknown ones, and `BPF_F_LOCK` without a lock.
     pub(crate) fn check_flags(&self, flags: u64) -> Result<(), Errno> {
-        let locked = flags & flags::LOCK != 0;
-        if flags & !flags::LOCK > flags::EXIST || (locked && self.lock.is_none()) {
+        let locked = flags & flags::BPF_F_LOCK != 0;
+        if flags & !flags::BPF_F_LOCK > flags::BPF_EXIST || (locked && self.lock.is_none()) {
             return Err(Errno::EINVAL);
         }
         Ok(())
@@ -50,7 +50,7 @@ impl Form {
         if self.special.is_empty() {
             return memory.write(at, value);
         }
-        let _held = (flags & flags::LOCK != 0).then(|| self.lock(memory, at));
+        let _held = (flags & flags::BPF_F_LOCK != 0).then(|| self.lock(memory, at));
         for part in self.plain(value.len()) {
             memory.write_bytes(at + part.start as u64, &value[part]);
         }

@@ -64,8 +64,8 @@ impl Objects {
 
 /// Whether a map may stand where a template was promised: programs were checked against the template.
 fn alike(template: &MapDef, def: &MapDef) -> bool {
-    let permanent = |def: &MapDef| def.flags & !(flags::RDONLY | flags::WRONLY);
-    let fixed = template.ty == MapType::ARRAY && template.flags & flags::INNER_MAP == 0;
+    let permanent = |def: &MapDef| def.flags & !(flags::BPF_F_RDONLY | flags::BPF_F_WRONLY);
+    let fixed = template.ty == MapType::ARRAY && template.flags & flags::BPF_F_INNER_MAP == 0;
     template.ty == def.ty
         && template.key_size == def.key_size
         && template.value_size == def.value_size
@@ -150,7 +150,7 @@ impl Kind for Words {
 
 impl Slots for Words {
     fn set(&self, key: &[u8], object: Option<Arc<dyn Held>>, flags: u64) -> Result<(), Errno> {
-        if flags != flags::ANY {
+        if flags != flags::BPF_ANY {
             return Err(Errno::EINVAL);
         }
         object.as_ref().map_or(Ok(()), |object| self.objects.check(&**object))?;

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 const MAX: usize = 8;
 
 fn make(ty: MapType, key_size: u32) -> Arc<dyn Map> {
-    let flags = if ty == MapType::LPM_TRIE { flags::NO_PREALLOC } else { 0 };
+    let flags = if ty == MapType::LPM_TRIE { flags::BPF_F_NO_PREALLOC } else { 0 };
     let def = MapDef { ty, key_size, value_size: 4, max_entries: MAX as u32, flags, extra: 0, special: Vec::new() };
     create(&def, None, &Environment { cpus: 1, page: 4096, seed: 0, domain: Domain::new() }).unwrap()
 }
@@ -43,8 +43,8 @@ fn seen(map: &dyn Map, key: &[u8]) -> Option<u32> {
 /// What an update should give, and the model after it.
 fn update(model: &mut BTreeMap<Vec<u8>, u32>, key: &[u8], value: u32, flags: u64, full: Errno) -> Result<(), Errno> {
     match (model.contains_key(key), flags) {
-        (true, flags::NOEXIST) => Err(Errno::EEXIST),
-        (false, flags::EXIST) => Err(Errno::ENOENT),
+        (true, flags::BPF_NOEXIST) => Err(Errno::EEXIST),
+        (false, flags::BPF_EXIST) => Err(Errno::ENOENT),
         (false, _) if model.len() == MAX => Err(full),
         _ => {
             model.insert(key.to_vec(), value);

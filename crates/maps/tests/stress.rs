@@ -18,7 +18,7 @@ fn env() -> Environment {
 }
 
 fn make(ty: MapType, key_size: u32, value_size: u32, max_entries: u32) -> Arc<dyn Map> {
-    let flags = if ty == MapType::LPM_TRIE { flags::NO_PREALLOC } else { 0 };
+    let flags = if ty == MapType::LPM_TRIE { flags::BPF_F_NO_PREALLOC } else { 0 };
     let def = MapDef { ty, key_size, value_size, max_entries, flags, extra: 0, special: Vec::new() };
     create(&def, None, &env()).unwrap()
 }
@@ -83,9 +83,9 @@ fn a_key_that_is_there_is_never_missed() {
         let writer = |cpu| {
             let mut number = numbers(cpu);
             for _ in 0..30_000 {
-                map.update(cpu, &key(number(6)), &[2; 8], flags::EXIST).unwrap();
+                map.update(cpu, &key(number(6)), &[2; 8], flags::BPF_EXIST).unwrap();
                 let other = key(100 + cpu * 3 + number(3));
-                if map.update(cpu, &other, &[3; 8], flags::NOEXIST).is_err() {
+                if map.update(cpu, &other, &[3; 8], flags::BPF_NOEXIST).is_err() {
                     map.delete(&other).unwrap();
                 }
             }

@@ -16,29 +16,19 @@ pub use skb::{Sent, SkBuff, Skb, Start};
 pub use verdict::{Redirect, Verdict, Way};
 pub use xdp::{Xdp, XdpBuff};
 
+use alveary_abi::flags::BPF_F_CTXLEN_MASK;
+use alveary_abi::negative::{EFAULT, EINVAL};
 use alveary_runtime::{Args, perf_output};
-
-/// Error numbers that helpers give back.
-mod errno {
-    pub(crate) const ENOMEM: i64 = -12;
-    pub(crate) const EACCES: i64 = -13;
-    pub(crate) const EFAULT: i64 = -14;
-    pub(crate) const EINVAL: i64 = -22;
-    pub(crate) const EALREADY: i64 = -114;
-    pub(crate) const ENOTSUPP: i64 = -524;
-}
 
 /// `bpf_perf_event_output` with as many of the packet's bytes behind it as the upper half of the flags says.
 fn event_output(args: &Args<'_>, cpu: u32, packet: usize, append: impl FnOnce(usize, &mut Vec<u8>)) -> i64 {
-    /// `BPF_F_CTXLEN_MASK`.
-    const LEN: u64 = 0xf_ffff << 32;
     let flags = args.scalar(2);
-    if flags & !(LEN | 0xffff_ffff) != 0 {
-        return errno::EINVAL;
+    if flags & !(BPF_F_CTXLEN_MASK | 0xffff_ffff) != 0 {
+        return EINVAL;
     }
-    let len = ((flags & LEN) >> 32) as usize;
+    let len = ((flags & BPF_F_CTXLEN_MASK) >> 32) as usize;
     if len > packet {
-        return errno::EFAULT;
+        return EFAULT;
     }
     let mut bytes = Vec::new();
     append(len, &mut bytes);

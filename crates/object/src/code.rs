@@ -1,7 +1,10 @@
 //! Functions in code sections, and the programs among them.
 
 use crate::elf::{Elf, Home, Section, Symbol, SymbolKind};
-use alveary_abi::Profile;
+use alveary_abi::{
+    Profile,
+    flags::{BPF_F_SLEEPABLE, BPF_F_XDP_HAS_FRAGS},
+};
 use alveary_diag::Diagnostic;
 use alveary_isa::Insn;
 use alveary_spec::{Attach, Function, ProgramSpec};
@@ -9,9 +12,6 @@ use std::{
     collections::{BTreeMap, HashSet},
     ops::Range,
 };
-
-const BPF_F_SLEEPABLE: u32 = 1 << 4;
-const BPF_F_XDP_HAS_FRAGS: u32 = 1 << 5;
 
 /// Where a function stands.
 pub(crate) struct Place {

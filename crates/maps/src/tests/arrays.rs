@@ -6,12 +6,12 @@ fn every_index_exists_and_none_can_be_deleted() {
     let map = make(&def(MapType::ARRAY, 4, 4, 3));
     assert_eq!(u32s(&*map, 2), Ok(0));
     assert_eq!(u32s(&*map, 3), Err(Errno::ENOENT));
-    assert_eq!(put(&*map, 1, 5, flags::ANY), Ok(()));
-    assert_eq!(put(&*map, 1, 6, flags::EXIST), Ok(()));
-    assert_eq!(put(&*map, 1, 7, flags::NOEXIST), Err(Errno::EEXIST));
-    assert_eq!(put(&*map, 3, 7, flags::ANY), Err(Errno::E2BIG));
+    assert_eq!(put(&*map, 1, 5, flags::BPF_ANY), Ok(()));
+    assert_eq!(put(&*map, 1, 6, flags::BPF_EXIST), Ok(()));
+    assert_eq!(put(&*map, 1, 7, flags::BPF_NOEXIST), Err(Errno::EEXIST));
+    assert_eq!(put(&*map, 3, 7, flags::BPF_ANY), Err(Errno::E2BIG));
     assert_eq!(put(&*map, 1, 7, 3), Err(Errno::EINVAL));
-    assert_eq!(put(&*map, 1, 7, flags::LOCK), Err(Errno::EINVAL));
+    assert_eq!(put(&*map, 1, 7, flags::BPF_F_LOCK), Err(Errno::EINVAL));
     assert_eq!(u32s(&*map, 1), Ok(6));
     assert_eq!(map.remove(&1u32.to_ne_bytes()), Err(Errno::EINVAL));
     assert_eq!(
@@ -61,10 +61,10 @@ fn a_frozen_map_is_read_only_to_user_space_alone() {
 #[test]
 fn access_flags_part_program_and_user_space() {
     let with = |flags| make(&MapDef { flags, ..def(MapType::ARRAY, 4, 4, 1) });
-    assert_eq!(put(&*with(flags::RDONLY), 0, 1, 0), Err(Errno::EPERM));
-    assert_eq!(u32s(&*with(flags::WRONLY), 0), Err(Errno::EPERM));
-    assert_eq!(with(flags::RDONLY_PROG).update(0, &[0; 4], &[0; 4], 0), Err(Errno::EPERM));
-    assert_eq!(put(&*with(flags::RDONLY_PROG), 0, 1, 0), Ok(()));
+    assert_eq!(put(&*with(flags::BPF_F_RDONLY), 0, 1, 0), Err(Errno::EPERM));
+    assert_eq!(u32s(&*with(flags::BPF_F_WRONLY), 0), Err(Errno::EPERM));
+    assert_eq!(with(flags::BPF_F_RDONLY_PROG).update(0, &[0; 4], &[0; 4], 0), Err(Errno::EPERM));
+    assert_eq!(put(&*with(flags::BPF_F_RDONLY_PROG), 0, 1, 0), Ok(()));
 }
 
 #[test]

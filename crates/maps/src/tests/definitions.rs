@@ -12,10 +12,10 @@ fn a_bad_definition_is_refused_with_what_was_expected_and_found() {
         (def(MapType::HASH, 0, 4, 1), "-EINVAL", "at least 1", "0"),
         (def(MapType::PERCPU_ARRAY, 4, 32769, 1), "-E2BIG", "at most 32768 bytes", "32769 bytes"),
         (def(MapType::HASH, 4, 4 << 20, 1), "-E2BIG", "at most 4194255 bytes", "4194308 bytes"),
-        (flagged(MapType::PERCPU_ARRAY, flags::MMAPABLE), "-EINVAL", "BPF_F_RDONLY", "BPF_F_MMAPABLE"),
+        (flagged(MapType::PERCPU_ARRAY, flags::BPF_F_MMAPABLE), "-EINVAL", "BPF_F_RDONLY", "BPF_F_MMAPABLE"),
         (flagged(MapType::HASH, 1 << 20), "-EINVAL", "BPF_F_NO_PREALLOC", "0x100000"),
         (
-            flagged(MapType::HASH, flags::RDONLY | flags::WRONLY),
+            flagged(MapType::HASH, flags::BPF_F_RDONLY | flags::BPF_F_WRONLY),
             "-EINVAL",
             "one of them",
             "BPF_F_RDONLY | BPF_F_WRONLY",

@@ -7,17 +7,17 @@ fn flags_say_what_may_be_there() {
     for ty in [MapType::HASH, MapType::PERCPU_HASH] {
         let map = make(&def(ty, 4, 8, 2));
         let write = |key: u32, flags| map.write(&key.to_ne_bytes(), &vec![1; map.user_value_size()], flags);
-        assert_eq!(write(1, flags::EXIST), Err(Errno::ENOENT));
-        assert_eq!(write(1, flags::NOEXIST), Ok(()));
-        assert_eq!(write(1, flags::NOEXIST), Err(Errno::EEXIST));
-        assert_eq!(write(1, flags::EXIST), Ok(()));
+        assert_eq!(write(1, flags::BPF_EXIST), Err(Errno::ENOENT));
+        assert_eq!(write(1, flags::BPF_NOEXIST), Ok(()));
+        assert_eq!(write(1, flags::BPF_NOEXIST), Err(Errno::EEXIST));
+        assert_eq!(write(1, flags::BPF_EXIST), Ok(()));
         assert_eq!(write(1, 3), Err(Errno::EINVAL));
-        assert_eq!(write(2, flags::ANY), Ok(()));
-        assert_eq!(write(3, flags::ANY), Err(Errno::E2BIG));
-        assert_eq!(write(2, flags::ANY), Ok(()), "a full map takes updates");
+        assert_eq!(write(2, flags::BPF_ANY), Ok(()));
+        assert_eq!(write(3, flags::BPF_ANY), Err(Errno::E2BIG));
+        assert_eq!(write(2, flags::BPF_ANY), Ok(()), "a full map takes updates");
         assert_eq!(map.remove(&1u32.to_ne_bytes()), Ok(()));
         assert_eq!(map.remove(&1u32.to_ne_bytes()), Err(Errno::ENOENT));
-        assert_eq!(write(3, flags::ANY), Ok(()));
+        assert_eq!(write(3, flags::BPF_ANY), Ok(()));
     }
 }
 
@@ -31,7 +31,7 @@ fn keys_of_every_length_are_told_apart() {
             key
         };
         for at in 0..key_size as usize {
-            map.write(&key(1, at), &(at as u32).to_ne_bytes(), flags::NOEXIST).unwrap();
+            map.write(&key(1, at), &(at as u32).to_ne_bytes(), flags::BPF_NOEXIST).unwrap();
         }
         let mut out = [0; 4];
         for at in 0..key_size as usize {
@@ -135,7 +135,7 @@ fn the_layout_leads_to_the_values() {
 
 #[test]
 fn a_seed_of_zero_can_be_asked_for() {
-    let map = make(&MapDef { flags: flags::ZERO_SEED, ..def(MapType::HASH, 4, 4, 4) });
+    let map = make(&MapDef { flags: flags::BPF_F_ZERO_SEED, ..def(MapType::HASH, 4, 4, 4) });
     assert!(matches!(map.layout(), Layout::Hash { seed: 0, .. }));
 }
 

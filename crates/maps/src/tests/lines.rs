@@ -22,9 +22,9 @@ fn a_queue_gives_the_oldest_a_stack_the_newest() {
 fn the_oldest_makes_room_if_asked() {
     for (ty, left) in [(MapType::QUEUE, [2, 3, 4]), (MapType::STACK, [4, 3, 2])] {
         let map = pushed(ty);
-        assert_eq!(map.write(&[], &4u32.to_ne_bytes(), flags::ANY), Err(Errno::E2BIG));
-        assert_eq!(map.write(&[], &4u32.to_ne_bytes(), flags::NOEXIST), Err(Errno::EINVAL));
-        assert_eq!(map.write(&[], &4u32.to_ne_bytes(), flags::EXIST), Ok(()));
+        assert_eq!(map.write(&[], &4u32.to_ne_bytes(), flags::BPF_ANY), Err(Errno::E2BIG));
+        assert_eq!(map.write(&[], &4u32.to_ne_bytes(), flags::BPF_NOEXIST), Err(Errno::EINVAL));
+        assert_eq!(map.write(&[], &4u32.to_ne_bytes(), flags::BPF_EXIST), Ok(()));
         assert_eq!(popped(&*map), left);
     }
 }

@@ -39,7 +39,7 @@ fn a_map_of_one_entry_always_takes_the_newest() {
     for ty in TYPES {
         let map = make(&def(ty, 4, 4, 1));
         for n in 0..100 {
-            add(&*map, n, flags::NOEXIST).unwrap();
+            add(&*map, n, flags::BPF_NOEXIST).unwrap();
             assert!(map.lookup(0, &n.to_ne_bytes()).is_some());
         }
         assert_eq!(keys(&*map).len(), 1);
@@ -51,9 +51,9 @@ fn an_update_evicts_nothing() {
     for ty in TYPES {
         let map = make(&def(ty, 4, 4, 10));
         (0..10).for_each(|n| add(&*map, n, 0).unwrap());
-        (0..10).for_each(|n| add(&*map, n, flags::EXIST).unwrap());
-        assert_eq!(add(&*map, 3, flags::NOEXIST), Err(Errno::EEXIST));
-        assert_eq!(add(&*map, 30, flags::EXIST), Err(Errno::ENOENT));
+        (0..10).for_each(|n| add(&*map, n, flags::BPF_EXIST).unwrap());
+        assert_eq!(add(&*map, 3, flags::BPF_NOEXIST), Err(Errno::EEXIST));
+        assert_eq!(add(&*map, 30, flags::BPF_EXIST), Err(Errno::ENOENT));
         assert!((0..10).all(|n| has(&*map, n)));
     }
 }

@@ -61,7 +61,7 @@ fn entries_of_a_prog_array_come_and_go_as_in_the_kernel() {
     let slots = map.slots().unwrap();
     assert_eq!(u32s(&*map, 0), Err(Errno::ENOENT));
     assert_eq!(slots.set(&2u32.to_ne_bytes(), thing(1, None).0, 0), Err(Errno::E2BIG));
-    assert_eq!(slots.set(&[0; 4], thing(1, None).0, flags::EXIST), Err(Errno::EINVAL));
+    assert_eq!(slots.set(&[0; 4], thing(1, None).0, flags::BPF_EXIST), Err(Errno::EINVAL));
     assert_eq!(slots.set(&[0; 4], thing(1, Some(def(MapType::ARRAY, 4, 4, 1))).0, 0), Err(Errno::EINVAL));
     assert_eq!(map.remove(&[0; 4]), Err(Errno::ENOENT));
     assert_eq!(slots.set(&[0; 4], thing(1, None).0, 0), Ok(()));
@@ -96,8 +96,8 @@ fn a_hash_of_maps_is_a_hash() {
     let map = create(&def(MapType::HASH_OF_MAPS, 8, 4, 2), Some(&template), &env()).unwrap();
     let slots = map.slots().unwrap();
     let inner = |id| thing(id, Some(template.clone())).0;
-    assert_eq!(slots.set(&[1; 8], inner(1), flags::EXIST), Err(Errno::ENOENT));
-    assert_eq!(slots.set(&[1; 8], inner(1), flags::NOEXIST), Ok(()));
+    assert_eq!(slots.set(&[1; 8], inner(1), flags::BPF_EXIST), Err(Errno::ENOENT));
+    assert_eq!(slots.set(&[1; 8], inner(1), flags::BPF_NOEXIST), Ok(()));
     assert_eq!(slots.set(&[2; 8], inner(2), 0), Ok(()));
     assert_eq!(slots.set(&[3; 8], inner(3), 0), Err(Errno::E2BIG));
     let (next, gone) = thing(4, Some(template.clone()));

@@ -2,7 +2,7 @@ use super::*;
 use crate::flags;
 
 fn trie(max: u32) -> Arc<dyn Map> {
-    make(&MapDef { flags: flags::NO_PREALLOC, ..def(MapType::LPM_TRIE, 8, 4, max) })
+    make(&MapDef { flags: flags::BPF_F_NO_PREALLOC, ..def(MapType::LPM_TRIE, 8, 4, max) })
 }
 
 fn prefix(address: [u8; 4], bits: u32) -> [u8; 8] {
@@ -54,13 +54,13 @@ fn more_specific_keys_come_first() {
 fn a_full_trie_and_wrong_keys_are_refused() {
     let map = trie(2);
     assert_eq!(add(&*map, [1, 0, 0, 0], 33, 1), Err(Errno::EINVAL));
-    assert_eq!(map.write(&prefix([1, 0, 0, 0], 8), &[0; 4], flags::EXIST), Err(Errno::ENOENT));
+    assert_eq!(map.write(&prefix([1, 0, 0, 0], 8), &[0; 4], flags::BPF_EXIST), Err(Errno::ENOENT));
     assert_eq!(map.write(&prefix([1, 0, 0, 0], 8), &[0; 4], 3), Err(Errno::EINVAL));
     add(&*map, [1, 0, 0, 0], 8, 1).unwrap();
     add(&*map, [2, 0, 0, 0], 8, 2).unwrap();
     assert_eq!(add(&*map, [3, 0, 0, 0], 8, 3), Err(Errno::ENOSPC));
     assert_eq!(add(&*map, [2, 0, 0, 0], 8, 4), Ok(()));
-    assert_eq!(map.write(&prefix([2, 0, 0, 0], 8), &[0; 4], flags::NOEXIST), Err(Errno::EEXIST));
+    assert_eq!(map.write(&prefix([2, 0, 0, 0], 8), &[0; 4], flags::BPF_NOEXIST), Err(Errno::EEXIST));
     assert_eq!(map.remove(&prefix([2, 0, 0, 0], 9)), Err(Errno::ENOENT));
     assert_eq!(map.remove(&prefix([2, 0, 0, 0], 40)), Err(Errno::EINVAL));
     assert_eq!(map.lookup(0, &prefix([2, 0, 0, 0], 40)), None);

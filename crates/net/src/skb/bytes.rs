@@ -1,11 +1,10 @@
 //! Reading and writing a packet's bytes.
 
 use super::{SkBuff, Skb};
-use crate::errno::{EFAULT, EINVAL, ENOMEM};
+use alveary_abi::flags::{BPF_F_INVALIDATE_HASH, BPF_F_RECOMPUTE_CSUM};
+use alveary_abi::negative::{EFAULT, EINVAL, ENOMEM};
 use alveary_runtime::{Args, Cx, Mem};
 
-const RECOMPUTE_CSUM: u64 = 1;
-const INVALIDATE_HASH: u64 = 2;
 const MAX_OFFSET: u64 = i32::MAX as u64;
 
 /// Copies bytes out, or zeroes if they are not there.
@@ -48,14 +47,14 @@ pub(super) fn load_bytes_relative(cx: &Cx<'_, Skb>, args: &Args<'_>) -> i64 {
 
 pub(super) fn store_bytes(cx: &Cx<'_, Skb>, args: &Args<'_>) -> i64 {
     let (ctx, offset, flags) = (cx.ctx(), args.scalar(1) as u32 as u64, args.scalar(4));
-    if flags & !(RECOMPUTE_CSUM | INVALIDATE_HASH) != 0 {
+    if flags & !(BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH) != 0 {
         return EINVAL;
     }
     let from = args.bytes(2);
     let Some(at) = ctx.at(offset, from.len() as u64).filter(|_| offset <= MAX_OFFSET) else { return EFAULT };
     // There is no sum of the whole packet to recompute.
     ctx.memory.put(at, &from);
-    if flags & INVALIDATE_HASH != 0 {
+    if flags & BPF_F_INVALIDATE_HASH != 0 {
         ctx.clear_hash();
     }
     0

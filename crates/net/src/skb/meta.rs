@@ -1,7 +1,7 @@
 //! What a packet without socket, route and cgroup has to say of them.
 
 use super::Skb;
-use crate::errno::EINVAL;
+use alveary_abi::negative::EINVAL;
 use alveary_runtime::{Args, Cx};
 
 /// `overflowuid`: the owner of no socket.

@@ -1,19 +1,20 @@
 //! Redirection by classifiers: recorded, not done. Copies are kept beside the packet.
 
 use super::{Sent, Skb};
-use crate::{Redirect, Way, errno::EINVAL};
+use crate::{Redirect, Way};
+use alveary_abi::flags::BPF_F_INGRESS;
+use alveary_abi::negative::EINVAL;
 use alveary_runtime::{Args, Cx};
 
 const TC_ACT_SHOT: i64 = 2;
 const TC_ACT_REDIRECT: i64 = 7;
-const INGRESS: u64 = 1;
 /// `sizeof(struct bpf_redir_neigh)`.
 const NEIGHBOUR_LEN: u32 = 20;
 
 fn way(flags: u64) -> Option<Way> {
     match flags {
         0 => Some(Way::Egress),
-        INGRESS => Some(Way::Ingress),
+        BPF_F_INGRESS => Some(Way::Ingress),
         _ => None,
     }
 }

@@ -1,7 +1,12 @@
 //! Making packets longer and shorter: at the tail, at the head, between the headers.
 
 use super::{Checksum, ETH_P_IP, ETH_P_IPV6, MAX_LEN, SkBuff, Skb};
-use crate::errno::{EALREADY, EFAULT, EINVAL, ENOMEM, ENOTSUPP};
+use alveary_abi::flags::{
+    BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6, BPF_F_ADJ_ROOM_ENCAP_L2_ETH,
+    BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6, BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
+    BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_ADJ_ROOM_NO_CSUM_RESET,
+};
+use alveary_abi::negative::{EALREADY, EFAULT, EINVAL, ENOMEM, ENOTSUPP};
 use alveary_runtime::{Args, Cx};
 
 const IPV4_LEN: usize = 20;
@@ -55,20 +60,17 @@ pub(super) fn change_proto(cx: &Cx<'_, Skb>, args: &Args<'_>) -> i64 {
     }
 }
 
-const FIXED_GSO: u64 = 1;
-const ENCAP_IPV4: u64 = 1 << 1;
-const ENCAP_IPV6: u64 = 1 << 2;
-const ENCAP_GRE: u64 = 1 << 3;
-const ENCAP_UDP: u64 = 1 << 4;
-const NO_CSUM_RESET: u64 = 1 << 5;
-const ENCAP_ETH: u64 = 1 << 6;
-const DECAP_IPV4: u64 = 1 << 7;
-const DECAP_IPV6: u64 = 1 << 8;
 const ENCAP_L2_SHIFT: u32 = 56;
-const ENCAP: u64 = ENCAP_IPV4 | ENCAP_IPV6;
-const DECAP: u64 = DECAP_IPV4 | DECAP_IPV6;
-const KNOWN: u64 =
-    FIXED_GSO | ENCAP | ENCAP_GRE | ENCAP_UDP | NO_CSUM_RESET | ENCAP_ETH | DECAP | 0xff << ENCAP_L2_SHIFT;
+const ENCAP: u64 = BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
+const DECAP: u64 = BPF_F_ADJ_ROOM_DECAP_L3_IPV4 | BPF_F_ADJ_ROOM_DECAP_L3_IPV6;
+const KNOWN: u64 = BPF_F_ADJ_ROOM_FIXED_GSO
+    | ENCAP
+    | BPF_F_ADJ_ROOM_ENCAP_L4_GRE
+    | BPF_F_ADJ_ROOM_ENCAP_L4_UDP
+    | BPF_F_ADJ_ROOM_NO_CSUM_RESET
+    | BPF_F_ADJ_ROOM_ENCAP_L2_ETH
+    | DECAP
+    | 0xff << ENCAP_L2_SHIFT;
 
 pub(super) fn adjust(cx: &Cx<'_, Skb>, args: &Args<'_>) -> i64 {
     match adjust_room(cx.ctx(), args.scalar(1) as i32, args.scalar(2) as u32, args.scalar(3)) {
@@ -100,8 +102,8 @@ fn adjust_room(ctx: &SkBuff, by: i32, mode: u32, flags: u64) -> Result<(), i64> 
     let least = match flags & DECAP {
         0 => network,
         _ if !shrink => return Err(EINVAL),
-        DECAP_IPV4 => IPV4_LEN,
-        DECAP_IPV6 => IPV6_LEN,
+        BPF_F_ADJ_ROOM_DECAP_L3_IPV4 => IPV4_LEN,
+        BPF_F_ADJ_ROOM_DECAP_L3_IPV6 => IPV6_LEN,
         _ => return Err(EINVAL),
     };
     let now = ctx.len() as i64 - ctx.net_offset();
@@ -110,20 +112,20 @@ fn adjust_room(ctx: &SkBuff, by: i32, mode: u32, flags: u64) -> Result<(), i64> 
         return Err(ENOTSUPP);
     }
     if shrink { shorten(ctx, off, len, flags) } else { lengthen(ctx, off, len, flags) }?;
-    if flags & NO_CSUM_RESET == 0 {
+    if flags & BPF_F_ADJ_ROOM_NO_CSUM_RESET == 0 {
         ctx.checksum.set(Checksum::None);
     }
     Ok(())
 }
 
 fn shorten(ctx: &SkBuff, off: usize, len: usize, flags: u64) -> Result<(), i64> {
-    if flags & !(FIXED_GSO | DECAP | NO_CSUM_RESET) != 0 {
+    if flags & !(BPF_F_ADJ_ROOM_FIXED_GSO | DECAP | BPF_F_ADJ_ROOM_NO_CSUM_RESET) != 0 {
         return Err(EINVAL);
     }
     remove(ctx, off, len)?;
     match (ctx.protocol(), flags & DECAP) {
-        (ETH_P_IP, DECAP_IPV6) => ctx.fields.protocol.set(ETH_P_IPV6.to_be()),
-        (ETH_P_IPV6, DECAP_IPV4) => ctx.fields.protocol.set(ETH_P_IP.to_be()),
+        (ETH_P_IP, BPF_F_ADJ_ROOM_DECAP_L3_IPV6) => ctx.fields.protocol.set(ETH_P_IPV6.to_be()),
+        (ETH_P_IPV6, BPF_F_ADJ_ROOM_DECAP_L3_IPV4) => ctx.fields.protocol.set(ETH_P_IP.to_be()),
         _ => {}
     }
     Ok(())
@@ -135,7 +137,10 @@ fn lengthen(ctx: &SkBuff, off: usize, len: usize, flags: u64) -> Result<(), i64>
     let mac_len = ctx.mac_len();
     if encapsulates {
         let both = |mask: u64| flags & mask == mask;
-        if both(ENCAP) || both(ENCAP_GRE | ENCAP_UDP) || (flags & ENCAP_ETH != 0 && inner_mac < super::ETH_HLEN) {
+        if both(ENCAP)
+            || both(BPF_F_ADJ_ROOM_ENCAP_L4_GRE | BPF_F_ADJ_ROOM_ENCAP_L4_UDP)
+            || (flags & BPF_F_ADJ_ROOM_ENCAP_L2_ETH != 0 && inner_mac < super::ETH_HLEN)
+        {
             return Err(EINVAL);
         }
         if ctx.encapsulated.get() {
@@ -150,8 +155,9 @@ fn lengthen(ctx: &SkBuff, off: usize, len: usize, flags: u64) -> Result<(), i64>
         ctx.encapsulated.set(true);
         let mut headers = ctx.headers.get();
         headers.net = ctx.start() + mac_len;
-        let outer = if flags & ENCAP_IPV6 != 0 { (ETH_P_IPV6, IPV6_LEN) } else { (ETH_P_IP, IPV4_LEN) };
-        if flags & (ENCAP_GRE | ENCAP_UDP) != 0 {
+        let outer =
+            if flags & BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 != 0 { (ETH_P_IPV6, IPV6_LEN) } else { (ETH_P_IP, IPV4_LEN) };
+        if flags & (BPF_F_ADJ_ROOM_ENCAP_L4_GRE | BPF_F_ADJ_ROOM_ENCAP_L4_UDP) != 0 {
             headers.transport = Some(headers.net + outer.1);
         }
         ctx.headers.set(headers);

@@ -1,7 +1,7 @@
 //! VLAN tags: the outermost stands beside the packet, as hardware would give it, others inside.
 
 use super::{ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, SkBuff, Skb, ethernet};
-use crate::errno::ENOMEM;
+use alveary_abi::negative::ENOMEM;
 use alveary_runtime::{Args, Cx};
 
 /// Bytes of a tag.

@@ -1,7 +1,7 @@
 //! The helpers of XDP programs (net/core/filter.c). What they refuse, and with which error, is Linux's.
 
 use super::{ETH_HLEN, FRAME, Xdp, redirect};
-use crate::errno::{EACCES, EFAULT, EINVAL};
+use alveary_abi::negative::{EACCES, EFAULT, EINVAL};
 use alveary_runtime::{Args, Bind, Cx, helpers};
 
 pub(super) const ALL: &[Bind] = helpers![Xdp;

@@ -3,14 +3,13 @@
 use super::Xdp;
 use crate::{Redirect, Way};
 use alveary_abi::MapType;
+use alveary_abi::flags::{BPF_F_BROADCAST, BPF_F_EXCLUDE_INGRESS};
 use alveary_runtime::{Args, Cx, LoadedMap};
 
 const XDP_ABORTED: i64 = 0;
 const XDP_REDIRECT: i64 = 4;
 /// What a program gets when the map has no such entry: the low bits of the flags.
 const ACTION_MASK: u64 = 3;
-const BROADCAST: u64 = 1 << 3;
-const EXCLUDE_INGRESS: u64 = 1 << 4;
 
 pub(super) fn redirect(cx: &Cx<'_, Xdp>, args: &Args<'_>) -> i64 {
     if args.scalar(1) != 0 {
@@ -23,11 +22,11 @@ pub(super) fn redirect(cx: &Cx<'_, Xdp>, args: &Args<'_>) -> i64 {
 pub(super) fn redirect_map(cx: &Cx<'_, Xdp>, args: &Args<'_>) -> i64 {
     let (map, key, flags) = (args.map(0), args.scalar(1) as u32, args.scalar(2));
     let broadcasts = matches!(map.spec.def.ty, MapType::DEVMAP | MapType::DEVMAP_HASH);
-    let known = ACTION_MASK | if broadcasts { BROADCAST | EXCLUDE_INGRESS } else { 0 };
+    let known = ACTION_MASK | if broadcasts { BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS } else { 0 };
     if flags & !known != 0 {
         return XDP_ABORTED;
     }
-    let broadcast = flags & BROADCAST != 0;
+    let broadcast = flags & BPF_F_BROADCAST != 0;
     let value = entry(map, key);
     if value.is_none() && !broadcast {
         cx.ctx().redirect.replace(None);
@@ -38,7 +37,7 @@ pub(super) fn redirect_map(cx: &Cx<'_, Xdp>, args: &Args<'_>) -> i64 {
         ty: map.spec.def.ty,
         key,
         value: value.filter(|_| !broadcast),
-        exclude_ingress: flags & EXCLUDE_INGRESS != 0,
+        exclude_ingress: flags & BPF_F_EXCLUDE_INGRESS != 0,
     }));
     XDP_REDIRECT
 }

@@ -3,12 +3,10 @@
 
 use super::{Maps, Source, plain};
 use crate::special;
-use alveary_abi::{MapDef, MapType};
+use alveary_abi::{MapDef, MapType, flags::BPF_F_RDONLY_PROG};
 use alveary_btf::Kind;
 use alveary_diag::Diagnostic;
 use alveary_spec::Initial;
-
-const BPF_F_RDONLY_PROG: u32 = 1 << 7;
 
 /// Whether a section of this name holds global variables.
 pub(super) fn is_data(name: &str) -> bool {

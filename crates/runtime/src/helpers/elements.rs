@@ -1,8 +1,9 @@
 //! Elements of maps: look up, update, delete, push, pop, peek, locks.
 
-use super::{Cx, errno::EOPNOTSUPP};
+use super::Cx;
 use crate::{Args, Bind};
 use alveary_abi::HelperId;
+use alveary_abi::negative::EOPNOTSUPP;
 use alveary_maps::{Errno, Queue, Value};
 use alveary_vm::TrapKind;
 

@@ -1,10 +1,8 @@
 //! Helpers that run program code: tail calls, loops, walks over maps.
 
-use super::{
-    Cx,
-    errno::{E2BIG, EINVAL, ENOENT},
-};
+use super::Cx;
 use crate::{Args, Bind, Prog};
+use alveary_abi::negative::{E2BIG, EINVAL, ENOENT};
 use alveary_maps::Held;
 use std::{any::Any, sync::Arc};
 

@@ -37,12 +37,3 @@ pub(crate) type Cx<'a> = crate::Cx<'a, AnyFamily>;
 pub(crate) fn common() -> impl Iterator<Item = Bind> {
     [elements::ALL, flow::ALL, numbers::ALL, streams::ALL, strings::ALL, task::ALL].into_iter().flatten().copied()
 }
-
-/// Error numbers that helpers give back, as the kernel's headers name them.
-pub(crate) mod errno {
-    pub(crate) const ENOENT: i64 = -2;
-    pub(crate) const E2BIG: i64 = -7;
-    pub(crate) const EINVAL: i64 = -22;
-    pub(crate) const ERANGE: i64 = -34;
-    pub(crate) const EOPNOTSUPP: i64 = -95;
-}

@@ -1,8 +1,9 @@
 //! Time, randomness, where a program runs, checksums.
 
-use super::{Cx, errno::EINVAL};
+use super::Cx;
 use crate::{Args, Bind, csum, world::ClockId};
 use alveary_abi::Version;
+use alveary_abi::negative::EINVAL;
 
 pub(super) const ALL: &[Bind] = crate::helpers![super::AnyFamily;
     KTIME_GET_NS => ktime_get_ns,

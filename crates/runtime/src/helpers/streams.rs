@@ -1,11 +1,9 @@
 //! Events: ring buffers, and perf buffers for contexts that have no packet.
 
-use super::{
-    Cx,
-    elements::result,
-    errno::{EINVAL, ENOENT},
-};
+use super::{Cx, elements::result};
 use crate::{Args, Bind};
+use alveary_abi::flags::BPF_F_CURRENT_CPU;
+use alveary_abi::negative::{EINVAL, ENOENT};
 
 pub(super) const ALL: &[Bind] = crate::helpers![super::AnyFamily;
     PERF_EVENT_OUTPUT => perf_event_output,
@@ -16,9 +14,6 @@ pub(super) const ALL: &[Bind] = crate::helpers![super::AnyFamily;
     RINGBUF_QUERY => ringbuf_query,
 ];
 
-/// `BPF_F_CURRENT_CPU`, which is also the mask of the index.
-const CURRENT_CPU: u64 = 0xffff_ffff;
-
 fn perf_event_output(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
     perf_output(cx.cpu(), args, &[&args.bytes(3)])
 }
@@ -28,7 +23,7 @@ fn perf_event_output(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
 #[must_use]
 pub fn perf_output(cpu: u32, args: &Args<'_>, parts: &[&[u8]]) -> i64 {
     let flags = args.scalar(2);
-    let index = if flags & CURRENT_CPU == CURRENT_CPU { u64::from(cpu) } else { flags & CURRENT_CPU };
+    let index = if flags & BPF_F_CURRENT_CPU == BPF_F_CURRENT_CPU { u64::from(cpu) } else { flags & BPF_F_CURRENT_CPU };
     let Some(streams) = args.map(1).map.streams() else { return ENOENT };
     result(streams.output(cpu, index, parts, 0))
 }

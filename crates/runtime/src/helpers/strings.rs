@@ -1,10 +1,8 @@
 //! Text: printing, formatting, numbers in words, comparing.
 
-use super::{
-    Cx,
-    errno::{EINVAL, ERANGE},
-};
+use super::Cx;
 use crate::{Args, Bind, TraceLine, format::format, world::ClockId};
+use alveary_abi::negative::{EINVAL, ERANGE};
 
 pub(super) const ALL: &[Bind] = crate::helpers![super::AnyFamily;
     TRACE_PRINTK => trace_printk,

@@ -1,7 +1,8 @@
 //! The process that a program finds itself in: the [`crate::World`]'s.
 
-use super::{Cx, errno::EINVAL};
+use super::Cx;
 use crate::{Args, Bind};
+use alveary_abi::negative::EINVAL;
 
 pub(super) const ALL: &[Bind] = crate::helpers![super::AnyFamily;
     GET_CURRENT_PID_TGID => get_current_pid_tgid,
