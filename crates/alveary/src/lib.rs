@@ -16,6 +16,8 @@
 //! program was given: a program that goes astray is stopped with an [`Error`] that names its instruction and source
 //! line.
 
+#![forbid(unsafe_code)]
+
 mod error;
 mod fit;
 mod loader;

@@ -17,6 +17,8 @@
 //! | `value`, `bits` | bytes to [`Value`] and its text |
 //! | `parse`, `literal` | text to bytes |
 
+#![forbid(unsafe_code)]
+
 mod bits;
 mod ext;
 mod hash;

@@ -3,6 +3,8 @@
 //! Each verb is one file under `verb/`; what they share stands beside it. Nothing in here knows how a program is
 //! read, run or disassembled: that is the libraries' work.
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 mod classic;
 mod error;

@@ -3,6 +3,8 @@
 //! A [`Diagnostic`] is data: it knows neither BTF nor ELF and renders nothing. A [`Place`] names a spot,
 //! [`Sources`] turns it into a source line, and the binary draws the picture.
 
+#![forbid(unsafe_code)]
+
 use std::{
     borrow::Cow,
     fmt,

@@ -3,6 +3,8 @@
 //! Stands on nothing. Knows no program type, no helper, no map: a call to helper 1 is a call to helper 1.
 //! Source of every rule here: RFC 9669, and `include/uapi/linux/bpf.h` for what Linux adds.
 
+#![forbid(unsafe_code)]
+
 pub mod asm;
 pub mod cbpf;
 pub mod cfg;

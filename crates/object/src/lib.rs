@@ -17,6 +17,8 @@
 //! | `write` | assembled source to an ELF object |
 //! | `resolve` | a Spec for one kernel: flat programs |
 
+#![forbid(unsafe_code)]
+
 mod code;
 mod elf;
 mod insn;

@@ -5,6 +5,8 @@
 //!
 //! This crate knows no programs and no maps: it hands out packets and takes them back.
 
+#![forbid(unsafe_code)]
+
 mod capture;
 mod ethernet;
 mod foreign;

@@ -2,6 +2,8 @@
 //!
 //! A [`Spec`] is what a file says; a [`Resolved`] is what that means to one [`Kernel`]. One Spec serves many kernels.
 
+#![forbid(unsafe_code)]
+
 mod kernel;
 mod program;
 mod spec;

@@ -11,7 +11,7 @@ use bpf::{KernelMap, possible_cpus};
 use std::{collections::BTreeSet, sync::Arc};
 
 fn def(ty: MapType, key_size: u32, value_size: u32, max_entries: u32) -> MapDef {
-    let flags = if ty == MapType::LPM_TRIE { flags::NO_PREALLOC } else { 0 };
+    let flags = if ty == MapType::LPM_TRIE { flags::BPF_F_NO_PREALLOC } else { 0 };
     MapDef { ty, key_size, value_size, max_entries, flags, extra: 0, special: Vec::new() }
 }
 
@@ -186,7 +186,7 @@ fn hashes() {
     }
     for ty in [MapType::HASH, MapType::PERCPU_HASH] {
         for (key_size, value_size) in [(1, 1), (3, 5), (4, 4), (8, 8), (16, 12), (27, 64)] {
-            for extra in [0, flags::NO_PREALLOC] {
+            for extra in [0, flags::BPF_F_NO_PREALLOC] {
                 compare(&MapDef { flags: extra, ..def(ty, key_size, value_size, 8) }, false, few, &any);
             }
         }

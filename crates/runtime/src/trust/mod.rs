@@ -1,5 +1,6 @@
 //! Where permission is given: addresses for symbols, memory for checked runs, judgement of what they do.
-//! The only module besides `bind` that holds `unsafe` code; `memory` holds the copies that both use.
+//! Besides it, `unsafe` code is in `bind` and `args` (how bodies are called), `memory` (the copies that both use) and
+//! `vcpu` (what runs, and for how long it lives).
 
 mod field;
 mod held;
