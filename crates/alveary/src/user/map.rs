@@ -1,7 +1,7 @@
 //! Maps of the user-space kernel.
 
 use crate::{Error, Kind, MapHandle, Result};
-use alveary_abi::{MapDef, Profile};
+use alveary_abi::{MapDef, Tables};
 use alveary_diag::{Diagnostic, Place};
 use alveary_maps::Errno;
 use alveary_runtime::{HeldMap, LoadedMap};
@@ -36,7 +36,7 @@ impl UserMap {
 
     fn refused(&self, what: &str, e: Errno) -> Error {
         let MapDef { ty, key_size, value_size, max_entries, .. } = self.0.spec.def;
-        let name = Profile::linux_6_18().map_type(ty).map_or("?", |row| row.name);
+        let name = Tables::linux().map_types.iter().find(|row| row.ty == ty).map_or("?", |row| row.name);
         let message = format!("map `{}`: {what} is refused with {e}", self.0.spec.name);
         let found = format!("{name}, keys of {key_size} bytes, values of {value_size}, at most {max_entries} entries");
         Error::new(Kind::Map, Diagnostic::new("map-operation", message, Place::Nowhere).found(found))
