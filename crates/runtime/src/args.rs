@@ -134,7 +134,10 @@ impl Mem<'_> {
 
     /// Fills it with zeroes.
     pub fn clear(&self) {
-        self.put(0, &vec![0; self.len]);
+        const ZEROES: [u8; 64] = [0; 64];
+        for done in (0..self.len).step_by(ZEROES.len()) {
+            self.put(done, &ZEROES[..(self.len - done).min(ZEROES.len())]);
+        }
     }
 
     /// The 32-bit word at its start, shared with other virtual CPUs.

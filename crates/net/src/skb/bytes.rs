@@ -12,9 +12,13 @@ fn copy(ctx: &SkBuff, to: Option<Mem<'_>>, place: impl FnOnce(u64) -> Option<usi
     let Some(to) = to else { return EFAULT };
     match place(to.len() as u64) {
         Some(at) => {
-            let mut bytes = vec![0; to.len()];
-            ctx.memory.get(at, &mut bytes);
-            to.put(0, &bytes);
+            // Piece by piece: most are a header, and no memory is asked for.
+            let mut piece = [0; 64];
+            for done in (0..to.len()).step_by(piece.len()) {
+                let piece = &mut piece[..(to.len() - done).min(64)];
+                ctx.memory.get(at + done, piece);
+                to.put(done, piece);
+            }
             0
         }
         None => {

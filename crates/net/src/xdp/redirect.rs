@@ -44,8 +44,9 @@ pub(super) fn redirect_map(cx: &Cx<'_, Xdp>, args: &Args<'_>) -> i64 {
 
 /// The first word of an entry.
 fn entry(map: &LoadedMap, key: u32) -> Option<u32> {
-    let mut value = vec![0; map.map.user_value_size()];
-    map.map.read(&key.to_ne_bytes(), &mut value).ok()?;
+    // A number, or a number and a program.
+    let mut value = [0; 8];
+    map.map.read(&key.to_ne_bytes(), value.get_mut(..map.map.user_value_size())?).ok()?;
     let word = value.first_chunk::<4>().map(|w| u32::from_ne_bytes(*w))?;
     // A slot that was never set reads as zero: no device, no queue.
     (word != 0 || map.spec.def.ty == MapType::XSKMAP).then_some(word)
