@@ -18,13 +18,13 @@ pub(crate) fn commands() -> Tally {
     let mut tally = Tally::default();
     for line in marked_lines(&text) {
         println!("$ {line}");
-        tally.add(Tally::of(&format!("README: {line}"), process::run(&mut command("sh", &["-euc", line]))));
+        tally.add(Tally::of(&format!("README: {line}"), process::run(&mut command("sh", &["-euc", &line]))));
     }
     tally
 }
 
-/// The command lines of the marked blocks, without prompt; comments and what commands print are no commands.
-fn marked_lines(text: &str) -> Vec<&str> {
+/// The command lines of the marked blocks, without prompt, a line that ends in `\` with the next; comments are no commands.
+fn marked_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
     while let Some((_, after)) = rest.split_once(MARK) {
@@ -33,8 +33,10 @@ fn marked_lines(text: &str) -> Vec<&str> {
             rest = after;
             continue;
         };
+        let block = block.replace("\\\n", " ");
         let commands = block.lines().map(|line| line.strip_prefix("$ ").unwrap_or(line).trim());
-        lines.extend(commands.filter(|line| !line.is_empty() && !line.starts_with('#') && *line != OURSELVES));
+        let ours = commands.filter(|line| !line.is_empty() && !line.starts_with('#') && *line != OURSELVES);
+        lines.extend(ours.map(str::to_owned));
         rest = after_block;
     }
     lines
@@ -46,7 +48,7 @@ mod tests {
 
     #[test]
     fn only_marked_blocks_are_run() {
-        let text = "```sh\nrm -r /\n```\n<!-- run -->\n```sh\n$ true\n# why\n\ncargo xtask test\nfalse\n```\nand\n```sh\nno\n```\n";
-        assert_eq!(marked_lines(text), ["true", "false"]);
+        let text = "```sh\nrm -r /\n```\n<!-- run -->\n```sh\n$ true\n# why\n\ncargo xtask test\nfalse \\\n  || true\n```\nand\n```sh\nno\n```\n";
+        assert_eq!(marked_lines(text), ["true", "false    || true"]);
     }
 }
