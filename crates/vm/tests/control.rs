@@ -181,6 +181,23 @@ fn fuel_counts_every_instruction_and_no_more() {
 }
 
 #[test]
+fn a_register_call_for_which_there_is_no_frame_gives_no_fuel_back() {
+    // The jump to the far function was taken back twice, so that a run ended with more fuel than it had begun with.
+    let mut program = vec![
+        call_local(1),
+        EXIT,
+        Inst::FuncAddr { dst: r(2), rel: 1000 },
+        Inst::CallX { dst: r(2), in_imm: false },
+        EXIT,
+    ];
+    program.resize(1002, EXIT);
+    program.extend([call_local(-1002), EXIT]);
+    let (result, left) = with_fuel(100_000, &program, &[0, 2, 1003]);
+    assert_eq!(result, Err(Trap { insn: 4, kind: TrapKind::Depth }));
+    assert_eq!(100_000 - left, 1 + 3 * 3 + 2);
+}
+
+#[test]
 fn the_budget_ends_an_endless_loop_where_it_is() {
     let program = [mov(0, 1), add(0, 1), ja(-2), EXIT];
     let (result, left) = with_fuel(1_000_000, &program, &[0]);

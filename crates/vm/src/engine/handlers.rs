@@ -247,10 +247,10 @@ unsafe fn call_local<M: Mode>(pc: *const Op, registers: *mut u64, account: i64, 
     // SAFETY: `pc` is an instruction.
     let op = unsafe { &*pc };
     // SAFETY: `predecode` wrote the distance to a function, and how many words of its frame are zeroed.
-    unsafe { enter::<M>(pc, op.off as isize, op.dst, registers, account + op.high(), run) }
+    unsafe { enter::<M>(pc, op.off as isize, op.dst, registers, account, op.high(), run) }
 }
 
-/// Calls the function that begins `bytes` from `pc`.
+/// Calls the function that begins `bytes` from `pc`, a jump that adds `jump` to the account.
 ///
 /// # Safety
 /// As [`Run::go`]; and it must begin there, with `words` of its frame to be zeroed.
@@ -261,6 +261,7 @@ pub(super) unsafe fn enter<M: Mode>(
     words: u8,
     registers: *mut u64,
     account: i64,
+    jump: i64,
     run: &Run<'_>,
 ) -> *const Op {
     let r = Registers(registers);
@@ -274,7 +275,7 @@ pub(super) unsafe fn enter<M: Mode>(
     saved.back.set(pc);
     r.set(Reg::FP.0, frame_pointer);
     // SAFETY: the caller's promise.
-    unsafe { go::<M>(pc.byte_offset(bytes), registers, account, run) }
+    unsafe { go::<M>(pc.byte_offset(bytes), registers, account + jump, run) }
 }
 
 /// Returns from a function, or from the program.

@@ -44,9 +44,6 @@ pub(super) fn low(pc: *const Op, account: i64, run: &Run<'_>) -> *const Op {
 #[cold]
 #[inline(never)]
 pub(super) fn too_deep(pc: *const Op, account: i64, run: &Run<'_>) -> *const Op {
-    // The account has the jump to the callee in it already.
-    // SAFETY: `pc` is a call.
-    let account = account - unsafe { (*pc).high() };
     stop(pc, account, run, TrapKind::Depth)
 }
 
@@ -332,7 +329,7 @@ pub(super) unsafe fn call_register<M: Mode>(
     let target = r.get(op.dst);
     if let Some((bytes, words, before)) = run.function(pc, target) {
         // SAFETY: a function begins there.
-        return unsafe { enter::<M>(pc, bytes, words, registers, account + before - op.high(), run) };
+        return unsafe { enter::<M>(pc, bytes, words, registers, account, before - op.high(), run) };
     }
     match run.ops.helpers.iter().find(|helper| u64::from(helper.tag) == target) {
         // SAFETY: the caller's promise.
