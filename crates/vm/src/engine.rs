@@ -2,19 +2,25 @@
 //! `slow`. Knows no symbols and no slots of the object; whether code is well-formed was settled by `predecode`.
 //!
 //! Every operation is a function that ends by calling the next one. With optimisation the compiler makes jumps of
-//! these calls (`build.rs` says where that is relied on); elsewhere, and near the end of the budget, every function
-//! returns to a loop instead.
+//! these calls (`build.rs` says where that is hoped for); elsewhere, and near the end of the budget, every function
+//! returns to a loop instead. No program can make the native stack grow where the compiler made no jump of some call
+//! (`depth`).
 
+mod depth;
 mod handlers;
 mod slow;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use handlers::handler;
+pub(crate) use handlers::handler_at;
 
 use crate::fuel::Fuel;
 use crate::op::Op;
 use crate::predecode::{Entry, Ops, instructions_before};
 use crate::{Checks, Env, Exit, Trap, TrapKind};
 use alveary_isa::Reg;
+use depth::Floor;
+use handlers::handler;
 use std::cell::Cell;
 
 /// An operation: where it stands, the registers, the fuel account, what is running.
@@ -30,6 +36,8 @@ pub(crate) trait Mode {
     const RETURNS: bool = !cfg!(threaded);
     /// The budget is asked before every instruction.
     const STEPPING: bool = false;
+    /// Operations call the next one, and the call is kept from becoming a jump: what a compiler may do at any time.
+    const STACKS: bool = false;
 }
 
 /// No checks: the code is proven.
@@ -68,6 +76,8 @@ pub(crate) struct Run<'a> {
     stop: Cell<Stop>,
     /// A helper asked for a return from the function that called it.
     leaving: Cell<bool>,
+    /// How deep operations may stand on each other.
+    depth: Floor,
 }
 
 /// How the operations ended.
@@ -120,7 +130,8 @@ pub(crate) fn enter<M: Mode>(
     let fuel = Fuel::open(&env.fuel, ops.count());
     let account = Cell::new(fuel.account(&env.fuel, i64::from(instructions_before(&ops.constants, start))));
     let stop = Cell::new(Stop::Exit(Exit::Tail));
-    let run = Run { ops, env, checks, base, floor, counts: M::CHECKED, fuel, account, stop, leaving: Cell::new(false) };
+    let (counts, leaving, depth) = (M::CHECKED, Cell::new(false), Floor::here());
+    let run = Run { ops, env, checks, base, floor, counts, fuel, account, stop, leaving, depth };
     let registers = registers.as_mut_ptr();
     // SAFETY: the function's first op, with the registers and the frame that a call of it begins with.
     unsafe { run.go::<M>(&ops.ops[start], registers) };

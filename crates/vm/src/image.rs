@@ -1,7 +1,7 @@
 //! Linked, pre-decoded code, and the one door to running it.
 
 use crate::bad_code::BadCode;
-use crate::engine::{self, Checked, Trusted, handler};
+use crate::engine::{self, Checked, Trusted, handler_at};
 use crate::env::{Request, Running};
 use crate::predecode::{Ops, function_index, function_word, predecode};
 use crate::{Checks, Code, Env, Exit, Link, Trap, TrapKind};
@@ -42,7 +42,7 @@ impl Image {
     }
 
     fn new(code: &Code, link: &dyn Link, trusted: bool) -> Result<Image, BadCode> {
-        let handlers = if trusted { handler::<Trusted> } else { handler::<Checked> };
+        let handlers = if trusted { handler_at::<Trusted> } else { handler_at::<Checked> };
         Ok(Image { ops: predecode(code, link, handlers)?, origin: code.origin.as_slice().into(), trusted })
     }
 

@@ -55,8 +55,11 @@ impl Ops {
     }
 }
 
+/// The function of an operation code and the number of instructions before it.
+pub(crate) type Handlers = fn(Opcode, i32) -> Handler;
+
 /// Makes ops of `code`, which run by `handlers`.
-pub(crate) fn predecode(code: &Code, link: &dyn Link, handlers: fn(Opcode) -> Handler) -> Result<Ops, BadCode> {
+pub(crate) fn predecode(code: &Code, link: &dyn Link, handlers: Handlers) -> Result<Ops, BadCode> {
     let insts = decode_all(code)?;
     let funcs = entries(code, &insts)?;
     let constants: Box<[u32]> =
@@ -171,7 +174,7 @@ fn in_frame(off: i16, width: Width) -> bool {
 struct Writer<'a> {
     code: &'a Code,
     link: &'a dyn Link,
-    handlers: fn(Opcode) -> Handler,
+    handlers: Handlers,
     insts: &'a [Option<Inst>],
     funcs: &'a [Entry],
     constants: &'a [u32],
@@ -200,7 +203,7 @@ impl Writer<'_> {
     }
 
     fn write(&self, code: Opcode, dst: Reg, src: Reg, off: i32, imm: u64) -> Op {
-        Op { handler: (self.handlers)(code), code, dst: dst.0, src: src.0, off, imm }
+        Op { handler: (self.handlers)(code, self.before), code, dst: dst.0, src: src.0, off, imm }
     }
 
     fn inst(&self, slot: usize, inst: Inst) -> Result<Op, BadCodeKind> {

@@ -1,6 +1,7 @@
 //! One function for each operation code, short enough to be a few machine instructions. What needs more tail-calls
 //! into `slow`, so that nothing here has to keep anything across a call.
 
+use super::depth::STRAIGHT;
 use super::{Exit, Handler, Mode, Run, Stop, slow};
 use crate::arith::{alu32, alu64, cmp32, cmp64};
 use crate::memory;
@@ -36,7 +37,8 @@ pub(super) unsafe fn next<M: Mode>(pc: *const Op, registers: *mut u64, account: 
         return pc;
     }
     // SAFETY: the caller's promise.
-    unsafe { ((*pc).handler)(pc, registers, account, run) }
+    let end = unsafe { ((*pc).handler)(pc, registers, account, run) };
+    if M::STACKS { std::hint::black_box(end) } else { end }
 }
 
 /// Goes on at `pc` after a jump, which changed the account.
@@ -48,6 +50,10 @@ pub(super) unsafe fn go<M: Mode>(pc: *const Op, registers: *mut u64, account: i6
     if M::CHECKED && !M::STEPPING && account < 0 {
         return slow::low(pc, account, run);
     }
+    if !M::RETURNS && run.depth.is_reached() {
+        run.account.set(account);
+        return pc;
+    }
     // SAFETY: the caller's promise.
     unsafe { next::<M>(pc, registers, account, run) }
 }
@@ -58,8 +64,24 @@ fn charge<M: Mode>(account: i64, op: &Op) -> i64 {
     if M::CHECKED { account + op.high() } else { account }
 }
 
+/// The function of an operation code before which `before` instructions stand.
+pub(crate) fn handler_at<M: Mode>(code: Opcode, before: i32) -> Handler {
+    if !M::RETURNS && before % STRAIGHT == STRAIGHT - 1 { landing::<M> } else { handler::<M>(code) }
+}
+
+/// Any operation, after a look at the native stack: straight lines come by here, however long they are.
+unsafe fn landing<M: Mode>(pc: *const Op, registers: *mut u64, account: i64, run: &Run<'_>) -> *const Op {
+    if run.depth.is_reached() {
+        run.account.set(account);
+        return pc;
+    }
+    // SAFETY: the caller's promise.
+    let end = unsafe { handler::<M>((*pc).code)(pc, registers, account, run) };
+    if M::STACKS { std::hint::black_box(end) } else { end }
+}
+
 /// The function of an operation code.
-pub(crate) fn handler<M: Mode>(code: Opcode) -> Handler {
+pub(super) fn handler<M: Mode>(code: Opcode) -> Handler {
     // An operation that cannot stop: its body works on the registers `r`, by `op`, and goes on with the next op.
     macro_rules! plain {
         (|$r:ident, $op:ident| $body:expr) => {
