@@ -74,7 +74,7 @@ impl Kind for Array {
     }
 
     fn layout(&self) -> Layout {
-        Layout::Array { data: 0, stride: self.stride, max: self.max, cpu_stride: self.cpu_stride }
+        Layout::Array { data: 0, stride: self.stride, max: self.max, cpu_stride: self.cpu_stride, cpus: self.cpus }
     }
 
     #[inline]
@@ -86,8 +86,7 @@ impl Kind for Array {
     fn update(&self, cpu: u32, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
         self.check(key, flags)?;
         let at = self.at(cpu, key).ok_or(Errno::EINVAL)?;
-        self.form.store(&self.memory, at, value, flags);
-        Ok(())
+        self.form.update(&self.memory, at, value, flags)
     }
 
     fn delete(&self, _key: &[u8]) -> Result<(), Errno> {
@@ -113,7 +112,7 @@ impl Kind for Array {
         }
         for (cpu, value) in value.chunks(self.form.rounded()).enumerate() {
             let at = self.at(cpu as u32, key).ok_or(Errno::EINVAL)?;
-            self.form.store(&self.memory, at, value, flags);
+            self.form.update(&self.memory, at, value, flags)?;
         }
         Ok(())
     }

@@ -110,8 +110,7 @@ impl Hash {
                 Ok(())
             }
             (Some(slot), _) if flags & flags::BPF_F_LOCK != 0 => {
-                self.form.store(&table.memory, table.value_at(slot, 0), value, flags);
-                Ok(())
+                self.form.update(&table.memory, table.value_at(slot, 0), value, flags)
             }
             (Some(old), _) => {
                 let writer = side.writer();
@@ -180,10 +179,10 @@ impl Hash {
     fn store_per_cpu(&self, slot: Slot, value: &[u8], side: Side) {
         let memory = &self.table.memory;
         match side {
-            Side::Program(cpu) => self.form.store(memory, self.table.value_at(slot, cpu), value, 0),
+            Side::Program(cpu) => self.form.store(memory, self.table.value_at(slot, cpu), value),
             Side::User => {
                 for (cpu, value) in value.chunks(self.form.rounded()).enumerate() {
-                    self.form.store(memory, self.table.value_at(slot, cpu as u32), value, 0);
+                    self.form.store(memory, self.table.value_at(slot, cpu as u32), value);
                 }
             }
         }
@@ -225,6 +224,7 @@ impl Kind for Hash {
             value_stride,
             max: total,
             cpu_stride,
+            cpus: self.table.shape.cpus.max(1),
             seed,
             used: if self.lru.is_some() { lru::USED } else { 0 },
         }

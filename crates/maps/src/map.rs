@@ -28,6 +28,8 @@ pub enum Layout {
         max: u32,
         /// From one CPU's values to the next's.
         cpu_stride: u64,
+        /// How many CPUs have values: 1 if it is one value for all.
+        cpus: u32,
     },
     /// A hash table. Bucket b is at `buckets + b * 8`. Slot i is at `slots + i * slot`; its key is `key` bytes behind
     /// that. The value of slot i for CPU c is at `values + c * cpu_stride + i * value_stride`.
@@ -56,6 +58,8 @@ pub enum Layout {
         max: u32,
         /// From one CPU's values to the next's.
         cpu_stride: u64,
+        /// How many CPUs have values: 1 if it is one value for all.
+        cpus: u32,
         /// Seed of the hash function ([`hash`](crate::hash())).
         seed: u64,
         /// From a slot to the byte that a lookup sets to 1 (LRU maps: the slot was used), 0 for none.

@@ -9,6 +9,9 @@ use std::{
     thread,
 };
 
+/// How often a value's lock is tried.
+const PATIENCE: u32 = 1 << 18;
+
 /// What copying has to know of a value.
 #[derive(Debug)]
 pub(crate) struct Form {
@@ -46,11 +49,22 @@ impl Form {
     }
 
     /// Copies `value` into the map, under the value's own lock if `flags` has `BPF_F_LOCK`.
-    pub(crate) fn store(&self, memory: &Memory, at: u64, value: &[u8], flags: u64) {
+    ///
+    /// `EBUSY` if that lock stays taken: programs that nothing vouches for may keep it, or have written to it.
+    pub(crate) fn update(&self, memory: &Memory, at: u64, value: &[u8], flags: u64) -> Result<(), Errno> {
+        let _held = match flags & flags::BPF_F_LOCK {
+            0 => None,
+            _ => Some(self.lock(memory, at).ok_or(Errno::EBUSY)?),
+        };
+        self.store(memory, at, value);
+        Ok(())
+    }
+
+    /// Copies `value` into the map.
+    pub(crate) fn store(&self, memory: &Memory, at: u64, value: &[u8]) {
         if self.special.is_empty() {
             return memory.write(at, value);
         }
-        let _held = (flags & flags::BPF_F_LOCK != 0).then(|| self.lock(memory, at));
         for part in self.plain(value.len()) {
             memory.write_bytes(at + part.start as u64, &value[part]);
         }
@@ -69,7 +83,7 @@ impl Form {
         if !self.special.is_empty() {
             memory.zero(at, self.size);
         }
-        self.store(memory, at, value, 0);
+        self.store(memory, at, value);
     }
 
     /// What is between the special parts.
@@ -79,8 +93,8 @@ impl Form {
         starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| start..end)
     }
 
-    /// Takes the value's `bpf_spin_lock`.
-    fn lock<'a>(&self, memory: &'a Memory, at: u64) -> impl Drop + use<'a> {
+    /// Takes the value's `bpf_spin_lock`, unless it stays taken.
+    fn lock<'a>(&self, memory: &'a Memory, at: u64) -> Option<impl Drop + use<'a>> {
         struct Unlock<'a>(&'a std::sync::atomic::AtomicU32);
         impl Drop for Unlock<'_> {
             fn drop(&mut self) {
@@ -90,9 +104,12 @@ impl Form {
         let word = memory.word32(at + self.lock.unwrap_or(0));
         let mut wait = Wait::default();
         while word.compare_exchange_weak(0, 1, Acquire, Relaxed).is_err() {
+            if wait.rounds() > PATIENCE {
+                return None;
+            }
             wait.once();
         }
-        Unlock(word)
+        Some(Unlock(word))
     }
 }
 
@@ -102,8 +119,13 @@ impl Form {
 pub(crate) struct Wait(u32);
 
 impl Wait {
+    /// How often it waited.
+    fn rounds(&self) -> u32 {
+        self.0
+    }
+
     pub(crate) fn once(&mut self) {
-        self.0 += 1;
+        self.0 = self.0.saturating_add(1);
         if self.0 < 64 {
             hint::spin_loop();
         } else {

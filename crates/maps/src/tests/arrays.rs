@@ -39,8 +39,8 @@ fn a_program_on_one_cpu_sees_its_own_value() {
 fn the_layout_leads_to_the_values() {
     for ty in [MapType::ARRAY, MapType::PERCPU_ARRAY] {
         let map = make(&def(ty, 4, 12, 5));
-        let Layout::Array { data, stride, max, cpu_stride } = map.layout() else { panic!("no array") };
-        assert_eq!(max, 5);
+        let Layout::Array { data, stride, max, cpu_stride, cpus } = map.layout() else { panic!("no array") };
+        assert_eq!((max, cpus), (5, if ty == MapType::ARRAY { 1 } else { 2 }));
         for cpu in 0..2 {
             let found = map.lookup(cpu, &4u32.to_ne_bytes()).unwrap().addr as u64;
             let at = data + u64::from(cpu) * cpu_stride + 4 * u64::from(stride);

@@ -41,10 +41,12 @@ pub(crate) fn map_regions(map: &LoadedMap, cpu: u32, all: Option<u32>, add: &mut
     }
     let write = map.map.def().flags & BPF_F_RDONLY_PROG == 0;
     let base = map.map.base() as u64;
-    let (start, stride, max, cpu_stride) = match map.map.layout() {
-        Layout::Array { data, stride, max, cpu_stride } => (data, stride, max, cpu_stride),
-        Layout::Hash { values, value_stride, max, cpu_stride, .. } => (values, value_stride, max, cpu_stride),
-        Layout::Values { data, stride, max } => (data, stride, max, 0),
+    let (start, stride, max, cpu_stride, there) = match map.map.layout() {
+        Layout::Array { data, stride, max, cpu_stride, cpus } => (data, stride, max, cpu_stride, cpus),
+        Layout::Hash { values, value_stride, max, cpu_stride, cpus, .. } => {
+            (values, value_stride, max, cpu_stride, cpus)
+        }
+        Layout::Values { data, stride, max } => (data, stride, max, 0, 1),
         Layout::Opaque | Layout::Words { .. } => return,
     };
     let size = map.spec.def.value_size;
@@ -52,8 +54,9 @@ pub(crate) fn map_regions(map: &LoadedMap, cpu: u32, all: Option<u32>, add: &mut
     let slots = Some(Slots { stride, size });
     let cpus = match (cpu_stride, all) {
         (0, _) => 0..1,
-        (_, Some(cpus)) => 0..cpus,
-        (_, None) => cpu..cpu + 1,
+        // A map of a runtime with fewer CPUs has no values for the others.
+        (_, Some(cpus)) => 0..cpus.min(there),
+        (_, None) => cpu..there.min(cpu.saturating_add(1)),
     };
     for cpu in cpus {
         add(Region { addr: base + start + u64::from(cpu) * cpu_stride, len, write, slots });
