@@ -269,6 +269,8 @@ impl Vcpu {
         if !std::ptr::eq(self.prog.get(), Arc::as_ptr(prog)) {
             self.enter(prog);
         }
+        // A family's or an embedder's code may panic. Dropped before `other`, whose maps may be what is held.
+        let _panics = Panics(self);
         loop {
             let prog = other.as_ref().unwrap_or(prog);
             let judge = Judge { cpu: self, prog };
@@ -292,6 +294,17 @@ impl Vcpu {
                     return Err((trap, self.blamed.take().or(other)));
                 }
             }
+        }
+    }
+}
+
+/// Gives back what a run holds when it ends by a panic.
+struct Panics<'a>(&'a Vcpu);
+
+impl Drop for Panics<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.held.clear(&self.0.env);
         }
     }
 }

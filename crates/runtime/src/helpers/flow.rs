@@ -1,9 +1,9 @@
 //! Helpers that run program code: tail calls, loops, walks over maps.
 
 use super::Cx;
-use crate::{Args, Bind, Prog};
+use crate::{Args, Bind, LoadedMap, Prog};
 use alveary_abi::negative::{E2BIG, EINVAL, ENOENT};
-use alveary_maps::Held;
+use alveary_maps::{Held, Layout};
 use std::{any::Any, sync::Arc};
 
 pub(super) const ALL: &[Bind] = crate::helpers![super::AnyFamily;
@@ -48,17 +48,8 @@ fn for_each(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
     if args.scalar(3) != 0 {
         return EINVAL;
     }
-    // Taken before the first callback: it may delete what the walk stands on.
-    let mut keys = Vec::new();
-    let mut key = vec![0; map.spec.def.key_size as usize];
-    let mut next = map.map.next_key(None, &mut key);
-    while next.is_ok() && keys.len() < map.spec.def.max_entries as usize {
-        keys.push(key.clone());
-        let after = key.clone();
-        next = map.map.next_key(Some(&after), &mut key);
-    }
     let mut seen = 0;
-    for key in keys {
+    for key in keys(map) {
         let Some(value) = map.map.lookup(cx.cpu(), &key) else { continue };
         seen += 1;
         let call = |at: u64| cx.callback(function, [cx.map_word(map), at, value.addr as u64, data, 0]);
@@ -68,4 +59,21 @@ fn for_each(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
         }
     }
     seen
+}
+
+/// The keys of a map. Those of an array are counted off: it may have billions, and none can be deleted. Others are taken
+/// before the first callback, which may delete what the walk stands on.
+fn keys(map: &LoadedMap) -> Box<dyn Iterator<Item = Vec<u8>>> {
+    if let Layout::Array { max, .. } = map.map.layout() {
+        return Box::new((0..max).map(|index| index.to_ne_bytes().to_vec()));
+    }
+    let mut keys = Vec::new();
+    let mut key = vec![0; map.spec.def.key_size as usize];
+    let mut next = map.map.next_key(None, &mut key);
+    while next.is_ok() && keys.len() < map.spec.def.max_entries as usize {
+        keys.push(key.clone());
+        let after = key.clone();
+        next = map.map.next_key(Some(&after), &mut key);
+    }
+    Box::new(keys.into_iter())
 }

@@ -35,6 +35,9 @@ fn ringbuf_output(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
 
 fn ringbuf_reserve(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
     let map = args.map(0);
+    if cx.vcpu().held.is_full() {
+        return 0;
+    }
     let value = map.map.streams().and_then(|s| s.reserve(args.scalar(1), args.scalar(2)));
     value.map_or(0, |value| {
         cx.vcpu().reserve(map, value);

@@ -13,6 +13,9 @@ use std::{
 /// How often a lock is tried before the program is stopped: who holds it may never let go.
 const SPINS: u32 = 1 << 24;
 
+/// Reservations that may be open at once: each is a region, which every access may have to be held against.
+const RESERVATIONS: usize = 128;
+
 /// What one virtual CPU holds.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
@@ -146,6 +149,11 @@ impl Held {
     /// Whether the program knows an inner map.
     pub(crate) fn knows_any(&self) -> bool {
         !self.inner.borrow().is_empty()
+    }
+
+    /// Whether no more can be reserved.
+    pub(crate) fn is_full(&self) -> bool {
+        self.reservations.borrow().len() >= RESERVATIONS
     }
 
     /// Whether `addr` is a reservation.

@@ -6,5 +6,6 @@ mod harness;
 mod inner_maps;
 mod maps;
 mod refusals;
+mod soundness;
 mod text;
 mod world;

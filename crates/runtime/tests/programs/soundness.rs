@@ -1,0 +1,62 @@
+//! Ways out of a program's memory, its budget or all bounds that once were open: see docs/soundness.md.
+
+use crate::harness::{Bench, fault, kernel, load, map, map_with, run, runtime};
+use alveary_abi::{MapType, Special, SpecialKind};
+use alveary_maps::Layout;
+use alveary_runtime::{Runtime, World};
+use std::{cell::Cell, sync::Arc};
+
+const KEY: &str = "*(u32 *)(r10 - 4) = 1\nr1 = m0 ll\nr2 = r10\nr2 += -4\n";
+
+#[test]
+fn a_map_made_for_fewer_cpus_has_no_memory_for_the_others() {
+    let mut small = kernel();
+    small.cpus = 1;
+    let small = Runtime::builder(small, World::repeatable()).family::<Bench>(Arc::new(())).build();
+    let array = map(&small, MapType::PERCPU_ARRAY, 4, 8, 4);
+    let Layout::Array { data, cpu_stride, .. } = array.map.layout() else { panic!("no array") };
+    let behind = array.map.base() as u64 + data + cpu_stride;
+    let runtime = runtime();
+    let text = format!("r1 = m0 ll\nr1 = {behind:#x} ll\nr0 = *(u64 *)(r1 + 0)\nexit\n");
+    let prog = load(&runtime, &text, &[array]);
+    let context = [const { Cell::new(0) }; 64];
+    let trap = runtime.vcpu(1).expect("CPU 1").run::<Bench>(&prog, &context).expect_err("no value of CPU 1");
+    assert_eq!(trap.code.0, "trap-load");
+}
+
+#[test]
+fn an_update_under_a_lock_that_stays_taken_ends() {
+    let runtime = runtime();
+    let locked = Special { off: 0, kind: SpecialKind::SpinLock };
+    for ty in [MapType::ARRAY, MapType::HASH] {
+        let map = map_with(&runtime, ty, 8, locked.clone());
+        let _ = map.map.write(&1u32.to_ne_bytes(), &[0; 8], 0);
+        let take = format!("{KEY}call bpf_map_lookup_elem\n*(u32 *)(r0 + 0) = 1\n");
+        let update = format!("{KEY}*(u64 *)(r10 - 16) = 0\nr3 = r10\nr3 += -16\nr4 = 4\ncall bpf_map_update_elem\n");
+        let value = run(&runtime, &format!("{take}{update}exit\n"), &[map]);
+        assert_eq!(value as i64, -16, "EBUSY");
+    }
+}
+
+#[test]
+fn for_each_over_an_array_of_billions_costs_what_it_visits() {
+    let runtime = runtime();
+    let array = map(&runtime, MapType::ARRAY, 4, 1, u32::MAX);
+    let text = "r1 = m0 ll\nr2 = fn_body ll\nr3 = r10\nr3 += -8\nr4 = 0\ncall bpf_for_each_map_elem\nexit\n\
+                fn_body:\nr0 = *(u32 *)(r2 + 0)\nr0 >>= 1\nexit\n";
+    assert_eq!(run(&runtime, text, &[array]), 3, "stopped by the third");
+}
+
+#[test]
+fn open_reservations_are_bounded() {
+    let runtime = runtime();
+    let ring = map(&runtime, MapType::RINGBUF, 0, 0, 1 << 20);
+    let count = map(&runtime, MapType::ARRAY, 4, 8, 1);
+    let text = "r6 = 0\nagain:\nr1 = m0 ll\nr2 = 8\nr3 = 0\ncall bpf_ringbuf_reserve\nif r0 == 0 goto out\n\
+                r6 += 1\ngoto again\nout:\nr1 = v1 ll\n*(u64 *)(r1 + 0) = r6\nexit\n";
+    fault(&runtime, text, &[ring.clone(), count.clone()]);
+    let mut reserved = [0; 8];
+    count.map.read(&0u32.to_ne_bytes(), &mut reserved).expect("the value");
+    assert_eq!(u64::from_ne_bytes(reserved), 128);
+    assert_eq!(ring.map.streams().expect("a stream").drain(&mut |_| panic!("none was submitted")), 0);
+}
