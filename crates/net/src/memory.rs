@@ -6,14 +6,16 @@ use std::{
     fmt,
 };
 
-/// A block of bytes at a fixed address, until it grows.
+/// A block of bytes at a fixed address, until it grows. What it was before stays allocated until [`Memory::settle`]:
+/// some other run of the same packet, of which the one that grew it knows nothing, may be in the middle of it.
 pub(crate) struct Memory {
     bytes: RefCell<Box<[Cell<u8>]>>,
+    outgrown: RefCell<Vec<Box<[Cell<u8>]>>>,
 }
 
 impl Memory {
     pub(crate) fn new(len: usize) -> Memory {
-        Memory { bytes: RefCell::new(zeroes(len)) }
+        Memory { bytes: RefCell::new(zeroes(len)), outgrown: RefCell::default() }
     }
 
     /// Address of the first byte.
@@ -31,6 +33,12 @@ impl Memory {
         let old = self.bytes.replace(Box::default());
         new[at..at + old.len()].iter().zip(&old).for_each(|(to, from)| to.set(from.get()));
         self.bytes.replace(new);
+        self.outgrown.borrow_mut().push(old);
+    }
+
+    /// No run is in the middle of this memory, as the exclusive borrow proves: outgrown blocks go.
+    pub(crate) fn settle(&mut self) {
+        self.outgrown.get_mut().clear();
     }
 
     pub(crate) fn put(&self, at: usize, from: &[u8]) {

@@ -1,10 +1,11 @@
 //! What becomes of packets beyond what BPF_PROG_TEST_RUN shows: verdicts, redirections, copies, events, reuse.
 
-use alveary_abi::{HelperId, MapDef, MapType, Profile, ProgType};
+use alveary_abi::{Helper, HelperId, MapDef, MapType, Profile, ProgType, Proto};
 use alveary_isa::{Inst, asm::assemble, encode};
 use alveary_net::{Host, Net, Redirect, SkBuff, Skb, Start, Verdict, Way, Xdp, XdpBuff};
-use alveary_runtime::{Family, LoadedMap, Prog, Runtime, World};
+use alveary_runtime::{AnyFamily, Args, Cx, Family, LoadedMap, Prog, Runtime, World};
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
+use std::rc::Rc;
 use std::slice::from_ref;
 use std::sync::Arc;
 
@@ -258,4 +259,84 @@ fn every_context_field_has_a_backing() {
             }
         }
     }
+}
+
+#[test]
+fn a_packet_that_grows_under_a_run_leaves_that_run_its_memory() {
+    // An embedder's helper runs another program on the same packet: it grows, and the outer run knows nothing of it.
+    // What the outer program then touched had been freed.
+    thread_local! {
+        static PACKET: Rc<SkBuff> = Rc::new({
+            let mut buff = SkBuff::new();
+            buff.set(&[7; 64], Start::Link);
+            buff
+        });
+    }
+    static ROW: Helper = Helper::new(HelperId(HelperId::FIRST_OWN.0 + 9), "grow").protos(&[Proto::takes(&[])]);
+    let inner = runtime();
+    let grow = "r6 = r1\nr2 = 9000\nr3 = 0\ncall bpf_skb_change_tail\nr1 = r6\nr2 = 5000\nr3 = 0\n\
+                call bpf_skb_change_head\nexit\n";
+    let prog = load(&inner, ProgType::SCHED_CLS, grow, &[]);
+    let kernel = Kernel { profile: Profile::linux_6_18(), btf: None, kconfig: Default::default(), cpus: 1, page: 4096 };
+    let body = move |_: &Cx<'_, AnyFamily>, _: &Args<'_>| {
+        PACKET.with(|packet| inner.vcpu(0).expect("CPU 0").run::<Skb>(&prog, packet).expect("no trap").value as i64)
+    };
+    let outer = Runtime::builder(kernel, World::repeatable())
+        .family::<Skb>(Arc::new(Net::default()))
+        .helper_fn::<AnyFamily>(&ROW, body)
+        .build();
+    let text = format!(
+        "r6 = *(u32 *)(r1 + 76)\nr7 = *(u32 *)(r1 + 80)\nr8 = r6\nr8 += 14\nif r8 > r7 goto out\ncall {}\n\
+         r9 = *(u8 *)(r6 + 0)\n*(u8 *)(r6 + 1) = 1\nout: r0 = r9\nexit\n",
+        ROW.id.0
+    );
+    let prog = load(&outer, ProgType::SCHED_CLS, &text, &[]);
+    let ran = PACKET.with(|packet| outer.vcpu(0).expect("CPU 0").run::<Skb>(&prog, packet));
+    assert_eq!(ran.map(|ran| ran.value).map_err(|d| d.to_string()), Ok(7));
+    PACKET.with(|packet| assert_eq!((packet.len(), packet.to_vec()[0], packet.to_vec()[5000]), (14_000, 0, 7)));
+}
+
+#[test]
+fn a_packet_made_longer_and_shorter_for_ever_keeps_its_bytes() {
+    let runtime = runtime();
+    let text = "r6 = r1\nr7 = 2000\nagain:\nr1 = r6\nr2 = 9000\nr3 = 0\ncall bpf_skb_change_head\n\
+                r1 = r6\nr2 = -4000\nr3 = 1\nr4 = 0\ncall bpf_skb_adjust_room\nr1 = r6\nr2 = -4000\nr3 = 1\nr4 = 0\n\
+                call bpf_skb_adjust_room\nr1 = r6\nr2 = 64\nr3 = 0\ncall bpf_skb_change_tail\n\
+                r1 = r6\nr2 = 9000\nr3 = 0\ncall bpf_skb_change_tail\nr1 = r6\nr2 = 64\nr3 = 0\n\
+                call bpf_skb_change_tail\nr7 += -1\nif r7 != 0 goto again\nr0 = 0\nexit\n";
+    let mut packet = [0; 64];
+    packet[12..15].copy_from_slice(&[8, 0, 0x45]);
+    let (_, buff) = tc(&runtime, text, &[], &packet);
+    assert_eq!(buff.len(), buff.to_vec().len());
+    let debug = format!("{buff:?}");
+    let bytes = debug.split("Memory(").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|n| n.parse().ok());
+    assert!(bytes.is_some_and(|bytes: usize| bytes < 1 << 18), "{bytes:?} bytes");
+}
+
+#[test]
+fn room_before_a_packet_without_its_link_header_moves_both() {
+    let runtime = runtime();
+    for len in [257, 262, 270, 271, 300] {
+        let text = format!("r2 = {len}\nr3 = 1\nr4 = 0\ncall bpf_skb_adjust_room\nexit\n");
+        let prog = load(&runtime, ProgType::SCHED_CLS, &text, &[]);
+        let mut packet: Vec<u8> = (0..64).collect();
+        packet[12..15].copy_from_slice(&[8, 0, 0x45]);
+        let mut buff = SkBuff::new();
+        buff.set(&packet, Start::Network);
+        let ran = runtime.vcpu(0).expect("CPU 0").run::<Skb>(&prog, &buff).expect("no trap");
+        assert_eq!(ran.value as i64, 0);
+        assert_eq!(buff.len(), 50 + len);
+    }
+}
+
+#[test]
+fn copies_and_tags_are_bounded() {
+    let runtime = runtime();
+    let endless = |call: &str| {
+        format!("r6 = r1\nr7 = 6000\nagain:\nr1 = r6\n{call}\nr7 += -1\nif r7 != 0 goto again\nr0 = 0\nexit\n")
+    };
+    let (_, buff) = tc(&runtime, &endless("r2 = 1\nr3 = 0\ncall bpf_clone_redirect"), &[], &[0; 64]);
+    assert_eq!(buff.copies().len(), 1024);
+    let (_, buff) = tc(&runtime, &endless("r2 = 0\nr3 = 1\ncall bpf_skb_vlan_push"), &[], &[0; 64]);
+    assert!(buff.len() <= 4 * 4096, "{} bytes", buff.len());
 }

@@ -26,7 +26,9 @@ use std::{
 ///   by the step before points to, at a place that holds plain numbers or pointers of that width, in [`std::cell::Cell`]s
 ///   if it is stored to or ever changes;
 /// - what [`Family::regions`] adds is memory that may be read (and with `write`, written) through raw pointers until
-///   the run ends or a helper whose row says `changes_packet` returns. No Rust reference to it lives meanwhile.
+///   the run ends: even when a helper has put other memory in its place, since a helper that is under way may still
+///   have it as an argument, and another run of the same context may be in the middle of it. No Rust reference to it
+///   lives meanwhile. The regions are asked for again after helpers whose row says `changes_packet`.
 #[allow(clippy::needless_doctest_main, reason = "the example is a whole program")]
 pub unsafe trait Family: Sized + 'static {
     /// The context behind `r1`. Shared while a program runs: what changes is in cells.

@@ -138,6 +138,7 @@ impl SkBuff {
 
     /// Takes in a packet, from its Ethernet header on. The rest is as if it were the first.
     pub fn set(&mut self, packet: &[u8], start: Start) {
+        self.memory.settle();
         if self.memory.len() < HEADROOM + packet.len() {
             self.memory = Memory::new(HEADROOM + packet.len());
         }
@@ -288,17 +289,33 @@ impl SkBuff {
 
     /// Makes room for `len` more bytes before the packet, and makes them part of it.
     fn push(&self, len: usize) {
-        if self.start() < len {
-            let more = len + HEADROOM;
-            let (start, end, mut headers) = (self.start(), self.end(), self.headers.get());
-            self.memory.grow(self.memory.len() + more, more);
-            headers.mac += more;
-            headers.net += more;
-            headers.transport = headers.transport.map(|t| t + more);
-            self.headers.set(headers);
-            self.place(start + more, end + more);
+        if self.front() < len {
+            self.move_to(HEADROOM + len, self.end() - self.front());
         }
         self.place(self.start() - len, self.end());
+    }
+
+    /// Where the packet begins, with a link header that may stand before what the program sees.
+    fn front(&self) -> usize {
+        self.start().min(self.headers.get().mac)
+    }
+
+    /// Moves the packet to another place, where there shall be room for `room` bytes.
+    fn move_to(&self, place: usize, room: usize) {
+        let (front, start, end) = (self.front(), self.start(), self.end());
+        // If at all then to twice the length: a program that makes packets longer and shorter for ever does not grow
+        // memory for ever.
+        if place + room > self.memory.len() {
+            self.memory.grow((place + room).max(2 * self.memory.len()), 0);
+        }
+        self.memory.shift(front, place, end - front);
+        let moved = |at: usize| (at + place).saturating_sub(front);
+        let mut headers = self.headers.get();
+        headers.mac = moved(headers.mac);
+        headers.net = moved(headers.net);
+        headers.transport = headers.transport.map(moved);
+        self.headers.set(headers);
+        self.place(moved(start), moved(end));
     }
 
     /// Makes the first `len` bytes no part of the packet.
@@ -308,11 +325,11 @@ impl SkBuff {
 
     /// Makes the packet `len` bytes long; new ones are zero.
     fn resize(&self, len: usize) {
+        if self.start() + len > self.memory.len() {
+            self.move_to(HEADROOM, self.start() - self.front() + len);
+        }
         let (start, old) = (self.start(), self.end());
         let end = start + len;
-        if end > self.memory.len() {
-            self.memory.grow(end, 0);
-        }
         if end > old {
             self.memory.fill(old, end - old);
         }

@@ -3,11 +3,13 @@
 use super::{Sent, Skb};
 use crate::{Redirect, Way};
 use alveary_abi::flags::BPF_F_INGRESS;
-use alveary_abi::negative::EINVAL;
+use alveary_abi::negative::{EINVAL, ENOBUFS};
 use alveary_runtime::{Args, Cx};
 
 const TC_ACT_SHOT: i64 = 2;
 const TC_ACT_REDIRECT: i64 = 7;
+/// Copies that are kept of one packet: further ones are lost, as on a device whose queue is full.
+const MOST_COPIES: usize = 1024;
 /// `sizeof(struct bpf_redir_neigh)`.
 const NEIGHBOUR_LEN: u32 = 20;
 
@@ -41,6 +43,7 @@ pub(super) fn redirect_neigh(cx: &Cx<'_, Skb>, args: &Args<'_>) -> i64 {
 pub(super) fn clone_redirect(cx: &Cx<'_, Skb>, args: &Args<'_>) -> i64 {
     let (ctx, ifindex) = (cx.ctx(), args.scalar(1) as u32);
     match way(args.scalar(2)).filter(|_| cx.state().host.has_device(ifindex)) {
+        Some(_) if ctx.copies.borrow().len() >= MOST_COPIES => ENOBUFS,
         Some(way) => {
             ctx.copies.borrow_mut().push(Sent { to: Redirect::Device { ifindex, way }, bytes: ctx.to_vec() });
             0

@@ -1,6 +1,6 @@
 //! VLAN tags: the outermost stands beside the packet, as hardware would give it, others inside.
 
-use super::{ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, SkBuff, Skb, ethernet};
+use super::{ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, MAX_LEN, SkBuff, Skb, ethernet};
 use alveary_abi::negative::ENOMEM;
 use alveary_runtime::{Args, Cx};
 
@@ -18,6 +18,10 @@ pub(super) fn push(cx: &Cx<'_, Skb>, args: &Args<'_>) -> i64 {
     let asked = u16::from_be(args.scalar(1) as u16);
     let proto = if is_vlan(asked) { asked } else { ETH_P_8021Q };
     if ctx.fields.vlan_present.get() != 0 {
+        // The kernel's limit is its memory.
+        if ctx.len() + VLAN_HLEN > MAX_LEN {
+            return ENOMEM;
+        }
         insert(ctx);
     }
     hold(ctx, proto, args.scalar(2) as u16);
