@@ -29,7 +29,7 @@ pub use family::{Backing, Family, Step, Store};
 pub use fault::Fault;
 pub use helpers::{AnyFamily, streams::perf_output};
 pub use legacy::LOAD as LEGACY_LOAD;
-pub use map::{HeldMap, LoadedMap};
+pub use map::{HeldMap, LoadedMap, MapParts};
 pub use memory::Bytes;
 pub use prog::Prog;
 pub use runtime::{Builder, Runtime};

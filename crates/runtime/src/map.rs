@@ -13,15 +13,11 @@ use std::{
     },
 };
 
-/// A map that exists. Cheap to clone: clones are the same map. `Send` and `Sync`.
+/// A map that exists: `map` and what belongs to it ([`MapParts`]). Cheap to clone: clones are the same map. `Send` and
+/// `Sync`.
 #[derive(Clone)]
 pub struct LoadedMap {
-    /// What it was made from.
-    pub spec: Arc<MapSpec>,
-    /// The map.
-    pub map: Arc<dyn Map>,
-    /// Its id, from 1: what user space reads from a map of maps. 0 for one that no runtime made.
-    pub id: u32,
+    parts: MapParts,
     /// Type of the programs in a prog array: that of its first.
     pub(crate) owner: Arc<OnceLock<ProgType>>,
     /// That of the runtime that made it.
@@ -30,7 +26,34 @@ pub struct LoadedMap {
     pub(crate) holders: Arc<AtomicUsize>,
 }
 
+/// The parts of a [`LoadedMap`], to be read: programs get memory by what they say of each other, so none can be
+/// exchanged for another map's.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct MapParts {
+    /// What it was made from.
+    pub spec: Arc<MapSpec>,
+    /// The map.
+    pub map: Arc<dyn Map>,
+    /// Its id, from 1: what user space reads from a map of maps. 0 for one that no runtime made.
+    pub id: u32,
+}
+
+impl Deref for LoadedMap {
+    type Target = MapParts;
+
+    fn deref(&self) -> &MapParts {
+        &self.parts
+    }
+}
+
 impl LoadedMap {
+    /// A map that a runtime made, in its domain.
+    pub(crate) fn made(spec: Arc<MapSpec>, map: Arc<dyn Map>, id: u32, domain: Option<Arc<Domain>>) -> LoadedMap {
+        let parts = MapParts { spec, map, id };
+        LoadedMap { parts, owner: Arc::default(), domain, holders: Arc::default() }
+    }
+
     /// A map that someone else made: an embedder's own, a view of another target's.
     ///
     /// # Safety
@@ -39,7 +62,7 @@ impl LoadedMap {
     /// values for every CPU of the runtimes whose programs use it. It holds no maps.
     #[must_use]
     pub unsafe fn new(spec: Arc<MapSpec>, map: Arc<dyn Map>) -> LoadedMap {
-        LoadedMap { spec, map, id: 0, owner: Arc::default(), domain: None, holders: Arc::default() }
+        LoadedMap::made(spec, map, 0, None)
     }
 
     /// Whether a runtime may use it: it made it, or an embedder vouches for it. Only then it has values for the

@@ -1,6 +1,7 @@
 //! A loaded program: immutable, shared by all virtual CPUs that run it.
 
 use crate::{LoadedMap, bind::Closure, context::Context, family::FamilyTable, load::Site};
+use alveary_maps::Domain;
 use alveary_spec::Program;
 use alveary_vm::Image;
 use std::{fmt, sync::Arc};
@@ -18,6 +19,8 @@ pub struct Prog {
     pub(crate) all_cpus: bool,
     /// The closures that it calls, by the numbers that its image was linked with.
     pub(crate) closures: Box<[Arc<Closure>]>,
+    /// That of the runtime that loaded it: no other runs it.
+    pub(crate) domain: Arc<Domain>,
     pub(crate) image: Image,
 }
 

@@ -201,14 +201,8 @@ impl Runtime {
                 d
             },
         )?;
-        let map = LoadedMap {
-            spec: Arc::new(spec.clone()),
-            map,
-            id: self.next_map.fetch_add(1, Ordering::Relaxed),
-            owner: Arc::default(),
-            domain: Some(self.domain.clone()),
-            holders: Arc::default(),
-        };
+        let id = self.next_map.fetch_add(1, Ordering::Relaxed);
+        let map = LoadedMap::made(Arc::new(spec.clone()), map, id, Some(self.domain.clone()));
         if let Initial::Bytes(bytes) = &spec.initial {
             let mut value = bytes.clone();
             value.resize(map.map.user_value_size(), 0);
@@ -260,6 +254,7 @@ impl Runtime {
             sites,
             closures: lowered.closures.into(),
             all_cpus,
+            domain: self.domain.clone(),
             image,
         }))
     }
@@ -267,13 +262,17 @@ impl Runtime {
     /// Puts a program into a slot of a prog array. All of an array's programs are of the type of its first.
     ///
     /// # Errors
-    /// If the map is no prog array, the index is behind its end, or the program is of another type.
+    /// If the map is no prog array, the index is behind its end, the program is of another type, or one of them belongs
+    /// to another runtime.
     pub fn set_slot(&self, map: &LoadedMap, index: u32, prog: &Arc<Prog>) -> Result<(), Diagnostic> {
         let refused = |what: String| {
             let message = format!("program `{}` cannot go into map `{}`", prog.program.name, map.spec.name);
             Diagnostic::new("prog-slot", message, Place::Nowhere).found(what)
         };
         let slots = map.map.slots().ok_or_else(|| refused("no prog array".into()))?;
+        if !map.is_of(&self.domain) || !Arc::ptr_eq(&prog.domain, &self.domain) {
+            return Err(refused("a map or a program of another runtime".into()));
+        }
         let ty = prog.program.ty;
         let owner = *map.owner.get_or_init(|| ty);
         if owner != ty {

@@ -117,11 +117,16 @@ impl Vcpu {
     /// Prepares many runs of a program: what does not change between them is done once.
     ///
     /// # Errors
-    /// If the program is of another family.
+    /// If the program is of another family or another runtime.
     pub fn batch<F: Family>(&mut self, prog: &Arc<Prog>) -> Result<Batch<'_, F>, Diagnostic> {
         if prog.family.id != TypeId::of::<F>() {
             let message = format!("program `{}` takes another context than `{}` has", prog.program.name, F::NAME);
             return Err(Diagnostic::new("context", message, Place::Nowhere).expected(prog.family.name));
+        }
+        if !Arc::ptr_eq(&prog.domain, self.runtime.domain()) {
+            let message = format!("program `{}` was loaded by another runtime", prog.program.name);
+            return Err(Diagnostic::new("prog-foreign", message, Place::Nowhere)
+                .expected("a program of the virtual CPU's runtime"));
         }
         self.refresh.set(trust::family_regions::<F>);
         self.registers.set(ON_CONTEXT);

@@ -22,8 +22,10 @@ fn tail_call(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
     let Some(Ok(next)) = held.map(|held| (held as Arc<dyn Any + Send + Sync>).downcast::<Prog>()) else {
         return ENOENT;
     };
-    let same = next.family.id == cx.prog().family.id && next.program.ty == cx.prog().program.ty;
-    if same && cx.vcpu().tail_call(next) { 0 } else { ENOENT }
+    let prog = cx.prog();
+    let same = next.family.id == prog.family.id && next.program.ty == prog.program.ty;
+    // Another runtime has other CPUs, and the objects in its maps go away when its CPUs have left them.
+    if same && Arc::ptr_eq(&next.domain, &prog.domain) && cx.vcpu().tail_call(next) { 0 } else { ENOENT }
 }
 
 fn repeat(cx: &Cx<'_>, args: &Args<'_>) -> i64 {

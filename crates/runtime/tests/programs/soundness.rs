@@ -3,13 +3,14 @@
 use crate::harness::{Bench, fault, kernel, load, map, map_with, run, runtime};
 use alveary_abi::{MapType, Special, SpecialKind};
 use alveary_maps::Layout;
-use alveary_runtime::{Runtime, World};
-use std::{cell::Cell, sync::Arc};
+use alveary_runtime::{LoadedMap, Runtime, World};
+use std::{cell::Cell, slice::from_ref, sync::Arc};
 
 const KEY: &str = "*(u32 *)(r10 - 4) = 1\nr1 = m0 ll\nr2 = r10\nr2 += -4\n";
 
 #[test]
-fn a_map_made_for_fewer_cpus_has_no_memory_for_the_others() {
+fn a_runtime_runs_its_own_programs_alone() {
+    // A map that was made for one CPU has nothing for the others: they got the memory behind its end.
     let mut small = kernel();
     small.cpus = 1;
     let small = Runtime::builder(small, World::repeatable()).family::<Bench>(Arc::new(())).build();
@@ -18,10 +19,28 @@ fn a_map_made_for_fewer_cpus_has_no_memory_for_the_others() {
     let behind = array.map.base() as u64 + data + cpu_stride;
     let runtime = runtime();
     let text = format!("r1 = m0 ll\nr1 = {behind:#x} ll\nr0 = *(u64 *)(r1 + 0)\nexit\n");
-    let prog = load(&runtime, &text, &[array]);
+    let prog = load(&small, &text, from_ref(&array));
     let context = [const { Cell::new(0) }; 64];
+    let refused = runtime.vcpu(1).expect("CPU 1").run::<Bench>(&prog, &context).expect_err("another runtime's");
+    assert_eq!(refused.code.0, "prog-foreign");
+    let slots = map(&runtime, MapType::PROG_ARRAY, 4, 4, 1);
+    assert_eq!(runtime.set_slot(&slots, 0, &prog).expect_err("another runtime's").code.0, "prog-slot");
+    // An embedder vouches for a map; but what it says of itself counts, too.
+    // SAFETY: made by `create`.
+    let vouched = unsafe { LoadedMap::new(array.spec.clone(), array.map.clone()) };
+    let prog = load(&runtime, &text, &[vouched]);
     let trap = runtime.vcpu(1).expect("CPU 1").run::<Bench>(&prog, &context).expect_err("no value of CPU 1");
     assert_eq!(trap.code.0, "trap-load");
+}
+
+#[test]
+fn a_program_put_into_a_slot_past_the_runtime_is_not_entered() {
+    let (one, other) = (runtime(), runtime());
+    let array = map(&one, MapType::PROG_ARRAY, 4, 4, 1);
+    let foreign = load(&other, "r0 = 7\nexit\n", &[]);
+    array.map.slots().expect("slots").set(&[0; 4], Some(foreign), 0).expect("any program");
+    let text = "r2 = m0 ll\nr3 = 0\ncall bpf_tail_call\nr0 = 1\nexit\n";
+    assert_eq!(run(&one, text, &[array]), 1, "as from an empty slot");
 }
 
 #[test]
