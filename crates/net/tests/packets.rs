@@ -340,3 +340,17 @@ fn copies_and_tags_are_bounded() {
     let (_, buff) = tc(&runtime, &endless("r2 = 0\nr3 = 1\ncall bpf_skb_vlan_push"), &[], &[0; 64]);
     assert!(buff.len() <= 4 * 4096, "{} bytes", buff.len());
 }
+
+#[test]
+fn load_bytes_gives_long_pieces_whole() {
+    let runtime = runtime();
+    let text = "r6 = r1\nr2 = 10\nr3 = r10\nr3 += -152\nr4 = 150\ncall bpf_skb_load_bytes\nif r0 != 0 goto out\n\
+                r0 = *(u8 *)(r10 - 152)\nr1 = *(u8 *)(r10 - 88)\nr0 <<= 8\nr0 |= r1\nr1 = *(u8 *)(r10 - 3)\n\
+                r0 <<= 8\nr0 |= r1\nout:\nexit\n";
+    let prog = load(&runtime, ProgType::SCHED_CLS, text, &[]);
+    let packet: Vec<u8> = (0..200).collect();
+    let mut buff = SkBuff::new();
+    buff.set(&packet, Start::Link);
+    let ran = runtime.vcpu(0).expect("CPU 0").run::<Skb>(&prog, &buff).expect("it runs");
+    assert_eq!(ran.value.to_be_bytes()[5..], [10, 74, 159]);
+}

@@ -3,11 +3,9 @@
 //! Needs bpf(2); where it is not permitted each test says so and does nothing. What is known to differ is not asked:
 //! the order of hash keys (compared as a set), which entry an LRU map gives up, values of objects.
 
-mod bpf;
-
 use alveary_abi::{MapDef, MapType};
 use alveary_maps::{Domain, Environment, Errno, Map, create, flags};
-use bpf::{KernelMap, possible_cpus};
+use alveary_testing::bpf::{Map as KernelMap, permitted, possible_cpus};
 use std::{collections::BTreeSet, sync::Arc};
 
 fn def(ty: MapType, key_size: u32, value_size: u32, max_entries: u32) -> MapDef {
@@ -17,17 +15,6 @@ fn def(ty: MapType, key_size: u32, value_size: u32, max_entries: u32) -> MapDef 
 
 fn env() -> Environment {
     Environment { cpus: possible_cpus(), page: 4096, seed: 1, domain: Domain::new() }
-}
-
-/// Says by name which test does nothing where the kernel lets nobody in.
-fn permitted(test: &str) -> bool {
-    match KernelMap::create(&def(MapType::ARRAY, 4, 4, 1), None) {
-        Ok(_) => true,
-        Err(errno) => {
-            eprintln!("skipped: {test}: bpf(2) gives {errno} here");
-            false
-        }
-    }
 }
 
 /// A small generator: the same numbers each time.

@@ -1,19 +1,15 @@
 //! The kernel is the oracle: the same small programs on the same packets, by BPF_PROG_TEST_RUN and here. They must
 //! return the same and leave the same bytes. Skipped, by name, where bpf(2) is not permitted.
 
-mod bpf;
 mod cases;
 mod packets;
 
-use alveary_abi::{MapDef, MapType, Profile, ProgType};
-use alveary_isa::{Insn, Inst, asm::assemble, encode};
+use alveary_abi::{MapType, ProgType};
+use alveary_isa::Inst;
 use alveary_net::{Net, SkBuff, Skb, Start, Xdp, XdpBuff};
 use alveary_runtime::{LoadedMap, Prog, Runtime, World};
-use alveary_spec::{Initial, Kernel, MapSpec, Program};
-use std::{
-    os::fd::{AsRawFd, OwnedFd},
-    sync::Arc,
-};
+use alveary_testing::{bpf, code, def, kernel, map_spec, program};
+use std::sync::Arc;
 
 /// A program as text; `map ll` in it is the map, if it has one.
 pub(crate) struct Case {
@@ -25,67 +21,25 @@ pub(crate) struct Case {
 /// Size of `struct __sk_buff`: given, all zero, the kernel fills in what is not set (`wire_len`).
 const SK_BUFF: [u8; 192] = [0; 192];
 
-fn code(text: &str, map: impl Fn(alveary_isa::Reg) -> Inst) -> Vec<Insn> {
-    let profile = Profile::linux_6_18();
-    let number = |name: &str| profile.helper_named(name.strip_prefix("bpf_")?).map(|h| h.id.0 as i32);
-    let (assembly, errors) = assemble(text, &number);
-    assert!(errors.is_empty(), "{text}\n{errors:?}");
-    let section = &assembly.sections[0];
-    let mut insns = section.insns.clone();
-    for reference in &section.references {
-        let at = reference.slot as usize;
-        let inst = map(insns[at].dst);
-        insns[at..at + 2].copy_from_slice(&encode(&inst));
-    }
-    insns
-}
-
-fn kernel_side(case: &Case) -> (OwnedFd, Option<OwnedFd>) {
-    let map = case.map.map(|ty| bpf::map(ty).expect("a map"));
+fn kernel_side(case: &Case) -> (bpf::Prog, Option<bpf::Map>) {
+    let map = case.map.map(|ty| bpf::Map::create(&def(ty, 4, 4, 4), None).expect("a map"));
     if let (Some(map), Some(MapType::DEVMAP | MapType::DEVMAP_HASH)) = (&map, case.map) {
-        bpf::update(map, 1, 1).expect("device 1 in the map");
+        map.write(&1u32.to_ne_bytes(), &1u32.to_ne_bytes(), 0).expect("device 1 in the map");
     }
-    let fd = map.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-    let insns = code(&case.text, |dst| Inst::MapFd { dst, fd });
-    let prog = bpf::load(case.ty, &insns).unwrap_or_else(|e| panic!("the kernel refuses\n{}\n{e}", case.text));
+    let fd = map.as_ref().map_or(-1, bpf::Map::fd);
+    let insns = code(&case.text, |dst, _| Inst::MapFd { dst, fd });
+    let prog = bpf::Prog::load(case.ty, &insns).unwrap_or_else(|e| panic!("the kernel refuses\n{}\n{e}", case.text));
     (prog, map)
 }
 
 fn our_side(runtime: &Runtime, case: &Case) -> Arc<Prog> {
     let maps: Vec<LoadedMap> = case.map.iter().map(|ty| our_map(runtime, *ty)).collect();
-    let program = Program {
-        name: "case".into(),
-        section: "test".into(),
-        ty: case.ty,
-        expected: None,
-        flags: 0,
-        insns: code(&case.text, |dst| Inst::MapIdx { dst, idx: 0 }),
-        maps: maps.iter().map(|m| m.spec.name.clone()).collect(),
-        subprogs: vec![(0, "case".into())],
-        funcs: vec![],
-        lines: vec![],
-        license: "GPL".into(),
-        btf: None,
-    };
+    let program = program(case.ty, code(&case.text, |dst, _| Inst::MapIdx { dst, idx: 0 }));
     runtime.load(Arc::new(program), maps).unwrap_or_else(|e| panic!("we refuse\n{}\n{e}", case.text))
 }
 
 fn our_map(runtime: &Runtime, ty: MapType) -> LoadedMap {
-    let def = MapDef { ty, key_size: 4, value_size: 4, max_entries: 4, flags: 0, extra: 0, special: vec![] };
-    let spec = MapSpec {
-        name: "map".into(),
-        def,
-        key_type: None,
-        value_type: None,
-        inner: None,
-        initial: Initial::Empty,
-        addresses: vec![],
-        freeze: false,
-        pin_by_name: false,
-        numa_node: None,
-        section: ".maps".into(),
-    };
-    let map = runtime.create_map(&spec).expect("a map");
+    let map = runtime.create_map(&map_spec("map", def(ty, 4, 4, 4))).expect("a map");
     if matches!(ty, MapType::DEVMAP | MapType::DEVMAP_HASH) {
         map.map.write(&1u32.to_ne_bytes(), &1u32.to_ne_bytes(), 0).expect("device 1 in the map");
     }
@@ -93,9 +47,8 @@ fn our_map(runtime: &Runtime, ty: MapType) -> LoadedMap {
 }
 
 fn runtime() -> Arc<Runtime> {
-    let kernel = Kernel { profile: Profile::linux_6_18(), btf: None, kconfig: Default::default(), cpus: 1, page: 4096 };
     let net = Arc::new(Net::default());
-    Runtime::builder(kernel, World::repeatable()).family::<Xdp>(net.clone()).family::<Skb>(net).build()
+    Runtime::builder(kernel(1), World::repeatable()).family::<Xdp>(net.clone()).family::<Skb>(net).build()
 }
 
 /// What we return and leave.
@@ -130,7 +83,7 @@ fn differences(cases: &[Case]) -> Vec<String> {
         for (name, packet) in packets::all() {
             let context: &[u8] = if case.ty == ProgType::XDP { &[] } else { &SK_BUFF };
             // Packets that the test run itself refuses are none to compare.
-            let Ok(expected) = bpf::test_run(&kernel, &packet, context) else { continue };
+            let Ok(expected) = kernel.test_run(&packet, context) else { continue };
             let got = run(&runtime, &ours, &packet);
             if got.as_ref() != Ok(&expected) {
                 found.push(difference(case, name, &packet, &expected, &got));
@@ -164,8 +117,7 @@ fn difference(
 }
 
 fn compare(what: &str, cases: &[Case]) {
-    if !bpf::permitted() {
-        eprintln!("skipped: {what}: bpf(2) is not permitted here");
+    if !bpf::permitted(what) {
         return;
     }
     let found = differences(cases);

@@ -1,10 +1,10 @@
 //! A small family to run programs in, and programs from text.
 
-use alveary_abi::{MapDef, MapType, Profile, ProgType, Special};
+use alveary_abi::{MapType, ProgType, Special};
 use alveary_diag::Diagnostic;
-use alveary_isa::{Insn, Inst, asm::assemble, encode};
+use alveary_isa::{Insn, Inst, asm::assemble};
 use alveary_runtime::{Backing, Bind, Family, LoadedMap, Prog, Ran, Runtime, World};
-use alveary_spec::{Initial, Kernel, MapSpec, Program};
+use alveary_spec::{Kernel, MapSpec, Program};
 use alveary_vm::Region;
 use std::{cell::Cell, sync::Arc};
 
@@ -31,7 +31,7 @@ unsafe impl Family for Bench {
 }
 
 pub(crate) fn kernel() -> Kernel {
-    Kernel { profile: Profile::linux_6_18(), btf: None, kconfig: Default::default(), cpus: 2, page: 4096 }
+    alveary_testing::kernel(2)
 }
 
 pub(crate) fn runtime() -> Arc<Runtime> {
@@ -39,19 +39,7 @@ pub(crate) fn runtime() -> Arc<Runtime> {
 }
 
 pub(crate) fn map_spec(name: &str, ty: MapType, key_size: u32, value_size: u32, max_entries: u32) -> MapSpec {
-    MapSpec {
-        name: name.into(),
-        def: MapDef { ty, key_size, value_size, max_entries, flags: 0, extra: 0, special: vec![] },
-        key_type: None,
-        value_type: None,
-        inner: None,
-        initial: Initial::Empty,
-        addresses: vec![],
-        freeze: false,
-        pin_by_name: false,
-        numa_node: None,
-        section: ".maps".into(),
-    }
+    alveary_testing::map_spec(name, alveary_testing::def(ty, key_size, value_size, max_entries))
 }
 
 pub(crate) fn map(runtime: &Runtime, ty: MapType, key: u32, value: u32, max: u32) -> LoadedMap {
@@ -66,24 +54,11 @@ pub(crate) fn map_with(runtime: &Runtime, ty: MapType, value: u32, special: Spec
 
 /// Instructions from text. `m0 ll`, `m1 ll` are the program's maps, `v0 ll` the first one's only value.
 pub(crate) fn code(text: &str) -> Vec<Insn> {
-    let profile = Profile::linux_6_18();
-    let number = |name: &str| profile.helper_named(name.strip_prefix("bpf_")?).map(|h| h.id.0 as i32);
-    let (assembly, errors) = assemble(text, &number);
-    assert!(errors.is_empty(), "{text}\n{errors:?}");
-    let section = &assembly.sections[0];
-    let mut insns = section.insns.clone();
-    for reference in &section.references {
-        let at = reference.slot as usize;
-        let dst = insns[at].dst;
-        let inst = match (reference.symbol.split_at(1), section.labels.iter().find(|l| l.name == reference.symbol)) {
-            (_, Some(label)) => Inst::FuncAddr { dst, rel: label.slot as i32 - at as i32 - 1 },
-            (("m", n), _) => Inst::MapIdx { dst, idx: n.parse().expect("m0, m1 …") },
-            (("v", n), _) => Inst::MapValueIdx { dst, idx: n.parse().expect("v0, v1 …"), off: 0 },
-            _ => panic!("what is {}?", reference.symbol),
-        };
-        insns[at..at + 2].copy_from_slice(&encode(&inst));
-    }
-    insns
+    alveary_testing::code(text, |dst, name| match name.split_at(1) {
+        ("m", n) => Inst::MapIdx { dst, idx: n.parse().expect("m0, m1 …") },
+        ("v", n) => Inst::MapValueIdx { dst, idx: n.parse().expect("v0, v1 …"), off: 0 },
+        _ => panic!("what is {name}?"),
+    })
 }
 
 pub(crate) fn program(text: &str) -> Program {
@@ -91,20 +66,7 @@ pub(crate) fn program(text: &str) -> Program {
     let (assembly, _) = assemble(text, &|_| Some(1));
     let labels = assembly.sections[0].labels.iter().filter(|l| l.name.starts_with("fn_"));
     let subprogs = [(0, "main".into())].into_iter().chain(labels.map(|l| (l.slot, l.name.as_str().into()))).collect();
-    Program {
-        name: "main".into(),
-        section: "test".into(),
-        ty: ProgType::XDP,
-        expected: None,
-        flags: 0,
-        insns,
-        maps: vec![],
-        subprogs,
-        funcs: vec![],
-        lines: vec![],
-        license: "GPL".into(),
-        btf: None,
-    }
+    Program { subprogs, ..alveary_testing::program(ProgType::XDP, insns) }
 }
 
 pub(crate) fn load(runtime: &Runtime, text: &str, maps: &[LoadedMap]) -> Arc<Prog> {
