@@ -1,10 +1,16 @@
 //! Ways out of a program's memory, its budget or all bounds that once were open: see docs/soundness.md.
 
-use crate::harness::{Bench, fault, kernel, load, map, map_with, run, runtime};
-use alveary_abi::{MapType, Special, SpecialKind};
+use crate::harness::{Bench, Bytes, fault, kernel, load, map, map_with, run, runtime};
+use alveary_abi::{Helper, HelperId, MapType, ProgType, Proto, Special, SpecialKind};
 use alveary_maps::Layout;
-use alveary_runtime::{LoadedMap, Runtime, World};
-use std::{cell::Cell, slice::from_ref, sync::Arc};
+use alveary_runtime::{Backing, Bind, Family, LoadedMap, Runtime, World};
+use alveary_vm::Region;
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    slice::from_ref,
+    sync::Arc,
+};
 
 const KEY: &str = "*(u32 *)(r10 - 4) = 1\nr1 = m0 ll\nr2 = r10\nr2 += -4\n";
 
@@ -78,4 +84,51 @@ fn open_reservations_are_bounded() {
     count.map.read(&0u32.to_ne_bytes(), &mut reserved).expect("the value");
     assert_eq!(u64::from_ne_bytes(reserved), 128);
     assert_eq!(ring.map.streams().expect("a stream").drain(&mut |_| panic!("none was submitted")), 0);
+}
+
+/// As [`Bench`], but that it cannot say what its regions are when the first byte is set.
+struct Panicking;
+
+// SAFETY: as for `Bench`.
+unsafe impl Family for Panicking {
+    type Ctx = Bytes;
+    type State = ();
+    const NAME: &'static str = "panicking";
+    const TYPES: &'static [ProgType] = &[ProgType::XDP];
+    fn backings() -> &'static [Backing] {
+        &[]
+    }
+    fn helpers() -> &'static [Bind] {
+        &[]
+    }
+    fn regions(ctx: &Bytes, add: &mut dyn FnMut(Region)) {
+        assert!(ctx[0].get() == 0, "the family panics");
+        Bench::regions(ctx, add);
+    }
+}
+
+#[test]
+fn what_a_run_holds_is_given_back_when_a_family_panics() {
+    // The next run of the same CPU released the lock, in a map that may have gone by then.
+    static MOVE: Helper =
+        Helper::new(HelperId(HelperId::FIRST_OWN.0 + 3), "move").protos(&[Proto::takes(&[]).changes_packet()]);
+    let runtime = Runtime::builder(kernel(), World::repeatable())
+        .family::<Panicking>(Arc::new(()))
+        .helper_fn::<Panicking>(&MOVE, |cx, _| {
+            cx.ctx()[0].set(1);
+            0
+        })
+        .build();
+    let array = map_with(&runtime, MapType::ARRAY, 8, Special { off: 0, kind: SpecialKind::SpinLock });
+    let lock = format!("{KEY}call bpf_map_lookup_elem\nr6 = r0\nr1 = r6\ncall bpf_spin_lock\n");
+    let unlock = "r1 = r6\ncall bpf_spin_unlock\nr0 = 5\nexit\n";
+    let bad = load(&runtime, &format!("{lock}call {}\n{unlock}", MOVE.id.0), from_ref(&array));
+    let good = load(&runtime, &format!("{lock}{unlock}"), &[array]);
+    let mut cpu = runtime.vcpu(0).expect("CPU 0");
+    let mut run = |prog| {
+        let context = [const { Cell::new(0) }; 64];
+        catch_unwind(AssertUnwindSafe(|| cpu.run::<Panicking>(prog, &context).map(|ran| ran.value)))
+    };
+    assert!(run(&bad).is_err(), "it panics");
+    assert!(matches!(run(&good), Ok(Ok(5))), "the lock is free, and nothing is held");
 }
