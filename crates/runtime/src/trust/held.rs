@@ -73,7 +73,7 @@ impl Held {
 
     /// Keeps a reservation, and lets the program write to it. The map's memory is its owner's until it is committed.
     pub(crate) fn reserve(&self, env: &Env, first: usize, map: &LoadedMap, value: Value) {
-        let region = self.free_region(first);
+        let region = self.free_number(first);
         let addr = value.addr as u64;
         // SAFETY: the map gave out these bytes for this program alone until they are committed, which `commit` and
         // `clear` do after taking the region back; the map is kept.
@@ -84,7 +84,7 @@ impl Held {
     /// Lets the program read a copy of `bytes` during `call`.
     pub(crate) fn lend<R>(&self, env: &Env, first: usize, bytes: &[u8], call: impl FnOnce(u64) -> R) -> R {
         let copy = bytes.to_vec();
-        let region = self.free_region(first);
+        let region = self.free_number(first);
         let (addr, len) = (copy.as_ptr() as u64, copy.len() as u64);
         // SAFETY: `copy` lives, and nobody writes to it, until the region is taken back below.
         unsafe { env.set_region(region, Region { addr, len, write: false, slots: None }) };
@@ -94,6 +94,18 @@ impl Held {
         forget(env, region);
         drop(copy);
         result
+    }
+
+    /// The first number from `first` on that has no region. Numbers are used again, since each costs every access a
+    /// look at it, region or not.
+    fn free_number(&self, first: usize) -> usize {
+        let (reservations, lent, inner) = (self.reservations.borrow(), self.lent.borrow(), self.inner.borrow());
+        let taken = |n: usize| {
+            lent.contains(&n)
+                || reservations.iter().any(|r| r.region == n)
+                || inner.iter().any(|map| (map.regions.0..map.regions.1).contains(&n))
+        };
+        (first..).find(|n| !taken(*n)).unwrap_or(first)
     }
 
     /// The first number from `first` on behind all that have a region.

@@ -86,6 +86,21 @@ fn open_reservations_are_bounded() {
     assert_eq!(ring.map.streams().expect("a stream").drain(&mut |_| panic!("none was submitted")), 0);
 }
 
+#[test]
+fn numbers_of_regions_are_used_again() {
+    // One reservation is always open while the other one is given back: each had a higher number than all before, and
+    // each access looked at all of them, so that work grew with the square of what was reserved.
+    let runtime = runtime();
+    let ring = map(&runtime, MapType::RINGBUF, 0, 0, 1 << 20);
+    let reserve = "r1 = m0 ll\nr2 = 8\nr3 = 0\ncall bpf_ringbuf_reserve\n";
+    let text = format!(
+        "r7 = 60000\n{reserve}r6 = r0\nagain:\n{reserve}r8 = r0\nif r8 == 0 goto out\n*(u64 *)(r8 + 0) = 1\n\
+         r1 = r6\nr2 = 0\ncall bpf_ringbuf_discard\nr6 = r8\nr7 += -1\nif r7 != 0 goto again\nout:\n\
+         r1 = r6\nr2 = 0\ncall bpf_ringbuf_discard\nr0 = r7\nexit\n"
+    );
+    assert_eq!(run(&runtime, &text, &[ring]), 0);
+}
+
 /// As [`Bench`], but that it cannot say what its regions are when the first byte is set.
 struct Panicking;
 
