@@ -96,6 +96,7 @@ fn run(insns: Vec<Insn>, packet: &[u8]) -> u32 {
         lines: Vec::new(),
         license: "GPL".into(),
         btf: None,
+        poisoned: Vec::new(),
     };
     let resolved = Resolved { endian: Endian::HOST, maps: Default::default(), programs: vec![Arc::new(program)] };
     let loaded = Loader::new(user()).load_resolved(resolved).expect("a translated filter loads");

@@ -25,7 +25,7 @@ pub fn elf(bytes: &[u8]) {
     assert_eq!(described(&spec), described(&again));
     assert!(spec.programs.values().all(|program| spec.functions.contains_key(&program.name)));
 
-    let kernel = Kernel { profile: Profile::linux_6_18(), btf: None, kconfig: Default::default(), cpus: 2, page: 4096 };
+    let kernel = Kernel { cpus: 2, ..Kernel::of(Profile::linux_6_18()) };
     match within(LAID_OUT, "resolving an object", || resolve(&spec, &kernel, &Options::default())) {
         Ok(resolved) => {
             resolved.programs.iter().for_each(|program| whole(&resolved, program));

@@ -201,6 +201,7 @@ impl Surroundings<'_> {
             lines: Vec::new(),
             license: "GPL".into(),
             btf: None,
+            poisoned: Vec::new(),
         })
     }
 

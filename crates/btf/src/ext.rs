@@ -47,7 +47,7 @@ pub struct CoreReloc {
 }
 
 /// What a CO-RE relocation asks (`enum bpf_core_relo_kind`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names are libbpf's")]
 pub enum CoreKind {
     FieldOffset,

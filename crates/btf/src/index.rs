@@ -1,5 +1,9 @@
 //! Types by name. Built at the first question; the strings stay where
 //! they are.
+//!
+//! Names are kept without their flavour (`task_struct` for
+//! `task_struct___old`), so that one index finds both a type and everything
+//! that CO-RE takes for it.
 
 use crate::{
     Btf, Kind, TypeId,
@@ -20,7 +24,7 @@ impl Index {
         for (i, at) in btf.offsets.iter().enumerate().rev() {
             let name = btf.string_bytes(btf.word(*at as usize)).unwrap_or_default();
             if !name.is_empty() {
-                chains.push(seed.bytes(name), i as u32 + 1);
+                chains.push(seed.bytes(essential(name)), i as u32 + 1);
             }
         }
         Index { seed, chains }
@@ -43,11 +47,45 @@ impl Btf {
         }
     }
 
+    /// Every type whose name is `name`, flavours (`___…`) aside on both sides; the base's first, then by id.
+    pub fn flavours<'a>(&'a self, name: &'a str) -> Box<dyn Iterator<Item = TypeId> + 'a> {
+        let name = essential_name(name);
+        let own = self.chain(name).filter(move |id| essential_name(self.name(*id)) == name);
+        match &self.base {
+            Some(base) => Box::new(base.flavours(name).chain(own)),
+            None => Box::new(own),
+        }
+    }
+
     fn named_here<'a>(&'a self, name: &'a str) -> impl Iterator<Item = TypeId> + 'a {
+        self.chain(essential_name(name)).filter(move |id| self.name(*id) == name)
+    }
+
+    /// The types of this set whose names may be `name`, flavours aside.
+    fn chain<'a>(&'a self, name: &'a str) -> impl Iterator<Item = TypeId> + 'a {
         let index = self.index.get_or_init(|| Index::new(self));
         let first = self.first_id();
         // The empty name stands for none.
         let chain = (!name.is_empty()).then(|| index.chains.of(index.seed.bytes(name.as_bytes())));
-        chain.into_iter().flatten().map(move |n| TypeId(first + n - 1)).filter(move |id| self.name(*id) == name)
+        chain.into_iter().flatten().map(move |n| TypeId(first + n - 1))
     }
+}
+
+/// A name without its flavour: what stands before the last `___` that has something on both sides. A program may so
+/// hold several forms of a kernel's type under names of their own.
+///
+/// ```
+/// use alveary_btf::essential_name;
+/// assert_eq!(essential_name("task_struct___v5"), "task_struct");
+/// assert_eq!(essential_name("___special"), "___special");
+/// ```
+#[must_use]
+pub fn essential_name(name: &str) -> &str {
+    // The cut is in front of an ASCII character.
+    name.get(..essential(name.as_bytes()).len()).unwrap_or(name)
+}
+
+fn essential(name: &[u8]) -> &[u8] {
+    let flavoured = |w: &[u8]| w[0] != b'_' && w[1..4] == *b"___" && w[4] != b'_';
+    name.windows(5).rposition(flavoured).map_or(name, |at| &name[..=at])
 }

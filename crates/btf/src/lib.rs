@@ -37,6 +37,7 @@ mod value;
 mod write;
 
 pub use ext::{CoreKind, CoreReloc, Ext, FuncInfo, LineInfo, Records};
+pub use index::essential_name;
 pub use parse::{Snippet, parse_plain};
 pub use set::Btf;
 pub use ty::{Array, Composite, Enum, Enumerator, Int, Kind, Linkage, Member, Param, Proto, Section, SectionVar, Type};

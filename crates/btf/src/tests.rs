@@ -339,3 +339,18 @@ fn ext_records_of_any_size_are_read() {
         let _ = Ext::read(&bytes, &btf);
     }
 }
+
+#[test]
+fn flavours_of_a_type_are_found_together_and_apart() {
+    let mut maker = Maker::new(Endian::Little);
+    for name in ["task", "task___old", "task___very___old", "taskette", "___task", "task____x"] {
+        maker.record(Kind::Struct, name, 4, &[]);
+    }
+    let btf = Btf::read(&maker.bytes(), None).unwrap();
+    let ids = |found: Box<dyn Iterator<Item = TypeId> + '_>| found.map(|id| btf.name(id)).collect::<Vec<_>>();
+    assert_eq!(ids(btf.flavours("task")), ["task", "task___old"]);
+    assert_eq!(ids(btf.flavours("task___mine")), ["task", "task___old"]);
+    assert_eq!(ids(btf.named("task___old")), ["task___old"]);
+    assert_eq!(ids(btf.flavours("task___very___new")), ["task___very___old"]);
+    assert_eq!(ids(btf.flavours("___task")), ["___task"]);
+}

@@ -156,6 +156,7 @@ fn code(bytes: &[u8], name: &str) -> Result<Program, Failure> {
         lines: Vec::new(),
         license: String::new(),
         btf: None,
+        poisoned: Vec::new(),
     })
 }
 

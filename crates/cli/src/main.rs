@@ -13,6 +13,7 @@ mod failure;
 #[path = "../tests/support/golden.rs"]
 mod golden;
 mod inspect;
+mod kernel;
 mod names;
 mod output;
 mod progress;

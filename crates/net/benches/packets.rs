@@ -34,6 +34,7 @@ fn load(runtime: &Runtime, ty: ProgType, text: &str) -> Arc<Prog> {
         lines: vec![],
         license: "GPL".into(),
         btf: None,
+        poisoned: Vec::new(),
     };
     runtime.load(Arc::new(program), vec![]).expect("it loads")
 }
@@ -50,7 +51,7 @@ fn fastest(mut pass: impl FnMut()) -> f64 {
 }
 
 fn main() {
-    let kernel = Kernel { profile: Profile::linux_6_18(), btf: None, kconfig: Default::default(), cpus: 1, page: 4096 };
+    let kernel = Kernel::of(Profile::linux_6_18());
     let net = Arc::new(Net::default());
     let runtime = Runtime::builder(kernel, World::repeatable()).family::<Xdp>(net.clone()).family::<Skb>(net).build();
     let packet = [0x5au8; 64];

@@ -10,7 +10,7 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 fn runtime_with(net: Net) -> Arc<Runtime> {
-    let kernel = Kernel { profile: Profile::linux_6_18(), btf: None, kconfig: Default::default(), cpus: 1, page: 4096 };
+    let kernel = Kernel::of(Profile::linux_6_18());
     let net = Arc::new(net);
     Runtime::builder(kernel, World::repeatable()).family::<Xdp>(net.clone()).family::<Skb>(net).build()
 }
@@ -43,6 +43,7 @@ fn load(runtime: &Runtime, ty: ProgType, text: &str, maps: &[LoadedMap]) -> Arc<
         lines: vec![],
         license: "GPL".into(),
         btf: None,
+        poisoned: Vec::new(),
     };
     runtime.load(Arc::new(program), maps.to_vec()).unwrap_or_else(|e| panic!("{text}\n{e}"))
 }
@@ -277,7 +278,7 @@ fn a_packet_that_grows_under_a_run_leaves_that_run_its_memory() {
     let grow = "r6 = r1\nr2 = 9000\nr3 = 0\ncall bpf_skb_change_tail\nr1 = r6\nr2 = 5000\nr3 = 0\n\
                 call bpf_skb_change_head\nexit\n";
     let prog = load(&inner, ProgType::SCHED_CLS, grow, &[]);
-    let kernel = Kernel { profile: Profile::linux_6_18(), btf: None, kconfig: Default::default(), cpus: 1, page: 4096 };
+    let kernel = Kernel::of(Profile::linux_6_18());
     let body = move |_: &Cx<'_, AnyFamily>, _: &Args<'_>| {
         PACKET.with(|packet| inner.vcpu(0).expect("CPU 0").run::<Skb>(&prog, packet).expect("no trap").value as i64)
     };

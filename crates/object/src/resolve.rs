@@ -1,10 +1,11 @@
 //! A Spec for one kernel: each program with the functions that it reaches behind it, everything named resolved.
 
+use crate::core::Core;
 use crate::insn::{
     BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_MAP_IDX, BPF_PSEUDO_MAP_IDX_VALUE, CALL, LD_IMM64, heads,
 };
 use alveary_abi::ProgType;
-use alveary_btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Type};
+use alveary_btf::{Btf, CoreReloc, FuncInfo, Kind, LineInfo, Linkage, Type};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_isa::{Insn, Reg};
 use alveary_spec::{Function, Initial, Kernel, MapSpec, Program, ProgramSpec, RelocKind, Resolved, Spec};
@@ -34,7 +35,8 @@ pub struct Options {
 /// # Errors
 /// Everything that is wrong with the wanted programs; programs that are not wanted may need what they like.
 pub fn resolve(spec: &Spec, kernel: &Kernel, wanted: &Options) -> Result<Resolved, Vec<Diagnostic>> {
-    let mut resolver = Resolver { spec, kernel, wanted, slots: 0, errors: Vec::new() };
+    let core = spec.btf.as_deref().map(|local| Core::new(local, kernel.btf.as_deref()));
+    let mut resolver = Resolver { spec, kernel, wanted, core, slots: 0, errors: Vec::new() };
     let mut waiting = resolver.wanted();
     let mut chosen: BTreeSet<&str> = waiting.iter().map(|p| p.name.as_str()).collect();
     let mut programs = Vec::new();
@@ -76,6 +78,8 @@ struct Resolver<'a> {
     spec: &'a Spec,
     kernel: &'a Kernel,
     wanted: &'a Options,
+    /// What the kernel's types say; `None` if the object has none to ask by.
+    core: Option<Core<'a>>,
     /// Slots laid out so far.
     slots: usize,
     errors: Vec<Diagnostic>,
@@ -119,7 +123,7 @@ impl<'a> Resolver<'a> {
             self.errors.push(problem);
             return None;
         };
-        let mut layout = Layout::new(self.spec, &program.name, LARGEST - self.slots);
+        let mut layout = Layout::new(self.spec, self.core.as_mut(), &program.name, LARGEST - self.slots);
         layout.run(&program.name);
         self.slots += layout.insns.len();
         if !layout.errors.is_empty() {
@@ -129,6 +133,7 @@ impl<'a> Resolver<'a> {
         let mut subprogs: Vec<(u32, Arc<str>)> = layout.subprogs;
         subprogs.extend(inner_functions(&layout.insns, &subprogs));
         subprogs.sort_by_key(|(at, _)| *at);
+        layout.poisoned.sort_by_key(|(at, _)| *at);
         Some(Program {
             name: program.name.as_str().into(),
             section: program.section.clone(),
@@ -142,6 +147,7 @@ impl<'a> Resolver<'a> {
             lines: layout.lines,
             license: self.spec.license.clone(),
             btf: self.spec.btf.clone(),
+            poisoned: layout.poisoned,
         })
     }
 }
@@ -165,8 +171,9 @@ fn inner_functions(insns: &[Insn], known: &[(u32, Arc<str>)]) -> Vec<(u32, Arc<s
 }
 
 /// One program while it is laid out.
-struct Layout<'a> {
+struct Layout<'a, 'c> {
     spec: &'a Spec,
+    core: Option<&'c mut Core<'a>>,
     program: Arc<str>,
     /// How many slots it may take.
     room: usize,
@@ -179,13 +186,16 @@ struct Layout<'a> {
     subprogs: Vec<(u32, Arc<str>)>,
     funcs: Vec<FuncInfo>,
     lines: Vec<LineInfo>,
+    /// Slots whose instruction fails when it is reached, and why.
+    poisoned: Vec<(u32, Diagnostic)>,
     errors: Vec<Diagnostic>,
 }
 
-impl<'a> Layout<'a> {
-    fn new(spec: &'a Spec, program: &str, room: usize) -> Self {
+impl<'a, 'c> Layout<'a, 'c> {
+    fn new(spec: &'a Spec, core: Option<&'c mut Core<'a>>, program: &str, room: usize) -> Self {
         Layout {
             spec,
+            core,
             program: program.into(),
             room,
             insns: Vec::new(),
@@ -195,6 +205,7 @@ impl<'a> Layout<'a> {
             subprogs: Vec::new(),
             funcs: Vec::new(),
             lines: Vec::new(),
+            poisoned: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -263,18 +274,24 @@ impl<'a> Layout<'a> {
         self.subprogs.push((start, name.into()));
         self.funcs.extend(function.funcs.iter().map(|f| FuncInfo { insn: start + f.insn, ..*f }));
         self.lines.extend(function.lines.iter().map(|l| LineInfo { insn: start + l.insn, ..*l }));
-        if let Some(first) = function.core.first() {
-            let what = self.spec.btf.as_ref().map_or_else(String::new, |btf| btf.describe_core(first));
-            let message = format!("`{name}` needs a CO-RE relocation: the {what}, as the kernel has it");
-            let at = self.place(start + first.insn);
-            let count = function.core.len();
-            self.errors.push(
-                Diagnostic::new("core-relocation", message, at)
-                    .note(format!("it has {count} of them"))
-                    .help("CO-RE relocations are not supported in this version"),
-            );
+        for record in &function.core {
+            self.core(start, record);
         }
         start
+    }
+
+    /// Asks the kernel's types on behalf of an instruction of the function at `start`.
+    fn core(&mut self, start: u32, record: &CoreReloc) {
+        // Records come with BTF.
+        let Some(core) = self.core.as_deref_mut() else { return };
+        let at = start + record.insn;
+        let place = Place::Insn { prog: self.program.clone(), index: at };
+        let slots = if self.insns.get(at as usize).is_some_and(|i| i.op == LD_IMM64) { 2 } else { 1 };
+        match core.relocate(record, &mut self.insns, at, &place) {
+            Ok(None) => {}
+            Ok(Some(why)) => self.poisoned.extend((at..at + slots).map(|slot| (slot, why.clone()))),
+            Err(why) => self.errors.push(why),
+        }
     }
 
     fn map(&mut self, at: u32, map: &'a str, offset: Option<u32>) {

@@ -87,7 +87,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..*linux.prog_type(ProgType::SOCKET_FILTER).ok_or("no row to begin with")?
     });
     let profile = Profile::new(linux.version, linux.limits, tables);
-    let kernel = Kernel { profile, btf: None, kconfig: Default::default(), cpus: 1, page: 4096 };
+    let kernel = Kernel::of(profile);
     let runtime =
         Runtime::builder(kernel, World::repeatable()).family::<Thermostat>(Arc::new(3)).helper::<Season>().build();
 
@@ -112,6 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         lines: vec![],
         license: "MIT".into(),
         btf: None,
+        poisoned: Vec::new(),
     };
     let prog = runtime.load(Arc::new(program), vec![])?;
     let mut cpu = runtime.vcpu(0).ok_or("CPU 0 is taken")?;

@@ -64,6 +64,7 @@ impl Fault {
                     None => d,
                 }
             }
+            TrapKind::BadCall { .. } if let Some(why) = self.program.poison(self.trap.insn) => why.clone(),
             TrapKind::BadCall { target } => {
                 new("trap-call", "call of something that is no function of this program".into())
                     .found(format!("{target:#x}"))

@@ -55,7 +55,7 @@ fn builder() -> alveary_runtime::Builder {
         since: Version(0, 0),
     });
     let profile = Profile::new(linux.version, linux.limits, tables);
-    let kernel = Kernel { profile, btf: None, kconfig: Default::default(), cpus: 1, page: 4096 };
+    let kernel = Kernel::of(profile);
     Runtime::builder(kernel, World::repeatable()).family::<Plain>(Arc::new(()))
 }
 
@@ -76,6 +76,7 @@ fn load(runtime: &Runtime, text: &str) -> Result<Arc<Prog>, alveary_diag::Diagno
         lines: vec![],
         license: String::new(),
         btf: None,
+        poisoned: Vec::new(),
     };
     runtime.load(Arc::new(program), vec![])
 }

@@ -11,10 +11,23 @@ pub struct Kernel {
     pub profile: Profile,
     /// Its types, if they are known.
     pub btf: Option<Arc<Btf>>,
-    /// Its configuration (`CONFIG_HZ` → `250`).
+    /// Its configuration as its file says it (`CONFIG_HZ` → `250`, `CONFIG_LOCALVERSION` → `"-mine"`, with the quotes).
     pub kconfig: BTreeMap<String, String>,
     /// Number of possible CPUs: how many values a per-CPU map has.
     pub cpus: u32,
     /// Bytes in a page.
     pub page: u32,
+    /// Third number of its version (the 44 of 6.18.44): programs may read it.
+    pub patch: u8,
+    /// Addresses of its symbols by name (`/proc/kallsyms`). `None`: it gives programs neither variables nor functions
+    /// of its own, as the user-space kernel does.
+    pub symbols: Option<Arc<BTreeMap<String, u64>>>,
+}
+
+impl Kernel {
+    /// A kernel with one CPU and pages of 4 KiB of which no more is known than what it accepts.
+    #[must_use]
+    pub fn of(profile: Profile) -> Kernel {
+        Kernel { profile, btf: None, kconfig: BTreeMap::new(), cpus: 1, page: 4096, patch: 0, symbols: None }
+    }
 }

@@ -3,7 +3,7 @@
 use crate::MapSpec;
 use alveary_abi::{AttachType, ProgType};
 use alveary_btf::{Btf, FuncInfo, LineInfo};
-use alveary_diag::{Place, SourceLine, Sources};
+use alveary_diag::{Diagnostic, Place, SourceLine, Sources};
 use alveary_isa::{Endian, Insn};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -35,6 +35,18 @@ pub struct Program {
     pub license: String,
     /// The object's types.
     pub btf: Option<Arc<Btf>>,
+    /// Slots whose instruction asks for what the kernel does not have, and why: they call a helper that no kernel has.
+    /// Sorted by slot. A program that never gets there is none the worse.
+    pub poisoned: Vec<(u32, Diagnostic)>,
+}
+
+impl Program {
+    /// Why the instruction at `slot` cannot be run, if it asks for what the kernel does not have.
+    #[must_use]
+    pub fn poison(&self, slot: u32) -> Option<&Diagnostic> {
+        let at = self.poisoned.binary_search_by_key(&slot, |(slot, _)| *slot).ok()?;
+        Some(&self.poisoned[at].1)
+    }
 }
 
 /// A Spec, resolved for one kernel.

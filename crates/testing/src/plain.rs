@@ -3,12 +3,11 @@
 use alveary_abi::{MapDef, MapType, Profile, ProgType};
 use alveary_isa::{Insn, Inst, Reg, asm::assemble, encode};
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
-use std::collections::BTreeMap;
 
 /// The newest kernel, with some CPUs.
 #[must_use]
 pub fn kernel(cpus: u32) -> Kernel {
-    Kernel { profile: Profile::linux_6_18(), btf: None, kconfig: BTreeMap::new(), cpus, page: 4096 }
+    Kernel { cpus, ..Kernel::of(Profile::linux_6_18()) }
 }
 
 /// What a map of this type and sizes is made from.
@@ -76,5 +75,6 @@ pub fn program(ty: ProgType, insns: Vec<Insn>) -> Program {
         lines: Vec::new(),
         license: "GPL".to_owned(),
         btf: None,
+        poisoned: Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::User;
 use alveary_abi::{Helper, Profile, Version};
+use alveary_btf::Btf;
 use alveary_net::{Net, Skb, Xdp};
 use alveary_runtime::{Args, Body, Builder, Clock, Cx, Family, Runtime, World};
 use alveary_spec::Kernel;
@@ -15,8 +16,7 @@ use std::{fmt, sync::Arc};
 /// assert!(user.vcpu(3).is_ok());
 /// ```
 pub struct UserBuilder {
-    profile: Profile,
-    cpus: u32,
+    kernel: Kernel,
     world: World,
     trace_lines: usize,
     own: Vec<Box<dyn FnOnce(Builder) -> Builder>>,
@@ -25,8 +25,7 @@ pub struct UserBuilder {
 impl Default for UserBuilder {
     fn default() -> UserBuilder {
         UserBuilder {
-            profile: Profile::linux_6_18(),
-            cpus: 1,
+            kernel: Kernel::of(Profile::linux_6_18()),
             world: World::repeatable(),
             trace_lines: 4096,
             own: Vec::new(),
@@ -38,21 +37,28 @@ impl UserBuilder {
     /// Claims to be this kernel: later helpers and map types are refused. Linux 6.18 unless told otherwise.
     #[must_use]
     pub fn linux(mut self, version: Version) -> UserBuilder {
-        self.profile = Profile::linux(version);
+        self.kernel.profile = Profile::linux(version);
         self
     }
 
     /// Claims to be what this profile describes, an embedder's own rows included.
     #[must_use]
     pub fn profile(mut self, profile: Profile) -> UserBuilder {
-        self.profile = profile;
+        self.kernel.profile = profile;
         self
     }
 
     /// Number of virtual CPUs, thus of values in per-CPU maps; at least one.
     #[must_use]
     pub fn cpus(mut self, cpus: u32) -> UserBuilder {
-        self.cpus = cpus.max(1);
+        self.kernel.cpus = cpus.max(1);
+        self
+    }
+
+    /// The kernel's types, which CO-RE relocations ask for. Without them objects that ask are refused.
+    #[must_use]
+    pub fn btf(mut self, btf: Arc<Btf>) -> UserBuilder {
+        self.kernel.btf = Some(btf);
         self
     }
 
@@ -127,8 +133,7 @@ impl UserBuilder {
     /// The target.
     #[must_use]
     pub fn build(self) -> User {
-        let UserBuilder { profile, cpus, world, trace_lines, own } = self;
-        let kernel = Kernel { profile, btf: None, kconfig: Default::default(), cpus, page: 4096 };
+        let UserBuilder { kernel, world, trace_lines, own } = self;
         let builder = Runtime::builder(kernel, world)
             .family::<Xdp>(Arc::new(Net::default()))
             .family::<Skb>(Arc::new(Net::default()))
@@ -139,6 +144,9 @@ impl UserBuilder {
 
 impl fmt::Debug for UserBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserBuilder").field("cpus", &self.cpus).field("world", &self.world).finish_non_exhaustive()
+        f.debug_struct("UserBuilder")
+            .field("cpus", &self.kernel.cpus)
+            .field("world", &self.world)
+            .finish_non_exhaustive()
     }
 }

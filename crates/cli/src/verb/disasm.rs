@@ -3,7 +3,8 @@
 mod classic;
 mod listing;
 
-use crate::{failure::Failure, inspect, output};
+use crate::{failure::Failure, inspect, kernel::KernelTypes, output};
+use alveary_diag::Diagnostic;
 use clap::{Args, ValueHint};
 use listing::{Listing, Look};
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 ///
 /// One instruction a line, in the notation of the kernel's log and of llvm-objdump. Every function is shown once:
 /// programs in the file's order, each followed by the functions that it calls. Behind a jump stands the instruction
-/// that it goes to.
+/// that it goes to. With --btf the instructions hold what CO-RE relocations make of them on that kernel.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary disasm filter.bpf.o --prog filter --source
@@ -36,6 +37,9 @@ pub(crate) struct Disasm {
     #[arg(long)]
     raw: bool,
 
+    #[command(flatten)]
+    types: KernelTypes,
+
     /// Show a classic filter in tcpdump's -d notation
     ///
     /// FILE holds what `tcpdump -ddd` prints.
@@ -53,7 +57,12 @@ impl Disasm {
         match (&self.object, &self.cbpf) {
             (_, Some(filter)) => classic::run(filter, look, self.ebpf, json),
             (Some(path), None) => {
-                let spec = inspect::open(path)?;
+                let mut spec = inspect::open(path)?;
+                if let Some(btf) = self.types.given()? {
+                    let named = |why: Diagnostic| why.in_file(path.display().to_string());
+                    alveary_object::apply_core(&mut spec, &btf)
+                        .map_err(|all| Failure::from(all.into_iter().map(named).collect::<Vec<_>>()))?;
+                }
                 let only = self.prog.as_deref().map(|name| inspect::program(&spec, name, path)).transpose()?;
                 let listing = Listing::of(&spec, only);
                 if json { output::object(&listing) } else { output::write(|out| listing.write(look, out)) }

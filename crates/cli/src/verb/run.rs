@@ -9,7 +9,7 @@ mod outputs;
 mod preset;
 mod summary;
 
-use crate::{failure::Failure, output};
+use crate::{failure::Failure, kernel::KernelTypes, output};
 use alveary_abi::ProgType;
 use clap::{Args, ValueEnum, ValueHint};
 use preset::Preset;
@@ -93,6 +93,9 @@ pub(crate) struct Run {
     /// always there.
     #[arg(long, conflicts_with = "cbpf")]
     dump_maps: bool,
+
+    #[command(flatten)]
+    types: KernelTypes,
 
     /// Seed of the randomness that programs see
     #[arg(long, value_name = "N", default_value_t = 0)]

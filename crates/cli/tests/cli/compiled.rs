@@ -23,6 +23,11 @@ char LICENSE[] SEC("license") = "GPL";
 
 /// A session with the object of a C program in it; `None` (and a word on stderr) without clang.
 fn compiled(test: &str, source: &str) -> Option<Session> {
+    Some(Session::new().example("traffic.pcap").file("prog.o", object(test, source)?))
+}
+
+/// The object of a C program.
+fn object(test: &str, source: &str) -> Option<Vec<u8>> {
     let mut clang = ["clang-19", "clang"].into_iter().find_map(|name| {
         // BTF names the directory: not this one, which is another wherever the tree stands.
         let target = ["-O2", "-g", "-fdebug-compilation-dir=/src", "-target", "bpfel", "-mcpu=v3"];
@@ -39,7 +44,7 @@ fn compiled(test: &str, source: &str) -> Option<Session> {
     let mut object = Vec::new();
     std::io::Read::read_to_end(&mut clang.stdout.take().expect("it is piped"), &mut object).expect("clang writes");
     assert!(clang.wait().expect("it ends").success(), "{test}: the source does not compile");
-    Some(Session::new().example("traffic.pcap").file("prog.o", object))
+    Some(object)
 }
 
 #[test]
@@ -142,4 +147,35 @@ fn objects_that_cannot_be_loaded_are_refused_by_what_they_need() {
         .map(|session| session.run("show prog.o").run("run prog.o --pcap traffic.pcap").text().to_owned())
         .join("\n");
     golden("run-refused.txt", &text);
+}
+
+#[test]
+fn core_relocations_are_shown_applied_and_explained_where_they_fail() {
+    let test = "core_relocations_are_shown_applied_and_explained_where_they_fail";
+    let source = r#"
+        struct thing { int number, colour; } __attribute__((preserve_access_index));
+        #define exists(field) __builtin_preserve_field_info(field, 2)
+        struct thing *thing;
+        SEC("xdp") int guarded(struct xdp_md *context) {
+            return exists(thing->colour) ? thing->colour : 2;
+        }
+        SEC("xdp") int unguarded(struct xdp_md *context) { return thing->colour; }
+        SEC("xdp") int offset(struct xdp_md *context) {
+            struct thing *zero = 0;
+            return (long)&zero->number == 40 ? 1 : 2;
+        }
+    "#;
+    let types = "struct thing { char before[40]; int number, color; } thing;";
+    let (Some(session), Some(types)) = (compiled(test, source), object(test, types)) else { return };
+    let types = alveary_object::read(&types).expect("it is an object").btf.expect("it has BTF");
+    let session = session
+        .file("kernel.btf", types.bytes())
+        .run("show prog.o --relocs --btf kernel.btf")
+        .run("run prog.o --prog guarded --pcap traffic.pcap --btf kernel.btf")
+        .run("run prog.o --prog unguarded --pcap traffic.pcap --btf kernel.btf")
+        .run("run prog.o --prog offset --pcap traffic.pcap --btf kernel.btf")
+        .run("disasm prog.o --prog unguarded --btf kernel.btf")
+        .run("show prog.o --relocs --btf prog.o")
+        .run("show prog.o --btf kernel.btf");
+    golden("core.txt", session.text());
 }

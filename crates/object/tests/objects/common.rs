@@ -4,7 +4,6 @@ use alveary_abi::Profile;
 use alveary_object::{Options, resolve};
 use alveary_spec::{Kernel, Program, Resolved, Spec};
 use std::{
-    collections::BTreeMap,
     io::Write,
     process::{Command, Stdio},
     sync::Arc,
@@ -47,7 +46,7 @@ pub(crate) fn compile(test: &str, source: &str, options: &[&str]) -> Option<Vec<
 
 /// The newest kernel.
 pub(crate) fn kernel() -> Kernel {
-    Kernel { profile: Profile::linux_6_18(), btf: None, kconfig: BTreeMap::new(), cpus: 1, page: 4096 }
+    Kernel::of(Profile::linux_6_18())
 }
 
 /// Resolves what loads unless told otherwise.

@@ -278,8 +278,8 @@ fn what_the_kernel_has_to_give_is_refused_by_name_when_it_is_wanted() {
         errors,
         [
             "config: instruction 0: the program needs `CONFIG_HZ` of the kernel's configuration",
-            "core: instruction 0: `core` needs a CO-RE relocation: the offset of field `struct task.in.deep`, \
-             as the kernel has it",
+            "core: instruction 0: the offset of field `struct task.in.deep` cannot be told: the kernel's types are not \
+             known",
             "kfunc: instruction 0: the program calls the kernel's function `kernel_function`",
             "map: instruction 4: the program needs `elsewhere`, which is no map, data or function of the object",
             "missing: instruction 0: a call of `nowhere`, which the object does not define",

@@ -2,6 +2,7 @@
 
 mod common;
 mod compiled;
+mod core;
 mod damaged;
 mod debian;
 mod written;

@@ -47,6 +47,9 @@ pub(crate) fn plain(mut sites: Sites<'_>) -> Result<Lowered, Diagnostic> {
 
 /// What stands for one instruction.
 fn replace(sites: &mut Sites<'_>, code: &mut Code, inst: Inst, at: usize) -> Result<Vec<Inst>, Diagnostic> {
+    if sites.program.poison(at as u32).is_some() {
+        return Ok(poisoned());
+    }
     let slot = code.insns.len() as u32;
     let mut symbol = |sites: &Sites<'_>, idx: u32, sym: &dyn Fn(u16) -> Sym| match u16::try_from(idx) {
         Ok(n) if usize::from(n) < sites.maps.len() => {
@@ -80,6 +83,11 @@ fn replace(sites: &mut Sites<'_>, code: &mut Code, inst: Inst, at: usize) -> Res
         _ => {}
     }
     Ok(vec![inst])
+}
+
+/// What stands for an instruction that asks for what the kernel does not have: a call that stops the run.
+fn poisoned() -> Vec<Inst> {
+    set(Reg::R0, Operand::Imm(0)).into_iter().chain([Inst::CallX { dst: Reg::R0, in_imm: false }]).collect()
 }
 
 /// The call that a legacy packet load is, for the families that bind it.

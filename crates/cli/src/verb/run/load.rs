@@ -9,7 +9,7 @@ use crate::{
     names::{self, Known},
 };
 use alveary::{
-    Backend, Loaded, Loader, ProgramRef, User,
+    Backend, Loaded, Loader, ProgramRef, User, UserBuilder,
     runtime::{Clock, Fault},
 };
 use alveary_abi::{Profile, ProgType};
@@ -52,15 +52,15 @@ pub(super) fn load(run: &Run) -> Result<Ready, Failure> {
         Time::Capture => Clock::Virtual { start: 0 },
         Time::Real => Clock::Real,
     };
-    let user = User::builder().clock(clock).seed(run.seed).build();
+    let user = User::builder().clock(clock).seed(run.seed);
     match (&run.cbpf, &run.object) {
-        (Some(filter), _) => filter_of(filter, user),
+        (Some(filter), _) => filter_of(filter, user.build()),
         (None, Some(object)) => program_of(object, run, user),
         (None, None) => unreachable!("clap asks for one of the two"),
     }
 }
 
-fn program_of(path: &Path, run: &Run, user: User) -> Result<Ready, Failure> {
+fn program_of(path: &Path, run: &Run, user: UserBuilder) -> Result<Ready, Failure> {
     let file = path.display().to_string();
     let mut spec = inspect::open(path)?;
     let name = choose(&spec, run.prog.as_deref(), path)?;
@@ -71,6 +71,11 @@ fn program_of(path: &Path, run: &Run, user: User) -> Result<Ready, Failure> {
             entries.push(given);
         }
     }
+    let user = match run.types.wanted(&spec)? {
+        Some(btf) => user.btf(btf),
+        None => user,
+    }
+    .build();
     let options = Options { programs: Some(vec![name.clone()]), ty: run.ty };
     let resolved = alveary_object::resolve(&spec, user.kernel(), &options)
         .map_err(|all| Failure::from(all.into_iter().map(|d| d.in_file(&*file)).collect::<Vec<_>>()))?;
@@ -132,6 +137,7 @@ fn filter_of(path: &Path, user: User) -> Result<Ready, Failure> {
         lines: Vec::new(),
         license: "GPL".to_owned(),
         btf: None,
+        poisoned: Vec::new(),
     };
     let programs = vec![Arc::new(program)];
     let resolved = Resolved { endian: Endian::HOST, maps: BTreeMap::new(), programs };

@@ -1,0 +1,114 @@
+//! `alveary show --relocs`: what an object asks of a kernel's types, and what a kernel answers.
+
+use crate::table::{Align::Left, Align::Right, HEADING, Table, count};
+use alveary_btf::Btf;
+use alveary_object::{CoreOutcome, CoreRelocation, core_relocations};
+use alveary_spec::Spec;
+use serde::Serialize;
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
+
+/// All relocations, in the order of the functions' names.
+#[derive(Debug, Serialize)]
+pub(super) struct Relocations {
+    relocations: Vec<Relocation>,
+    resolved: u64,
+    missing: u64,
+    refused: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Relocation {
+    function: String,
+    slot: u32,
+    /// The source line that asks: `prog.c:17`.
+    line: Option<String>,
+    asks: String,
+    /// What the compiler wrote.
+    compiled: Option<u64>,
+    /// What it is in the kernel.
+    value: Option<u64>,
+    /// The kernel's type or field; empty if the answer is that there is none.
+    target: Option<String>,
+    /// `resolved`, `missing`: fails where it is reached, or `refused`: the object cannot be loaded.
+    outcome: &'static str,
+    why_not: Option<String>,
+    help: Vec<String>,
+}
+
+impl Relocations {
+    pub(super) fn of(spec: &Spec, kernel: Option<&Btf>) -> Relocations {
+        let all: Vec<_> = core_relocations(spec, kernel).into_iter().map(|r| relocation(r, spec)).collect();
+        let number = |outcome| all.iter().filter(|r| r.outcome == outcome).count() as u64;
+        let (resolved, missing, refused) = (number("resolved"), number("missing"), number("refused"));
+        Relocations { relocations: all, resolved, missing, refused }
+    }
+
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.relocations.is_empty() {
+            return writeln!(out, "the object has no CO-RE relocations");
+        }
+        let mut table = Table::new([
+            ("function", Left),
+            ("slot", Right),
+            ("line", Left),
+            ("asks for", Left),
+            ("compiled", Right),
+            ("here", Right),
+            ("which is", Left),
+        ]);
+        for one in &self.relocations {
+            let number = |n: Option<u64>| n.map_or_else(String::new, |n| (n as i64).to_string());
+            let meaning = match (&one.why_not, one.target.as_deref()) {
+                (Some(why), _) => format!("{}: {why}", one.outcome),
+                (None, Some("") | None) => "not in the kernel".to_owned(),
+                (None, Some(target)) => target.to_owned(),
+            };
+            table.row([
+                one.function.clone(),
+                one.slot.to_string(),
+                one.line.clone().unwrap_or_default(),
+                one.asks.clone(),
+                number(one.compiled),
+                number(one.value),
+                meaning,
+            ]);
+        }
+        table.write("", out)?;
+        for help in self.relocations.iter().flat_map(|r| &r.help).collect::<BTreeSet<_>>() {
+            writeln!(out, "{HEADING}help{HEADING:#}: {help}")?;
+        }
+        let total = count(self.relocations.len() as u64, "relocation", "relocations");
+        writeln!(out, "{total}: {} resolved, {} missing, {} refused", self.resolved, self.missing, self.refused)
+    }
+}
+
+fn relocation(one: CoreRelocation, spec: &Spec) -> Relocation {
+    let (outcome, compiled, value, target, why) = match one.outcome {
+        CoreOutcome::Resolved { value, before, target } => ("resolved", Some(before), Some(value), Some(target), None),
+        CoreOutcome::Missing(why) => ("missing", None, None, None, Some(why)),
+        CoreOutcome::Refused(why) => ("refused", None, None, None, Some(why)),
+    };
+    Relocation {
+        line: line(spec, &one.function, one.record.insn),
+        function: one.function,
+        slot: one.record.insn,
+        asks: one.asked,
+        compiled,
+        value,
+        target,
+        outcome,
+        help: why.as_ref().map_or_else(Vec::new, |d| d.help.clone()),
+        why_not: why.map(|d| d.message.to_string()),
+    }
+}
+
+/// The source line of an instruction, by the last part of the file's path.
+fn line(spec: &Spec, function: &str, slot: u32) -> Option<String> {
+    let lines = &spec.functions.get(function)?.lines;
+    let info = lines[..lines.partition_point(|l| l.insn <= slot)].last()?;
+    let file = spec.btf.as_ref()?.string(info.file)?;
+    Some(format!("{}:{}", file.rsplit('/').next().unwrap_or(file), info.line))
+}
