@@ -1,6 +1,6 @@
 //! Hashes of names, seeded, so that nobody can choose names that collide.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A keyed hash: each eight bytes are folded in by a multiplication to 128 bits.
 #[derive(Clone, Copy)]
@@ -30,6 +30,38 @@ impl Seed {
     pub(crate) fn fold(self, hash: u64, number: u64) -> u64 {
         let wide = u128::from(hash ^ number ^ self.0) * u128::from(self.1);
         (wide as u64 ^ (wide >> 64) as u64).wrapping_add(self.0)
+    }
+}
+
+impl BuildHasher for Seed {
+    type Hasher = Folding;
+
+    fn build_hasher(&self) -> Folding {
+        Folding { seed: *self, hash: 0 }
+    }
+}
+
+/// The hash of several things, for maps of the standard library.
+pub(crate) struct Folding {
+    seed: Seed,
+    hash: u64,
+}
+
+impl Hasher for Folding {
+    fn write(&mut self, bytes: &[u8]) {
+        self.hash = self.seed.fold(self.seed.bytes(bytes), self.hash);
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.hash = self.seed.fold(self.hash, byte.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.hash = self.seed.fold(self.hash, number.into());
+    }
+
+    fn finish(&self) -> u64 {
+        self.hash
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Chains in foreign BTF may be cycles: every walk here ends after [`DEPTH`] steps.
 
-use crate::{Btf, Type, TypeId};
+use crate::{Btf, Kind, Type, TypeId};
 
 /// The longest chain that is followed; the kernel follows 32.
 pub(crate) const DEPTH: u32 = 64;
@@ -13,14 +13,10 @@ impl Btf {
     pub fn resolve(&self, id: TypeId) -> TypeId {
         let mut id = id;
         for _ in 0..DEPTH {
-            match self.ty(id) {
-                Some(
-                    Type::Typedef { ty, .. }
-                    | Type::Const(ty)
-                    | Type::Volatile(ty)
-                    | Type::Restrict(ty)
-                    | Type::TypeTag { ty, .. },
-                ) => id = ty,
+            match self.kind_and_third(id) {
+                Some((Kind::Typedef | Kind::Const | Kind::Volatile | Kind::Restrict | Kind::TypeTag, to)) => {
+                    id = TypeId(to);
+                }
                 _ => return id,
             }
         }

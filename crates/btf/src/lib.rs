@@ -14,12 +14,15 @@
 //! | `layout` | sizes, typedef chains, names in C terms |
 //! | `ext` | `.BTF.ext`: functions, lines, CO-RE relocations |
 //! | `write`, `strings` | [`Builder`]: sets that grow, and their bytes |
+//! | `c`, `align` | types as a C header |
 //! | `value`, `bits` | bytes to [`Value`] and its text |
 //! | `parse`, `literal` | text to bytes |
 
 #![forbid(unsafe_code)]
 
+mod align;
 mod bits;
+mod c;
 mod ext;
 mod hash;
 mod index;

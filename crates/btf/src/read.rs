@@ -44,11 +44,13 @@ impl Btf {
             raw: bytes,
             types: header.types,
             strings: header.strings,
+            text: None,
             offsets: Vec::new(),
             base,
             index: OnceLock::new(),
         };
         btf.check_strings()?;
+        btf.text = btf.raw.get(btf.strings.clone()).and_then(|all| std::str::from_utf8(all).ok()).map(Box::from);
         btf.offsets = btf.find_types()?;
         btf.check_references()?;
         Ok(btf)

@@ -1,8 +1,14 @@
 //! A set of types: the bytes, and where each type stands in them.
 
-use crate::{TypeId, index::Index, shape::Shape, ty::Type};
+use crate::{
+    Kind, TypeId,
+    index::Index,
+    shape::{Shape, Use},
+    ty::Type,
+};
 use alveary_isa::Endian;
 use std::{
+    ffi::CStr,
     fmt,
     ops::Range,
     sync::{Arc, OnceLock},
@@ -17,6 +23,8 @@ pub struct Btf {
     pub(crate) types: Range<usize>,
     /// The string section in `raw`.
     pub(crate) strings: Range<usize>,
+    /// The string section again, if all of it is UTF-8: names are asked for often, and are then checked already.
+    pub(crate) text: Option<Box<str>>,
     /// Where each type of this set stands in `raw`.
     pub(crate) offsets: Vec<u32>,
     pub(crate) base: Option<Arc<Btf>>,
@@ -83,7 +91,20 @@ impl Btf {
     /// not UTF-8.
     #[must_use]
     pub fn string(&self, off: u32) -> Option<&str> {
-        std::str::from_utf8(self.string_bytes(off)?).ok()
+        if off == 0 {
+            return Some("");
+        }
+        let before = self.base.as_ref().map_or(0, |b| b.string_end());
+        if off < before {
+            return self.base.as_ref()?.string(off);
+        }
+        match &self.text {
+            Some(text) => {
+                let from = text.get((off - before) as usize..)?;
+                from.get(..CStr::from_bytes_until_nul(from.as_bytes()).ok()?.count_bytes())
+            }
+            None => std::str::from_utf8(self.string_bytes(off)?).ok(),
+        }
     }
 
     pub(crate) fn string_bytes(&self, off: u32) -> Option<&[u8]> {
@@ -93,8 +114,7 @@ impl Btf {
         }
         let all = self.raw.get(self.strings.clone())?;
         let from = all.get((off - before) as usize..)?;
-        let end = from.iter().position(|b| *b == 0)?;
-        from.get(..end)
+        Some(CStr::from_bytes_until_nul(from).ok()?.to_bytes())
     }
 
     /// The string sections of the base and of this set, one behind the other.
@@ -106,17 +126,48 @@ impl Btf {
 
     /// The words of a type of this set or its base; empty for `void` and for what is not there.
     pub(crate) fn words(&self, id: TypeId) -> impl ExactSizeIterator<Item = u32> + '_ {
+        let (set, at) = self.place(id).unwrap_or((self, 0));
+        let count = if at == 0 {
+            0
+        } else {
+            let info = set.word(at + 4);
+            Shape::of(info).map_or(0, |shape| shape.len(info))
+        };
+        (0..count).map(move |i| set.word(at + 4 * i))
+    }
+
+    /// The kind of a type and its third word (its size, or the type that it refers to), without looking at its name.
+    pub(crate) fn kind_and_third(&self, id: TypeId) -> Option<(Kind, u32)> {
+        let (set, at) = self.place(id)?;
+        Some((Shape::of(set.word(at + 4))?.kind, set.word(at + 8)))
+    }
+
+    /// Whether a type is a struct or union that has a name.
+    pub(crate) fn is_named_record(&self, id: TypeId) -> bool {
+        self.place(id).is_some_and(|(set, at)| {
+            let kind = Shape::of(set.word(at + 4)).map(|shape| shape.kind);
+            set.word(at) != 0 && matches!(kind, Some(Kind::Struct | Kind::Union))
+        })
+    }
+
+    /// Where a type stands: in which set of the base and this one, and where in its bytes (behind its header).
+    fn place(&self, id: TypeId) -> Option<(&Btf, usize)> {
         let mut set = self;
         while let Some(base) = set.base.as_deref().filter(|_| id.0 < set.first_id()) {
             set = base;
         }
-        let place = id.0.checked_sub(set.first_id()).and_then(|i| set.offsets.get(i as usize)).copied();
-        let count = place.map_or(0, |at| {
-            let info = set.word(at as usize + 4);
-            Shape::of(info).map_or(0, |shape| shape.len(info))
-        });
-        let at = place.unwrap_or(0) as usize;
-        (0..count).map(move |i| set.word(at + 4 * i))
+        let at = *set.offsets.get(id.0.checked_sub(set.first_id())? as usize)?;
+        Some((set, at as usize))
+    }
+
+    /// The types that a type refers to.
+    pub fn references(&self, id: TypeId, mut each: impl FnMut(TypeId)) {
+        let words = self.words(id);
+        let info = self.words(id).nth(1).unwrap_or(0);
+        let Some(shape) = Shape::of(info) else { return };
+        for (word, _) in words.zip(shape.uses(info)).filter(|(_, what)| *what == Use::Type) {
+            each(TypeId(word));
+        }
     }
 
     /// The offset behind the last string.

@@ -257,11 +257,16 @@ pub struct Member<'a> {
 impl<'a> Composite<'a> {
     /// Its members, in order.
     pub fn members(self) -> impl ExactSizeIterator<Item = Member<'a>> + Clone + use<'a> {
+        self.places().zip(self.parts.places(12)).map(move |(place, at)| Member { name: self.parts.string(at), ..place })
+    }
+
+    /// Its members without their names, which take most of the time.
+    pub(crate) fn places(self) -> impl ExactSizeIterator<Item = Member<'a>> + Clone + use<'a> {
         self.parts.places(12).map(move |at| {
             let word = self.parts.btf.word(at + 8);
             let bits = if self.parts.flag { (word >> 24) as u8 } else { 0 };
             Member {
-                name: self.parts.string(at),
+                name: "",
                 ty: TypeId(self.parts.btf.word(at + 4)),
                 bit_offset: if self.parts.flag { word & 0xff_ffff } else { word },
                 bits: (bits != 0).then_some(bits),

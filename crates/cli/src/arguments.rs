@@ -28,6 +28,7 @@ pub(crate) enum Verb {
     Show(verb::show::Show),
     Disasm(verb::disasm::Disasm),
     Asm(verb::asm::Asm),
+    Btf(verb::btf::Btf),
     Completions(verb::completions::Completions),
     Man(verb::man::Man),
 }
@@ -40,6 +41,7 @@ impl Verb {
             Verb::Show(verb) => verb.run(json),
             Verb::Disasm(verb) => verb.run(json),
             Verb::Asm(verb) => verb.run(json),
+            Verb::Btf(verb) => verb.run(json),
             Verb::Completions(verb) => verb.run(),
             Verb::Man(verb) => verb.run(),
         }

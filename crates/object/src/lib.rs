@@ -35,6 +35,7 @@ mod write;
 pub use core::{CoreOutcome, CoreRelocation, apply_core, core_relocations};
 pub use read::{read, read_with};
 pub use resolve::{Options, resolve};
+pub use types::read_types;
 pub use write::write;
 
 #[cfg(doc)]

@@ -1,6 +1,7 @@
 //! The verbs: one file each, with its options, its help and its work.
 
 pub(crate) mod asm;
+pub(crate) mod btf;
 pub(crate) mod completions;
 pub(crate) mod disasm;
 pub(crate) mod man;

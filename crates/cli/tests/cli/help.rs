@@ -4,9 +4,9 @@ use crate::{golden::golden, session::Session};
 
 #[test]
 fn every_verb_explains_itself() {
-    for verb in ["", "run ", "show ", "disasm ", "asm ", "completions ", "man "] {
+    for verb in ["", "run ", "show ", "disasm ", "asm ", "btf ", "btf dump ", "completions ", "man "] {
         let text = Session::new().run(&format!("{verb}--help"));
-        let name = if verb.is_empty() { "alveary" } else { verb.trim_end() };
+        let name = if verb.is_empty() { "alveary".to_owned() } else { verb.trim_end().replace(' ', "-") };
         golden(&format!("help/{name}.txt"), text.text());
     }
 }
