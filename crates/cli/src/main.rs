@@ -9,6 +9,7 @@ mod arguments;
 mod classic;
 mod error;
 mod failure;
+mod files;
 #[cfg(test)]
 #[path = "../tests/support/golden.rs"]
 mod golden;

@@ -16,11 +16,13 @@ pub struct Fault {
     pub program: Arc<Program>,
     /// The helper that the trap is about, if it is about one.
     pub helper: Option<&'static Helper>,
+    /// Instructions that were executed until then.
+    pub insns: u64,
 }
 
 impl Fault {
     /// `trap` as the engine gives it: it knows a helper by its number in the program.
-    pub(crate) fn new(mut trap: Trap, prog: &Prog) -> Box<Fault> {
+    pub(crate) fn new(mut trap: Trap, prog: &Prog, insns: u64) -> Box<Fault> {
         let mut helper = None;
         match &mut trap.kind {
             TrapKind::BadArg { tag, .. } => {
@@ -30,7 +32,7 @@ impl Fault {
             TrapKind::Helper(id) => helper = prog.sites.iter().map(|s| s.row).find(|row| row.id.0 == *id),
             _ => {}
         }
-        Box::new(Fault { trap, program: prog.program.clone(), helper })
+        Box::new(Fault { trap, program: prog.program.clone(), helper, insns })
     }
 
     /// What happened, at the instruction where it did.

@@ -23,6 +23,7 @@ mod vcpu;
 mod world;
 
 pub use alveary_abi as abi;
+pub use alveary_vm::{Trap, TrapKind};
 pub use args::{Args, Mem};
 pub use bind::{Bind, Body, Cx, linux};
 pub use family::{Backing, Family, Step, Store};

@@ -359,7 +359,7 @@ impl<F: Family> Batch<'_, F> {
         let insns = cpu.budget - env.fuel.get();
         match end {
             Ok(value) => Ok(Ran { value, insns }),
-            Err((trap, prog)) => Err(Fault::new(trap, prog.as_ref().unwrap_or(&self.prog))),
+            Err((trap, prog)) => Err(Fault::new(trap, prog.as_ref().unwrap_or(&self.prog), insns)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! `alveary asm`: assembler text to an object file, or to the bytes of the instructions.
 
-use crate::{failure::Failure, output};
+use crate::{failure::Failure, files, output};
 use alveary_abi::Profile;
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::{
@@ -31,11 +31,12 @@ drop.s:
       exit")]
 pub(crate) struct Asm {
     /// The assembler text
-    #[arg(value_name = "FILE.s", value_hint = ValueHint::FilePath)]
+    #[arg(value_name = "FILE.s", value_hint = ValueHint::FilePath, value_parser = files::input)]
     text: PathBuf,
 
     /// Write the object file here
-    #[arg(short, long, value_name = "OBJ", value_hint = ValueHint::FilePath, required_unless_present = "raw")]
+    #[arg(short, long, value_name = "OBJ", value_hint = ValueHint::FilePath, value_parser = files::written,
+          required_unless_present = "raw")]
     output: Option<PathBuf>,
 
     /// Print the bytes of the instructions in hex instead, a line for each slot
@@ -45,6 +46,9 @@ pub(crate) struct Asm {
 
 impl Asm {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
+        if let Some(output) = &self.output {
+            files::distinct(&[("the text", &self.text)], &[("--output", output)])?;
+        }
         let text = fs::read_to_string(&self.text).map_err(|why| Failure::file("read", &self.text, &why))?;
         let assembly = read(&self.text, &text)?;
         let Some(path) = &self.output else { return self.print(&text, assembly, json) };

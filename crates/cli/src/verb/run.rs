@@ -9,12 +9,18 @@ mod outputs;
 mod preset;
 mod summary;
 
-use crate::{failure::Failure, kernel::KernelTypes, output};
+use crate::{failure::Failure, files, kernel::KernelTypes, output};
 use alveary_abi::ProgType;
 use clap::{Args, ValueEnum, ValueHint};
 use preset::Preset;
 use std::path::PathBuf;
 use summary::Summary;
+
+/// Instructions that a packet may take unless told otherwise.
+const BUDGET: u64 = 1 << 28;
+
+/// The most virtual CPUs: as many as Linux can be built for.
+const CPUS: u32 = 8192;
 
 /// Run a program over the packets of a capture
 ///
@@ -24,7 +30,11 @@ use summary::Summary;
 /// Prints packets, bytes, verdicts, packets that the program changed, and the time and instructions that a packet took:
 /// time in the program, without reading the capture and writing results. What the program prints goes to stderr as in
 /// the kernel's trace_pipe; its perf and ring buffer events are printed a line each, by the BTF struct that is named
-/// like the map, or `event`, else in hex.
+/// like the map, or `event`, else in hex. With --json such an event is a line of JSON on stderr.
+///
+/// With --json the result is one object: `program`, `type`, `target`, `packets`, `bytes`, `verdicts` (how often each was
+/// given; a socket filter's are the numbers of bytes that it accepted, 0 where it dropped), `stopped` (packets in which
+/// the program was stopped), `changed`, `ns_per_packet`, `insns_per_packet` and `maps`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary run filter.bpf.o --pcap in.pcap --write out.pcap --map 'ports:{protocol=6,port=23}=1'
@@ -46,25 +56,25 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "object")]
     cbpf: Option<PathBuf>,
 
-    /// Read packets from this capture
-    #[arg(long, value_name = "IN", value_hint = ValueHint::FilePath)]
+    /// Read packets from this capture; `-` is stdin
+    #[arg(long, value_name = "IN", value_hint = ValueHint::FilePath, value_parser = files::input)]
     pcap: PathBuf,
 
     /// Write the packets that go on: passed, sent back or redirected, as the program left them
     ///
     /// The name says the format: .pcap or .pcapng, with .gz compressed. A socket filter's packets are cut to the length
     /// that it accepted.
-    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath, value_parser = files::written)]
     write: Option<PathBuf>,
 
     /// Write the packets that do not go on
-    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath, value_parser = files::written)]
     write_dropped: Option<PathBuf>,
 
     /// Write a line of JSON for each packet
     ///
     /// Its number, verdict and return value, the length and bytes that the program left, and where it was redirected.
-    #[arg(long, value_name = "FILE.jsonl", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE.jsonl", value_hint = ValueHint::FilePath, value_parser = files::written)]
     packets: Option<PathBuf>,
 
     /// Program type, where the section's name does not say it: xdp, sched_cls, sched_act, socket_filter
@@ -76,6 +86,19 @@ pub(crate) struct Run {
     /// Time and instructions are averages over all runs; verdicts and outputs are those of the last.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
+
+    /// Stop the program when it has taken this many instructions for a packet
+    ///
+    /// The run ends at the first packet for which that happens. Linux's verifier follows a million instructions and lets
+    /// bpf_loop go eight million rounds: the default leaves 32 instructions for each round of the longest loop.
+    #[arg(long, value_name = "N", default_value_t = BUDGET, value_parser = clap::value_parser!(u64).range(1..))]
+    budget: u64,
+
+    /// Number of virtual CPUs, thus of values in per-CPU maps and of entries in a cpumap
+    ///
+    /// The program runs on the first.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(CPUS)))]
+    cpus: u32,
 
     /// Set a map's entry, or a global variable, before the first packet
     ///
@@ -117,6 +140,7 @@ enum Time {
 
 impl Run {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
+        self.outputs_are_distinct()?;
         let ready = load::load(self)?;
         let ran = drive::drive(self, &ready, json)?;
         let dumps = if self.dump_maps || json { ready.dumps()? } else { Vec::new() };
@@ -139,5 +163,20 @@ impl Run {
             (None, Some(broken)) => Err(broken),
             (None, None) => Ok(()),
         }
+    }
+
+    /// Nothing that is written may be a file that is read, or is written already.
+    fn outputs_are_distinct(&self) -> Result<(), Failure> {
+        fn named<'a>(name: &'static str, path: &'a Option<PathBuf>) -> Option<files::Named<'a>> {
+            path.as_deref().map(|path| (name, path))
+        }
+        let inputs = [Some(("--pcap", &*self.pcap)), named("OBJ", &self.object), named("--cbpf", &self.cbpf)];
+        let outputs = [
+            named("--write", &self.write),
+            named("--write-dropped", &self.write_dropped),
+            named("--packets", &self.packets),
+        ];
+        let [inputs, outputs] = [inputs, outputs].map(|all| all.into_iter().flatten().collect::<Vec<_>>());
+        Ok(files::distinct(&inputs, &outputs)?)
     }
 }

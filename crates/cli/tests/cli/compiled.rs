@@ -48,6 +48,64 @@ fn object(test: &str, source: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
+fn a_map_that_cannot_be_listed_does_not_spoil_the_run() {
+    let test = "a_map_that_cannot_be_listed_does_not_spoil_the_run";
+    let source = r#"
+        static long (*push)(void *map, void *value, __u64 flags) = (void *)87;
+        struct { __uint(type, 22); __uint(max_entries, 4); __type(value, __u32); } waiting SEC(".maps");
+        struct { __uint(type, 23); __uint(max_entries, 1); __type(value, __u32); } latest SEC(".maps");
+        struct { __uint(type, 30); __uint(max_entries, 9); __type(value, __u32); } seen SEC(".maps");
+        SEC("xdp") int queue(struct xdp_md *context) {
+            __u32 length = context->data_end - context->data;
+            push(&waiting, &length, 2);
+            push(&latest, &length, 2);
+            push(&seen, &length, 0);
+            return 2;
+        }"#;
+    let Some(session) = compiled(test, source) else { return };
+    let session = session.run("run prog.o --pcap traffic.pcap --dump-maps");
+    golden("run-queues.txt", session.text());
+    let ran = session.output("run prog.o --pcap traffic.pcap --json");
+    assert_eq!((ran.code, &*ran.stderr), (Some(0), ""));
+    let run: serde_json::Value = serde_json::from_str(&ran.stdout).expect("it is JSON");
+    assert_eq!((&run["packets"], &run["maps"]["waiting"]["entries"]), (&3989.into(), &serde_json::Value::Null));
+    assert!(run["maps"]["waiting"]["note"].is_string(), "{run}");
+}
+
+#[test]
+fn sections_of_iproute2_take_the_type_of_their_users() {
+    let test = "sections_of_iproute2_take_the_type_of_their_users";
+    let source = r#"
+        struct { __uint(type, 3); __uint(max_entries, 2); __type(key, __u32); __type(value, __u32); } jumps SEC(".maps");
+        SEC("7/1") int tailed(struct xdp_md *context) { return 2; }
+        SEC("xdp") int entry(struct xdp_md *context) { bpf_tail_call(context, &jumps, 1); return 1; }"#;
+    let Some(session) = compiled(test, source) else { return };
+    for (program, verdict) in
+        [("entry --map jumps:1=tailed", "XDP_PASS"), ("tailed", "XDP_PASS"), ("entry", "XDP_DROP")]
+    {
+        let ran = session.output(&format!("run prog.o --pcap traffic.pcap --json --prog {program}"));
+        assert!(ran.stdout.contains(&format!("\"{verdict}\":3989")), "{program}: {}{}", ran.stdout, ran.stderr);
+    }
+    let ran = session.output("run prog.o --pcap traffic.pcap");
+    assert!(ran.stderr.contains("`--prog entry`"), "one that is no tail call's: {}", ran.stderr);
+}
+
+#[test]
+fn a_cpumap_has_as_many_entries_as_there_are_cpus() {
+    let test = "a_cpumap_has_as_many_entries_as_there_are_cpus";
+    let source = r#"
+        static long (*redirect_map)(void *map, __u64 key, __u64 flags) = (void *)51;
+        struct { __uint(type, 16); __uint(max_entries, 4); __uint(key_size, 4); __uint(value_size, 4); } cpus SEC(".maps");
+        struct { __uint(type, 6); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); } counts SEC(".maps");
+        SEC("xdp") int spread(struct xdp_md *context) { return redirect_map(&cpus, 1, 1); }
+        void *used(void) { return &counts; }"#;
+    let Some(session) = compiled(test, source) else { return };
+    let ran = session.output("run prog.o --pcap traffic.pcap --json --cpus 2 --map cpus:1=192 --map counts:0=7");
+    assert!(ran.stdout.contains("\"XDP_REDIRECT\":3989"), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("\"value\":14,\"cpus\":[7,7]"), "{}", ran.stdout);
+}
+
+#[test]
 fn events_and_trace_lines_are_printed() {
     let test = "events_and_trace_lines_are_printed";
     let source = r#"

@@ -5,6 +5,7 @@ mod btf;
 mod compiled;
 mod disasm;
 mod errors;
+mod files;
 mod help;
 mod libxdp;
 mod run;

@@ -47,6 +47,7 @@ fn json_is_one_object_with_the_same_numbers() {
         "packets",
         "bytes",
         "verdicts",
+        "stopped",
         "changed",
         "ns_per_packet",
         "insns_per_packet",
@@ -158,6 +159,16 @@ fn a_program_that_goes_astray_is_stopped() {
     let object = session.output("run astray.o --pcap traffic.pcap --json");
     assert_eq!(json(&object.stdout)["stopped"], json(&object.stdout)["packets"]);
     assert_eq!(json(&object.stderr)["errors"][0]["places"][0]["insn"], 1);
+}
+
+#[test]
+fn an_endless_loop_ends_the_run() {
+    let session = Session::new()
+        .example("traffic.pcap")
+        .file("endless.s", ".section xdp\nendless:\n  r0 = 1\n  goto endless\n")
+        .run("asm endless.s -o endless.o")
+        .run("run endless.o --pcap traffic.pcap --budget 12345 --repeat 3");
+    golden("run-budget.txt", session.text());
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::{
     env, fs,
+    io::Write,
     path::{Path, PathBuf},
-    process::{self, Command},
+    process::{self, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
 };
 
 /// A directory, and the binary.
@@ -58,13 +60,27 @@ impl Session {
 
     /// Runs a command line.
     pub(crate) fn output(&self, line: &str) -> Output {
-        let output = Command::new(env!("CARGO_BIN_EXE_alveary"))
+        self.output_of(line, &[])
+    }
+
+    /// Runs a command line with something on stdin.
+    pub(crate) fn output_of(&self, line: &str, input: &[u8]) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_alveary"))
             .args(words(line))
             .current_dir(&self.directory)
             .env_remove("CLICOLOR_FORCE")
             .env("COLUMNS", "100")
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .expect("the binary can be run");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // A command that does not read its input ends before it is written: what it says tells.
+        let (output, _) = thread::scope(|scope| {
+            let fed = scope.spawn(move || stdin.write_all(input));
+            (child.wait_with_output().expect("the binary ends"), fed.join())
+        });
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the output is text");
         Output { stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code() }
     }

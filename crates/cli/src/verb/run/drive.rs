@@ -8,7 +8,10 @@ use super::{
     summary::Totals,
 };
 use crate::{failure::Failure, progress::Progress};
-use alveary::{Packet, Packets, Redirect, runtime::Fault};
+use alveary::{
+    Packet, Packets, Redirect,
+    runtime::{Fault, TrapKind},
+};
 use alveary_diag::Diagnostic;
 use alveary_ports::{Capture, LinkType};
 use std::{ops::Range, time::Instant};
@@ -25,6 +28,8 @@ pub(super) struct Ran {
     pub(super) fault: Option<(Box<Fault>, u64)>,
     /// What ended the capture early.
     pub(super) broken: Option<Failure>,
+    /// A packet used the budget up: the next ones would too, and take as long.
+    exhausted: bool,
 }
 
 /// Runs the program over all packets.
@@ -41,9 +46,10 @@ pub(super) fn drive(run: &Run, ready: &Ready, json: bool) -> Result<Ran, Failure
     let mut events = Events::of(ready, json);
     let mut progress = Progress::new(capture.bytes_total());
     let mut cpu = ready.loaded().target().vcpu(0)?;
+    cpu.set_budget(run.budget);
     let mut packets = program.packets(&mut cpu)?;
     let mut batch = Batch::new(if events.expected() { 1 } else { BATCH }, ready.as_captured);
-    let mut ran = Ran { totals: Totals::default(), fault: None, broken: None };
+    let mut ran = Ran { totals: Totals::default(), fault: None, broken: None, exhausted: false };
     loop {
         ran.broken = batch.fill(&mut capture).err().map(|why| why.in_file(run.pcap.display().to_string()).into());
         if batch.slots.is_empty() {
@@ -59,7 +65,7 @@ pub(super) fn drive(run: &Run, ready: &Ready, json: bool) -> Result<Ran, Failure
             batch.hand_out(first, &mut outputs)?;
         }
         progress.at(capture.bytes_read(), ran.totals.packets);
-        if ran.broken.is_some() {
+        if ran.broken.is_some() || ran.exhausted {
             break;
         }
     }
@@ -137,15 +143,18 @@ impl Batch {
         for slot in &self.slots {
             let data = &self.bytes[slot.bytes.clone()];
             let packet = Packet { data, time: slot.time, ..Packet::default() };
-            for _ in 1..repeat {
-                // A trap comes again in the last run, where it is looked at.
-                ran.totals.insns += packets.run(&packet).map_or(0, |verdict| verdict.insns());
-            }
             let totals = &mut ran.totals;
             totals.packets += 1;
             totals.bytes += data.len() as u64;
-            totals.runs += u64::from(repeat);
-            match packets.run(&packet) {
+            let mut end = packets.run(&packet);
+            for _ in 1..repeat {
+                let Ok(verdict) = &end else { break };
+                totals.insns += verdict.insns();
+                totals.runs += 1;
+                end = packets.run(&packet);
+            }
+            totals.runs += 1;
+            match end {
                 Ok(verdict) => {
                     totals.insns += verdict.insns();
                     totals.count(verdict.code());
@@ -160,11 +169,16 @@ impl Batch {
                 }
                 Err(fault) => {
                     totals.stopped += 1;
+                    totals.insns += fault.insns;
                     if keep {
                         self.ends.push(Err(fault.diagnostic().to_string()));
                     }
                     let number = totals.packets;
+                    ran.exhausted = matches!(fault.trap.kind, TrapKind::Budget);
                     ran.fault.get_or_insert((fault, number));
+                    if ran.exhausted {
+                        break;
+                    }
                 }
             }
         }

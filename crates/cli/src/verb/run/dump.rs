@@ -31,6 +31,8 @@ enum Content {
     Programs(Vec<(u32, String)>),
     /// The map carries events and holds nothing.
     Events,
+    /// The map cannot be listed; why.
+    Unlisted(String),
 }
 
 struct Entry {
@@ -55,7 +57,16 @@ impl Dump {
         let content = match spec.def.ty {
             MapType::PERF_EVENT_ARRAY | MapType::RINGBUF => Content::Events,
             MapType::PROG_ARRAY => Content::Programs(programs(map, loaded)?),
-            _ => reader.content(map.entries()?),
+            MapType::QUEUE | MapType::STACK => {
+                let most = count(spec.def.max_entries.into(), "entry", "entries");
+                Content::Unlisted(format!("{most} at most, which cannot be listed without taking them out"))
+            }
+            MapType::BLOOM_FILTER => Content::Unlisted("which only answers whether it may hold a value".to_owned()),
+            // What a run comes to is worth more than one map of it.
+            _ => match map.entries() {
+                Ok(entries) => reader.content(entries),
+                Err(why) => Content::Unlisted(format!("which cannot be listed: {}", why.diagnostic().message)),
+            },
         };
         Ok(Dump { name: name.to_owned(), ty: row.map_or("unknown", |r| r.name), content })
     }
@@ -78,6 +89,7 @@ impl Dump {
                 json!({ "type": self.ty, "entries": entries })
             }
             Content::Events => json!({ "type": self.ty, "entries": [] }),
+            Content::Unlisted(note) => json!({ "type": self.ty, "entries": null, "note": note }),
         }
     }
 
@@ -99,6 +111,7 @@ impl Dump {
                 slots.iter().try_for_each(|(slot, name)| line(out, slot, name))
             }
             Content::Events => writeln!(out, ", for events"),
+            Content::Unlisted(note) => writeln!(out, ", {note}"),
         }
     }
 }

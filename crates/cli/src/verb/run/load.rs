@@ -10,14 +10,14 @@ use crate::{
 };
 use alveary::{
     Backend, Loaded, Loader, ProgramRef, User, UserBuilder,
-    runtime::{Clock, Fault},
+    runtime::{Clock, Fault, TrapKind},
 };
 use alveary_abi::{Profile, ProgType};
 use alveary_btf::Btf;
 use alveary_diag::{Diagnostic, Place, SourceLine, Sources, did_you_mean};
 use alveary_isa::Endian;
 use alveary_object::Options;
-use alveary_spec::{Program, ProgramSpec, Resolved, Spec};
+use alveary_spec::{Initial, Program, ProgramSpec, Resolved, Spec};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// A program that is ready to run, and what belongs to it.
@@ -52,7 +52,7 @@ pub(super) fn load(run: &Run) -> Result<Ready, Failure> {
         Time::Capture => Clock::Virtual { start: 0 },
         Time::Real => Clock::Real,
     };
-    let user = User::builder().clock(clock).seed(run.seed);
+    let user = User::builder().clock(clock).seed(run.seed).cpus(run.cpus);
     match (&run.cbpf, &run.object) {
         (Some(filter), _) => filter_of(filter, user.build()),
         (None, Some(object)) => program_of(object, run, user),
@@ -76,7 +76,7 @@ fn program_of(path: &Path, run: &Run, user: UserBuilder) -> Result<Ready, Failur
         None => user,
     }
     .build();
-    let options = Options { programs: Some(vec![name.clone()]), ty: run.ty };
+    let options = Options { programs: Some(vec![name.clone()]), ty: run.ty.or_else(|| of_others(&spec, &name)) };
     let resolved = alveary_object::resolve(&spec, user.kernel(), &options)
         .map_err(|all| Failure::from(all.into_iter().map(|d| d.in_file(&*file)).collect::<Vec<_>>()))?;
     let scene = Programs(resolved.programs.clone());
@@ -100,11 +100,25 @@ fn choose(spec: &Spec, wanted: Option<&str>, path: &Path) -> Result<String, Diag
         [only] => return Ok((*only).to_owned()),
         [] => Diagnostic::new("no-program", "the object has no program", Place::Nowhere)
             .help("programs are functions in sections that say their type, like `SEC(\"xdp\")`"),
-        [first, ..] => Diagnostic::new("which-program", "the object has more than one program", Place::Nowhere)
-            .found(names.join(", "))
-            .help(format!("name the one to run: `--prog {first}`")),
+        _ => {
+            let likely = inspect::in_order(spec).find(|p| p.ty.is_some() && !is_tail_called(spec, &p.name));
+            let why = Diagnostic::new("which-program", "the object has more than one program", Place::Nowhere)
+                .found(names.join(", "));
+            match likely {
+                Some(program) => why.help(format!("name the one to run: `--prog {}`", program.name)),
+                None => why.help("name the one to run: `--prog NAME`"),
+            }
+        }
     };
     Err(why.in_file(path.display().to_string()))
+}
+
+/// Whether a prog array of the object holds the program.
+fn is_tail_called(spec: &Spec, name: &str) -> bool {
+    spec.maps.values().any(|map| match &map.initial {
+        Initial::Programs(slots) => slots.iter().flatten().any(|slot| &**slot == name),
+        _ => false,
+    })
 }
 
 /// Whether a section's name and `--type` say the same, if both say something.
@@ -120,6 +134,21 @@ fn agree(program: &ProgramSpec, given: Option<ProgType>) -> Result<(), Diagnosti
         .expected(format!("{}, by its section `{}`", name(says), program.section))
         .found(name(given))
         .help("leave `--type` out: it is for sections whose name says no type"))
+}
+
+/// The type of programs whose section does not say it, as those of iproute2's tail calls (`7/1`): that of the program
+/// that is run, or else the one that all others have.
+fn of_others(spec: &Spec, name: &str) -> Option<ProgType> {
+    if let Some(ty) = spec.programs[name].ty {
+        return Some(ty);
+    }
+    let tail_called = |section: &str| {
+        let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        section.split_once('/').is_some_and(|(map, slot)| number(map) && number(slot))
+    };
+    let mut types = spec.programs.values().filter_map(|p| p.ty);
+    let first = types.next().filter(|_| tail_called(&spec.programs[name].section))?;
+    types.all(|ty| ty == first).then_some(first)
 }
 
 fn filter_of(path: &Path, user: User) -> Result<Ready, Failure> {
@@ -171,7 +200,13 @@ impl Ready {
 
     /// A trap, with the instruction and source line that it struck.
     pub(super) fn explain(&self, fault: &Fault, packet: u64) -> Failure {
-        let why = fault.diagnostic().note(format!("in packet {packet}, the first of those that it happened to"));
+        let why = match fault.trap.kind {
+            TrapKind::Budget => fault
+                .diagnostic()
+                .note(format!("in packet {packet}, with which the run ends"))
+                .help("`--budget` gives each packet more"),
+            _ => fault.diagnostic().note(format!("in packet {packet}, the first of those that it happened to")),
+        };
         Failure::with_scene(vec![why], Programs(vec![fault.program.clone()]))
     }
 }

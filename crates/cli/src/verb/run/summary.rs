@@ -68,22 +68,19 @@ impl Summary<'_> {
     pub(super) fn json(&self) -> Value {
         let totals = self.totals;
         let verdicts = totals.verdicts().map(|(code, count)| (self.name(code), count.into()));
-        let mut object = json!({
+        json!({
             "program": self.program,
             "type": self.type_name(),
             "target": "user",
             "packets": totals.packets,
             "bytes": totals.bytes,
             "verdicts": verdicts.collect::<Object<_, _>>(),
+            "stopped": totals.stopped,
             "changed": totals.changed,
             "ns_per_packet": tenths(totals.time.as_nanos() as f64, totals.runs),
             "insns_per_packet": tenths(totals.insns as f64, totals.runs),
             "maps": self.dumps.iter().map(|d| (d.name().to_owned(), d.json())).collect::<Object<_, _>>(),
-        });
-        if totals.stopped > 0 {
-            object["stopped"] = totals.stopped.into();
-        }
-        object
+        })
     }
 
     /// For people: a table, and the maps.
@@ -113,12 +110,12 @@ impl Summary<'_> {
         lines.push(("changed".to_owned(), grouped(totals.changed), share(totals.changed)));
         lines.push((
             "ns per packet".to_owned(),
-            format!("{:.1}", tenths(totals.time.as_nanos() as f64, totals.runs)),
+            grouped_tenths(tenths(totals.time.as_nanos() as f64, totals.runs)),
             String::new(),
         ));
         lines.push((
             "insns per packet".to_owned(),
-            format!("{:.1}", tenths(totals.insns as f64, totals.runs)),
+            grouped_tenths(tenths(totals.insns as f64, totals.runs)),
             String::new(),
         ));
         columns(&lines, out)?;
@@ -150,6 +147,15 @@ impl Summary<'_> {
 /// An average with one digit behind the point.
 fn tenths(sum: f64, count: u64) -> f64 {
     (10.0 * sum / count.max(1) as f64).round() / 10.0
+}
+
+/// `1,234.5`; a tenth of a million says nothing.
+fn grouped_tenths(number: f64) -> String {
+    let tenths = (10.0 * number).round() as u64;
+    match grouped(tenths / 10) {
+        large if tenths > 10_000_000 => large,
+        small => format!("{small}.{}", tenths % 10),
+    }
 }
 
 fn columns(lines: &[(String, String, String)], out: &mut dyn Write) -> io::Result<()> {
