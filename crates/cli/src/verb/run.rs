@@ -170,13 +170,19 @@ impl Run {
         fn named<'a>(name: &'static str, path: &'a Option<PathBuf>) -> Option<files::Named<'a>> {
             path.as_deref().map(|path| (name, path))
         }
-        let inputs = [Some(("--pcap", &*self.pcap)), named("OBJ", &self.object), named("--cbpf", &self.cbpf)];
+        let inputs = [
+            Some(("--pcap", &*self.pcap)),
+            named("OBJ", &self.object),
+            named("--cbpf", &self.cbpf),
+            named("--btf", &self.types.btf),
+        ];
         let outputs = [
             named("--write", &self.write),
             named("--write-dropped", &self.write_dropped),
             named("--packets", &self.packets),
         ];
-        let [inputs, outputs] = [inputs, outputs].map(|all| all.into_iter().flatten().collect::<Vec<_>>());
+        let inputs: Vec<_> = inputs.into_iter().flatten().collect();
+        let outputs: Vec<_> = outputs.into_iter().flatten().collect();
         Ok(files::distinct(&inputs, &outputs)?)
     }
 }
