@@ -188,6 +188,10 @@ impl Vcpu {
             return 0;
         };
         let word = slots.word(key);
+        if self.held.knows_enough(word) {
+            self.env.stop(TrapKind::Helper(HelperId::MAP_LOOKUP_ELEM.0));
+            return 0;
+        }
         if word != 0 {
             // SAFETY: `Runtime::set_map` alone fills such maps, with `Inner`s, whose words are addresses of maps. This
             // CPU is in the domain of the runtime (`batch`), which is the map's (`Runtime::load`), so the entry lives

@@ -15,6 +15,8 @@ const SPINS: u32 = 1 << 24;
 
 /// Reservations that may be open at once: each is a region, which every access may have to be held against.
 const RESERVATIONS: usize = 128;
+/// Different inner maps that a program may look up in one run: each is searched for at every access that misses.
+const INNER_MAPS: usize = 1024;
 
 /// What one virtual CPU holds.
 #[derive(Debug, Default)]
@@ -156,6 +158,12 @@ impl Held {
         let known = self.inner.take();
         known.iter().flat_map(|map| map.regions.0..map.regions.1).for_each(|number| forget(env, number));
         known
+    }
+
+    /// Whether the program may not know the inner map of this word, having looked up too many others.
+    pub(crate) fn knows_enough(&self, word: u64) -> bool {
+        let inner = self.inner.borrow();
+        inner.len() >= INNER_MAPS && !inner.iter().any(|map| map.word == word)
     }
 
     /// Whether the program knows an inner map.

@@ -55,6 +55,9 @@ impl Checks for Judge<'_> {
     }
 }
 
+/// No helper is given this much memory (`BPF_MAX_VAR_SIZ`): a call counts as one instruction of the budget.
+const MAX_SIZE: u64 = 1 << 29;
+
 impl Judge<'_> {
     fn allows(&self, env: &Env, site: &Site, args: &[u64; 5], i: usize, kind: &Arg) -> bool {
         let value = args[i];
@@ -81,7 +84,7 @@ impl Judge<'_> {
                 if value == 0 {
                     return or_null && (fixed || len == 0);
                 }
-                (len == 0 || env.covers(value, len, access != MemAccess::Read))
+                (len == 0 || (len < MAX_SIZE && env.covers(value, len, access != MemAccess::Read)))
                     && (!aligned || value.is_multiple_of(len.max(1)))
             }
             Arg::Size { zero_ok } => zero_ok || value != 0,
