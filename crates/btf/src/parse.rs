@@ -219,10 +219,12 @@ impl<'a> Parser<'a> {
                 None => Err(self.problem(word, "these are no bytes in hex", format!("{} hex digits", 2 * size))),
             };
         }
-        let number = literal::integer(text).filter(|_| size <= 16 && size.is_power_of_two());
+        // Foreign types may claim any size: of these only can a number be written.
+        let holds_number = size <= 16 && size.is_power_of_two();
+        let number = literal::integer(text).filter(|_| holds_number);
         let number = match resolved {
             Type::Int(t) => number.or_else(|| truth(text).filter(|_| t.bool)).map(|n| (n, t.signed)),
-            Type::Enum(t) | Type::Enum64(t) => {
+            Type::Enum(t) | Type::Enum64(t) if holds_number => {
                 let named = t.values().find(|v| v.name == text).map(|v| v.value);
                 if named.is_none() && number.is_none() {
                     let problem = self.problem(word, "this is no name of the enumeration", wanted);

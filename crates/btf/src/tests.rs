@@ -199,6 +199,17 @@ fn errors_point_at_the_part_of_the_text() {
 }
 
 #[test]
+fn names_of_enumerations_of_impossible_sizes_are_no_values() {
+    for size in [0, 3, 64] {
+        let mut maker = Maker::new(Endian::Little);
+        let name = maker.string("ONE");
+        let ty = maker.add("odd", Kind::Enum, true, 1, size, &[name, 1]);
+        let error = parse(&maker.btf(), TypeId(ty), "ONE").expect_err("there is no such number");
+        assert!(error.contains("no value of the type"), "{error}");
+    }
+}
+
+#[test]
 fn a_part_of_a_text_is_read_and_errors_count_from_the_text() {
     let btf = sample(Endian::Little);
     let int = id(&btf, "int", Kind::Int);
