@@ -36,6 +36,16 @@ pub fn checked(bytes: &[u8]) {
     }
 }
 
+/// Where the first function puts its arguments, and the stack.
+const BASES: [program::Base; 6] = [
+    (Reg(6), 0..=120),
+    (Reg(6), 0..=56),
+    (Reg(7), 0..=(VALUES.end - VALUES.start) as i16 - 8),
+    (Reg(8), 0..=56),
+    (Reg(9), 0..=16),
+    (Reg::FP, -512..=-8),
+];
+
 /// Up to four functions. The first keeps its arguments, which are addresses, where the others find them.
 fn generate(u: &mut Unstructured<'_>) -> Result<(Vec<Insn>, Vec<u32>)> {
     let mut functions = Vec::new();
@@ -48,7 +58,7 @@ fn generate(u: &mut Unstructured<'_>) -> Result<(Vec<Insn>, Vec<u32>)> {
             pieces.push(if u.ratio(1, 8)? {
                 Piece::Inst(Inst::CallHelper { id: u.int_in_range(0..=HELPERS.len() as i32)? })
             } else {
-                program::plain(u)?
+                program::plain(u, &BASES)?
             });
         }
         pieces.push(Piece::Inst(Inst::Exit));

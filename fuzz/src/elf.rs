@@ -6,7 +6,7 @@ use alveary::{Kind, Loader, MapHandle, Object, Packet};
 use alveary_abi::Profile;
 use alveary_diag::{Place, Sources};
 use alveary_object::{Options, read, resolve};
-use alveary_spec::{Kernel, Program, Resolved, Spec};
+use alveary_spec::{Kernel, MapSpec, Program, Resolved, Spec};
 
 /// Slots that programs of one file may be laid out to, with what belongs to each of them.
 const LAID_OUT: usize = 256 << 20;
@@ -58,9 +58,10 @@ fn whole(resolved: &Resolved, program: &Program) {
 
 /// Loads and runs what the target has; what it has not, it refuses.
 fn runs(object: &Object) {
-    let cells = |entries: u32, bytes: u32| u64::from(entries) * (u64::from(bytes) + 64);
-    let small =
-        |map: &alveary_spec::MapSpec| cells(map.def.max_entries, map.def.key_size + map.def.value_size) <= LARGEST_MAP;
+    let small = |map: &MapSpec| {
+        let entry = u64::from(map.def.key_size) + u64::from(map.def.value_size) + 64;
+        entry.saturating_mul(map.def.max_entries.into()) <= LARGEST_MAP
+    };
     if object.spec().maps.values().any(|map| !small(map) || map.inner.as_deref().is_some_and(|inner| !small(inner))) {
         return;
     }

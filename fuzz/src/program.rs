@@ -128,23 +128,29 @@ const ATOMIC: [AtomicOp; 10] = [
 ];
 const WIDTHS: [Width; 4] = [Width::B1, Width::B2, Width::B4, Width::B8];
 
-/// A piece that calls nothing outside the program.
-pub(crate) fn plain(u: &mut Unstructured<'_>) -> Result<Piece> {
+/// A register that holds an address, and the offsets from it at which there is something.
+pub(crate) type Base = (Reg, std::ops::RangeInclusive<i16>);
+
+/// A piece that calls nothing outside the program. It accesses memory by the given registers, mostly.
+pub(crate) fn plain(u: &mut Unstructured<'_>, bases: &[Base]) -> Result<Piece> {
     let wide = if u.arbitrary()? { Wide::W64 } else { Wide::W32 };
     let width = *u.choose(&WIDTHS)?;
     let inst = match u.int_in_range(0..=15)? {
         0 | 1 => Inst::Alu { wide, op: *u.choose(&ALU)?, dst: scratch(u)?, src: operand(u)? },
-        2 => return Ok(add(address(u)?, small(u)?)),
-        3 | 4 => {
+        2 if u.ratio(1, 4)? => return Ok(add(address(u, bases)?.0, small(u)?)),
+        2..=4 => {
             let signed = width != Width::B8 && u.arbitrary()?;
-            Inst::Load { width, signed, dst: scratch(u)?, src: address(u)?, off: offset(u)? }
+            let (src, off) = address(u, bases)?;
+            Inst::Load { width, signed, dst: scratch(u)?, src, off }
         }
-        5 | 6 => Inst::Store { width, dst: address(u)?, off: offset(u)?, src: operand(u)? },
+        5 | 6 => {
+            let (dst, off) = address(u, bases)?;
+            Inst::Store { width, dst, off, src: operand(u)? }
+        }
         7 => {
             let width = if u.arbitrary()? { Width::B8 } else { Width::B4 };
-            // Nearly always aligned: anything else stops the program.
-            let off = offset(u)? & if u.ratio(15, 16)? { !7 } else { !0 };
-            Inst::Atomic { width, op: *u.choose(&ATOMIC)?, dst: address(u)?, src: scratch(u)?, off }
+            let (dst, off) = aligned(u, bases)?;
+            Inst::Atomic { width, op: *u.choose(&ATOMIC)?, dst, src: scratch(u)?, off }
         }
         8 => {
             let jump = Inst::Jmp { wide, op: *u.choose(&CMP)?, dst: scratch(u)?, src: operand(u)?, off: 0 };
@@ -160,7 +166,7 @@ pub(crate) fn plain(u: &mut Unstructured<'_>) -> Result<Piece> {
         }
         10 => match u.int_in_range(0..=3)? {
             0 => return Ok(Piece::Address(scratch(u)?, u.int_in_range(0..=3)?)),
-            1 => Inst::CallX { dst: scratch(u)?, in_imm: false },
+            1 if u.ratio(1, 8)? => Inst::CallX { dst: scratch(u)?, in_imm: false },
             _ => return Ok(Piece::Call(u.int_in_range(0..=3)?)),
         },
         11 => Inst::Neg { wide, dst: scratch(u)? },
@@ -169,9 +175,15 @@ pub(crate) fn plain(u: &mut Unstructured<'_>) -> Result<Piece> {
             Inst::Swap { kind, bits: *u.choose(&[16, 32, 64])?, dst: scratch(u)? }
         }
         13 => Inst::MovSx { wide, bits: *u.choose(&[8, 16])?, dst: scratch(u)?, src: any(u)? },
-        14 if u.arbitrary()? => Inst::LoadAcquire { width, dst: scratch(u)?, src: address(u)?, off: offset(u)? & !7 },
-        14 => Inst::StoreRelease { width, dst: address(u)?, src: any(u)?, off: offset(u)? & !7 },
-        _ if u.ratio(1, 4)? => Inst::Exit,
+        14 => {
+            let (base, off) = aligned(u, bases)?;
+            if u.arbitrary()? {
+                Inst::LoadAcquire { width, dst: scratch(u)?, src: base, off }
+            } else {
+                Inst::StoreRelease { width, dst: base, src: any(u)?, off }
+            }
+        }
+        _ if u.ratio(1, 8)? => Inst::Exit,
         _ => Inst::LoadImm64 { dst: scratch(u)?, value: u.arbitrary()? },
     };
     Ok(Piece::Inst(inst))
@@ -180,12 +192,25 @@ pub(crate) fn plain(u: &mut Unstructured<'_>) -> Result<Piece> {
 /// Registers that programs here compute with.
 pub(crate) fn scratch(u: &mut Unstructured<'_>) -> Result<Reg> {
     // Those that hold addresses are left alone, mostly.
-    if u.ratio(1, 32)? { any(u) } else { Ok(Reg(u.int_in_range(0..=5)?)) }
+    if u.ratio(1, 64)? { any(u) } else { Ok(Reg(u.int_in_range(0..=5)?)) }
 }
 
-/// Registers that hold addresses in programs here.
-fn address(u: &mut Unstructured<'_>) -> Result<Reg> {
-    if u.ratio(1, 8)? { any(u) } else { Ok(Reg(u.int_in_range(6..=10)?)) }
+/// Where something is, mostly; at times at an edge or anywhere.
+fn address(u: &mut Unstructured<'_>, bases: &[Base]) -> Result<(Reg, i16)> {
+    let (base, offsets) = u.choose(bases)?;
+    let off = match u.int_in_range(0..=63)? {
+        0 => return Ok((any(u)?, u.int_in_range(-16..=64)?)),
+        1 => u.arbitrary()?,
+        2 => *u.choose(&[*offsets.start(), *offsets.end(), -1, -513, i16::MAX, i16::MIN])?,
+        _ => u.int_in_range(offsets.clone())?,
+    };
+    Ok((*base, off))
+}
+
+/// The same, nearly always a multiple of 8: anything else stops an atomic operation.
+fn aligned(u: &mut Unstructured<'_>, bases: &[Base]) -> Result<(Reg, i16)> {
+    let (base, off) = address(u, bases)?;
+    Ok((base, if u.ratio(31, 32)? { off & !7 } else { off }))
 }
 
 fn any(u: &mut Unstructured<'_>) -> Result<Reg> {
@@ -202,15 +227,5 @@ pub(crate) fn small(u: &mut Unstructured<'_>) -> Result<i32> {
         0 => u.arbitrary(),
         1 => Ok(*u.choose(&[0, 1, -1, i32::MAX, i32::MIN, 0xffff, -0x8000, 4096])?),
         _ => u.int_in_range(-64..=64),
-    }
-}
-
-fn offset(u: &mut Unstructured<'_>) -> Result<i16> {
-    match u.int_in_range(0..=15)? {
-        0 => u.arbitrary(),
-        1 => Ok(*u.choose(&[0, -1, -512, -513, i16::MAX, i16::MIN, 511, 512])?),
-        // Below the frame pointer, above everything else.
-        n if n < 6 => u.int_in_range(-64..=0),
-        _ => u.int_in_range(0..=72),
     }
 }

@@ -3,7 +3,7 @@
 use crate::program::{self, Piece, add, copy, lay_out, set, small};
 use crate::user;
 use alveary::{Loaded, Loader, MapHandle, Packet, User};
-use alveary_abi::{Arg, Helper, MapDef, MapType, MemSize, ProgType, Proto, Special, SpecialKind};
+use alveary_abi::{Arg, Helper, HelperId, MapDef, MapType, MemSize, ProgType, Proto, Special, SpecialKind};
 use alveary_isa::{CmpOp, Endian, Inst, Operand, Reg, Wide, Width};
 use alveary_spec::{Initial, MapSpec, Program, Resolved};
 use arbitrary::{Result, Unstructured};
@@ -13,6 +13,15 @@ const BUDGET: u64 = 4096;
 const TYPES: [ProgType; 4] = [ProgType::XDP, ProgType::SCHED_CLS, ProgType::SCHED_ACT, ProgType::SOCKET_FILTER];
 /// What a constant string may be, and what stands in the map that no program may write to.
 const TEXT: &[u8; 32] = b"%d %s %llx %pI4 %%\0text\0\0\0\0\0\0\0\0\0";
+/// What packets begin with: nothing, IPv4 with TCP, IPv6 with UDP, a VLAN tag.
+const TEMPLATES: [&[u8]; 4] = [
+    b"",
+    b"\x02\0\0\0\0\x01\x02\0\0\0\0\x02\x08\0\x45\0\0\x64\0\0\0\0\x40\x06\0\0\x0a\0\0\x01\x0a\0\0\x02\
+      \x04\0\0\x50\0\0\0\x01\0\0\0\0\x50\x02\x10\0\0\0\0\0",
+    b"\x02\0\0\0\0\x01\x02\0\0\0\0\x02\x86\xdd\x60\0\0\0\0\x20\x11\x40\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\
+      \xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\x04\0\0\x35\0\x20\0\0",
+    b"\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x02\x81\0\0\x07\x08\0\x45\0\0\x20",
+];
 /// Indices of two of the [`maps`].
 const FIXED: u32 = 15;
 const VALUE: u32 = 17;
@@ -60,7 +69,10 @@ fn runs(loaded: &Loaded<User>, packet_len: usize, packet: &[u8]) {
     for key in 0..entries {
         bystander.update(&key.to_ne_bytes(), &BYSTANDER.to_ne_bytes(), 0).expect("an array takes any entry");
     }
-    let mut data = packet.to_vec();
+    let mut data = TEMPLATES[packet.first().map_or(0, |first| usize::from(*first) % TEMPLATES.len())].to_vec();
+    // The packet's own bytes go over its payload, or over its headers too.
+    let from = if packet.len().is_multiple_of(2) { data.len() } else { 0 };
+    data.splice(from.., packet.iter().copied());
     data.resize(packet_len, 0x45);
     let mut cpu = loaded.target().vcpu(0).expect("nobody else uses it");
     cpu.set_budget(BUDGET);
@@ -205,6 +217,12 @@ impl Surroundings<'_> {
         })
     }
 
+    /// Where memory is in a program of this type.
+    fn bases(&self) -> [program::Base; 5] {
+        let fields = if self.ty == ProgType::XDP { 0..=20 } else { 0..=76 };
+        [(CTX, fields), (DATA, 0..=40), (DATA_END, -32..=-8), (Reg::FP, -512..=-8), (Reg::FP, -64..=-8)]
+    }
+
     fn function(&self, u: &mut Unstructured<'_>, entry: bool) -> Result<Vec<Piece>> {
         let mut body = Vec::new();
         if entry {
@@ -212,12 +230,15 @@ impl Surroundings<'_> {
             self.packet_addresses(&mut body);
         }
         for _ in 0..u.int_in_range(1..=12)? {
-            if u.ratio(1, 2)? {
-                self.call(u, &mut body)?;
-            } else if u.ratio(1, 16)? && self.ty != ProgType::XDP {
-                body.push(legacy_load(u)?);
-            } else {
-                body.push(program::plain(u)?);
+            match u.int_in_range(0..=15)? {
+                0..=8 => {
+                    let callable = u.choose(&self.callable)?;
+                    self.call(u, callable, &mut body)?;
+                }
+                9 => self.locked(u, &mut body)?,
+                10 => found(u, &mut body)?,
+                11 if self.ty != ProgType::XDP => body.push(legacy_load(u)?),
+                _ => body.push(program::plain(u, &self.bases())?),
             }
         }
         body.push(Piece::Inst(Inst::Exit));
@@ -234,22 +255,61 @@ impl Surroundings<'_> {
     }
 
     /// A call of a helper whose arguments are mostly what its row says.
-    fn call(&self, u: &mut Unstructured<'_>, body: &mut Vec<Piece>) -> Result<()> {
-        let Callable { row, proto, maps } = u.choose(&self.callable)?;
+    fn call(&self, u: &mut Unstructured<'_>, callable: &Callable, body: &mut Vec<Piece>) -> Result<()> {
+        let Callable { row, proto, maps } = callable;
         for (register, arg) in (1..).map(Reg).zip(&proto.args) {
-            argument(u, register, arg, maps, body)?;
+            argument(u, register, arg, callable, body)?;
         }
         body.push(Piece::Inst(Inst::CallHelper { id: row.id.0 as i32 }));
-        if u.ratio(3, 4)? {
-            // The result is kept if it is not NULL: an address, often.
-            let jump = Inst::Jmp { wide: Wide::W64, op: CmpOp::Eq, dst: Reg::R0, src: Operand::Imm(0), off: 0 };
-            body.extend([Piece::Jump(jump, 1), copy(FOUND, Reg::R0)]);
-        }
-        if proto.effects.changes_packet && u.ratio(7, 8)? {
+        if proto.effects.changes_packet && u.ratio(15, 16)? {
             self.packet_addresses(body);
+        }
+        if proto.effects.acquires && u.ratio(7, 8)? {
+            // What is given back is written to and released, or the program is stopped for it.
+            let mut held = vec![copy(FOUND, Reg::R0)];
+            found(u, &mut held)?;
+            let releasing: Vec<&Callable> =
+                self.callable.iter().filter(|other| other.proto.effects.releases.is_some()).collect();
+            let release = u.choose(&releasing)?;
+            self.call(u, release, &mut held)?;
+            unless_null(Reg::R0, &held, body);
+        } else if !maps.is_empty() && u.ratio(3, 4)? {
+            unless_null(Reg::R0, &[copy(FOUND, Reg::R0)], body);
         }
         Ok(())
     }
+
+    /// Looks a value with a lock up, takes the lock, does something, gives it back.
+    fn locked(&self, u: &mut Unstructured<'_>, body: &mut Vec<Piece>) -> Result<()> {
+        let helper = |id: HelperId| Piece::Inst(Inst::CallHelper { id: id.0 as i32 });
+        body.push(Piece::Inst(Inst::MapIdx { dst: Reg::R1, idx: 0 }));
+        stack(u, Reg::R2, 8, body)?;
+        body.push(helper(HelperId::MAP_LOOKUP_ELEM));
+        let mut held = vec![copy(FOUND, Reg::R0), copy(Reg::R1, FOUND), add(Reg::R1, 4), helper(HelperId::SPIN_LOCK)];
+        for _ in 0..u.int_in_range(0..=2)? {
+            held.push(program::plain(u, &self.bases())?);
+        }
+        held.extend([copy(Reg::R1, FOUND), add(Reg::R1, 4), helper(HelperId::SPIN_UNLOCK)]);
+        unless_null(Reg::R0, &held, body);
+        Ok(())
+    }
+}
+
+/// Pieces that are passed over if a register is zero.
+fn unless_null(register: Reg, pieces: &[Piece], body: &mut Vec<Piece>) {
+    let jump = Inst::Jmp { wide: Wide::W64, op: CmpOp::Eq, dst: register, src: Operand::Imm(0), off: 0 };
+    body.push(Piece::Jump(jump, pieces.len().min(100) as i8));
+    body.extend_from_slice(pieces);
+}
+
+/// Reads and writes what was found last, if anything was.
+fn found(u: &mut Unstructured<'_>, body: &mut Vec<Piece>) -> Result<()> {
+    let off = u.int_in_range(0..=16)?;
+    let store = Inst::Store { width: Width::B4, dst: FOUND, off, src: Operand::Imm(small(u)?) };
+    let load = Inst::Load { width: Width::B4, signed: false, dst: Reg::R3, src: FOUND, off };
+    let access = [Piece::Inst(store), Piece::Inst(load)];
+    unless_null(FOUND, &access[u.int_in_range(0..=1)?..], body);
+    Ok(())
 }
 
 fn legacy_load(u: &mut Unstructured<'_>) -> Result<Piece> {
@@ -261,9 +321,14 @@ fn legacy_load(u: &mut Unstructured<'_>) -> Result<Piece> {
     }))
 }
 
-/// `maps` are those that the helper takes.
-fn argument(u: &mut Unstructured<'_>, register: Reg, arg: &Arg, maps: &[u32], body: &mut Vec<Piece>) -> Result<()> {
-    if !matches!(arg, Arg::None) && u.ratio(1, 24)? {
+fn argument(
+    u: &mut Unstructured<'_>,
+    register: Reg,
+    arg: &Arg,
+    callable: &Callable,
+    body: &mut Vec<Piece>,
+) -> Result<()> {
+    if !matches!(arg, Arg::None) && u.ratio(1, 100)? {
         // Something else.
         body.push(if u.arbitrary()? { copy(register, program::scratch(u)?) } else { set(register, small(u)?) });
         return Ok(());
@@ -272,46 +337,58 @@ fn argument(u: &mut Unstructured<'_>, register: Reg, arg: &Arg, maps: &[u32], bo
         Arg::None => {}
         Arg::Ctx { .. } => body.push(copy(register, CTX)),
         Arg::Map => {
-            let idx = if maps.is_empty() || u.ratio(1, 32)? { u.int_in_range(0..=20)? } else { *u.choose(maps)? };
+            let maps = &callable.maps;
+            let idx = if maps.is_empty() || u.ratio(1, 64)? { u.int_in_range(0..=20)? } else { *u.choose(maps)? };
             body.push(Piece::Inst(Inst::MapIdx { dst: register, idx }));
         }
-        Arg::MapKey | Arg::MapValue { .. } => memory(u, register, 24, body)?,
-        Arg::Mem { size: MemSize::Fixed(len), .. } => memory(u, register, len as i32, body)?,
-        Arg::Mem { or_null, .. } if or_null && u.ratio(1, 4)? => body.push(set(register, 0)),
-        Arg::Mem { .. } => memory(u, register, 16, body)?,
-        Arg::Size { .. } => body.push(set(register, *u.choose(&[4, 8, 16, 0, 1, 3, 32, 64, 512, -1])?)),
-        Arg::AllocSize => body.push(set(register, *u.choose(&[8, 16, 1, 0, 2000, 4096, -1])?)),
-        Arg::AllocMem | Arg::SpinLock => body.extend([copy(register, FOUND), add(register, *u.choose(&[0, 4, 8])?)]),
+        Arg::MapKey | Arg::MapValue { .. } => memory(u, register, 24, callable, body)?,
+        Arg::Mem { size: MemSize::Fixed(len), .. } => memory(u, register, len as i32, callable, body)?,
+        Arg::Mem { or_null, .. } if or_null && u.ratio(1, 8)? => body.push(set(register, 0)),
+        Arg::Mem { .. } => memory(u, register, 64, callable, body)?,
+        Arg::Size { .. } if u.ratio(1, 32)? => body.push(set(register, *u.choose(&[0, -1, 512, 65, 0x10000])?)),
+        Arg::Size { .. } => body.push(set(register, *u.choose(&[4, 8, 16, 1, 3, 6, 20, 32, 64])?)),
+        Arg::AllocSize => body.push(set(register, *u.choose(&[32, 64, 24, 20, 8, 1, 0, 2000, 4096, -1])?)),
+        Arg::AllocMem => body.push(copy(register, FOUND)),
+        Arg::SpinLock => body.extend([copy(register, FOUND), add(register, *u.choose(&[4, 4, 4, 0])?)]),
         Arg::Callback { .. } => body.push(Piece::Address(register, u.int_in_range(0..=2)?)),
-        Arg::CallbackCtx => memory(u, register, 8, body)?,
+        Arg::CallbackCtx => stack(u, register, 8, body)?,
         Arg::ConstStr => body.push(Piece::Inst(Inst::MapValueIdx {
             dst: register,
             idx: FIXED,
             off: u.int_in_range(0..=TEXT.len() as u32)?,
         })),
-        _ => body.push(if u.arbitrary()? { copy(register, program::scratch(u)?) } else { set(register, small(u)?) }),
+        _ => match u.int_in_range(0..=7)? {
+            0 => body.push(copy(register, program::scratch(u)?)),
+            1 => body.push(set(register, small(u)?)),
+            2 => body.push(set(register, 1 << u.int_in_range(0..=31)?)),
+            3..=5 => body.push(set(register, *u.choose(&[1, 2, 4, 8, 14, 20, 28, 40, 60, 100, -4, -14, -20, 2000])?)),
+            _ => body.push(set(register, 0)),
+        },
     }
     Ok(())
 }
 
 /// The address of some bytes: on the stack, in the packet, in a map, at the edge of any.
-fn memory(u: &mut Unstructured<'_>, register: Reg, len: i32, body: &mut Vec<Piece>) -> Result<()> {
-    match u.int_in_range(0..=7)? {
-        0 | 1 => body.push(copy(register, FOUND)),
-        2 => body.extend([copy(register, DATA), add(register, u.int_in_range(0..=40)?)]),
-        3 => body.extend([copy(register, DATA_END), add(register, -u.int_in_range(0..=len)?)]),
-        4 => {
-            let off = u.int_in_range(0..=64)?;
+fn memory(u: &mut Unstructured<'_>, register: Reg, len: i32, callable: &Callable, body: &mut Vec<Piece>) -> Result<()> {
+    let packet = if callable.proto.packet_memory { 3 } else { 0 };
+    match u.int_in_range(0..=23)? {
+        0 => body.push(copy(register, FOUND)),
+        n if n <= 1 + packet => body.extend([copy(register, DATA), add(register, u.int_in_range(0..=40)?)]),
+        n if n <= 2 + 2 * packet => body.extend([copy(register, DATA_END), add(register, -u.int_in_range(0..=len)?)]),
+        n if n <= 12 => {
+            let off = if u.ratio(1, 16)? { u.int_in_range(0..=64)? } else { 0 };
             body.push(Piece::Inst(Inst::MapValueIdx { dst: register, idx: VALUE, off }));
         }
-        _ => {
-            let below = -u.int_in_range(0..=64)? - len;
-            if u.arbitrary()? {
-                let (dst, off, src) = (Reg::FP, below.max(-512) as i16, Operand::Imm(u.int_in_range(0..=4)?));
-                body.push(Piece::Inst(Inst::Store { width: Width::B8, dst, off, src }));
-            }
-            body.extend([copy(register, Reg::FP), add(register, below)]);
-        }
+        _ => stack(u, register, len, body)?,
     }
+    Ok(())
+}
+
+/// The address of bytes on the stack, of which the first eight hold a small number.
+fn stack(u: &mut Unstructured<'_>, register: Reg, len: i32, body: &mut Vec<Piece>) -> Result<()> {
+    let below = -((u.int_in_range(0..=8)? * 8 + len + 7) & !7);
+    let (dst, off, src) = (Reg::FP, below.max(-512) as i16, Operand::Imm(u.int_in_range(0..=4)?));
+    body.push(Piece::Inst(Inst::Store { width: Width::B8, dst, off, src }));
+    body.extend([copy(register, Reg::FP), add(register, below)]);
     Ok(())
 }
