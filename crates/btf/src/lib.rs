@@ -14,6 +14,7 @@
 //! | `layout` | sizes, typedef chains, names in C terms |
 //! | `ext` | `.BTF.ext`: functions, lines, CO-RE relocations |
 //! | `write`, `strings` | [`Builder`]: sets that grow, and their bytes |
+//! | `dedup` | each type once |
 //! | `c`, `align` | types as a C header |
 //! | `value`, `bits` | bytes to [`Value`] and its text |
 //! | `parse`, `literal` | text to bytes |
@@ -23,6 +24,7 @@
 mod align;
 mod bits;
 mod c;
+mod dedup;
 mod ext;
 mod hash;
 mod index;

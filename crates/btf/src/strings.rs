@@ -81,7 +81,8 @@ impl Strings {
         self.offsets.push(at);
     }
 
-    fn get(&self, at: u32) -> &[u8] {
+    /// The text at an offset.
+    pub(crate) fn get(&self, at: u32) -> &[u8] {
         let (from, at) = if at < self.before { (&self.base, at) } else { (&self.bytes, at - self.before) };
         let from = from.get(at as usize..).unwrap_or_default();
         let end = from.iter().position(|b| *b == 0).unwrap_or(from.len());

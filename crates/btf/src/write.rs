@@ -62,6 +62,21 @@ impl Builder {
         Builder { endian: base.endian(), base: Some(base), words: Vec::new(), count: 0, strings }
     }
 
+    /// No types yet, over a base or not.
+    pub(crate) fn empty(endian: Endian, base: Option<Arc<Btf>>) -> Builder {
+        base.map_or_else(|| Builder::new(endian), Builder::over)
+    }
+
+    /// Adds a type by its words, whose names `text` knows.
+    pub(crate) fn put_words<'a>(&mut self, words: &[u32], text: impl Fn(u32) -> &'a [u8]) {
+        let info = words.get(1).copied().unwrap_or(0);
+        let Some(shape) = Shape::of(info) else { return };
+        for (word, what) in words.iter().zip(shape.uses(info)) {
+            self.words.push(if what == Use::Name { self.strings.offset(text(*word)) } else { *word });
+        }
+        self.count += 1;
+    }
+
     /// The byte order in which it is written.
     #[must_use]
     pub fn endian(&self) -> Endian {

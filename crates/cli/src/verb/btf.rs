@@ -1,5 +1,6 @@
 //! `alveary btf`: types in BTF, shown and worked on.
 
+mod combine;
 mod dump;
 mod raw;
 mod source;
@@ -11,7 +12,8 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary btf dump kernel format c > vmlinux.h
-  alveary btf dump file filter.bpf.o")]
+  alveary btf dump file filter.bpf.o
+  alveary btf dedup one.bpf.o two.bpf.o -o types.btf")]
 pub(crate) struct Btf {
     #[command(subcommand)]
     action: Action,
@@ -20,12 +22,18 @@ pub(crate) struct Btf {
 #[derive(Debug, Subcommand)]
 enum Action {
     Dump(dump::Dump),
+    Merge(combine::Merge),
+    Dedup(combine::Dedup),
+    Split(combine::Split),
 }
 
 impl Btf {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         match &self.action {
             Action::Dump(dump) => dump.run(json),
+            Action::Merge(merge) => merge.run(json),
+            Action::Dedup(dedup) => dedup.run(json),
+            Action::Split(split) => split.run(json),
         }
     }
 }

@@ -53,3 +53,21 @@ fn bpftool_prints_the_same() {
         assert!(theirs.stdout == ours.as_bytes(), "{file}: not what bpftool prints");
     }
 }
+
+#[test]
+fn types_are_put_together_made_one_and_split_off() {
+    let session = Session::new()
+        .example("count.bpf.o")
+        .example("filter.bpf.o")
+        .run("btf merge count.bpf.o filter.bpf.o -o both.btf")
+        .run("btf dedup both.btf -o once.btf")
+        .run("--json btf dedup once.btf -o again.btf")
+        .run("btf dedup count.bpf.o -o base.btf")
+        .run("btf split --base base.btf filter.bpf.o -o filter.btf")
+        .run("btf dump file filter.btf -B base.btf")
+        .run("btf dump file filter.btf")
+        .run("btf dump file once.btf --type xdp_md --format c")
+        .run("btf dedup nothing.o -o out.btf");
+    assert_eq!(session.read("once.btf"), session.read("again.btf"));
+    golden("btf-combine.txt", session.text());
+}

@@ -4,7 +4,20 @@ use crate::{golden::golden, session::Session};
 
 #[test]
 fn every_verb_explains_itself() {
-    for verb in ["", "run ", "show ", "disasm ", "asm ", "btf ", "btf dump ", "completions ", "man "] {
+    for verb in [
+        "",
+        "run ",
+        "show ",
+        "disasm ",
+        "asm ",
+        "btf ",
+        "btf dump ",
+        "btf merge ",
+        "btf dedup ",
+        "btf split ",
+        "completions ",
+        "man ",
+    ] {
         let text = Session::new().run(&format!("{verb}--help"));
         let name = if verb.is_empty() { "alveary".to_owned() } else { verb.trim_end().replace(' ', "-") };
         golden(&format!("help/{name}.txt"), text.text());
