@@ -89,8 +89,12 @@ impl Variable<'_> {
     }
 }
 
-/// Whether a map stands behind a data section. `.bss` has no content in the file: its BTF tells.
+/// Whether a map stands behind a data section. `.bss` has no content in the file: its BTF tells. What `.kconfig` holds is
+/// the kernel's to say.
 pub(crate) fn is_data(map: &MapSpec, btf: Option<&Btf>) -> bool {
+    if &*map.section == ".kconfig" {
+        return false;
+    }
     match &map.initial {
         Initial::Bytes(_) => true,
         Initial::Empty => map.value_type.zip(btf).is_some_and(|(ty, btf)| matches!(btf.resolved(ty), Type::DataSec(_))),

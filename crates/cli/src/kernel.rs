@@ -1,18 +1,104 @@
 //! Which kernel an object is meant for: the options that say so, read only as far as the object asks.
 
 use crate::failure::Failure;
+use alveary::UserBuilder;
+use alveary_abi::Version;
 use alveary_btf::{Btf, CoreKind};
 use alveary_diag::{Diagnostic, Place};
+use alveary_object::parse_kconfig;
 use alveary_spec::Spec;
 use clap::{Args, ValueHint};
+use flate2::read::MultiGzDecoder;
 use std::{
+    collections::BTreeMap,
     fs,
+    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 /// Where a kernel shows its types.
 const OWN_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Where a kernel shows its configuration, and where distributions put it.
+const OWN_CONFIG: &str = "/proc/config.gz";
+const BOOT_CONFIG: &str = "/boot/config-";
+const RELEASE: &str = "/proc/sys/kernel/osrelease";
+/// The largest configuration that is read: real ones are below 1 MB.
+const LARGEST_CONFIG: u64 = 1 << 26;
+
+/// The kernel that a program runs on, or believes to
+#[derive(Debug, Args)]
+pub(crate) struct KernelOptions {
+    #[command(flatten)]
+    pub(crate) types: KernelTypes,
+
+    /// The kernel's configuration, which __kconfig variables are filled from
+    ///
+    /// A file of CONFIG_NAME=value, gzip too. Unless it is given, /proc/config.gz or the file in /boot of this machine's
+    /// kernel, if the object asks.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "cbpf")]
+    pub(crate) kconfig: Option<PathBuf>,
+
+    /// The kernel's version, like 6.1 or 6.1.55: what later kernels brought is refused, LINUX_KERNEL_VERSION is this
+    #[arg(long, value_name = "VERSION", value_parser = parse_version)]
+    kernel_version: Option<(Version, u8)>,
+}
+
+impl KernelOptions {
+    /// Has the user-space kernel be what the options say, as far as the object asks; `None`: without an object.
+    pub(crate) fn apply(&self, user: UserBuilder, spec: Option<&Spec>) -> Result<UserBuilder, Failure> {
+        let mut user = user;
+        if let Some((version, patch)) = self.kernel_version {
+            user = user.linux(version).patch_level(patch);
+        }
+        let Some(spec) = spec else { return Ok(user) };
+        if let Some(types) = self.types.wanted(spec)? {
+            user = user.btf(types);
+        }
+        let asks = spec.externs.keys().any(|name| name.starts_with("CONFIG_"));
+        let own = || if asks { own_config() } else { None };
+        match self.kconfig.clone().or_else(own) {
+            Some(path) => Ok(user.kconfig(read_config(&path)?)),
+            None => Ok(user),
+        }
+    }
+}
+
+/// Reads a version in clap's manner.
+fn parse_version(text: &str) -> Result<(Version, u8), String> {
+    let wrong = || "a version is two or three numbers: 6.1, 6.1.55".to_owned();
+    let mut parts = text.split('.');
+    let (Some(major), Some(minor), patch, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(wrong());
+    };
+    let number = |part: &str| part.parse::<u16>().map_err(|_| wrong());
+    // Where the number is larger, kernels themselves say 255.
+    let patch = patch.map_or(Ok(0), number)?.min(255) as u8;
+    Ok((Version(number(major)?, number(minor)?), patch))
+}
+
+/// The file with this kernel's configuration, if there is one.
+fn own_config() -> Option<PathBuf> {
+    let proc = PathBuf::from(OWN_CONFIG);
+    if proc.exists() {
+        return Some(proc);
+    }
+    let release = fs::read_to_string(RELEASE).ok()?;
+    let boot = PathBuf::from(format!("{BOOT_CONFIG}{}", release.trim()));
+    boot.exists().then_some(boot)
+}
+
+fn read_config(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let failed = |why| Failure::file("read", path, &why);
+    let mut bytes = fs::read(path).map_err(failed)?;
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        let mut plain = Vec::new();
+        MultiGzDecoder::new(&*bytes).take(LARGEST_CONFIG).read_to_end(&mut plain).map_err(failed)?;
+        bytes = plain;
+    }
+    Ok(parse_kconfig(&path.display().to_string(), &String::from_utf8_lossy(&bytes))?)
+}
 
 /// The kernel's types
 #[derive(Debug, Args)]

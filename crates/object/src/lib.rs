@@ -1,8 +1,7 @@
 //! eBPF objects: ELF files to [`Spec`]s, and Specs resolved for a kernel.
 //!
-//! No system call, no file: bytes in, values out, and the same bytes give the same Spec. What an object needs and this
-//! version cannot give (kconfig, kernel symbols) stays in the Spec and is refused by name in [`resolve`], so that such
-//! objects can be looked at.
+//! No system call, no file: bytes in, values out, and the same bytes give the same Spec. What an object needs of a kernel
+//! stays in the Spec as a name and is asked for in [`resolve`], so that objects for other kernels can be looked at.
 //!
 //! | file | holds |
 //! |---|---|
@@ -15,6 +14,8 @@
 //! | `maps` | map definitions: legacy, BTF, data sections |
 //! | `special` | parts of map values that only helpers may touch |
 //! | `write` | assembled source to an ELF object |
+//! | `externs` | what the kernel has to give: which, and of which types |
+//! | `kconfig`, `symbols` | the kernel's configuration, variables and functions |
 //! | `core` | CO-RE: what the kernel's types answer |
 //! | `resolve` | a Spec for one kernel: flat programs |
 
@@ -23,16 +24,20 @@
 mod code;
 mod core;
 mod elf;
+mod externs;
 mod insn;
+mod kconfig;
 mod maps;
 mod read;
 mod relocs;
 mod resolve;
 mod special;
+mod symbols;
 mod types;
 mod write;
 
 pub use core::{CoreOutcome, CoreRelocation, apply_core, core_relocations};
+pub use kconfig::parse_kconfig;
 pub use read::{read, read_with};
 pub use resolve::{Options, resolve};
 pub use types::read_types;

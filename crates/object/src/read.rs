@@ -1,6 +1,12 @@
 //! From the sections of an object to a Spec.
 
-use crate::{code::Places, elf::Elf, maps::Maps, relocs, types};
+use crate::{
+    code::Places,
+    elf::Elf,
+    externs::{self, Externs},
+    maps::Maps,
+    relocs, types,
+};
 use alveary_abi::Profile;
 use alveary_diag::Diagnostic;
 use alveary_spec::Spec;
@@ -20,9 +26,14 @@ pub fn read(bytes: &[u8]) -> Result<Spec, Diagnostic> {
 /// What is wrong with the file, by section and offset.
 pub fn read_with(bytes: &[u8], profile: &Profile) -> Result<Spec, Diagnostic> {
     let elf = Elf::read(bytes)?;
-    let btf = types::read(&elf)?;
+    let mut btf = types::read(&elf)?;
+    let externs = match &mut btf {
+        Some(btf) => externs::read(&elf, btf)?,
+        None => Externs::default(),
+    };
     let places = Places::find(&elf)?;
-    let maps = Maps::read(&elf, btf.as_ref(), profile, &places)?;
+    let mut maps = Maps::read(&elf, btf.as_ref(), profile, &places)?;
+    maps.specs.extend(externs.config.map(|map| (map.name.clone(), map)));
     let mut functions = places.functions(&elf);
     relocs::read(&elf, &places, &maps, &mut functions)?;
     if let Some(btf) = &btf {
@@ -34,6 +45,7 @@ pub fn read_with(bytes: &[u8], profile: &Profile) -> Result<Spec, Diagnostic> {
         maps: maps.specs,
         programs: places.programs(&elf, profile),
         functions,
+        externs: externs.all,
         btf: btf.map(Arc::new),
     })
 }

@@ -1,14 +1,18 @@
 //! A Spec for one kernel: each program with the functions that it reaches behind it, everything named resolved.
 
 use crate::core::Core;
+use crate::externs::KCONFIG;
 use crate::insn::{
-    BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_MAP_IDX, BPF_PSEUDO_MAP_IDX_VALUE, CALL, LD_IMM64, heads,
+    BPF_PSEUDO_BTF_ID, BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_IDX,
+    BPF_PSEUDO_MAP_IDX_VALUE, CALL, LD_IMM64, heads,
 };
+use crate::kconfig;
+use crate::symbols::{self, BadSymbol, Symbol};
 use alveary_abi::ProgType;
-use alveary_btf::{Btf, CoreReloc, FuncInfo, Kind, LineInfo, Linkage, Type};
+use alveary_btf::{CoreReloc, FuncInfo, LineInfo};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_isa::{Insn, Reg};
-use alveary_spec::{Function, Initial, Kernel, MapSpec, Program, ProgramSpec, RelocKind, Resolved, Spec};
+use alveary_spec::{ExternKind, Function, Initial, Kernel, MapSpec, Program, ProgramSpec, RelocKind, Resolved, Spec};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -17,6 +21,8 @@ use std::{
 /// Slots of all programs together: functions are laid out once for each program that calls them, which a small file
 /// could use to fill the memory.
 const LARGEST: usize = 1 << 22;
+/// The first of the helpers that no kernel has, called in place of weak functions that it does not have.
+const ABSENT_KFUNC: i32 = 2_002_000_000;
 /// Errors after which nobody reads on.
 const MOST_ERRORS: usize = 100;
 
@@ -58,18 +64,31 @@ pub fn resolve(spec: &Spec, kernel: &Kernel, wanted: &Options) -> Result<Resolve
     programs.sort_by_key(|(order, _)| *order);
     Ok(Resolved {
         endian: spec.endian,
-        maps: spec.maps.iter().map(|(name, map)| (name.clone(), trimmed(map, &chosen))).collect(),
+        maps: spec.maps.iter().map(|(name, map)| (name.clone(), first(map, spec, kernel, &chosen))).collect(),
         programs: programs.into_iter().map(|(_, program)| program).collect(),
     })
 }
 
-/// A map without entries that name programs which are not loaded.
-fn trimmed(map: &MapSpec, chosen: &BTreeSet<&str>) -> MapSpec {
+/// A map with its first content for a kernel: without entries that name programs which are not loaded, and with the
+/// kernel's configuration.
+fn first(map: &MapSpec, spec: &Spec, kernel: &Kernel, chosen: &BTreeSet<&str>) -> MapSpec {
     let mut map = map.clone();
     if let Initial::Programs(slots) = &mut map.initial {
         for slot in slots {
             *slot = slot.take().filter(|name| chosen.contains(name.as_str()));
         }
+    }
+    if let (KCONFIG, Some(btf)) = (map.name.as_str(), &spec.btf) {
+        let mut bytes = vec![0; map.def.value_size as usize];
+        for (name, one) in &spec.externs {
+            let ExternKind::Config { offset } = one.kind else { continue };
+            // What no wanted program reads may be unknown.
+            let value = kconfig::value(name, one, btf, kernel, spec.endian).unwrap_or_default();
+            if let Some(to) = bytes.get_mut(offset as usize..).and_then(|b| b.get_mut(..value.len())) {
+                to.copy_from_slice(&value);
+            }
+        }
+        map.initial = Initial::Bytes(bytes);
     }
     map
 }
@@ -123,7 +142,7 @@ impl<'a> Resolver<'a> {
             self.errors.push(problem);
             return None;
         };
-        let mut layout = Layout::new(self.spec, self.core.as_mut(), &program.name, LARGEST - self.slots);
+        let mut layout = Layout::new(self.spec, self.kernel, self.core.as_mut(), &program.name, LARGEST - self.slots);
         layout.run(&program.name);
         self.slots += layout.insns.len();
         if !layout.errors.is_empty() {
@@ -173,6 +192,7 @@ fn inner_functions(insns: &[Insn], known: &[(u32, Arc<str>)]) -> Vec<(u32, Arc<s
 /// One program while it is laid out.
 struct Layout<'a, 'c> {
     spec: &'a Spec,
+    kernel: &'a Kernel,
     core: Option<&'c mut Core<'a>>,
     program: Arc<str>,
     /// How many slots it may take.
@@ -192,9 +212,10 @@ struct Layout<'a, 'c> {
 }
 
 impl<'a, 'c> Layout<'a, 'c> {
-    fn new(spec: &'a Spec, core: Option<&'c mut Core<'a>>, program: &str, room: usize) -> Self {
+    fn new(spec: &'a Spec, kernel: &'a Kernel, core: Option<&'c mut Core<'a>>, program: &str, room: usize) -> Self {
         Layout {
             spec,
+            kernel,
             core,
             program: program.into(),
             room,
@@ -346,24 +367,53 @@ impl<'a, 'c> Layout<'a, 'c> {
         }
     }
 
+    /// A variable that the object does not define, or the address of such a function.
     fn external(&mut self, at: u32, name: &str) {
-        let message = match self.section_of(name) {
-            Some(".kconfig") => format!("the program needs `{name}` of the kernel's configuration"),
-            Some(".ksyms") => format!("the program needs the kernel's variable `{name}`"),
-            _ => format!("the program needs `{name}`, which is no map, data or function of the object"),
+        let (Some(one), Some(local)) = (self.spec.externs.get(name), self.spec.btf.as_deref()) else {
+            let message = format!("the program needs `{name}`, which is no map, data or function of the object");
+            let problem = Diagnostic::new("extern", message, self.place(at));
+            self.errors.push(problem.help("declare what is the kernel's as `__kconfig` or `__ksym`"));
+            return;
         };
-        let problem = Diagnostic::new("extern", message, self.place(at));
-        self.errors.push(problem.help("externs are not supported in this version"));
+        if let ExternKind::Config { offset } = one.kind {
+            if let Err(bad) = kconfig::value(name, one, local, self.kernel, self.spec.endian) {
+                self.errors.push(Diagnostic::new("kconfig", bad.message, self.place(at)).help(bad.help));
+            }
+            return self.map(at, KCONFIG, Some(offset));
+        }
+        match symbols::find(name, one, local, self.kernel) {
+            Ok(Symbol::Typed(id)) => self.patch(at, BPF_PSEUDO_BTF_ID, id.0 as i32, Some(0)),
+            Ok(Symbol::Address(address)) => self.patch(at, 0, address as i32, Some((address >> 32) as i32)),
+            Ok(Symbol::Absent) => self.patch(at, 0, 0, Some(0)),
+            Err(bad) => self.bad_symbol(at, bad),
+        }
     }
 
+    /// A call of a function that the object does not define.
     fn kfunc(&mut self, at: u32, name: &str) {
-        if self.section_of(name) == Some(".ksyms") {
-            let message = format!("the program calls the kernel's function `{name}`");
-            let problem = Diagnostic::new("kfunc", message, self.place(at));
-            self.errors.push(problem.help("kernel functions (kfuncs) are not supported in this version"));
-        } else {
-            self.missing(at, name);
+        let one = self.spec.externs.get(name).filter(|e| e.kind == ExternKind::Function);
+        let (Some(one), Some(local)) = (one, self.spec.btf.as_deref()) else { return self.missing(at, name) };
+        match symbols::find(name, one, local, self.kernel) {
+            Ok(Symbol::Typed(id)) => self.patch(at, BPF_PSEUDO_KFUNC_CALL, id.0 as i32, None),
+            Ok(Symbol::Address(_) | Symbol::Absent) => {
+                let number = self.spec.externs.keys().position(|n| n == name).unwrap_or(0) as i32;
+                if let Some(insn) = self.insns.get_mut(at as usize) {
+                    *insn = Insn { op: CALL, dst: Reg(0), src: Reg(0), off: 0, imm: ABSENT_KFUNC + number };
+                }
+                let message = format!("the kernel has no function `{name}`, which the program calls");
+                let why = Diagnostic::new("kfunc", message, self.place(at))
+                    .note("the function is declared weak: the program loads, and fails where it calls it")
+                    .kernel(format!("invalid func unknown#{}", ABSENT_KFUNC + number))
+                    .help("ask first: `if (bpf_ksym_exists(…))`");
+                self.poisoned.push((at, why));
+            }
+            Err(bad) => self.bad_symbol(at, bad),
         }
+    }
+
+    fn bad_symbol(&mut self, at: u32, bad: BadSymbol) {
+        let problem = Diagnostic::new("ksym", bad.message, self.place(at));
+        self.errors.push(bad.help.into_iter().fold(problem, Diagnostic::help));
     }
 
     fn missing(&mut self, at: u32, name: &str) {
@@ -379,21 +429,6 @@ impl<'a, 'c> Layout<'a, 'c> {
     fn too_large(&mut self, at: u32) {
         let problem = Diagnostic::new("program-size", "the programs are too large together", self.place(at));
         self.errors.push(problem.expected(format!("at most {LARGEST} instructions")));
-    }
-
-    /// The BTF section (`.kconfig`, `.ksyms`) that declares an extern.
-    fn section_of(&self, name: &str) -> Option<&'static str> {
-        let btf: &Btf = self.spec.btf.as_ref()?;
-        [".kconfig", ".ksyms"].into_iter().find(|section| {
-            let Some(Type::DataSec(t)) = btf.find(section, Kind::DataSec).and_then(|id| btf.ty(id)) else {
-                return false;
-            };
-            t.vars().any(|var| match btf.ty(var.ty) {
-                Some(Type::Var { name: n, .. }) => n == name,
-                Some(Type::Func { name: n, linkage, .. }) => n == name && linkage == Linkage::Extern,
-                _ => false,
-            })
-        })
     }
 
     fn place(&self, index: u32) -> Place {

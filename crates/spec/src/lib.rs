@@ -10,4 +10,4 @@ mod spec;
 
 pub use kernel::Kernel;
 pub use program::{Program, Resolved};
-pub use spec::{Attach, Function, Initial, MapSpec, ProgramSpec, Reloc, RelocKind, Spec, XdpMode};
+pub use spec::{Attach, Extern, ExternKind, Function, Initial, MapSpec, ProgramSpec, Reloc, RelocKind, Spec, XdpMode};

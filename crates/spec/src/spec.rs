@@ -18,8 +18,36 @@ pub struct Spec {
     pub functions: BTreeMap<String, Function>,
     /// The functions that are programs, by name, in no order; [`ProgramSpec::order`] is the file's.
     pub programs: BTreeMap<String, ProgramSpec>,
+    /// What it declares and does not define, by name: the kernel's to give.
+    pub externs: BTreeMap<String, Extern>,
     /// The object's types.
     pub btf: Option<Arc<Btf>>,
+}
+
+/// Something that the kernel has to give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extern {
+    /// What it is.
+    pub kind: ExternKind,
+    /// Its type behind typedefs and modifiers, a function's prototype; `void` for a variable of which only the address
+    /// counts.
+    pub ty: TypeId,
+    /// The object can do without: it reads as zero, a call of it must not be reached.
+    pub weak: bool,
+}
+
+/// Kinds of [`Extern`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExternKind {
+    /// A value of the kernel's configuration (`__kconfig`), in the map `.kconfig`.
+    Config {
+        /// Its place in the map's value.
+        offset: u32,
+    },
+    /// A variable of the kernel (`__ksym`).
+    Variable,
+    /// A function of the kernel (`__ksym`): a kfunc.
+    Function,
 }
 
 /// A map as the object defines it.

@@ -6,7 +6,7 @@ use alveary_btf::Btf;
 use alveary_net::{Net, Skb, Xdp};
 use alveary_runtime::{Args, Body, Builder, Clock, Cx, Family, Runtime, World};
 use alveary_spec::Kernel;
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Builds a [`User`] target: which kernel it claims to be, what programs see of the world, what an embedder adds.
 ///
@@ -59,6 +59,21 @@ impl UserBuilder {
     #[must_use]
     pub fn btf(mut self, btf: Arc<Btf>) -> UserBuilder {
         self.kernel.btf = Some(btf);
+        self
+    }
+
+    /// The kernel's configuration, which `__kconfig` variables are filled from: names with `CONFIG_`, values as a
+    /// configuration file writes them ([`alveary_object::parse_kconfig`] reads one).
+    #[must_use]
+    pub fn kconfig(mut self, options: BTreeMap<String, String>) -> UserBuilder {
+        self.kernel.kconfig = options;
+        self
+    }
+
+    /// Third number of the version that [`UserBuilder::linux`] claims (the 44 of 6.18.44), which programs may read.
+    #[must_use]
+    pub fn patch_level(mut self, patch: u8) -> UserBuilder {
+        self.kernel.patch = patch;
         self
     }
 

@@ -9,7 +9,7 @@ mod outputs;
 mod preset;
 mod summary;
 
-use crate::{failure::Failure, files, kernel::KernelTypes, output};
+use crate::{failure::Failure, files, kernel::KernelOptions, output};
 use alveary_abi::ProgType;
 use clap::{Args, ValueEnum, ValueHint};
 use preset::Preset;
@@ -118,7 +118,7 @@ pub(crate) struct Run {
     dump_maps: bool,
 
     #[command(flatten)]
-    types: KernelTypes,
+    kernel: KernelOptions,
 
     /// Seed of the randomness that programs see
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -174,7 +174,8 @@ impl Run {
             Some(("--pcap", &*self.pcap)),
             named("OBJ", &self.object),
             named("--cbpf", &self.cbpf),
-            named("--btf", &self.types.btf),
+            named("--btf", &self.kernel.types.btf),
+            named("--kconfig", &self.kernel.kconfig),
         ];
         let outputs = [
             named("--write", &self.write),

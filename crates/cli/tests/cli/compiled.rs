@@ -186,8 +186,8 @@ fn a_prog_array_takes_programs_by_name() {
 fn objects_that_cannot_be_loaded_are_refused_by_what_they_need() {
     let test = "objects_that_cannot_be_loaded_are_refused_by_what_they_need";
     let source = r#"
-        extern int LINUX_KERNEL_VERSION __attribute__((section(".kconfig")));
-        SEC("xdp") int versioned(struct xdp_md *context) { return LINUX_KERNEL_VERSION > 5 ? 2 : 1; }
+        extern const int runqueues __attribute__((section(".ksyms")));
+        SEC("xdp") int versioned(struct xdp_md *context) { return (long)&runqueues > 5 ? 2 : 1; }
     "#;
     let Some(with_extern) = compiled(test, source) else { return };
     let source = r#"
@@ -236,4 +236,25 @@ fn core_relocations_are_shown_applied_and_explained_where_they_fail() {
         .run("show prog.o --relocs --btf prog.o")
         .run("show prog.o --btf kernel.btf");
     golden("core.txt", session.text());
+}
+
+#[test]
+fn the_kernels_configuration_and_version_are_given_or_asked_for() {
+    let test = "the_kernels_configuration_and_version_are_given_or_asked_for";
+    let source = r#"
+        extern int LINUX_KERNEL_VERSION __attribute__((section(".kconfig")));
+        extern int CONFIG_HZ __attribute__((section(".kconfig")));
+        SEC("xdp") int versioned(struct xdp_md *context) { return LINUX_KERNEL_VERSION >= 0x060137 ? 2 : 1; }
+        SEC("xdp") int ticks(struct xdp_md *context) { return CONFIG_HZ == 1000 ? 2 : 1; }
+    "#;
+    let Some(session) = compiled(test, source) else { return };
+    let session = session
+        .file("config", "# comment\nCONFIG_HZ=1000\n")
+        .file("config.without", "CONFIG_HZZ=1000\n")
+        .run("run prog.o --prog versioned --pcap traffic.pcap --kconfig config --kernel-version 6.1.55")
+        .run("run prog.o --prog versioned --pcap traffic.pcap --kconfig config --kernel-version 6.1")
+        .run("run prog.o --prog ticks --pcap traffic.pcap --kconfig config")
+        .run("run prog.o --prog ticks --pcap traffic.pcap --kconfig config.without")
+        .run("run prog.o --prog ticks --pcap traffic.pcap --kernel-version 6");
+    golden("kconfig.txt", session.text());
 }

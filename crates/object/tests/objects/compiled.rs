@@ -277,14 +277,16 @@ fn what_the_kernel_has_to_give_is_refused_by_name_when_it_is_wanted() {
     assert_eq!(
         errors,
         [
-            "config: instruction 0: the program needs `CONFIG_HZ` of the kernel's configuration",
+            "config: instruction 0: the program needs `CONFIG_HZ`, and the kernel's configuration is not known",
             "core: instruction 0: the offset of field `struct task.in.deep` cannot be told: the kernel's types are not \
              known",
-            "kfunc: instruction 0: the program calls the kernel's function `kernel_function`",
+            "kfunc: instruction 0: the program needs the kernel's function `kernel_function`, and this kernel gives \
+             programs none of its own",
             "map: instruction 4: the program needs `elsewhere`, which is no map, data or function of the object",
             "missing: instruction 0: a call of `nowhere`, which the object does not define",
             "page: instruction 0: the program needs `arena_page`, which is no map, data or function of the object",
-            "symbol: instruction 0: the program needs the kernel's variable `jiffies_like`",
+            "symbol: instruction 0: the program needs the kernel's variable `jiffies_like`, and this kernel gives \
+             programs none of its own",
         ]
     );
     let fine = Options { programs: Some(vec!["fine".to_owned()]), ty: None };

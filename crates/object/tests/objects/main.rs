@@ -5,4 +5,5 @@ mod compiled;
 mod core;
 mod damaged;
 mod debian;
+mod externs;
 mod written;

@@ -54,7 +54,7 @@ pub(super) fn load(run: &Run) -> Result<Ready, Failure> {
     };
     let user = User::builder().clock(clock).seed(run.seed).cpus(run.cpus);
     match (&run.cbpf, &run.object) {
-        (Some(filter), _) => filter_of(filter, user.build()),
+        (Some(filter), _) => filter_of(filter, run.kernel.apply(user, None)?.build()),
         (None, Some(object)) => program_of(object, run, user),
         (None, None) => unreachable!("clap asks for one of the two"),
     }
@@ -71,11 +71,7 @@ fn program_of(path: &Path, run: &Run, user: UserBuilder) -> Result<Ready, Failur
             entries.push(given);
         }
     }
-    let user = match run.types.wanted(&spec)? {
-        Some(btf) => user.btf(btf),
-        None => user,
-    }
-    .build();
+    let user = run.kernel.apply(user, Some(&spec))?.build();
     let options = Options { programs: Some(vec![name.clone()]), ty: run.ty.or_else(|| of_others(&spec, &name)) };
     let resolved = alveary_object::resolve(&spec, user.kernel(), &options)
         .map_err(|all| Failure::from(all.into_iter().map(|d| d.in_file(&*file)).collect::<Vec<_>>()))?;
