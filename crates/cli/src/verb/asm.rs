@@ -18,7 +18,9 @@ use std::{
 /// Assemble eBPF into an object file
 ///
 /// Reads the notation that `disasm` prints, with labels, comments and `.section` lines, and the mnemonics that
-/// conformance suites use. A section's name says the program's type, as in C.
+/// conformance suites use. A section's name says the program's type, as in C: what stands in front of the first `.section`
+/// line is no program, but a function that programs may call. A name that the text does not define, as a map's, is left
+/// to whoever loads the object.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary asm drop.s -o drop.o
@@ -51,6 +53,11 @@ impl Asm {
         }
         let text = fs::read_to_string(&self.text).map_err(|why| Failure::file("read", &self.text, &why))?;
         let assembly = read(&self.text, &text)?;
+        if assembly.sections.iter().all(|s| s.insns.is_empty()) {
+            return Err(Diagnostic::new("asm-empty", "there is no instruction in the text", Place::Nowhere)
+                .in_file(self.text.display().to_string())
+                .into());
+        }
         let Some(path) = &self.output else { return self.print(&text, assembly, json) };
         let slots: usize = assembly.sections.iter().map(|s| s.insns.len()).sum();
         let object = alveary_object::write(&assembly, Endian::Little);

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 /// One instruction a line, in the notation of the kernel's log and of llvm-objdump. Every function is shown once:
 /// programs in the file's order, each followed by the functions that it calls. Behind a jump stands the instruction
 /// that it goes to. With --btf the instructions hold what CO-RE relocations make of them on that kernel.
+///
+/// `asm` reads the listing, unless it shows bytes (--raw). BTF, maps and data are not in it: their names are.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary disasm filter.bpf.o --prog filter --source

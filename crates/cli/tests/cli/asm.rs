@@ -52,6 +52,8 @@ fn what_is_wrong_is_shown_in_the_text() {
         .run("asm bad.s -o bad.o")
         .run("asm --raw bad.s --json")
         .run("asm --raw two.s")
+        .file("empty.s", "; nothing\n.section xdp\n")
+        .run("asm empty.s -o bad.o")
         .run("asm missing.s -o x.o")
         .run("asm two.s -o nowhere/x.o");
     golden("asm-errors.txt", session.text());

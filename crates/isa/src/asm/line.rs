@@ -186,6 +186,16 @@ impl<'a> Line<'a> {
         Ok(Number { value: if negative { -value } else { value }, hex, bytes: start..token.bytes.end })
     }
 
+    /// `12:`, as before an instruction of a listing.
+    pub(super) fn take_slot_number(&mut self) -> Option<Number> {
+        let &Token { kind: Kind::Number(value), ref bytes } = self.nth(0)? else { return None };
+        if self.peek_sign(1) != Some(":") {
+            return None;
+        }
+        self.at += 2;
+        Some(Number { value: value.into(), hex: false, bytes: bytes.clone() })
+    }
+
     /// 32 bits: signed, or any 32 bits in hexadecimal.
     pub(super) fn imm(&mut self) -> Parsed<i32> {
         let number = self.number()?;

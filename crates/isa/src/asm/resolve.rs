@@ -1,5 +1,6 @@
 //! Collects sections, labels and what refers to them, and fills references in once all labels are known.
 
+use super::line::Number;
 use super::{AsmError, Assembly, Label, Parsed, Reference, ReferenceKind, Section};
 use crate::{Inst, Reg, encode};
 use std::collections::{HashMap, HashSet};
@@ -39,6 +40,8 @@ pub(super) struct Builder<'a> {
     /// The slot of the first `exit` of each section that has one.
     exits: HashMap<usize, u32>,
     globals: HashMap<String, Range<u32>>,
+    /// The slot that a listing's numbers count from.
+    numbered_from: u32,
     pending: Vec<Pending>,
 }
 
@@ -54,6 +57,7 @@ impl<'a> Builder<'a> {
             labels: HashMap::new(),
             exits: HashMap::new(),
             globals: HashMap::new(),
+            numbered_from: 0,
             pending: Vec::new(),
         };
         builder.section(".text");
@@ -86,6 +90,25 @@ impl<'a> Builder<'a> {
         }
         let label = Label { name: name.to_owned(), slot, global: false };
         self.sections[self.current].labels.push(label);
+    }
+
+    /// Holds a listing's number against the slot that the instruction gets. Jumps in a listing are by distance: after a
+    /// line was put in or taken out they would go somewhere else.
+    pub(super) fn check_slot(&mut self, number: &Number) {
+        let slot = self.slot();
+        if number.value == 0 {
+            self.numbered_from = slot;
+        }
+        let expected = slot.wrapping_sub(self.numbered_from);
+        if number.value != i128::from(expected) {
+            self.errors.push(AsmError {
+                bytes: number.bytes.clone(),
+                message: "the instruction has another number".into(),
+                expected: expected.to_string(),
+                found: number.value.to_string(),
+                help: "if lines were put in or taken out, give jumps labels and leave the numbers away".into(),
+            });
+        }
     }
 
     pub(super) fn push(&mut self, inst: Inst) {

@@ -63,6 +63,9 @@ const FETCHES: [(&str, AtomicOp, Option<Width>); 16] = [
 ];
 
 pub(super) fn statement(line: &mut Line, builder: &mut Builder) -> Parsed<()> {
+    if let Some(number) = line.take_slot_number() {
+        builder.check_slot(&number);
+    }
     while let (Some(name), Some(":")) = (line.peek_word(0), line.peek_sign(1)) {
         if line.peek_register(0).is_some() {
             return Err(line.error("a register is no label", "another name"));

@@ -278,3 +278,9 @@ fn nonsense_never_panics() {
         drop(assembly.into_raw());
     }
 }
+
+#[test]
+fn numbers_of_a_listing_are_held_against_the_slots() {
+    good("a:\n 0: r0 = 1 ll\n 2: exit\nb:\n 0: exit\n");
+    assert_eq!(errors("0: r0 = 1 ll\n1: exit"), ["\"1\" the instruction has another number: expected 2, found 1"]);
+}

@@ -13,7 +13,10 @@ use alveary_isa::{
 };
 use alveary_spec::{Function, ProgramSpec, Spec};
 use serde::Serialize;
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 /// Source lines: not what the eye looks for first.
 const SOURCE: anstyle::Style = anstyle::Style::new().dimmed();
@@ -37,6 +40,8 @@ pub(super) struct Look {
 struct FunctionListing {
     name: String,
     section: String,
+    /// Visible to other objects.
+    global: bool,
     /// The type of the program that it is; `None` for a function that programs call.
     program: Option<String>,
     insns: Vec<Line>,
@@ -85,15 +90,19 @@ impl Listing {
     /// What a classic filter is in eBPF.
     pub(super) fn of_filter(insns: Vec<Insn>) -> Listing {
         let (section, program) = ("socket".into(), Some("socket_filter".to_owned()));
-        let function = Function { insns, section, ..Function::default() };
+        let function = Function { insns, section, global: true, ..Function::default() };
         Listing { functions: vec![listed("filter", &function, program, Endian::HOST, &Profile::linux_6_18())] }
     }
 
     /// As text.
     pub(super) fn write(&self, look: Look, out: &mut dyn Write) -> io::Result<()> {
+        let mut section = None;
         for (at, function) in self.functions.iter().enumerate() {
             if at > 0 {
                 writeln!(out)?;
+            }
+            if section.replace(&function.section) != Some(&function.section) {
+                writeln!(out, ".section {}", quoted(&function.section))?;
             }
             function.write(look, out)?;
         }
@@ -127,7 +136,13 @@ fn listed(
         target: inst.ok().and_then(|i| target(slot, i)),
         source: None,
     });
-    FunctionListing { name: name.to_owned(), section: function.section.to_string(), program, insns: lines.collect() }
+    FunctionListing {
+        name: name.to_owned(),
+        section: function.section.to_string(),
+        global: function.global,
+        program,
+        insns: lines.collect(),
+    }
 }
 
 fn text(names: &Known, slot: usize, inst: Result<Inst, DecodeError>) -> String {
@@ -177,11 +192,14 @@ fn mark_sources(lines: &mut [Line], function: &Function, btf: &Btf) {
 
 impl FunctionListing {
     fn write(&self, look: Look, out: &mut dyn Write) -> io::Result<()> {
-        let (name, section) = (printable(&self.name), printable(&self.section));
+        let name = printable(&self.name);
         let slots = self.insns.last().map_or(0, |l| l.slot + l.bytes.len() / 16);
         let what = self.program.as_ref().map(|ty| format!("{ty} program, ")).unwrap_or_default();
         let insns = count(slots as u64, "instruction", "instructions");
-        writeln!(out, "{HEADING}{name}{HEADING:#}: {what}section {section}, {insns}")?;
+        if self.global {
+            writeln!(out, ".globl {name}")?;
+        }
+        writeln!(out, "{HEADING}{name}{HEADING:#}:  ; {what}{insns}")?;
         self.insns.iter().try_for_each(|line| line.write(look, out))
     }
 }
@@ -199,10 +217,21 @@ impl Line {
         }
         write!(out, "{}", printable(&self.text))?;
         if let Some(target) = self.target {
-            write!(out, " <{target}>")?;
+            write!(out, "  ; to {target}")?;
         }
         writeln!(out)?;
         if look.raw && !second.is_empty() { writeln!(out, "{:8}{}", "", spaced(second).trim_end()) } else { Ok(()) }
+    }
+}
+
+/// A section's name as the assembler reads it.
+fn quoted(section: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-' | '+' | ':' | '@' | '*');
+    let begins = section.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '.'));
+    if begins && section.chars().all(plain) && !section.contains("//") {
+        section.into()
+    } else {
+        format!("\"{}\"", printable(section)).into()
     }
 }
 
