@@ -15,6 +15,7 @@
 //! | `ext` | `.BTF.ext`: functions, lines, CO-RE relocations |
 //! | `write`, `strings` | [`Builder`]: sets that grow, and their bytes |
 //! | `dedup` | each type once |
+//! | `diff` | what changed between two sets |
 //! | `c`, `align` | types as a C header |
 //! | `value`, `bits` | bytes to [`Value`] and its text |
 //! | `parse`, `literal` | text to bytes |
@@ -25,6 +26,7 @@ mod align;
 mod bits;
 mod c;
 mod dedup;
+mod diff;
 mod ext;
 mod hash;
 mod index;
@@ -41,6 +43,7 @@ mod ty;
 mod value;
 mod write;
 
+pub use diff::{Change, Difference, MemberChange, Spot};
 pub use ext::{CoreKind, CoreReloc, Ext, FuncInfo, LineInfo, Records};
 pub use index::essential_name;
 pub use parse::{Snippet, parse_plain};

@@ -1,6 +1,7 @@
 //! `alveary btf`: types in BTF, shown and worked on.
 
 mod combine;
+mod diff;
 mod dump;
 mod raw;
 mod source;
@@ -22,6 +23,7 @@ pub(crate) struct Btf {
 #[derive(Debug, Subcommand)]
 enum Action {
     Dump(dump::Dump),
+    Diff(diff::Diff),
     Merge(combine::Merge),
     Dedup(combine::Dedup),
     Split(combine::Split),
@@ -31,6 +33,7 @@ impl Btf {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         match &self.action {
             Action::Dump(dump) => dump.run(json),
+            Action::Diff(diff) => diff.run(json),
             Action::Merge(merge) => merge.run(json),
             Action::Dedup(dedup) => dedup.run(json),
             Action::Split(split) => split.run(json),

@@ -1,6 +1,8 @@
 //! `alveary btf`: types as text, against what bpftool prints.
 
 use crate::{golden::golden, session::Session};
+use alveary_btf::{Builder, Enumerator, Member, New};
+use alveary_isa::Endian;
 use std::{path::Path, process::Command};
 
 #[test]
@@ -70,4 +72,43 @@ fn types_are_put_together_made_one_and_split_off() {
         .run("btf dedup nothing.o -o out.btf");
     assert_eq!(session.read("once.btf"), session.read("again.btf"));
     golden("btf-combine.txt", session.text());
+}
+
+/// A kernel's types, as they were and as they are.
+fn kernel(new: bool) -> Vec<u8> {
+    let mut b = Builder::new(Endian::Little);
+    let int = b.add(&New::Int { name: "int", size: 4, bits: 32, signed: true, char: false, bool: false });
+    let long = b.add(&New::Int { name: "long", size: 8, bits: 64, signed: true, char: false, bool: false });
+    let member = |name, ty, bit_offset| Member { name, ty, bit_offset, bits: None };
+    let bits = |name, bit_offset, bits| Member { name, ty: int, bit_offset, bits: Some(bits) };
+    let before = [member("pid", int, 0), member("tgid", int, 32), bits("on", 64, 1), member("old", int, 96)];
+    let after = [
+        member("flags", long, 0),
+        member("pid", int, 64),
+        member("tgid", int, 96),
+        bits("on", 128, 3),
+        member("state", long, 192),
+    ];
+    let (size, members) = if new { (32, &after[..]) } else { (16, &before[..]) };
+    b.add(&New::Struct { name: "task_struct", size, members });
+    let ptr = b.add(&New::Ptr(if new { long } else { int }));
+    b.add(&New::Union { name: "arg", size: 8, members: &[member("to", ptr, 0)] });
+    let value = |name, value| Enumerator { name, value };
+    let values = [value("XDP_PASS", 2), value(if new { "XDP_NEW" } else { "XDP_OLD" }, if new { -1 } else { 7 })];
+    b.add(&New::Enum { name: "xdp_action", size: 4, signed: true, values: &values });
+    b.add(&New::Struct { name: if new { "arrived" } else { "left" }, size: 0, members: &[] });
+    b.write()
+}
+
+#[test]
+fn what_changed_between_two_kernels_is_told_member_by_member() {
+    let session = Session::new()
+        .file("old.btf", kernel(false))
+        .file("new.btf", kernel(true))
+        .example("count.bpf.o")
+        .run("btf diff old.btf new.btf")
+        .run("btf diff new.btf new.btf")
+        .run("btf diff old.btf new.btf --for count.bpf.o")
+        .run("--json btf diff old.btf new.btf");
+    golden("btf-diff.txt", session.text());
 }
