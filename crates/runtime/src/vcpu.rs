@@ -2,7 +2,7 @@
 
 use crate::{
     Bytes, Clock, Family, Fault, LoadedMap, Prog, Runtime,
-    trust::{self, CONTEXT, FAMILY_REGIONS, Held, Judge, Known},
+    trust::{self, CONTEXT, FAMILY_REGIONS, Held, Judge, Known, Near},
     world::{self, ClockId},
 };
 use alveary_abi::HelperId;
@@ -287,9 +287,9 @@ impl Vcpu {
             match prog.image.run(&self.env, 0, self.registers.get(), Some(&judge)) {
                 Ok(Exit::Return(value)) if self.held.is_empty() => return Ok(value),
                 Ok(Exit::Return(_)) => {
+                    let trap = self.held.kept(prog);
                     self.held.clear(&self.env);
-                    let kept = TrapKind::Helper(HelperId::SPIN_LOCK.0);
-                    return Err((Trap { insn: 0, kind: kept }, other));
+                    return Err((trap, other));
                 }
                 Ok(Exit::Tail) => {
                     let next = self.next.take();
@@ -363,7 +363,11 @@ impl<F: Family> Batch<'_, F> {
         let insns = cpu.budget - env.fuel.get();
         match end {
             Ok(value) => Ok(Ran { value, insns }),
-            Err((trap, prog)) => Err(Fault::new(trap, prog.as_ref().unwrap_or(&self.prog), insns)),
+            Err((trap, prog)) => {
+                let prog = prog.as_ref().unwrap_or(&self.prog);
+                let near = |addr| Near::of(env, prog, cpu.number, cpu.other_cpus(prog), addr);
+                Err(Fault::new(trap, prog, insns, near))
+            }
         }
     }
 

@@ -106,6 +106,31 @@ fn a_cpumap_has_as_many_entries_as_there_are_cpus() {
 }
 
 #[test]
+fn where_a_program_goes_astray_is_said_in_its_own_terms() {
+    let test = "where_a_program_goes_astray_is_said_in_its_own_terms";
+    let source = r#"
+        static void *(*lookup)(void *map, const void *key) = (void *)1;
+        static void *(*reserve)(void *ring, __u64 size, __u64 flags) = (void *)131;
+        struct { __uint(type, 1); __uint(max_entries, 4); __type(key, __u32); __type(value, __u64); } counts SEC(".maps");
+        struct { __uint(type, 27); __uint(max_entries, 4096); } ring SEC(".maps");
+        SEC("xdp") int packet(struct xdp_md *context) { return *((__u8 *)(long)context->data + 100); }
+        SEC("xdp") int null(struct xdp_md *context) { int key = 9; return *((volatile __u64 *)lookup(&counts, &key) + 1); }
+        SEC("xdp") int value(struct xdp_md *context) {
+            int key = 0; volatile __u64 *value = lookup(&counts, &key); return value ? value[1] : 2;
+        }
+        SEC("xdp") int context(struct xdp_md *context) { *(volatile __u32 *)&context->data_end = 1; return 2; }
+        SEC("xdp") int keeps(struct xdp_md *context) { return reserve(&ring, 8, 0) ? 2 : 1; }"#;
+    let Some(session) = compiled(test, source) else { return };
+    let session = session
+        .run("run prog.o --pcap traffic.pcap --prog packet")
+        .run("run prog.o --pcap traffic.pcap --prog null")
+        .run("run prog.o --pcap traffic.pcap --prog value --map counts:0=1")
+        .run("run prog.o --pcap traffic.pcap --prog context")
+        .run("run prog.o --pcap traffic.pcap --prog keeps");
+    golden("run-astray.txt", session.text());
+}
+
+#[test]
 fn events_and_trace_lines_are_printed() {
     let test = "events_and_trace_lines_are_printed";
     let source = r#"

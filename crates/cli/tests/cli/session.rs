@@ -127,7 +127,7 @@ fn steady(text: &str) -> String {
         if let Some(number) = line.strip_prefix("  ns per packet") {
             return format!("  ns per packet{:>1$}", "…", number.chars().count());
         }
-        for mark in ["\"ns_per_packet\":", "address 0x"] {
+        for mark in ["\"ns_per_packet\":"] {
             if let Some((before, rest)) = line.split_once(mark) {
                 let rest = rest.trim_start_matches(|c: char| digits(c) || mark.ends_with('x') && c.is_ascii_hexdigit());
                 return format!("{before}{mark}…{rest}");

@@ -2,9 +2,11 @@
 //! inner maps that it has looked up.
 
 use super::map_regions;
-use crate::LoadedMap;
+use crate::{LoadedMap, Prog};
+use alveary_abi::HelperId;
+use alveary_isa::{Inst, decode};
 use alveary_maps::Value;
-use alveary_vm::{Env, Region};
+use alveary_vm::{Env, Region, Trap, TrapKind};
 use std::{
     cell::{Cell, RefCell},
     sync::atomic::{AtomicU32, Ordering},
@@ -169,6 +171,15 @@ impl Held {
     /// Whether the program knows an inner map.
     pub(crate) fn knows_any(&self) -> bool {
         !self.inner.borrow().is_empty()
+    }
+
+    /// The trap of a program that ended with something in its hands: at the first call that could have given it that.
+    pub(crate) fn kept(&self, prog: &Prog) -> Trap {
+        let helper = if self.lock.get().is_some() { HelperId::SPIN_LOCK } else { HelperId::RINGBUF_RESERVE };
+        let insns = &prog.program.insns;
+        let calls = |at: &usize| matches!(decode(insns, *at), Ok(Inst::CallHelper { id }) if id as u32 == helper.0);
+        let insn = (0..insns.len()).find(calls).unwrap_or(0) as u32;
+        Trap { insn, kind: TrapKind::Helper(helper.0) }
     }
 
     /// Whether no more can be reserved.

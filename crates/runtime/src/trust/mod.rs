@@ -6,11 +6,13 @@ mod field;
 mod held;
 mod judge;
 mod link;
+mod near;
 mod regions;
 mod word;
 
 pub(crate) use held::{Held, Known};
 pub(crate) use judge::{CONTEXT, Judge};
 pub(crate) use link::Addresses;
+pub(crate) use near::Near;
 pub(crate) use regions::{FAMILY_REGIONS, family_regions, map_regions, special_at};
 pub(crate) use word::Inner;
