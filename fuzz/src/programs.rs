@@ -357,6 +357,13 @@ fn argument(
             idx: FIXED,
             off: u.int_in_range(0..=TEXT.len() as u32)?,
         })),
+        // The last argument is flags, mostly.
+        Arg::Any
+            if callable.proto.args.get(usize::from(register.0)).is_none_or(|next| *next == Arg::None)
+                && u.ratio(2, 3)? =>
+        {
+            body.push(set(register, 0));
+        }
         _ => match u.int_in_range(0..=7)? {
             0 => body.push(copy(register, program::scratch(u)?)),
             1 => body.push(set(register, small(u)?)),
