@@ -4,6 +4,7 @@
 //! - `alveary run` with the smallest program over captures of 64-byte packets: packets a second of the whole process
 //!   (best of several runs), and the peak of its anonymous memory, which `/proc/PID/status` shows as `RssAnon` while it
 //!   runs (the kernel keeps no peak of that figure: it is looked at every millisecond),
+//! - how fast the kernel's types are opened, and written as a C header beside bpftool, if both are there,
 //! - `alveary show` on a small object: wall time from start to end, median of several runs.
 
 use std::{
@@ -30,6 +31,9 @@ const PACKET_BYTES: usize = 64;
 
 const STARTS: usize = 20;
 
+const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+const BPFTOOL: &str = "bpftool";
+
 /// The command.
 pub(crate) fn measure_all(arguments: &[String]) -> Outcome {
     if !arguments.is_empty() {
@@ -37,11 +41,13 @@ pub(crate) fn measure_all(arguments: &[String]) -> Outcome {
     }
     run(&mut cargo(&["bench", "--package", "alveary-vm", "--bench", "engine"]))?;
     run(&mut cargo(&["bench", "--package", "alveary-ports", "--bench", "read"]))?;
+    run(&mut cargo(&["bench", "--package", "alveary-btf", "--bench", "open"]))?;
     run(&mut cargo(&["build", "--release", "--package", "alveary-cli"]))?;
     let alveary = process::target().join("release/alveary");
     let alveary = alveary.to_str().ok_or("the target folder's path is not UTF-8")?;
     throughput(alveary)?;
-    start_up(alveary)
+    start_up(alveary)?;
+    header(alveary)
 }
 
 fn throughput(alveary: &str) -> Outcome {
@@ -82,6 +88,27 @@ fn start_up(alveary: &str) -> Outcome {
     times.sort();
     let median = times[STARTS / 2].as_secs_f64() * 1e3;
     println!("alveary show examples/count.bpf.o: {median:.1} ms (median of {STARTS})");
+    Ok(())
+}
+
+/// The kernel's types as a C header: this and bpftool in turn, the least wall time of each.
+fn header(alveary: &str) -> Outcome {
+    if !Path::new(VMLINUX).exists() || command(BPFTOOL, &["version"]).stdout(Stdio::null()).status().is_err() {
+        println!("SKIP: the C header needs {VMLINUX} and bpftool");
+        return Ok(());
+    }
+    let ours = [alveary, "btf", "dump", "file", VMLINUX, "format", "c", "unsorted"];
+    let theirs = [BPFTOOL, "btf", "dump", "file", VMLINUX, "format", "c"];
+    let mut least = [Duration::MAX; 2];
+    for _ in 0..STARTS {
+        for (words, least) in [&ours[..], &theirs[..]].into_iter().zip(&mut least) {
+            let start = Instant::now();
+            run(command(words[0], &words[1..]).stdout(Stdio::null()))?;
+            *least = start.elapsed().min(*least);
+        }
+    }
+    let [ours, theirs] = least.map(|time| time.as_secs_f64() * 1e3);
+    println!("C header of the kernel's types: {ours:.0} ms, bpftool {theirs:.0} ms, {:.2} of its time", ours / theirs);
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! around the name: the chain is walked from its far end.
 
 use super::{LEVELS, Writer, problem, too_deep};
-use crate::{Proto, Type, TypeId};
+use crate::{Kind, Proto, Type, TypeId};
 use alveary_diag::Diagnostic;
 
 impl<'a> Writer<'a> {
@@ -14,16 +14,15 @@ impl<'a> Writer<'a> {
         let mut chain = vec![id];
         let mut last = id;
         loop {
-            let next = match self.btf.ty(last) {
-                Some(
-                    Type::Ptr(ty)
-                    | Type::Volatile(ty)
-                    | Type::Const(ty)
-                    | Type::Restrict(ty)
-                    | Type::TypeTag { ty, .. }
-                    | Type::Array(crate::Array { element: ty, .. }),
-                ) => ty,
-                Some(Type::FuncProto(t)) => t.ret,
+            let next = match self.btf.kind_and_third(last) {
+                Some((
+                    Kind::Ptr | Kind::Volatile | Kind::Const | Kind::Restrict | Kind::TypeTag | Kind::FuncProto,
+                    to,
+                )) => TypeId(to),
+                Some((Kind::Array, _)) => match self.btf.ty(last) {
+                    Some(Type::Array(t)) => t.element,
+                    _ => break,
+                },
                 _ => break,
             };
             if chain.len() + depth as usize > LEVELS as usize {
@@ -88,21 +87,21 @@ impl<'a> Writer<'a> {
         match ty {
             Type::Void => self.out.push_str("void"),
             Type::Int(_) | Type::Float { .. } => self.out.push_str(ty.name()),
-            Type::Struct(t) | Type::Union(t) if self.is_anonymous(id) => {
+            Type::Struct(t) | Type::Union(t) if t.name.is_empty() => {
                 if depth > LEVELS {
                     return Err(too_deep(id));
                 }
                 self.define_record(id, ty, t, indent)?;
             }
             Type::Struct(_) | Type::Union(_) => self.put_record_name(id, ty),
-            Type::Enum(t) | Type::Enum64(t) if self.is_anonymous(id) => self.define_enum(id, t, indent),
+            Type::Enum(t) | Type::Enum64(t) if t.name.is_empty() => self.define_enum(id, ty, t, indent),
             Type::Enum(_) | Type::Enum64(_) => {
                 self.out.push_str("enum ");
-                self.put_tag(id);
+                self.put_tag(id, ty);
             }
             Type::Fwd { union, .. } => {
                 self.out.push_str(if union { "union " } else { "struct " });
-                self.put_tag(id);
+                self.put_tag(id, ty);
             }
             Type::Typedef { .. } => self.put_ident(id),
             Type::TypeTag { name, .. } => {

@@ -17,7 +17,7 @@ const ALIASES: [(&str, &str); 4] = [
     ("__Poly128_t", "unsigned __int128"),
 ];
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
     /// Writes what type `id` needs to be declared first, then itself if it stands alone (nothing is `inside` of it
     /// being defined).
     pub(super) fn emit(&mut self, id: TypeId, inside: Option<TypeId>, level: u32) -> Result<(), Diagnostic> {
@@ -40,7 +40,7 @@ impl Writer<'_> {
             }
             Type::Enum(t) | Type::Enum64(t) => {
                 if inside.is_none() {
-                    self.define_enum(id, t, 0);
+                    self.define_enum(id, ty, t, 0);
                     self.end_definition();
                 }
                 self.state(id).emit = Progress::Done;
@@ -95,7 +95,7 @@ impl Writer<'_> {
     }
 
     /// A type that is met again while it is being written: it is declared ahead, if it can be.
-    fn emit_begun(&mut self, id: TypeId, ty: Type<'_>, inside: Option<TypeId>) -> Result<(), Diagnostic> {
+    fn emit_begun(&mut self, id: TypeId, ty: Type<'a>, inside: Option<TypeId>) -> Result<(), Diagnostic> {
         if self.state(id).declared {
             return Ok(());
         }
@@ -115,7 +115,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn declare_ahead(&mut self, id: TypeId, ty: Type<'_>) {
+    fn declare_ahead(&mut self, id: TypeId, ty: Type<'a>) {
         self.put_record_name(id, ty);
         self.end_definition();
         self.state(id).declared = true;

@@ -153,11 +153,6 @@ impl<'a> Writer<'a> {
         &mut self.states[id.0 as usize]
     }
 
-    /// Whether a type is defined inside of what holds it.
-    fn is_anonymous(&self, id: TypeId) -> bool {
-        self.btf.name(id).is_empty()
-    }
-
     /// Refuses what would take more room than the types deserve.
     fn check_size(&self, id: TypeId) -> Result<(), Diagnostic> {
         if self.out.len() <= self.most {
@@ -169,13 +164,13 @@ impl<'a> Writer<'a> {
     }
 
     /// The name of a struct, union or enumeration, numbered if others had it before.
-    fn put_tag(&mut self, id: TypeId) {
-        let numbered = match self.btf.ty(id) {
-            Some(Type::Enum(t)) => t.values().len() != 0,
-            Some(Type::Fwd { .. }) => false,
+    fn put_tag(&mut self, id: TypeId, ty: Type<'a>) {
+        let numbered = match ty {
+            Type::Enum(t) => t.values().len() != 0,
+            Type::Fwd { .. } => false,
             _ => true,
         };
-        let name = self.btf.name(id);
+        let name = ty.name();
         let number = match self.states[id.0 as usize].number {
             0 if name.is_empty() || !numbered => 1,
             0 => count(&mut self.tags, name),

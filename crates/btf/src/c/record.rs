@@ -18,12 +18,12 @@ struct Gap {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn put_record_name(&mut self, id: TypeId, ty: Type<'_>) {
+    pub(super) fn put_record_name(&mut self, id: TypeId, ty: Type<'a>) {
         self.out.push_str(if matches!(ty, Type::Struct(_)) { "struct" } else { "union" });
         if !ty.name().is_empty() {
             self.out.push(' ');
         }
-        self.put_tag(id);
+        self.put_tag(id, ty);
     }
 
     pub(super) fn define_record(
@@ -121,14 +121,14 @@ impl<'a> Writer<'a> {
         self.out.push(';');
     }
 
-    pub(super) fn define_enum(&mut self, id: TypeId, t: Enum<'a>, level: u32) {
+    pub(super) fn define_enum(&mut self, id: TypeId, ty: Type<'a>, t: Enum<'a>, level: u32) {
         self.out.push_str(if t.name.is_empty() { "enum" } else { "enum " });
-        self.put_tag(id);
+        self.put_tag(id, ty);
         if t.values().len() == 0 {
             return;
         }
         self.out.push_str(" {");
-        let wide = matches!(self.btf.ty(id), Some(Type::Enum64(_)));
+        let wide = matches!(ty, Type::Enum64(_));
         let suffix = match (wide, t.signed()) {
             (false, _) => ",",
             (true, true) => "LL,",
