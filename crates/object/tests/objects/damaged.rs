@@ -46,6 +46,30 @@ fn a_flipped_bit_never_panics() {
     }
 }
 
+/// An object that asks the kernel for much.
+const ASKS: &str = r#"
+struct thing { int a; struct { long b : 40; }; int row[2]; } __attribute__((preserve_access_index));
+extern int CONFIG_HZ __attribute__((section(".kconfig")));
+extern int function(struct thing *t) __attribute__((section(".ksyms"), weak));
+SEC("xdp") int entry(struct thing *t) {
+    int n = __builtin_preserve_type_info(*(struct thing *)0, 2) + __builtin_preserve_field_info(t->b, 4);
+    return t->row[1] + n + CONFIG_HZ + function(t);
+}
+"#;
+
+#[test]
+fn damaged_types_never_panic_as_the_kernels_either() {
+    let test = "damaged_types_never_panic_as_the_kernels_either";
+    let Some(object) = compile(test, ASKS, &["-g", "-gno-column-info"]) else { return };
+    for at in 0..object.len() {
+        let mut bytes = object.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let Ok(spec) = read(&bytes) else { continue };
+        let kernel = Kernel { btf: spec.btf.clone(), symbols: Some(Default::default()), ..kernel() };
+        let _ = resolve(&spec, &kernel, &Options::default());
+    }
+}
+
 #[test]
 fn a_byte_at_its_limit_never_panics() {
     let kernel = kernel();
