@@ -20,7 +20,7 @@ pub fn read(bytes: &[u8]) -> Result<Spec, Diagnostic> {
     read_with(bytes, &Profile::linux_6_18())
 }
 
-/// Reads an object file, with the section names and map types of `profile` (an embedder's among them).
+/// Reads an object file, with the section names of `profile` (an embedder's among them).
 ///
 /// # Errors
 /// What is wrong with the file, by section and offset.
@@ -32,7 +32,7 @@ pub fn read_with(bytes: &[u8], profile: &Profile) -> Result<Spec, Diagnostic> {
         None => Externs::default(),
     };
     let places = Places::find(&elf)?;
-    let mut maps = Maps::read(&elf, btf.as_ref(), profile, &places)?;
+    let mut maps = Maps::read(&elf, btf.as_ref(), &places)?;
     maps.specs.extend(externs.config.map(|map| (map.name.clone(), map)));
     let mut functions = places.functions(&elf);
     relocs::read(&elf, &places, &maps, &mut functions)?;

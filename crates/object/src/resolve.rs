@@ -8,7 +8,7 @@ use crate::insn::{
 };
 use crate::kconfig;
 use crate::symbols::{self, BadSymbol, Symbol};
-use alveary_abi::ProgType;
+use alveary_abi::{MapType, ProgType};
 use alveary_btf::{CoreReloc, FuncInfo, LineInfo};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_isa::{Insn, Reg};
@@ -58,6 +58,7 @@ pub fn resolve(spec: &Spec, kernel: &Kernel, wanted: &Options) -> Result<Resolve
         }
         programs.push((program.order, Arc::new(done)));
     }
+    resolver.errors.extend(spec.maps.values().filter_map(|map| unknown(map, kernel)));
     if !resolver.errors.is_empty() {
         return Err(resolver.errors);
     }
@@ -91,6 +92,20 @@ fn first(map: &MapSpec, spec: &Spec, kernel: &Kernel, chosen: &BTreeSet<&str>) -
         map.initial = Initial::Bytes(bytes);
     }
     map
+}
+
+/// Says that no kernel has maps of this type: an object with one can be looked at, not loaded.
+fn unknown(map: &MapSpec, kernel: &Kernel) -> Option<Diagnostic> {
+    let (ty, profile) = (map.def.ty, &kernel.profile);
+    if ty.0 >= MapType::FIRST_OWN.0 || profile.tables().map_types.iter().any(|row| row.ty == ty) {
+        return None;
+    }
+    let message = format!("map `{}` is of an unknown type", map.name);
+    Some(
+        Diagnostic::new("map-type", message, Place::Nowhere)
+            .expected(format!("a map type of Linux {} or before", profile.version))
+            .found(format!("type {}", ty.0)),
+    )
 }
 
 struct Resolver<'a> {

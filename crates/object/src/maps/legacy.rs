@@ -33,7 +33,7 @@ pub(super) fn read(source: &Source<'_>, index: usize, maps: &mut Maps) -> Result
         let words = words(source, index, symbol, len)?;
         let word = |i: usize| words.get(i).copied().unwrap_or(0);
         let def = MapDef {
-            ty: source.checked_type(word(0), symbol.name, section.place(symbol.value))?,
+            ty: Source::map_type(word(0), symbol.name, section.place(symbol.value))?,
             key_size: word(1),
             value_size: word(2),
             max_entries: word(3),

@@ -9,7 +9,7 @@ use crate::{
     code::Places,
     elf::{Elf, Home, Symbol, SymbolKind},
 };
-use alveary_abi::{MapDef, MapType, Profile};
+use alveary_abi::{MapDef, MapType};
 use alveary_btf::Btf;
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_spec::{Initial, MapSpec};
@@ -28,17 +28,11 @@ pub(crate) struct Maps {
 struct Source<'a> {
     elf: &'a Elf<'a>,
     btf: Option<&'a Btf>,
-    profile: &'a Profile,
 }
 
 impl Maps {
-    pub(crate) fn read(
-        elf: &Elf<'_>,
-        btf: Option<&Btf>,
-        profile: &Profile,
-        places: &Places,
-    ) -> Result<Maps, Diagnostic> {
-        let source = Source { elf, btf, profile };
+    pub(crate) fn read(elf: &Elf<'_>, btf: Option<&Btf>, places: &Places) -> Result<Maps, Diagnostic> {
+        let source = Source { elf, btf };
         let mut maps = Maps { specs: BTreeMap::new(), definitions: HashMap::new(), data: HashMap::new() };
         for (index, section) in elf.sections.iter().enumerate() {
             match section.name {
@@ -82,15 +76,13 @@ impl<'a> Source<'a> {
         found
     }
 
-    fn checked_type(&self, number: u32, map: &str, place: Place) -> Result<MapType, Diagnostic> {
-        let ty = MapType(number);
-        if number != 0 && (self.profile.map_type(ty).is_some() || number >= MapType::FIRST_OWN.0) {
-            return Ok(ty);
+    /// A map's type, known or not: what a kernel does not have is refused when it shall be loaded.
+    fn map_type(number: u32, map: &str, place: Place) -> Result<MapType, Diagnostic> {
+        match number {
+            0 => Err(Diagnostic::new("map-type", format!("map `{map}` has no type"), place)
+                .expected("a type other than 0, which is BPF_MAP_TYPE_UNSPEC")),
+            number => Ok(MapType(number)),
         }
-        let version = self.profile.version;
-        Err(Diagnostic::new("map-type", format!("map `{map}` is of an unknown type"), place)
-            .expected(format!("a map type of Linux {version} or before"))
-            .found(format!("type {number}")))
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn read(source: &Source<'_>, index: usize, maps: &mut Maps) -> Result
         let Some(&at) = symbols.get(name) else {
             return Err(Diagnostic::new("map-symbol", format!("map `{name}` has no symbol"), section.place(0)));
         };
-        let definition = Definition { source, btf, section, at, name };
+        let definition = Definition { btf, section, at, name };
         let spec = definition.read(ty, true)?;
         maps.define(index, u32::try_from(at).unwrap_or(u32::MAX), spec);
     }
@@ -52,7 +52,6 @@ pub(super) fn read(source: &Source<'_>, index: usize, maps: &mut Maps) -> Result
 }
 
 struct Definition<'a> {
-    source: &'a Source<'a>,
     btf: &'a Btf,
     section: &'a Section<'a>,
     at: u64,
@@ -65,7 +64,7 @@ impl Definition<'_> {
             return Err(self.bad("is not defined by a struct").expected("a struct").found(self.btf.c_name(ty)));
         };
         let def = MapDef {
-            ty: self.source.checked_type(self.number(members, "type")?, self.name, self.section.place(self.at))?,
+            ty: Source::map_type(self.number(members, "type")?, self.name, self.section.place(self.at))?,
             key_size: 0,
             value_size: 0,
             max_entries: self.number(members, "max_entries")?,

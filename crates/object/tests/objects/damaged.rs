@@ -105,19 +105,22 @@ fn bad_maps_are_named_with_their_section_and_offset() {
     let test = "bad_maps_are_named_with_their_section_and_offset";
     let unknown = "struct { __uint(type, 2); } fine SEC(\".maps\"); struct { __uint(type, 999); } odd SEC(\".maps\");";
     let Some(object) = compile(test, unknown, &["-g"]) else { return };
-    let error = read(&object).unwrap_err();
+    // It can be looked at, not loaded.
+    let errors = resolve(&read(&object).unwrap(), &kernel(), &Options::default()).unwrap_err();
     assert_eq!(
-        error.to_string(),
-        "section .maps, offset 0x8: map `odd` is of an unknown type (expected a map type of Linux 6.18 or before, \
-         found type 999)"
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["map `odd` is of an unknown type (expected a map type of Linux 6.18 or before, found type 999)"]
     );
+    let none = "struct { __uint(type, 0); } odd SEC(\".maps\");";
+    let error = read(&compile(test, none, &["-g"]).unwrap()).unwrap_err();
+    assert!(error.to_string().starts_with("section .maps, offset 0x0: map `odd` has no type"), "{error}");
     let misspelt = "struct { __uint(type, 2); __uint(max_entrys, 4); } odd SEC(\".maps\");";
     let error = read(&compile(test, misspelt, &["-g"]).unwrap()).unwrap_err();
     assert!(error.message.contains("map `odd` has a member that no map has"), "{error}");
     assert_eq!(error.help, ["did you mean `max_entries`?"]);
     let error = read(&compile(test, misspelt, &[]).unwrap()).unwrap_err();
     assert_eq!(error.help, ["compile with -g"]);
-    let legacy = "struct { __u32 a[4]; } odd SEC(\"maps\") = { 999, 4, 4, 1 };";
+    let legacy = "struct { __u32 a[4]; } odd SEC(\"maps\") = { 0, 4, 4, 1 };";
     let error = read(&compile(test, legacy, &[]).unwrap()).unwrap_err();
-    assert!(error.to_string().starts_with("section maps, offset 0x0: map `odd` is of an unknown type"), "{error}");
+    assert!(error.to_string().starts_with("section maps, offset 0x0: map `odd` has no type"), "{error}");
 }
