@@ -1,12 +1,12 @@
 //! Classic filters as files: what `tcpdump -ddd` prints, read and checked, with errors that point into the text.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, files};
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::{
     Insn,
     cbpf::{self, Filter, FilterError, TextError},
 };
-use std::{fs, ops::Range, path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 /// A file with a filter in it.
 pub(crate) struct Classic {
@@ -22,7 +22,7 @@ const FIELDS: [&str; 4] = ["code", "jt", "jf", "k"];
 impl Classic {
     /// Reads a file.
     pub(crate) fn read(path: &Path) -> Result<Classic, Failure> {
-        let text: Arc<str> = fs::read_to_string(path).map_err(|why| Failure::file("read", path, &why))?.into();
+        let text: Arc<str> = files::text(path)?.into();
         let file: Arc<str> = path.display().to_string().into();
         let place = |bytes| Place::Text { file: file.clone(), text: text.clone(), bytes };
         let insns = cbpf::parse(&text).map_err(|why| unreadable(&why, place(field(&text, why.line, why.field))))?;

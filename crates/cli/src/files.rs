@@ -1,6 +1,7 @@
 //! The files that a command line names: `-` for stdin, and that nothing is written over what is read or written beside
 //! it. Knows nothing of what stands in them.
 
+use crate::failure::Failure;
 use alveary_diag::{Diagnostic, Place};
 use std::{
     env, fs,
@@ -29,6 +30,20 @@ pub(crate) fn written(name: &str) -> Result<PathBuf, String> {
         }
         name => Ok(name.into()),
     }
+}
+
+/// Reads a text.
+///
+/// # Errors
+/// The file cannot be read, or is no text: says where.
+pub(crate) fn text(path: &Path) -> Result<String, Failure> {
+    let bytes = fs::read(path).map_err(|why| Failure::file("read", path, &why))?;
+    String::from_utf8(bytes).map_err(|why| {
+        let offset = why.utf8_error().valid_up_to();
+        Diagnostic::new("text", format!("the file is no text: byte {offset} is not UTF-8"), Place::Nowhere)
+            .in_file(path.display().to_string())
+            .into()
+    })
 }
 
 /// A file and the argument that names it.

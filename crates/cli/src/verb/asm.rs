@@ -51,7 +51,7 @@ impl Asm {
         if let Some(output) = &self.output {
             files::distinct(&[("the text", &self.text)], &[("--output", output)])?;
         }
-        let text = fs::read_to_string(&self.text).map_err(|why| Failure::file("read", &self.text, &why))?;
+        let text = files::text(&self.text)?;
         let assembly = read(&self.text, &text)?;
         if assembly.sections.iter().all(|s| s.insns.is_empty()) {
             return Err(Diagnostic::new("asm-empty", "there is no instruction in the text", Place::Nowhere)

@@ -38,6 +38,15 @@ fn nothing_is_written_over_what_is_read() {
 }
 
 #[test]
+fn what_is_no_text_is_refused_with_the_place() {
+    let session = session().file("binary", b"r0 = 1\n\xff\xfe");
+    for line in ["asm binary -o x.o", "disasm --cbpf binary", "run --cbpf binary --pcap traffic.pcap"] {
+        let ran = session.output(line);
+        assert!(ran.stderr.contains("byte 7 is not UTF-8"), "{line}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn no_two_outputs_share_a_file() {
     let session = session();
     std::os::unix::fs::symlink("new.pcap", session.directory().join("soon.pcap")).expect("a link can be made");
