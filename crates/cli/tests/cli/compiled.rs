@@ -156,6 +156,10 @@ fn events_and_trace_lines_are_printed() {
         .run("run prog.o --pcap traffic.pcap --dump-maps")
         .run("run prog.o --pcap traffic.pcap --map seen=2 --json");
     golden("run-events.txt", session.text());
+    for map in ["events", "raw"] {
+        let ran = session.output(&format!("run prog.o --pcap traffic.pcap --map {map}:0=1"));
+        assert!(ran.stderr.contains("carries events: it has no entries to set"), "{}", ran.stderr);
+    }
 }
 
 #[test]

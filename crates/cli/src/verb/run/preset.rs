@@ -157,6 +157,10 @@ pub(crate) fn into_map(
     let Some(name) = preset.map() else { return Ok(()) };
     let map = loaded.map(text(&name))?;
     let spec = map.spec();
+    if matches!(spec.def.ty, MapType::PERF_EVENT_ARRAY | MapType::RINGBUF) {
+        let message = format!("map `{}` carries events: it has no entries to set", text(&name));
+        return Err(Diagnostic::new("no-entries", message, place(&name)).into());
+    }
     let parse = |part: &Snippet<'_>, ty: Option<TypeId>, size: u32| match (btf, ty) {
         (Some(btf), Some(ty)) => btf.parse_value(ty, part),
         _ => parse_plain(size, endian, part),
