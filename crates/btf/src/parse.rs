@@ -103,12 +103,17 @@ impl<'a> Parser<'a> {
     /// `{.name = value, …}`; dots may be left out. Members that are not named are zero.
     fn fields(&mut self, ty: TypeId, out: &mut [u8], depth: u32) -> Result<(), Diagnostic> {
         self.at += 1;
+        let mut given: Vec<&str> = Vec::new();
         while !self.takes('}') {
             self.takes('.');
             let name = self.word();
             let Some((member, offset)) = self.member(ty, &self.text[name.clone()]) else {
                 return Err(self.no_such_member(ty, name));
             };
+            if given.contains(&&self.text[name.clone()]) {
+                return Err(self.problem(name, "a member that is given twice", "each member once"));
+            }
+            given.push(&self.text[name.clone()]);
             if !self.takes('=') {
                 return Err(self.problem(self.here(), "a member's name without a value", "`=`"));
             }
@@ -246,6 +251,9 @@ impl<'a> Parser<'a> {
             _ => None,
         };
         if let Some((n, signed)) = number {
+            if matches!(resolved, Type::Int(t) if t.bool) && !matches!(n, 0 | 1) {
+                return Err(self.problem(word, "the number does not fit", format!("{wanted}: 0, 1, true or false")));
+            }
             let bits = 8 * size as u32;
             return if literal::fits(n, bits, signed, is_hex(text)) && bits::write(out, 0, bits, n, self.endian) {
                 Ok(())
@@ -280,7 +288,10 @@ impl<'a> Parser<'a> {
                 out[..text.len()].copy_from_slice(text.as_bytes());
                 Ok(())
             }
-            _ => Err(self.problem(word, "this is no value of the type", wanted)),
+            _ => {
+                let wanted = if self.is_prefix_key(resolved) { prefix_wanted(size) } else { None }.unwrap_or(wanted);
+                Err(self.problem(word, "this is no value of the type", wanted))
+            }
         }
     }
 
@@ -388,6 +399,15 @@ impl<'a> Parser<'a> {
             bytes: bytes.start as u32..bytes.end as u32,
         };
         Diagnostic::new("value", message, place).expected(expected).found(found)
+    }
+}
+
+/// What may stand for an LPM key of `size` bytes.
+fn prefix_wanted(size: usize) -> Option<String> {
+    match size {
+        8 => Some("an IPv4 prefix of at most 32 bits, such as 10.0.0.0/8 or 10.0.0.1/32".into()),
+        20 => Some("an IPv6 prefix of at most 128 bits, such as 2001:db8::/32 or ::1/128".into()),
+        _ => None,
     }
 }
 

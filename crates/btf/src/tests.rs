@@ -168,7 +168,8 @@ fn addresses_and_prefixes_are_written_as_people_write_them() {
     assert_eq!(parse(&btf, TypeId(7), "aa:bb:cc:dd:ee:ff").unwrap(), [0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff]);
     assert_eq!(parse(&btf, id(&btf, "wide", Kind::Enum64), "BIG").unwrap(), [5, 0, 0, 0, 1, 0, 0, 0]);
     let error = parse(&btf, lpm4, "10.1.0.0/33").unwrap_err();
-    assert_eq!(error, "text:1:1: this is no value of the type (expected struct lpm4, found `10.1.0.0/33`)");
+    let wanted = "an IPv4 prefix of at most 32 bits, such as 10.0.0.0/8 or 10.0.0.1/32";
+    assert_eq!(error, format!("text:1:1: this is no value of the type (expected {wanted}, found `10.1.0.0/33`)"));
 }
 
 #[test]
@@ -192,6 +193,11 @@ fn errors_point_at_the_part_of_the_text() {
         error("{low = 8}"),
         "text:1:8: this is no value for the bit field (expected a number of 3 bits, found `8`)"
     );
+    assert_eq!(
+        error("{a = 1, a = 2}"),
+        "text:1:9: a member that is given twice (expected each member once, found `a`)"
+    );
+    assert_eq!(error("{ok = 2}"), "text:1:7: the number does not fit (expected _Bool: 0, 1, true or false, found `2`)");
     assert_eq!(error("{a = 1"), "text:1:7: a struct that does not end (expected `,` or `}`, found nothing)");
     assert_eq!(error("{a = 1} 2"), "text:1:9: there is more text than one value (expected the end, found `2`)");
     let help = btf.parse_value(all, &Snippet::whole("text", "{colr = RED}")).unwrap_err();
