@@ -118,6 +118,7 @@ fn maps() -> Vec<MapSpec> {
         pin_by_name: false,
         numa_node: None,
         section: ".maps".into(),
+        at: 0,
     };
     let mut maps = vec![
         spec("array", MapType::ARRAY, 4, 20, 4),

@@ -61,6 +61,7 @@ fn map(runtime: &Runtime, ty: MapType, max_entries: u32) -> LoadedMap {
         pin_by_name: false,
         numa_node: None,
         section: ".maps".into(),
+        at: 0,
     };
     runtime.create_map(&spec).expect("a map")
 }

@@ -111,5 +111,6 @@ fn lay_out(all: &mut BTreeMap<String, Extern>, btf: &mut Btf) -> Result<Option<M
         pin_by_name: false,
         numa_node: None,
         section: KCONFIG.into(),
+        at: 0,
     }))
 }

@@ -102,7 +102,7 @@ fn unknown(map: &MapSpec, kernel: &Kernel) -> Option<Diagnostic> {
     }
     let message = format!("map `{}` is of an unknown type", map.name);
     Some(
-        Diagnostic::new("map-type", message, Place::Nowhere)
+        Diagnostic::new("map-type", message, Place::Section { section: map.section.clone(), at: map.at })
             .expected(format!("a map type of Linux {} or before", profile.version))
             .found(format!("type {}", ty.0)),
     )

@@ -75,6 +75,8 @@ pub struct MapSpec {
     pub numa_node: Option<u32>,
     /// The section that defines it.
     pub section: Arc<str>,
+    /// Where in that section its definition begins, in bytes.
+    pub at: u64,
 }
 
 /// First content of a map.

@@ -31,6 +31,7 @@ pub fn map_spec(name: &str, def: MapDef) -> MapSpec {
         pin_by_name: false,
         numa_node: None,
         section: ".maps".into(),
+        at: 0,
     }
 }
 

@@ -57,6 +57,7 @@ impl Maps {
     }
 
     fn define(&mut self, section: usize, at: u32, spec: MapSpec) {
+        let spec = MapSpec { at: at.into(), ..spec };
         self.definitions.insert((section, at), spec.name.clone());
         self.specs.insert(spec.name.clone(), spec);
     }
@@ -100,6 +101,7 @@ fn plain(name: &str, def: MapDef, section: &str) -> MapSpec {
         pin_by_name: false,
         numa_node: None,
         section: section.into(),
+        at: 0,
     }
 }
 

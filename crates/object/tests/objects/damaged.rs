@@ -109,7 +109,9 @@ fn bad_maps_are_named_with_their_section_and_offset() {
     let errors = resolve(&read(&object).unwrap(), &kernel(), &Options::default()).unwrap_err();
     assert_eq!(
         errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["map `odd` is of an unknown type (expected a map type of Linux 6.18 or before, found type 999)"]
+        [
+            "section .maps, offset 0x8: map `odd` is of an unknown type (expected a map type of Linux 6.18 or before, found type 999)"
+        ]
     );
     let none = "struct { __uint(type, 0); } odd SEC(\".maps\");";
     let error = read(&compile(test, none, &["-g"]).unwrap()).unwrap_err();
