@@ -209,7 +209,10 @@ fn explain(error: Diagnostic, input: &mut Input, gzip: bool) -> Diagnostic {
 }
 
 fn unreadable(error: &io::Error, message: &'static str, at: Place) -> Diagnostic {
-    Diagnostic::new("capture-read", message, at).found(error.to_string())
+    Diagnostic::new("capture-read", message, at)
+        .expected("a file that can be read")
+        .found(error.to_string())
+        .help("check the path, and who may read it")
 }
 
 /// Counts what is read from a source, so that progress can be shown while another reader owns it.

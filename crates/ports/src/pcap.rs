@@ -42,7 +42,8 @@ impl Pcap {
                 Place::Byte { at: 0 },
             )
             .expected(format!("{FILE_HEADER} bytes"))
-            .found(format!("{} bytes", bytes.len())));
+            .found(format!("{} bytes", bytes.len()))
+            .help("the file was cut: copy or record it again"));
         };
         let magic = word(header, 0, false);
         let big_endian = magic == MICROSECONDS.swap_bytes() || magic == NANOSECONDS.swap_bytes();
@@ -115,6 +116,7 @@ pub(crate) fn truncated(at: u64, number: u64, part: &str, expected: usize, found
         .expected(format!("{expected} bytes of its {part}"))
         .found(format!("{found}"))
         .note(format!("packets before it: {}", number - 1))
+        .help("the file was cut: copy or record it again; what comes before is sound")
 }
 
 /// A record claims a packet that no capture holds.

@@ -138,6 +138,7 @@ impl Block {
             .expected(format!("{} bytes of a block of type {:#x}", self.len, self.kind))
             .found(format!("{found}"))
             .note(format!("packets before it: {}", number - 1))
+            .help("the file was cut: copy or record it again; what comes before is sound")
     }
 
     fn malformed(self, message: impl Into<std::borrow::Cow<'static, str>>) -> Diagnostic {
