@@ -87,16 +87,10 @@ fn run(insns: Vec<Insn>, packet: &[u8]) -> u32 {
         name: "filter".into(),
         section: "socket".into(),
         ty: ProgType::SOCKET_FILTER,
-        expected: None,
-        flags: 0,
         insns,
-        maps: Vec::new(),
         subprogs: vec![(0, "filter".into())],
-        funcs: Vec::new(),
-        lines: Vec::new(),
         license: "GPL".into(),
-        btf: None,
-        poisoned: Vec::new(),
+        ..Program::default()
     };
     let resolved = Resolved { endian: Endian::HOST, maps: Default::default(), programs: vec![Arc::new(program)] };
     let loaded = Loader::new(user()).load_resolved(resolved).expect("a translated filter loads");

@@ -205,16 +205,11 @@ impl Surroundings<'_> {
             name: name.into(),
             section: "generated".into(),
             ty: self.ty,
-            expected: None,
-            flags: 0,
             insns,
             maps: self.maps.iter().map(|map| map.name.clone()).collect(),
             subprogs: starts.into_iter().map(|start| (start, name.into())).collect(),
-            funcs: Vec::new(),
-            lines: Vec::new(),
             license: "GPL".into(),
-            btf: None,
-            poisoned: Vec::new(),
+            ..Program::default()
         })
     }
 

@@ -63,6 +63,12 @@ numbers! {
     }
 }
 
+impl Default for ProgType {
+    fn default() -> Self {
+        ProgType::UNSPEC
+    }
+}
+
 impl ProgType {
     /// The first number that no kernel will use and an embedder may.
     pub const FIRST_OWN: ProgType = ProgType(0x1_0000);

@@ -262,8 +262,8 @@ impl Profile {
             let row = &self.tables.sections[*self.index.sections.get(prefix)?];
             let admitted = match row.rest {
                 SectionRest::Nothing => false,
-                SectionRest::Target => rest.starts_with('/'),
                 SectionRest::Comment => !rest.starts_with(char::is_alphabetic),
+                _ => rest.starts_with('/'),
             };
             admitted.then(|| SectionMatch { row, rest: Some(rest.strip_prefix('/').unwrap_or(rest)) })
         })

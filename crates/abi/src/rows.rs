@@ -93,6 +93,8 @@ pub struct SectionName {
     pub ty: ProgType,
     /// The expected attach type that it implies.
     pub attach: Option<AttachType>,
+    /// Its probes are at returns (`kretprobe`).
+    pub ret: bool,
     /// `BPF_F_SLEEPABLE` is implied (`lsm.s`).
     pub sleepable: bool,
     /// `BPF_F_XDP_HAS_FRAGS` is implied (`xdp.frags`).
@@ -101,13 +103,35 @@ pub struct SectionName {
     pub legacy: bool,
 }
 
-/// What follows a section name's prefix.
+/// What follows a section name's prefix. All but the first two: nothing, or a `/` and what is said here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SectionRest {
     /// Nothing (`syscall`).
     Nothing,
-    /// Nothing, or `/target` (`tp/syscalls/…`).
-    Target,
     /// Nothing; before libbpf 1.0 also anything, as a mere comment (`xdp/drop_all`, `xdp_drop_all`).
     Comment,
+    /// A kernel function, perhaps with an offset (`do_unlinkat+0x10`).
+    Kprobe,
+    /// A pattern of kernel functions (`tcp_*`).
+    KprobeMulti,
+    /// A system call (`unlinkat`).
+    Ksyscall,
+    /// A file and a function in it, perhaps with an offset (`/bin/sh:main+4`).
+    Uprobe,
+    /// A file and a pattern of functions in it (`/bin/sh:m*`).
+    UprobeMulti,
+    /// A file, a provider and a probe in it (`libc.so.6:libc:setjmp`).
+    Usdt,
+    /// A category and a tracepoint in it (`syscalls/sys_enter_openat`).
+    Tracepoint,
+    /// A tracepoint (`sched_switch`).
+    RawTracepoint,
+    /// What the kernel's BTF describes, perhaps of a module (`do_unlinkat`, `nf_conntrack:nf_conntrack_in`).
+    Btf,
+    /// What an iterator walks (`task`).
+    Iter,
+    /// A function of another program.
+    Replace,
+    /// Anything: an embedder's, or a description.
+    Target,
 }

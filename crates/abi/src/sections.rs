@@ -5,7 +5,10 @@
 
 use crate::{
     AttachType as A, ProgType as P, SectionName,
-    SectionRest::{Comment, Nothing, Target},
+    SectionRest::{
+        self, Btf, Comment, Iter, Kprobe, KprobeMulti, Ksyscall, Nothing, RawTracepoint, Replace, Target, Tracepoint,
+        Uprobe, UprobeMulti, Usdt,
+    },
 };
 
 /// Every section name. Where several fit, the longest prefix counts.
@@ -14,46 +17,46 @@ pub(crate) static SECTIONS: &[SectionName] = &[
     comment("sk_reuseport", P::SK_REUSEPORT).expects(A::SK_REUSEPORT_SELECT),
     exact("sk_reuseport/migrate", P::SK_REUSEPORT).expects(A::SK_REUSEPORT_SELECT_OR_MIGRATE),
     // Tracing by address or name.
-    target("kprobe", P::KPROBE),
-    target("kprobe.multi", P::KPROBE).expects(A::TRACE_KPROBE_MULTI),
-    target("kprobe.session", P::KPROBE).expects(A::TRACE_KPROBE_SESSION),
-    target("kretprobe", P::KPROBE),
-    target("kretprobe.multi", P::KPROBE).expects(A::TRACE_KPROBE_MULTI),
-    target("ksyscall", P::KPROBE),
-    target("kretsyscall", P::KPROBE),
-    target("uprobe", P::KPROBE),
-    target("uprobe.s", P::KPROBE).sleepable(),
-    target("uprobe.multi", P::KPROBE).expects(A::TRACE_UPROBE_MULTI),
-    target("uprobe.multi.s", P::KPROBE).expects(A::TRACE_UPROBE_MULTI).sleepable(),
-    target("uprobe.session", P::KPROBE).expects(A::TRACE_UPROBE_SESSION),
-    target("uprobe.session.s", P::KPROBE).expects(A::TRACE_UPROBE_SESSION).sleepable(),
-    target("uretprobe", P::KPROBE),
-    target("uretprobe.s", P::KPROBE).sleepable(),
-    target("uretprobe.multi", P::KPROBE).expects(A::TRACE_UPROBE_MULTI),
-    target("uretprobe.multi.s", P::KPROBE).expects(A::TRACE_UPROBE_MULTI).sleepable(),
-    target("usdt", P::KPROBE),
-    target("usdt.s", P::KPROBE).sleepable(),
-    target("tracepoint", P::TRACEPOINT),
-    target("tp", P::TRACEPOINT),
-    target("raw_tracepoint", P::RAW_TRACEPOINT),
-    target("raw_tp", P::RAW_TRACEPOINT),
-    target("raw_tracepoint.w", P::RAW_TRACEPOINT_WRITABLE),
-    target("raw_tp.w", P::RAW_TRACEPOINT_WRITABLE),
+    at("kprobe", Kprobe, P::KPROBE),
+    at("kprobe.multi", KprobeMulti, P::KPROBE).expects(A::TRACE_KPROBE_MULTI),
+    at("kprobe.session", KprobeMulti, P::KPROBE).expects(A::TRACE_KPROBE_SESSION),
+    at("kretprobe", Kprobe, P::KPROBE).ret(),
+    at("kretprobe.multi", KprobeMulti, P::KPROBE).ret().expects(A::TRACE_KPROBE_MULTI),
+    at("ksyscall", Ksyscall, P::KPROBE),
+    at("kretsyscall", Ksyscall, P::KPROBE).ret(),
+    at("uprobe", Uprobe, P::KPROBE),
+    at("uprobe.s", Uprobe, P::KPROBE).sleepable(),
+    at("uprobe.multi", UprobeMulti, P::KPROBE).expects(A::TRACE_UPROBE_MULTI),
+    at("uprobe.multi.s", UprobeMulti, P::KPROBE).expects(A::TRACE_UPROBE_MULTI).sleepable(),
+    at("uprobe.session", UprobeMulti, P::KPROBE).expects(A::TRACE_UPROBE_SESSION),
+    at("uprobe.session.s", UprobeMulti, P::KPROBE).expects(A::TRACE_UPROBE_SESSION).sleepable(),
+    at("uretprobe", Uprobe, P::KPROBE).ret(),
+    at("uretprobe.s", Uprobe, P::KPROBE).ret().sleepable(),
+    at("uretprobe.multi", UprobeMulti, P::KPROBE).ret().expects(A::TRACE_UPROBE_MULTI),
+    at("uretprobe.multi.s", UprobeMulti, P::KPROBE).ret().expects(A::TRACE_UPROBE_MULTI).sleepable(),
+    at("usdt", Usdt, P::KPROBE),
+    at("usdt.s", Usdt, P::KPROBE).sleepable(),
+    at("tracepoint", Tracepoint, P::TRACEPOINT),
+    at("tp", Tracepoint, P::TRACEPOINT),
+    at("raw_tracepoint", RawTracepoint, P::RAW_TRACEPOINT),
+    at("raw_tp", RawTracepoint, P::RAW_TRACEPOINT),
+    at("raw_tracepoint.w", RawTracepoint, P::RAW_TRACEPOINT_WRITABLE),
+    at("raw_tp.w", RawTracepoint, P::RAW_TRACEPOINT_WRITABLE),
     comment("perf_event", P::PERF_EVENT),
     // Tracing by BTF.
-    target("tp_btf", P::TRACING).expects(A::TRACE_RAW_TP),
-    target("fentry", P::TRACING).expects(A::TRACE_FENTRY),
-    target("fentry.s", P::TRACING).expects(A::TRACE_FENTRY).sleepable(),
-    target("fexit", P::TRACING).expects(A::TRACE_FEXIT),
-    target("fexit.s", P::TRACING).expects(A::TRACE_FEXIT).sleepable(),
-    target("fmod_ret", P::TRACING).expects(A::MODIFY_RETURN),
-    target("fmod_ret.s", P::TRACING).expects(A::MODIFY_RETURN).sleepable(),
-    target("iter", P::TRACING).expects(A::TRACE_ITER),
-    target("iter.s", P::TRACING).expects(A::TRACE_ITER).sleepable(),
-    target("freplace", P::EXT),
-    target("lsm", P::LSM).expects(A::LSM_MAC),
-    target("lsm.s", P::LSM).expects(A::LSM_MAC).sleepable(),
-    target("lsm_cgroup", P::LSM).expects(A::LSM_CGROUP),
+    at("tp_btf", Btf, P::TRACING).expects(A::TRACE_RAW_TP),
+    at("fentry", Btf, P::TRACING).expects(A::TRACE_FENTRY),
+    at("fentry.s", Btf, P::TRACING).expects(A::TRACE_FENTRY).sleepable(),
+    at("fexit", Btf, P::TRACING).expects(A::TRACE_FEXIT),
+    at("fexit.s", Btf, P::TRACING).expects(A::TRACE_FEXIT).sleepable(),
+    at("fmod_ret", Btf, P::TRACING).expects(A::MODIFY_RETURN),
+    at("fmod_ret.s", Btf, P::TRACING).expects(A::MODIFY_RETURN).sleepable(),
+    at("iter", Iter, P::TRACING).expects(A::TRACE_ITER),
+    at("iter.s", Iter, P::TRACING).expects(A::TRACE_ITER).sleepable(),
+    at("freplace", Replace, P::EXT),
+    at("lsm", Btf, P::LSM).expects(A::LSM_MAC),
+    at("lsm.s", Btf, P::LSM).expects(A::LSM_MAC).sleepable(),
+    at("lsm_cgroup", Btf, P::LSM).expects(A::LSM_CGROUP),
     target("struct_ops", P::STRUCT_OPS),
     target("struct_ops.s", P::STRUCT_OPS).sleepable(),
     exact("syscall", P::SYSCALL).sleepable(),
@@ -124,20 +127,28 @@ pub(crate) static SECTIONS: &[SectionName] = &[
 ];
 
 const fn exact(prefix: &'static str, ty: P) -> SectionName {
-    SectionName { prefix, rest: Nothing, ty, attach: None, sleepable: false, frags: false, legacy: false }
+    SectionName { prefix, rest: Nothing, ty, attach: None, ret: false, sleepable: false, frags: false, legacy: false }
+}
+
+const fn at(prefix: &'static str, rest: SectionRest, ty: P) -> SectionName {
+    SectionName { rest, ..exact(prefix, ty) }
 }
 
 const fn target(prefix: &'static str, ty: P) -> SectionName {
-    SectionName { rest: Target, ..exact(prefix, ty) }
+    at(prefix, Target, ty)
 }
 
 const fn comment(prefix: &'static str, ty: P) -> SectionName {
-    SectionName { rest: Comment, ..exact(prefix, ty) }
+    at(prefix, Comment, ty)
 }
 
 impl SectionName {
     const fn expects(self, attach: A) -> SectionName {
         SectionName { attach: Some(attach), ..self }
+    }
+
+    const fn ret(self) -> SectionName {
+        SectionName { ret: true, ..self }
     }
 
     const fn sleepable(self) -> SectionName {

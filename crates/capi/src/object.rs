@@ -147,16 +147,9 @@ fn code(bytes: &[u8], name: &str) -> Result<Program, Failure> {
         name: name.into(),
         section: "".into(),
         ty: memory::TYPE,
-        expected: None,
-        flags: 0,
         insns,
-        maps: Vec::new(),
         subprogs: starts.into_iter().map(|start| (start, function(start))).collect(),
-        funcs: Vec::new(),
-        lines: Vec::new(),
-        license: String::new(),
-        btf: None,
-        poisoned: Vec::new(),
+        ..Program::default()
     })
 }
 

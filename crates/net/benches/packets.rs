@@ -25,16 +25,10 @@ fn load(runtime: &Runtime, ty: ProgType, text: &str) -> Arc<Prog> {
         name: "bench".into(),
         section: "bench".into(),
         ty,
-        expected: None,
-        flags: 0,
         insns: insns(text),
-        maps: vec![],
         subprogs: vec![(0, "bench".into())],
-        funcs: vec![],
-        lines: vec![],
         license: "GPL".into(),
-        btf: None,
-        poisoned: Vec::new(),
+        ..Program::default()
     };
     runtime.load(Arc::new(program), vec![]).expect("it loads")
 }

@@ -34,16 +34,10 @@ fn load(runtime: &Runtime, ty: ProgType, text: &str, maps: &[LoadedMap]) -> Arc<
         name: "packets".into(),
         section: "test".into(),
         ty,
-        expected: None,
-        flags: 0,
         insns,
-        maps: vec![],
         subprogs: vec![(0, "packets".into())],
-        funcs: vec![],
-        lines: vec![],
         license: "GPL".into(),
-        btf: None,
-        poisoned: Vec::new(),
+        ..Program::default()
     };
     runtime.load(Arc::new(program), maps.to_vec()).unwrap_or_else(|e| panic!("{text}\n{e}"))
 }

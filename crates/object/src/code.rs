@@ -98,7 +98,7 @@ impl Places {
                 order: order as u32,
                 ty: row.map(|m| m.row.ty),
                 expected: row.and_then(|m| m.row.attach),
-                attach: row.and_then(|m| m.rest).filter(|r| !r.is_empty()).map(|r| Attach::Target(r.to_owned())),
+                attach: row.and_then(Attach::of_section),
                 flags: row
                     .map_or(0, |m| flag(m.row.sleepable, BPF_F_SLEEPABLE) | flag(m.row.frags, BPF_F_XDP_HAS_FRAGS)),
                 autoload: plain.is_none(),

@@ -16,6 +16,7 @@
 //! | `write` | assembled source to an ELF object |
 //! | `externs` | what the kernel has to give: which, and of which types |
 //! | `kconfig`, `symbols` | the kernel's configuration, variables and functions |
+//! | `target` | what of the kernel a program is loaded for |
 //! | `core` | CO-RE: what the kernel's types answer |
 //! | `resolve` | a Spec for one kernel: flat programs |
 
@@ -33,6 +34,7 @@ mod relocs;
 mod resolve;
 mod special;
 mod symbols;
+mod target;
 mod types;
 mod write;
 

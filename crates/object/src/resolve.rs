@@ -8,6 +8,7 @@ use crate::insn::{
 };
 use crate::kconfig;
 use crate::symbols::{self, BadSymbol, Symbol};
+use crate::target;
 use alveary_abi::{MapType, ProgType};
 use alveary_btf::{CoreReloc, FuncInfo, LineInfo};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
@@ -173,6 +174,8 @@ impl<'a> Resolver<'a> {
             section: program.section.clone(),
             ty,
             expected: program.expected,
+            attach: program.attach.clone(),
+            target: target::find(program, self.kernel),
             flags: program.flags,
             insns: layout.insns,
             maps: layout.maps,

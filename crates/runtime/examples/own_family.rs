@@ -103,16 +103,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         name: "warm".into(),
         section: "thermostat".into(),
         ty: THERMOSTAT,
-        expected: None,
-        flags: 0,
         insns: code.iter().map(|c| Insn::from_bytes(*c, alveary_isa::Endian::Little)).collect(),
-        maps: vec![],
         subprogs: vec![(0, "warm".into())],
-        funcs: vec![],
-        lines: vec![],
         license: "MIT".into(),
-        btf: None,
-        poisoned: Vec::new(),
+        ..Program::default()
     };
     let prog = runtime.load(Arc::new(program), vec![])?;
     let mut cpu = runtime.vcpu(0).ok_or("CPU 0 is taken")?;

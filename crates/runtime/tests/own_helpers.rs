@@ -67,16 +67,9 @@ fn load(runtime: &Runtime, text: &str) -> Result<Arc<Prog>, alveary_diag::Diagno
         name: "test".into(),
         section: "plain".into(),
         ty: PLAIN,
-        expected: None,
-        flags: 0,
         insns,
-        maps: vec![],
         subprogs: vec![(0, "test".into())],
-        funcs: vec![],
-        lines: vec![],
-        license: String::new(),
-        btf: None,
-        poisoned: Vec::new(),
+        ..Program::default()
     };
     runtime.load(Arc::new(program), vec![])
 }

@@ -4,10 +4,12 @@
 
 #![forbid(unsafe_code)]
 
+mod attach;
 mod kernel;
 mod program;
 mod spec;
 
+pub use attach::{Attach, XdpMode};
 pub use kernel::Kernel;
 pub use program::{Program, Resolved};
-pub use spec::{Attach, Extern, ExternKind, Function, Initial, MapSpec, ProgramSpec, Reloc, RelocKind, Spec, XdpMode};
+pub use spec::{Extern, ExternKind, Function, Initial, MapSpec, ProgramSpec, Reloc, RelocKind, Spec};

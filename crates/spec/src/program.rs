@@ -1,14 +1,14 @@
 //! What a Spec means to one kernel: flat programs, everything resolved but addresses.
 
-use crate::MapSpec;
+use crate::{Attach, MapSpec};
 use alveary_abi::{AttachType, ProgType};
-use alveary_btf::{Btf, FuncInfo, LineInfo};
+use alveary_btf::{Btf, FuncInfo, LineInfo, TypeId};
 use alveary_diag::{Diagnostic, Place, SourceLine, Sources};
 use alveary_isa::{Endian, Insn};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// One program, resolved: its subprograms stand behind it, maps are named by index.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Program {
     /// Its name.
     pub name: Arc<str>,
@@ -18,6 +18,12 @@ pub struct Program {
     pub ty: ProgType,
     /// Its expected attach type.
     pub expected: Option<AttachType>,
+    /// Where it is attached, as its section says.
+    pub attach: Option<Attach>,
+    /// What of the kernel's types it is loaded for (`attach_btf_id`): a function, a tracepoint, a security hook. `Err`:
+    /// the kernel does not have it, so that the program cannot be loaded as it is. `None` where there is no such thing:
+    /// for programs of other types, of sections that name none, and on kernels without types.
+    pub target: Option<Result<TypeId, Diagnostic>>,
     /// `BPF_F_SLEEPABLE`, `BPF_F_XDP_HAS_FRAGS` …
     pub flags: u32,
     /// Its instructions. Maps are `BPF_PSEUDO_MAP_IDX` and `BPF_PSEUDO_MAP_IDX_VALUE` with an index into `maps`;

@@ -1,5 +1,6 @@
 //! What an object file says. Editable, comparable, independent of any target.
 
+use crate::Attach;
 use alveary_abi::{AttachType, MapDef, ProgType};
 use alveary_btf::{Btf, CoreReloc, FuncInfo, LineInfo, TypeId};
 use alveary_isa::{Endian, Insn};
@@ -160,29 +161,4 @@ pub struct ProgramSpec {
     pub flags: u32,
     /// It is loaded unless told otherwise (`SEC("?…")`: not).
     pub autoload: bool,
-}
-
-/// Where a program goes, as the section name or the user says it. Names, not numbers: a target resolves them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Attach {
-    /// A network device, before the packet gets its `sk_buff`.
-    Xdp {
-        /// Name of the device.
-        dev: String,
-        /// Which implementation.
-        mode: XdpMode,
-    },
-    /// What stands behind the `/` of the section name, for types whose target has no richer form here.
-    Target(String),
-}
-
-/// How XDP is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum XdpMode {
-    Any,
-    Native,
-    Generic,
-    Offload,
 }

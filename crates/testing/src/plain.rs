@@ -67,15 +67,9 @@ pub fn program(ty: ProgType, insns: Vec<Insn>) -> Program {
         name: "main".into(),
         section: "test".into(),
         ty,
-        expected: None,
-        flags: 0,
         insns,
-        maps: Vec::new(),
         subprogs: vec![(0, "main".into())],
-        funcs: Vec::new(),
-        lines: Vec::new(),
         license: "GPL".to_owned(),
-        btf: None,
-        poisoned: Vec::new(),
+        ..Program::default()
     }
 }

@@ -55,7 +55,9 @@ fn functions_stand_behind_the_programs_that_call_them() {
             assert!(spec.functions["shared"].global && !spec.functions["helper"].global);
             assert!(!spec.programs["third"].autoload && spec.programs["first"].autoload);
             assert_eq!(spec.programs["fourth"].ty, Some(ProgType::SCHED_CLS));
-            assert_eq!(spec.programs["fifth"].attach, Some(Attach::Target("syscalls/sys_enter_openat".to_owned())));
+            let tracepoint =
+                Attach::Tracepoint { category: "syscalls".to_owned(), name: "sys_enter_openat".to_owned() };
+            assert_eq!(spec.programs["fifth"].attach, Some(tracepoint));
 
             let resolved = resolved(&spec);
             let names: Vec<_> = resolved.programs.iter().map(|p| &*p.name).collect();

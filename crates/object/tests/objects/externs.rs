@@ -187,3 +187,45 @@ fn the_user_space_kernel_has_no_symbols() {
         assert!(error.ends_with("this kernel gives programs none of its own"), "{error}");
     }
 }
+
+const HOOKS: &str = r#"
+SEC("fentry/a_function") int entered(void *ctx) { return 0; }
+SEC("tp_btf/switched") int traced(void *ctx) { return 0; }
+SEC("lsm/file_open") int guarded(void *ctx) { return 0; }
+SEC("iter/task") int walked(void *ctx) { return 0; }
+SEC("fexit/a_funktion") int misspelt(void *ctx) { return 0; }
+SEC("fexit/tun:tun_xmit") int in_a_module(void *ctx) { return 0; }
+SEC("fentry") int of_the_users_choice(void *ctx) { return 0; }
+SEC("kprobe/a_function") int by_address(void *ctx) { return 0; }
+"#;
+
+const HOOKED: &str = r#"
+typedef void (*btf_trace_switched)(void *, int);
+btf_trace_switched switched;
+int a_function(int n) { return n; }
+int bpf_lsm_file_open(void *file) { return 0; }
+int bpf_iter_task(void *task) { return 0; }
+"#;
+
+#[test]
+fn programs_are_loaded_for_what_their_sections_name() {
+    let test = "programs_are_loaded_for_what_their_sections_name";
+    let (Some(spec), Some(types)) = (object(test, HOOKS, &[]), object(test, HOOKED, &[])) else { return };
+    let btf = types.btf.unwrap();
+    let with_types = Kernel { btf: Some(btf.clone()), ..kernel() };
+    let target = |name: &str, kernel: &Kernel| resolved(&spec, kernel, name).unwrap().programs[0].target.clone();
+    for (program, name, kind) in [
+        ("entered", "a_function", alveary_btf::Kind::Func),
+        ("traced", "btf_trace_switched", alveary_btf::Kind::Typedef),
+        ("guarded", "bpf_lsm_file_open", alveary_btf::Kind::Func),
+        ("walked", "bpf_iter_task", alveary_btf::Kind::Func),
+    ] {
+        assert_eq!(target(program, &with_types).unwrap().unwrap(), btf.find(name, kind).unwrap(), "{program}");
+        assert!(target(program, &kernel()).is_none(), "{program}: without the kernel's types");
+    }
+    let missing = target("misspelt", &with_types).unwrap().unwrap_err();
+    assert_eq!(missing.message, "program `misspelt` is for the function `a_funktion`, which the kernel does not have");
+    assert_eq!(missing.help, ["did you mean `a_function`?"]);
+    assert!(target("in_a_module", &with_types).unwrap().unwrap_err().message.contains("of module `tun`"));
+    assert!(target("of_the_users_choice", &with_types).is_none() && target("by_address", &with_types).is_none());
+}

@@ -153,16 +153,10 @@ fn filter_of(path: &Path, user: User) -> Result<Ready, Failure> {
         name: name.into(),
         section: "socket".into(),
         ty: ProgType::SOCKET_FILTER,
-        expected: None,
-        flags: 0,
         insns: Classic::read(path)?.translated()?,
-        maps: Vec::new(),
         subprogs: vec![(0, name.into())],
-        funcs: Vec::new(),
-        lines: Vec::new(),
         license: "GPL".to_owned(),
-        btf: None,
-        poisoned: Vec::new(),
+        ..Program::default()
     };
     let programs = vec![Arc::new(program)];
     let resolved = Resolved { endian: Endian::HOST, maps: BTreeMap::new(), programs };

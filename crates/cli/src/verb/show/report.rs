@@ -130,10 +130,9 @@ impl Reader<'_> {
             ty: program.ty.and_then(|t| self.profile.prog_type(t)).map(|row| row.name),
             section: program.section.to_string(),
             attach_type: program.expected.and_then(|t| self.profile.attach_type(t)).map(|row| row.name),
-            attach_to: program.attach.as_ref().map(|a| match a {
-                Attach::Target(name) => name.clone(),
-                Attach::Xdp { dev, .. } => dev.clone(),
-                other => format!("{other:?}"),
+            attach_to: program.attach.as_ref().map(|attach| match attach {
+                Attach::Malformed { text, expected } => format!("{text} (expected {expected})"),
+                attach => attach.to_string(),
             }),
             autoload: program.autoload,
             insns: self.spec.functions.get(&program.name).as_ref().map_or(0, slots),
