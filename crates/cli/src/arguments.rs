@@ -17,7 +17,8 @@ pub(crate) struct Arguments {
     /// Print results and errors as JSON
     ///
     /// Results are one JSON object on stdout, errors one JSON object on stderr.
-    #[arg(long, global = true)]
+    // The same place in every verb's help, however many verbs there are.
+    #[arg(long, global = true, display_order = 1000)]
     pub(crate) json: bool,
 }
 
@@ -29,6 +30,8 @@ pub(crate) enum Verb {
     Disasm(verb::disasm::Disasm),
     Asm(verb::asm::Asm),
     Btf(verb::btf::Btf),
+    #[command(name = "gen")]
+    Generate(verb::generate::Generate),
     Completions(verb::completions::Completions),
     Man(verb::man::Man),
 }
@@ -42,6 +45,7 @@ impl Verb {
             Verb::Disasm(verb) => verb.run(json),
             Verb::Asm(verb) => verb.run(json),
             Verb::Btf(verb) => verb.run(json),
+            Verb::Generate(verb) => verb.run(json),
             Verb::Completions(verb) => verb.run(),
             Verb::Man(verb) => verb.run(),
         }

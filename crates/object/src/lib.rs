@@ -38,7 +38,7 @@ mod target;
 mod types;
 mod write;
 
-pub use core::{CoreOutcome, CoreRelocation, apply_core, core_relocations};
+pub use core::{CoreOutcome, CoreRelocation, apply_core, core_relocations, minimal_types};
 pub use kconfig::parse_kconfig;
 pub use read::{read, read_with};
 pub use resolve::{Options, resolve};

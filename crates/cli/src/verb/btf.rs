@@ -4,7 +4,7 @@ mod combine;
 mod diff;
 mod dump;
 mod raw;
-mod source;
+pub(crate) mod source;
 
 use crate::failure::Failure;
 use clap::{Args, Subcommand};

@@ -4,6 +4,7 @@ pub(crate) mod asm;
 pub(crate) mod btf;
 pub(crate) mod completions;
 pub(crate) mod disasm;
+pub(crate) mod generate;
 pub(crate) mod man;
 pub(crate) mod run;
 pub(crate) mod show;

@@ -287,3 +287,29 @@ fn the_kernels_configuration_and_version_are_given_or_asked_for() {
         .run("run prog.o --prog ticks --pcap traffic.pcap --kernel-version 6");
     golden("kconfig.txt", session.text());
 }
+
+#[test]
+fn the_types_that_an_object_needs_are_written_and_are_enough() {
+    let test = "the_types_that_an_object_needs_are_written_and_are_enough";
+    let source = r#"
+        enum state { IDLE, BUSY = 1 };
+        struct thing { int number; struct thing *next; } __attribute__((preserve_access_index));
+        SEC("xdp") int number(struct thing *t) { return t->next->number; }
+        SEC("xdp") int busy(void *t) { return __builtin_preserve_enum_value(*(enum state *)BUSY, 1); }
+    "#;
+    let types = "enum state { IDLE, BUSY = 5 } state; struct task { int pid; } task; \
+                 struct thing { char before[40]; int number; struct { struct thing *next; struct task *task; }; } thing;";
+    let (Some(session), Some(types)) = (compiled(test, source), object(test, types)) else { return };
+    let types = alveary_object::read(&types).expect("it is an object").btf.expect("it has BTF");
+    let session = session
+        .file("kernel.btf", types.bytes())
+        .run("gen min_core_btf kernel.btf least.btf prog.o")
+        .run("btf dump file least.btf")
+        .run("show prog.o --relocs --btf kernel.btf")
+        .run("show prog.o --relocs --btf least.btf")
+        .run("--json gen min_core_btf kernel.btf both.btf prog.o prog.o")
+        .run("gen min_core_btf kernel.btf kernel.btf prog.o")
+        .run("gen min_core_btf kernel.btf out.btf traffic.pcap");
+    assert_eq!(session.read("least.btf"), session.read("both.btf"));
+    golden("min-core-btf.txt", session.text());
+}

@@ -15,6 +15,8 @@ fn every_verb_explains_itself() {
         "btf merge ",
         "btf dedup ",
         "btf split ",
+        "gen ",
+        "gen min_core_btf ",
         "completions ",
         "man ",
     ] {

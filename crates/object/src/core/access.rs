@@ -27,6 +27,8 @@ pub(super) struct Access<'a> {
     /// The type that it begins at.
     pub(super) root: TypeId,
     pub(super) steps: Vec<Step<'a>>,
+    /// The anonymous members that it goes through, as their struct and their place in it.
+    pub(super) through: Vec<(TypeId, u32)>,
     /// First bit of the part, from the root's start.
     pub(super) bit: u32,
     /// Number of steps with those into anonymous members.
@@ -36,7 +38,7 @@ pub(super) struct Access<'a> {
 impl<'a> Access<'a> {
     /// Nothing but the type.
     pub(super) fn whole(btf: &'a Btf, root: TypeId) -> Access<'a> {
-        Access { btf, root, steps: Vec::new(), bit: 0, depth: 0 }
+        Access { btf, root, steps: Vec::new(), through: Vec::new(), bit: 0, depth: 0 }
     }
 
     /// What a record of the object means.
@@ -153,6 +155,7 @@ impl<'a> Access<'a> {
                     }
                     found.forward(member.bit)?;
                     found.depth = member.depth;
+                    found.through.extend(member.through);
                     found.steps.push(Step { ty: member.of, index: member.index, name: Some(member.name) });
                     Some(member.ty)
                 }
@@ -247,6 +250,7 @@ struct Found<'t> {
     /// First bit, from the start of the type that was searched.
     bit: u32,
     depth: usize,
+    through: Vec<(TypeId, u32)>,
 }
 
 impl<'t> Search<'t, '_> {
@@ -261,11 +265,13 @@ impl<'t> Search<'t, '_> {
             self.left = self.left.checked_sub(1).ok_or(Problem::Deep)?;
             if member.name == self.name {
                 let (name, bit) = (member.name, member.bit_offset);
-                return Ok(Some(Found { of: ty, index, name, ty: member.ty, bit, depth }));
+                let through = Vec::new();
+                return Ok(Some(Found { of: ty, index, name, ty: member.ty, bit, depth, through }));
             }
             if member.name.is_empty()
-                && let Some(inner) = self.member(member.ty, depth)?
+                && let Some(mut inner) = self.member(member.ty, depth)?
             {
+                inner.through.push((ty, index));
                 let bit = inner.bit.checked_add(member.bit_offset).ok_or(Problem::Far)?;
                 return Ok(Some(Found { bit, ..inner }));
             }

@@ -10,15 +10,18 @@
 //! | `patch` | the number in the instruction |
 //! | `explain` | in words: what is asked, why there is no answer |
 //! | `report` | all relocations of an object, answered |
+//! | `minimal` | the part of a kernel's types that some objects look at |
 
 mod access;
 pub(crate) mod compat;
 mod explain;
 mod matches;
+mod minimal;
 mod patch;
 mod report;
 mod value;
 
+pub use minimal::minimal_types;
 pub use report::{CoreOutcome, CoreRelocation, apply_core, core_relocations};
 
 use access::{Access, Asks};

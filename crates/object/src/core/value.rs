@@ -150,7 +150,7 @@ pub(super) fn may_resize(own: Type<'_>, other: Type<'_>) -> bool {
 }
 
 /// Names of the type that is as wide as a pointer, as compilers write them.
-const LONG: [&str; 11] = [
+pub(super) const LONG: [&str; 11] = [
     "long",
     "long int",
     "int long",

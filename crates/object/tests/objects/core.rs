@@ -1,9 +1,11 @@
 //! CO-RE relocations of every kind, against the types of kernels that are written here, and against this machine's.
 
 use crate::common::{compile, kernel};
-use alveary_btf::Btf;
+use alveary_btf::{Btf, CoreKind};
 use alveary_isa::Insn;
-use alveary_object::{CoreOutcome, Options, apply_core, core_relocations, read, resolve};
+use alveary_object::{
+    CoreOutcome, CoreRelocation, Options, apply_core, core_relocations, minimal_types, read, resolve,
+};
 use alveary_spec::{Kernel, Program, Spec};
 use std::sync::Arc;
 
@@ -283,4 +285,100 @@ fn this_machines_kernel_answers() {
     assert_eq!((insn(&spec, &program("size"), 0).imm, insn(&spec, &program("value"), 0).imm), (16, 1));
     assert!(program("leader").poisoned.is_empty() && insn(&spec, &program("leader"), 0).off > 8);
     assert_eq!(program("missing").poisoned.len(), 1);
+}
+
+/// Everything that an object's relocations come to, ids of the kernel's types aside: those are another set's.
+fn outcomes(spec: &Spec, types: &Btf) -> Vec<String> {
+    let all = core_relocations(spec, Some(types));
+    let id = |r: &CoreRelocation| r.record.kind == CoreKind::TypeIdTarget;
+    let text = |r: CoreRelocation| match &r.outcome {
+        CoreOutcome::Resolved { value, .. } if id(&r) => format!("{} {}", r.asked, *value != 0),
+        CoreOutcome::Resolved { value, .. } => format!("{} {value}", r.asked),
+        CoreOutcome::Missing(_) => format!("{} is missing", r.asked),
+        CoreOutcome::Refused(why) => format!("{} {}", r.asked, why.code.0),
+    };
+    all.into_iter().map(text).collect()
+}
+
+#[test]
+fn the_smallest_types_answer_as_all_do() {
+    let test = "the_smallest_types_answer_as_all_do";
+    // Besides what every kind asks: what is ambiguous, and what only a type that lost something would come to have.
+    let more = r#"
+        struct twice { int a; } CORE;
+        struct mid { int last[0]; } CORE;
+        typedef void *handle_t;
+        struct user { handle_t h; } CORE;
+        SEC("xdp") int ambiguous(struct twice *t) { return t->a; }
+        SEC("xdp") int beyond(struct mid *t) { return t->last[3]; }
+        SEC("xdp") int mid_exists(struct mid *t) { return field(2, t->last); }
+        SEC("xdp") int handle(struct user *t) { return field(2, t->h) + type_info(0, handle_t); }
+    "#;
+    let types = "struct twice { int a; } t1; struct twice___two { int b, a; } t2; struct mid { int last[0], more; } m; \
+                 typedef struct inner *handle_t; struct user { handle_t h; } u;";
+    for options in [&[][..], &["big"]] {
+        let source = format!("{KERNEL}{types}");
+        let Some((spec, kernel)) = asked(test, &format!("{PROGRAMS}{more}"), &source, options) else { return };
+        let all = kernel.btf.as_deref().unwrap();
+        let least = minimal_types([&spec], all).unwrap();
+        assert!(outcomes(&spec, all).iter().any(|o| o.ends_with("core-ambiguous")));
+        assert_eq!(outcomes(&spec, &least), outcomes(&spec, all), "{options:?}");
+        assert!(least.bytes().len() < all.bytes().len() * 3 / 4, "{least:?} of {all:?}");
+        // Nothing more can go.
+        assert_eq!(minimal_types([&spec], &least).unwrap().bytes(), least.bytes());
+    }
+}
+
+#[test]
+fn the_smallest_types_of_this_machines_kernel_are_no_larger_than_bpftools() {
+    let test = "the_smallest_types_of_this_machines_kernel_are_no_larger_than_bpftools";
+    let Ok(bytes) = std::fs::read("/sys/kernel/btf/vmlinux") else {
+        eprintln!("skipped: {test} (the kernel shows no BTF)");
+        return;
+    };
+    let all = Btf::read(&bytes, None).unwrap();
+    let source = r#"
+        typedef unsigned short u16;
+        struct list_head { struct list_head *next, *prev; } CORE;
+        struct sk_buff { u16 protocol; unsigned len; char cb[48]; unsigned char cloned : 1; } CORE;
+        struct task_struct { int pid; struct task_struct *group_leader; struct list_head tasks; char comm[16];
+                             int no_such_member; } CORE;
+        enum bpf_map_type { BPF_MAP_TYPE_HASH = 77 };
+        SEC("xdp") int prev(struct list_head *t) { return (long)t->prev; }
+        SEC("xdp") int size(void *t) { return type_info(1, struct list_head) + type_info(2, struct list_head); }
+        SEC("xdp") int value(void *t) { return enumerator(1, enum bpf_map_type, BPF_MAP_TYPE_HASH); }
+        SEC("xdp") int leader(struct task_struct *t) { return t->group_leader->pid + t->comm[3]; }
+        SEC("xdp") int missing(struct task_struct *t) { return t->no_such_member; }
+        SEC("xdp") int packet(struct sk_buff *t) { return t->len + t->protocol + field(0, t->cloned) + t->cb[7]; }
+    "#;
+    let Some(object) = compile(test, &format!("{ASK}{source}"), &["-g"]) else { return };
+    let mut objects = vec![("own".to_owned(), object)];
+    if let Ok(dir) = std::fs::read_dir("/usr/lib/x86_64-linux-gnu/bpf") {
+        objects.extend(dir.map(|e| e.unwrap().path()).map(|p| (p.display().to_string(), std::fs::read(&p).unwrap())));
+    }
+    let place = std::env::temp_dir().join(format!("alveary-minimal-{}", std::process::id()));
+    std::fs::create_dir_all(&place).unwrap();
+    for (name, object) in objects {
+        let spec = read(&object).unwrap();
+        let least = minimal_types([&spec], &all).unwrap();
+        assert_eq!(outcomes(&spec, &least), outcomes(&spec, &all), "{name}");
+        let (file, out) = (place.join("in.o"), place.join("out.btf"));
+        std::fs::write(&file, object).unwrap();
+        let tool = std::process::Command::new("/usr/sbin/bpftool")
+            .args(["gen", "min_core_btf", "/sys/kernel/btf/vmlinux"])
+            .args([&out, &file])
+            .output();
+        if let Some(Ok(theirs)) = tool.ok().filter(|o| o.status.success()).map(|_| std::fs::read(&out)) {
+            assert!(
+                least.bytes().len() <= theirs.len(),
+                "{name}: {} bytes, bpftool {}",
+                least.bytes().len(),
+                theirs.len()
+            );
+            let theirs = Btf::read(&theirs, None).unwrap();
+            assert_eq!(outcomes(&spec, &least), outcomes(&spec, &theirs), "{name}");
+            println!("{name}: {} bytes, bpftool {}", least.bytes().len(), theirs.bytes().len());
+        }
+    }
+    std::fs::remove_dir_all(&place).unwrap();
 }

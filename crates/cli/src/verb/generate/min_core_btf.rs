@@ -1,0 +1,56 @@
+//! `alveary gen min_core_btf`: the part of a kernel's types that some objects need.
+
+use crate::{failure::Failure, files, inspect, output, verb::btf::source};
+use alveary_object::minimal_types;
+use clap::{Args, ValueHint};
+use serde_json::json;
+use std::{fs, path::PathBuf, sync::Arc};
+
+/// Write the part of a kernel's types that the CO-RE relocations of objects need
+///
+/// In OUT they resolve as they do in IN: a program can so bring along the types of kernels that do not show theirs. Ids of
+/// types are those of OUT: programs that ask for the kernel's ids, and kernel functions (kfuncs), need the whole.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  alveary gen min_core_btf kernel least.btf trace.bpf.o
+  alveary gen min_core_btf vmlinux-5.4.btf 5.4.btf one.bpf.o two.bpf.o
+  alveary show trace.bpf.o --relocs --btf least.btf")]
+pub(super) struct MinCoreBtf {
+    /// The kernel's types: raw BTF, a file that has some, or `kernel`
+    #[arg(value_name = "IN", value_hint = ValueHint::FilePath)]
+    input: PathBuf,
+
+    /// Write raw BTF here
+    #[arg(value_name = "OUT", value_hint = ValueHint::FilePath)]
+    output: PathBuf,
+
+    /// The objects
+    #[arg(value_name = "OBJ", required = true, value_hint = ValueHint::FilePath)]
+    objects: Vec<PathBuf>,
+
+    /// The types that IN continues: the kernel's, for those of a module
+    #[arg(short = 'B', long = "base-btf", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    base: Option<PathBuf>,
+}
+
+impl MinCoreBtf {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        let read: Vec<files::Named<'_>> =
+            [("IN", &*self.input)].into_iter().chain(self.objects.iter().map(|o| ("OBJ", &**o))).collect();
+        files::distinct(&read, &[("OUT", &self.output)])?;
+        let base = self.base.as_deref().map(|base| source::open(base, None)).transpose()?.map(Arc::new);
+        let kernel = source::open(&self.input, base)?;
+        let objects = self.objects.iter().map(|path| inspect::open(path)).collect::<Result<Vec<_>, _>>()?;
+        let relocations: usize = objects.iter().flat_map(|o| o.functions.values()).map(|f| f.core.len()).sum();
+        let least = minimal_types(&objects, &kernel)?;
+        fs::write(&self.output, least.bytes()).map_err(|why| Failure::file("write", &self.output, &why))?;
+        let (types, before, bytes) = (least.ids().count(), kernel.count() - 1, least.bytes().len());
+        if json {
+            return output::object(&json!({
+                "output": self.output, "types": types, "types_in": before, "bytes": bytes, "relocations": relocations,
+            }));
+        }
+        let text = format!("{types} types of {before}, {bytes} bytes, for {relocations} relocations");
+        output::write(|out| writeln!(out, "{}: {text}", self.output.display()))
+    }
+}

@@ -1,0 +1,29 @@
+//! `alveary gen`: files made from objects. The module is not called `gen`, which is a word of the language.
+
+mod min_core_btf;
+
+use crate::failure::Failure;
+use clap::{Args, Subcommand};
+
+/// Make files from objects
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  alveary gen min_core_btf kernel least.btf trace.bpf.o")]
+pub(crate) struct Generate {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    #[command(name = "min_core_btf")]
+    MinCoreBtf(min_core_btf::MinCoreBtf),
+}
+
+impl Generate {
+    pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
+        match &self.action {
+            Action::MinCoreBtf(verb) => verb.run(json),
+        }
+    }
+}
