@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use crate::{
-    Outcome,
+    Outcome, linked,
     process::{self, cargo, command, output, path, run},
 };
 
@@ -70,11 +70,9 @@ fn libraries(dist: &Path) -> Outcome {
 
 /// Builds the binary, linked statically; gives its bytes.
 fn build_static() -> Result<Vec<u8>, String> {
-    let version = output(&mut command("rustc", &["-vV"]))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc does not name its host")?;
-    // Naming the target keeps the flags away from what runs during the build: a macro cannot be a static library.
-    let mut build = cargo(&["build", "--release", "--package", "alveary-cli", "--target", host]);
-    run(build.env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
+    let host = linked::host()?;
+    let mut build = cargo(&["build", "--release", "--package", "alveary-cli", "--target", &host]);
+    run(build.env("RUSTFLAGS", linked::STATIC))?;
     let file = process::target().join(host).join("release/alveary");
     let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     match names_dynamic_linker(&bytes) {

@@ -7,9 +7,11 @@ mod bpf;
 mod capture;
 mod dist;
 mod fuzz;
+mod linked;
 mod packages;
 mod process;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -23,7 +25,7 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
-    Command { name: "test", help: "everything that must hold before a change is taken", run: test::run },
+    Command { name: "test", help: "[--full] everything that must hold before a change is taken", run: test::run },
     Command { name: "bench", help: "the figures of docs/performance.md", run: bench::measure_all },
     Command { name: "fuzz", help: "[--seconds N] [TARGET…] run the fuzz targets", run: fuzz::run_targets },
     Command { name: "dist", help: "static binary, manual pages, completions, libalveary, in dist/", run: dist::make },
@@ -32,6 +34,7 @@ const COMMANDS: &[Command] = &[
         help: "[--check] compile bpf/ into examples/, or compare with what is there",
         run: bpf::run,
     },
+    Command { name: "vm", help: "--kernel VERSION -- COMMAND… run it under another kernel", run: vm::run },
     Command { name: "capture", help: "record examples/traffic.pcap (root)", run: capture::run },
 ];
 

@@ -17,6 +17,8 @@ const PACKAGES: &[Package] = &[
     Package { name: "tcpdump", serves: "classic filters against tcpdump, cargo xtask capture" },
     Package { name: "bpftool", serves: "programs and maps against the kernel's own tool" },
     Package { name: "iproute2", serves: "cargo xtask capture" },
+    Package { name: "qemu-system-x86", serves: "other kernels, in virtual machines" },
+    Package { name: "xz-utils", serves: "other kernels, in virtual machines" },
     Package { name: "gcc", serves: "the C interface's example" },
     Package { name: "libc6-dev", serves: "the C interface's example" },
 ];
