@@ -163,7 +163,7 @@ impl<B: Backend> Loaded<B> {
                     }
                 }
             }
-            Initial::Empty | Initial::Bytes(_) => {}
+            Initial::Empty | Initial::Bytes(_) | Initial::StructOps(_) => {}
         }
         Ok(())
     }

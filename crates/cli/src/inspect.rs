@@ -98,7 +98,7 @@ pub(crate) fn is_data(map: &MapSpec, btf: Option<&Btf>) -> bool {
     match &map.initial {
         Initial::Bytes(_) => true,
         Initial::Empty => map.value_type.zip(btf).is_some_and(|(ty, btf)| matches!(btf.resolved(ty), Type::DataSec(_))),
-        Initial::Programs(_) | Initial::Maps(_) => false,
+        Initial::Programs(_) | Initial::Maps(_) | Initial::StructOps(_) => false,
     }
 }
 

@@ -102,6 +102,7 @@ impl Places {
                 flags: row
                     .map_or(0, |m| flag(m.row.sleepable, BPF_F_SLEEPABLE) | flag(m.row.frags, BPF_F_XDP_HAS_FRAGS)),
                 autoload: plain.is_none(),
+                exception_callback: None,
             };
             (place.name.clone(), program)
         };

@@ -11,6 +11,7 @@
 //! | `insn` | the instructions that refer to something |
 //! | `relocs` | what instructions refer to |
 //! | `types` | `.BTF` and `.BTF.ext` |
+//! | `tags` | what declaration tags say of functions |
 //! | `maps` | map definitions: legacy, BTF, data sections |
 //! | `special` | parts of map values that only helpers may touch |
 //! | `write` | assembled source to an ELF object |
@@ -18,7 +19,9 @@
 //! | `kconfig`, `symbols` | the kernel's configuration, variables and functions |
 //! | `target` | what of the kernel a program is loaded for |
 //! | `core` | CO-RE: what the kernel's types answer |
-//! | `resolve` | a Spec for one kernel: flat programs |
+//! | `struct_ops` | kernel interfaces in the kernel's form of them |
+//! | `resolve` | a Spec for one kernel |
+//! | `layout` | one program laid out flat, with the functions that it reaches |
 
 #![forbid(unsafe_code)]
 
@@ -28,12 +31,15 @@ mod elf;
 mod externs;
 mod insn;
 mod kconfig;
+mod layout;
 mod maps;
 mod read;
 mod relocs;
 mod resolve;
 mod special;
+mod struct_ops;
 mod symbols;
+mod tags;
 mod target;
 mod types;
 mod write;

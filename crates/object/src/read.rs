@@ -5,7 +5,7 @@ use crate::{
     elf::Elf,
     externs::{self, Externs},
     maps::Maps,
-    relocs, types,
+    relocs, tags, types,
 };
 use alveary_abi::Profile;
 use alveary_diag::Diagnostic;
@@ -36,14 +36,16 @@ pub fn read_with(bytes: &[u8], profile: &Profile) -> Result<Spec, Diagnostic> {
     maps.specs.extend(externs.config.map(|map| (map.name.clone(), map)));
     let mut functions = places.functions(&elf);
     relocs::read(&elf, &places, &maps, &mut functions)?;
+    let mut programs = places.programs(&elf, profile);
     if let Some(btf) = &btf {
         types::attach(&elf, btf, &places, &mut functions)?;
+        tags::read(btf, &mut functions, &mut programs);
     }
     Ok(Spec {
         endian: elf.endian,
         license: license(&elf),
         maps: maps.specs,
-        programs: places.programs(&elf, profile),
+        programs,
         functions,
         externs: externs.all,
         btf: btf.map(Arc::new),

@@ -118,7 +118,7 @@ impl Reader<'_> {
             let message = || format!("the address of something in `{name}` that is no function");
             return Ok(RelocKind::FuncAddr(place.ok_or_else(|| ("relocation", message()))?.name.clone()));
         }
-        // An arena's variables, and what else later kernels know: refused by name once a program wants it.
+        // An arena's variables without an arena, and what else later kernels know: refused by name once a program wants it.
         Ok(RelocKind::Extern(if symbol.name.is_empty() { name } else { symbol.name }.to_owned()))
     }
 

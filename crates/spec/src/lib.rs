@@ -8,8 +8,10 @@ mod attach;
 mod kernel;
 mod program;
 mod spec;
+mod struct_ops;
 
 pub use attach::{Attach, XdpMode};
 pub use kernel::Kernel;
 pub use program::{Program, Resolved};
-pub use spec::{Extern, ExternKind, Function, Initial, MapSpec, ProgramSpec, Reloc, RelocKind, Spec};
+pub use spec::{ArgTag, Extern, ExternKind, Function, Initial, MapSpec, ProgramSpec, Promise, Reloc, RelocKind, Spec};
+pub use struct_ops::{StructOps, StructOpsMember, StructOpsValue};

@@ -1,6 +1,6 @@
 //! What a Spec means to one kernel: flat programs, everything resolved but addresses.
 
-use crate::{Attach, MapSpec};
+use crate::{ArgTag, Attach, MapSpec};
 use alveary_abi::{AttachType, ProgType};
 use alveary_btf::{Btf, FuncInfo, LineInfo, TypeId};
 use alveary_diag::{Diagnostic, Place, SourceLine, Sources};
@@ -37,6 +37,10 @@ pub struct Program {
     pub funcs: Vec<FuncInfo>,
     /// Source lines, by slot.
     pub lines: Vec<LineInfo>,
+    /// What the source promises of arguments, by the slot at which the function begins.
+    pub args: Vec<(u32, ArgTag)>,
+    /// Where the function begins that is called when the program throws.
+    pub exception_callback: Option<u32>,
     /// The licence string.
     pub license: String,
     /// The object's types.

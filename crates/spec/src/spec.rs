@@ -1,6 +1,6 @@
 //! What an object file says. Editable, comparable, independent of any target.
 
-use crate::Attach;
+use crate::{Attach, StructOps};
 use alveary_abi::{AttachType, MapDef, ProgType};
 use alveary_btf::{Btf, CoreReloc, FuncInfo, LineInfo, TypeId};
 use alveary_isa::{Endian, Insn};
@@ -85,12 +85,14 @@ pub struct MapSpec {
 pub enum Initial {
     /// Nothing.
     Empty,
-    /// The one value of a data section's map.
+    /// The one value of a data section's map, or what an arena begins with.
     Bytes(Vec<u8>),
     /// Entries of a prog array: programs by name.
     Programs(Vec<Option<String>>),
     /// Entries of a map of maps: maps by name.
     Maps(Vec<Option<String>>),
+    /// A kernel interface, filled in.
+    StructOps(StructOps),
 }
 
 /// A function's code as it stands in the file. Indices count slots from the function's start.
@@ -106,6 +108,8 @@ pub struct Function {
     pub lines: Vec<LineInfo>,
     /// BTF of this function and (in hand-written sections) of those that begin inside it.
     pub funcs: Vec<FuncInfo>,
+    /// What the source promises of its arguments.
+    pub args: Vec<ArgTag>,
     /// The section it stands in.
     pub section: Arc<str>,
     /// Slot in the section at which it starts.
@@ -114,6 +118,35 @@ pub struct Function {
     pub global: bool,
     /// May be replaced by another object's definition (`STB_WEAK`).
     pub weak: bool,
+}
+
+/// What the source promises of an argument of a global function (`__arg_nonnull`): the function is verified in that
+/// belief, its callers are held to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgTag {
+    /// The argument, from 0.
+    pub arg: u32,
+    /// The promise.
+    pub promise: Promise,
+}
+
+/// Kinds of promises on arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// It is the program's context.
+    Ctx,
+    /// It is not NULL.
+    NonNull,
+    /// It may be NULL.
+    Nullable,
+    /// It is a pointer to a kernel object that stays valid.
+    Trusted,
+    /// It is a pointer to a kernel object that may be no more.
+    Untrusted,
+    /// It is a pointer into the arena.
+    Arena,
+    /// A word that this version does not know.
+    Unknown(String),
 }
 
 /// What an instruction refers to.
@@ -161,4 +194,6 @@ pub struct ProgramSpec {
     pub flags: u32,
     /// It is loaded unless told otherwise (`SEC("?…")`: not).
     pub autoload: bool,
+    /// The function that is called when it throws (`__exception_cb`).
+    pub exception_callback: Option<String>,
 }

@@ -1,13 +1,16 @@
-//! The maps that an object defines: in `maps` (legacy), in `.maps` (BTF), and those behind its data sections.
+//! The maps that an object defines: in `maps` (legacy), in `.maps` (BTF), those behind its data sections, and the kernel
+//! interfaces that it fills in.
 
+mod arena;
 mod data;
 mod legacy;
 mod slots;
+mod struct_ops;
 mod typed;
 
 use crate::{
     code::Places,
-    elf::{Elf, Home, Symbol, SymbolKind},
+    elf::{Elf, Home, Rel, Symbol, SymbolKind},
 };
 use alveary_abi::{MapDef, MapType};
 use alveary_btf::Btf;
@@ -38,9 +41,13 @@ impl Maps {
             match section.name {
                 "maps" => legacy::read(&source, index, &mut maps)?,
                 ".maps" => typed::read(&source, index, &mut maps)?,
+                name if struct_ops::is_interface(name) => struct_ops::read(&source, index, &mut maps)?,
                 name if data::is_data(name) && section.size > 0 => data::read(&source, index, &mut maps)?,
                 _ => {}
             }
+        }
+        if let Some(index) = elf.sections.iter().position(|s| s.name == arena::SECTION && s.size > 0) {
+            arena::read(&source, index, &mut maps)?;
         }
         slots::read(&source, places, &mut maps)?;
         Ok(maps)
@@ -75,6 +82,16 @@ impl<'a> Source<'a> {
         found.sort_by_key(|s| (s.value, s.local));
         found.dedup_by_key(|s| s.value);
         found
+    }
+
+    /// What a relocation of a section refers to.
+    fn symbol(&self, index: usize, entry: &Rel) -> Result<&'a Symbol<'a>, Diagnostic> {
+        let section = &self.elf.sections[index];
+        self.elf.symbols.get(entry.symbol as usize).ok_or_else(|| {
+            Diagnostic::new("relocation", "a relocation to a symbol that is not there", section.place(entry.at))
+                .expected(format!("a symbol below {}", self.elf.symbols.len()))
+                .found(entry.symbol.to_string())
+        })
     }
 
     /// A map's type, known or not: what a kernel does not have is refused when it shall be loaded.

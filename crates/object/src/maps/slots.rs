@@ -1,7 +1,7 @@
 //! Relocations in map definitions and in data: first entries of prog arrays and maps of maps, and addresses that
 //! variables should hold.
 
-use super::{Maps, Source};
+use super::{Maps, Source, struct_ops};
 use crate::{
     code::Places,
     elf::{Home, Rel, Symbol, SymbolKind},
@@ -17,14 +17,17 @@ const R_BPF_NONE: u32 = 0;
 
 pub(super) fn read(source: &Source<'_>, places: &Places, maps: &mut Maps) -> Result<(), Diagnostic> {
     for (index, entries) in source.elf.relocations()? {
-        let is_maps = source.elf.sections[index].name == ".maps";
+        let name = source.elf.sections[index].name;
+        let (is_maps, is_interface) = (name == ".maps", struct_ops::is_interface(name));
         let data = maps.data.get(&index).cloned();
-        let definitions = if is_maps { source.definitions(index) } else { Vec::new() };
+        let definitions = if is_maps || is_interface { source.definitions(index) } else { Vec::new() };
         for entry in entries.iter().filter(|e| e.kind != R_BPF_NONE) {
             if is_maps {
                 slot(source, places, maps, &definitions, index, entry)?;
+            } else if is_interface {
+                struct_ops::member(source, places, maps, &definitions, index, entry)?;
             } else if let Some(spec) = data.as_ref().and_then(|name| maps.specs.get_mut(name)) {
-                let symbol = symbol(source, index, entry)?;
+                let symbol = source.symbol(index, entry)?;
                 let name = match symbol.at {
                     Home::Section(i) if symbol.kind == SymbolKind::Section => source.elf.sections[i].name,
                     _ => symbol.name,
@@ -34,15 +37,6 @@ pub(super) fn read(source: &Source<'_>, places: &Places, maps: &mut Maps) -> Res
         }
     }
     Ok(())
-}
-
-fn symbol<'a>(source: &Source<'a>, index: usize, entry: &Rel) -> Result<&'a Symbol<'a>, Diagnostic> {
-    let section = &source.elf.sections[index];
-    source.elf.symbols.get(entry.symbol as usize).ok_or_else(|| {
-        Diagnostic::new("relocation", "a relocation to a symbol that is not there", section.place(entry.at))
-            .expected(format!("a symbol below {}", source.elf.symbols.len()))
-            .found(entry.symbol.to_string())
-    })
 }
 
 /// One entry of a map's `values`.
@@ -56,7 +50,7 @@ fn slot(
 ) -> Result<(), Diagnostic> {
     let section = &source.elf.sections[index];
     let bad = |message: String| Diagnostic::new("map-values", message, section.place(entry.at));
-    let symbol = symbol(source, index, entry)?;
+    let symbol = source.symbol(index, entry)?;
     let before = definitions.partition_point(|s| s.value <= entry.at);
     let Some(home) = before.checked_sub(1).and_then(|i| definitions.get(i)) else {
         return Err(bad("a relocation in front of the first map".to_owned()));

@@ -6,4 +6,5 @@ mod core;
 mod damaged;
 mod debian;
 mod externs;
+mod interfaces;
 mod written;

@@ -167,6 +167,7 @@ impl Reader<'_> {
             inner: map.inner.as_deref().map(|m| Box::new(self.map(m))),
             initial: match &map.initial {
                 Initial::Programs(names) | Initial::Maps(names) => names.clone(),
+                Initial::StructOps(ops) => ops.members.iter().map(|m| Some(m.program.clone())).collect(),
                 Initial::Empty | Initial::Bytes(_) => Vec::new(),
             },
             section: map.section.to_string(),
