@@ -45,6 +45,7 @@ numbers! {
     ENODEV = 19, "No such device.";
     EINVAL = 22, "A wrong argument.";
     ENFILE = 23, "Too many open files.";
+    EMFILE = 24, "Too many open files in this process.";
     ENOSPC = 28, "No room.";
     EROFS = 30, "Read-only.";
     EDOM = 33, "Outside the domain.";

@@ -1,0 +1,7 @@
+//! bpf(2) against the running kernel.
+
+mod elements;
+mod objects;
+mod programs;
+mod refusals;
+mod support;
