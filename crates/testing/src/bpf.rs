@@ -168,6 +168,27 @@ impl Prog {
         r.map(|fd| Prog { fd: owned(fd) }).map_err(|e| io::Error::new(e.kind(), format!("{e}: {}", text())))
     }
 
+    /// What the verifier prints of a program at `level` (2: the registers after each instruction), and whether it
+    /// accepts it; `flags` are those of `BPF_PROG_LOAD`.
+    #[must_use]
+    pub fn verifier_log(ty: ProgType, insns: &[Insn], level: u32, flags: u32) -> (bool, String) {
+        let code: Vec<u8> = insns.iter().flat_map(|i| i.to_bytes(Endian::HOST)).collect();
+        let mut log = vec![0u8; 1 << 20];
+        let loaded = Attr::new()
+            .word(0, ty.0)
+            .word(4, insns.len() as u32)
+            .long(8, code.as_ptr() as u64)
+            .long(16, c"GPL".as_ptr() as u64)
+            .word(24, level)
+            .word(28, log.len() as u32)
+            .long(32, log.as_mut_ptr() as u64)
+            .word(44, flags)
+            .call(command::PROG_LOAD)
+            .map(owned);
+        let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
+        (loaded.is_ok(), String::from_utf8_lossy(&log[..end]).into_owned())
+    }
+
     /// Runs it on a packet, with a context unless that is empty: what it returned, and the packet after it.
     ///
     /// # Errors

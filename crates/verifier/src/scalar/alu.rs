@@ -1,5 +1,4 @@
-//! The operations of instructions. What Linux 6.18 does not follow (division, modulo, swaps, shifts by an unknown
-//! amount) leaves nothing known.
+//! The operations of instructions. What Linux 6.18 does not follow (division, modulo, shifts by an unknown amount) leaves nothing known.
 
 use super::{Bounds, ScalarOf};
 use alveary_isa::{AluOp, Wide};
@@ -55,8 +54,10 @@ impl<const W: u32, const H: u32> ScalarOf<W, H> {
             AluOp::Div | AluOp::SDiv | AluOp::Mod | AluOp::SMod => return *self = Self::UNKNOWN,
         }
         if wide == Wide::W32 {
-            if !matches!(op, AluOp::Add | AluOp::Sub | AluOp::Mul) {
-                self.learn_bits();
+            match op {
+                AluOp::And | AluOp::Or | AluOp::Xor => self.learn_bits(),
+                AluOp::Lsh | AluOp::Rsh | AluOp::Arsh => self.half.learn_bits(self.half_bits()),
+                _ => {}
             }
             self.zero_upper();
         }
@@ -67,6 +68,18 @@ impl<const W: u32, const H: u32> ScalarOf<W, H> {
     pub fn negate(&mut self, wide: Wide) {
         let from = std::mem::replace(self, Self::known(0));
         self.apply(AluOp::Sub, &from, wide);
+    }
+
+    /// The low `bits` bits (16, 32 or 64), zero-extended, with their bytes in the other order if `reverse`: of those
+    /// only the bits stay known.
+    pub fn swap(&mut self, bits: u32, reverse: bool) {
+        if reverse {
+            self.bits = self.bits.swap_bytes(bits);
+            self.forget_ranges();
+            self.sync();
+        } else if bits < W {
+            self.zero_extend(bits);
+        }
     }
 
     /// Adds a constant: what a register that is linked to another with a distance knows of itself.

@@ -60,26 +60,6 @@ impl<const W: u32, const H: u32> ScalarOf<W, H> {
         }
     }
 
-    /// Whether a register compares with itself, where that is known.
-    #[must_use]
-    pub fn compare_with_itself(&self, op: CmpOp, wide: Wide) -> Option<bool> {
-        match op {
-            CmpOp::Eq | CmpOp::Ge | CmpOp::Le | CmpOp::SGe | CmpOp::SLe => Some(true),
-            CmpOp::Ne | CmpOp::Gt | CmpOp::Lt | CmpOp::SGt | CmpOp::SLt => Some(false),
-            CmpOp::Set => {
-                let (value, min, max) = match wide {
-                    Wide::W64 => (self.value(), self.wide.smin, self.wide.smax),
-                    Wide::W32 => (self.half_value(), self.half.smin, self.half.smax),
-                };
-                match value {
-                    Some(value) => Some(value != 0),
-                    None if min <= 0 && max >= 0 => None,
-                    None => Some(true),
-                }
-            }
-        }
-    }
-
     /// What both sides of a jump on `self op other` know of the two. A side that cannot be has no ranges left (Linux
     /// forgets them).
     #[must_use]
@@ -96,6 +76,27 @@ impl<const W: u32, const H: u32> ScalarOf<W, H> {
             if swap { [b, a] } else { [a, b] }
         });
         Sides { taken, not_taken }
+    }
+}
+
+impl<const W: u32, const H: u32> ScalarOf<W, H> {
+    /// What both sides of a jump that compares a register with itself know of it. Linux does not see that the one
+    /// cannot be, and takes its limits for those of two numbers.
+    #[must_use]
+    pub fn split_itself(&self, op: CmpOp, wide: Wide) -> [Self; 2] {
+        facts(op).map(|(fact, _)| {
+            let [mut below, mut above] = [*self; 2];
+            learn(fact, &mut below, &mut above, wide);
+            let mut both = below;
+            (both.wide.umin, both.wide.smin) = (above.wide.umin, above.wide.smin);
+            (both.half.umin, both.half.smin) = (above.half.umin, above.half.smin);
+            both.sync();
+            both.sync();
+            if !both.is_consistent() {
+                both.forget_ranges();
+            }
+            both
+        })
     }
 }
 

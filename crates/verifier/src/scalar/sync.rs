@@ -6,7 +6,7 @@ use super::{Bounds, ScalarOf, Tnum};
 
 impl<const B: u32> Bounds<B> {
     /// What the bits say of the limits.
-    fn learn_bits(&mut self, bits: Tnum<B>) {
+    pub(super) fn learn_bits(&mut self, bits: Tnum<B>) {
         let sign = Bounds::<B>::SMIN as u64;
         self.clamp_signed(
             signed::<B>(bits.ones | (bits.unknown & sign)),
@@ -63,6 +63,22 @@ impl<const W: u32, const H: u32> ScalarOf<W, H> {
     pub(super) fn learn_bits(&mut self) {
         self.half.learn_bits(self.half_bits());
         self.wide.learn_bits(self.bits);
+        if let Some(value) = self.only_value() {
+            *self = Self::known(value);
+        }
+    }
+
+    /// The one value that the bits allow inside the unsigned range, if they allow one only.
+    fn only_value(&self) -> Option<u64> {
+        let (min, max) = (self.wide.umin, self.wide.umax);
+        let next = self.bits.after(min);
+        if self.bits.contains(min) {
+            (next > max).then_some(min)
+        } else if next == self.bits.umax() {
+            Some(next)
+        } else {
+            (next <= max && self.bits.after(next) > max).then_some(next)
+        }
     }
 
     fn half_from_wide(&mut self) {

@@ -80,6 +80,23 @@ impl<const B: u32> Tnum<B> {
         (self.ones ^ other.ones) & !self.unknown & !other.unknown == 0
     }
 
+    /// The smallest number above `value` that fits; the largest that fits, if there is none.
+    #[must_use]
+    pub const fn after(self, value: u64) -> u64 {
+        if value >= self.umax() {
+            return self.umax();
+        }
+        // The highest of the known bits that `value` has otherwise: 0 of none.
+        let differing = wrap::<B>((value ^ self.ones) & !self.unknown);
+        let below = if differing == 0 { 0 } else { u64::MAX >> differing.leading_zeros() };
+        if self.ones & (below ^ (below >> 1)) != 0 {
+            // It is 1 here, so all that agree with `value` above it are larger: the smallest of those.
+            return self.ones | (value & self.unknown & !below);
+        }
+        let carried = (value | !self.unknown | below).wrapping_add(1);
+        self.ones | (carried & self.unknown)
+    }
+
     /// Whether it is a multiple of `size`, a power of two; everything is a multiple of 0.
     #[must_use]
     pub const fn is_aligned(self, size: u64) -> bool {
@@ -188,5 +205,11 @@ impl<const B: u32> Tnum<B> {
     pub const fn truncate(self, bits: u32) -> Self {
         let low = u64::MAX >> (64 - bits);
         Tnum { ones: self.ones & low, unknown: self.unknown & low }
+    }
+
+    /// The low `bits` bits (16, 32 or 64) with their bytes in the other order; those above are 0.
+    #[must_use]
+    pub const fn swap_bytes(self, bits: u32) -> Self {
+        Tnum { ones: self.ones.swap_bytes() >> (64 - bits), unknown: self.unknown.swap_bytes() >> (64 - bits) }
     }
 }

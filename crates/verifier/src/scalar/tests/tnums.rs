@@ -110,3 +110,13 @@ fn relations_say_what_sets_say() {
         }
     }
 }
+
+#[test]
+fn after_gives_the_next_number_that_fits() {
+    for t in all::<B>() {
+        for value in 0..64 {
+            let next = members(t).find(|v| *v > value).unwrap_or(t.umax());
+            assert_eq!(t.after(value), next, "after {value} in {t:?}");
+        }
+    }
+}

@@ -47,7 +47,7 @@ fn member() -> impl Strategy<Value = (u64, Scalar)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn sync_keeps_the_value_and_stays_consistent((value, scalar) in member()) {
