@@ -164,8 +164,8 @@ fn registers(text: &str) -> Registers {
     found
 }
 
-/// A log at level 2: registers after instructions, and where a jump's other side begins. Only the first time each is
-/// seen: scalars that fork are followed with all ones first.
+/// A log at level 2: registers after instructions, and where a jump's other side begins, on the first path to each. Of a
+/// scalar that forks the path of all ones comes first.
 #[derive(Default)]
 struct Log {
     after: HashMap<usize, Registers>,
@@ -174,11 +174,17 @@ struct Log {
 
 fn parse(log: &str) -> Log {
     let mut parsed = Log::default();
+    let mut fork = usize::MAX;
     for line in log.lines() {
         if let Some(rest) = line.strip_prefix("from ") {
-            let (from, state) = rest.split_once(" to ").unwrap_or_default();
-            let from = from.parse().unwrap_or(usize::MAX);
-            parsed.taken.entry(from).or_insert_with(|| registers(state));
+            let (from, rest) = rest.split_once(" to ").unwrap_or_default();
+            let (to, state) = rest.split_once(": ").unwrap_or_default();
+            let (from, to) = (from.parse().unwrap_or(usize::MAX), to.parse().unwrap_or(usize::MAX));
+            if to <= from + 1 {
+                fork = from;
+            } else if from < fork {
+                parsed.taken.entry(from).or_insert_with(|| registers(state));
+            }
         } else if let Some((at, rest)) = line.split_once(": (") {
             let Ok(at) = at.parse::<usize>() else { continue };
             let state = rest.split_once("; ").map_or("", |(_, state)| state);
