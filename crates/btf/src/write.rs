@@ -88,6 +88,11 @@ impl Builder {
         self.strings.offset(text.as_bytes())
     }
 
+    /// The offset of another set's text, which need not be UTF-8; an offset outside of its strings gives the empty one.
+    pub fn copy_string(&mut self, from: &Btf, off: u32) -> u32 {
+        self.strings.offset(from.string_bytes(off).unwrap_or_default())
+    }
+
     /// The id that the next type gets.
     #[must_use]
     pub fn next_id(&self) -> TypeId {

@@ -50,8 +50,11 @@ pub(crate) struct Section<'a> {
     pub(crate) data: &'a [u8],
     /// Its size in memory.
     pub(crate) size: u64,
-    kind: u32,
-    flags: u64,
+    pub(crate) kind: u32,
+    pub(crate) flags: u64,
+    pub(crate) align: u64,
+    /// Bytes of an entry, where it holds entries.
+    pub(crate) entry: u64,
     link: u32,
     info: u32,
 }
@@ -376,7 +379,17 @@ impl<'a> File<'a> {
                     .expected(format!("at most {} bytes in all sections", self.bytes.len()))
                     .found(format!("{total} bytes up to this one")));
             }
-            sections.push(Section { name, data, size, kind, flags: h.u64(8), link: h.u32(40), info: h.u32(44) });
+            sections.push(Section {
+                name,
+                data,
+                size,
+                kind,
+                flags: h.u64(8),
+                align: h.u64(48),
+                entry: h.u64(56),
+                link: h.u32(40),
+                info: h.u32(44),
+            });
         }
         Ok(sections)
     }

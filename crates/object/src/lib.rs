@@ -15,6 +15,8 @@
 //! | `maps` | map definitions: legacy, BTF, data sections |
 //! | `special` | parts of map values that only helpers may touch |
 //! | `write` | assembled source to an ELF object |
+//! | `link` | many objects made one |
+//! | `emit` | the bytes of an ELF file |
 //! | `externs` | what the kernel has to give: which, and of which types |
 //! | `kconfig`, `symbols` | the kernel's configuration, variables and functions |
 //! | `target` | what of the kernel a program is loaded for |
@@ -28,10 +30,12 @@
 mod code;
 mod core;
 mod elf;
+mod emit;
 mod externs;
 mod insn;
 mod kconfig;
 mod layout;
+mod link;
 mod maps;
 mod read;
 mod relocs;
@@ -46,6 +50,7 @@ mod write;
 
 pub use core::{CoreOutcome, CoreRelocation, apply_core, core_relocations, minimal_types};
 pub use kconfig::parse_kconfig;
+pub use link::{Input, link};
 pub use read::{read, read_with};
 pub use resolve::{Options, resolve};
 pub use types::read_types;

@@ -35,17 +35,19 @@ pub(crate) fn read(elf: &Elf<'_>) -> Result<Option<Btf>, Diagnostic> {
         .expected(format!("{:?}-endian", elf.endian))
         .found(format!("{:?}-endian", btf.endian())));
     }
-    let mut offsets: HashMap<usize, HashMap<&str, u32>> = HashMap::new();
+    // Static variables of objects that were linked may share a name: a linker has filled in where they are.
+    let mut offsets: HashMap<usize, HashMap<&str, Option<u32>>> = HashMap::new();
     for symbol in &elf.symbols {
         if let (Home::Section(i), Ok(value)) = (symbol.at, u32::try_from(symbol.value)) {
-            offsets.entry(i).or_default().insert(symbol.name, value);
+            let names = offsets.entry(i).or_default();
+            names.entry(symbol.name).and_modify(|known| *known = None).or_insert(Some(value));
         }
     }
     for id in btf.ids() {
         let Some(Type::DataSec(data)) = btf.ty(id) else { continue };
         let Some(index) = elf.sections.iter().position(|s| s.name == data.name) else { continue };
         if let (Ok(size), Some(offsets)) = (u32::try_from(elf.sections[index].size), offsets.get(&index)) {
-            btf.fix_section(id, size, |name| offsets.get(name).copied());
+            btf.fix_section(id, size, |name| *offsets.get(name)?);
         }
     }
     Ok(Some(btf))

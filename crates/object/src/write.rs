@@ -1,24 +1,17 @@
 //! Assembled source as an ELF object: sections, symbols, relocations, as clang's assembler writes them.
 
-use crate::insn::{BPF_PSEUDO_CALL, CALL, heads};
+use crate::{
+    emit::{Header, INFO_LINK, SHT_PROGBITS, SHT_REL, SHT_STRTAB, SHT_SYMTAB, STT_FUNC, STT_NOTYPE, Writer, add},
+    insn::{BPF_PSEUDO_CALL, CALL, heads},
+};
 use alveary_isa::{
     Endian,
     asm::{Assembly, ReferenceKind, Section},
 };
 use std::collections::{BTreeSet, HashMap};
 
-const HEADER: usize = 64;
-const EM_BPF: u16 = 247;
-const SHT_PROGBITS: u32 = 1;
-const SHT_SYMTAB: u32 = 2;
-const SHT_STRTAB: u32 = 3;
-const SHT_REL: u32 = 9;
 /// `SHF_ALLOC | SHF_EXECINSTR`.
 const CODE: u64 = 2 | 4;
-/// `SHF_INFO_LINK`.
-const INFO_LINK: u64 = 64;
-const STT_NOTYPE: u8 = 0;
-const STT_FUNC: u8 = 2;
 
 /// An object of this byte order from assembled source. Global labels, and those that are called or whose address is
 /// taken, are functions; code without a label in front of it is a function named after its section.
@@ -34,7 +27,7 @@ pub fn write(assembly: &Assembly, endian: Endian) -> Vec<u8> {
         by_name.entry(symbol.name.as_str()).or_default().push(i);
     }
 
-    let mut out = Writer { endian, bytes: vec![0; HEADER] };
+    let mut out = Writer::new(endian);
     let mut strings = vec![0];
     // The null section, code, then its relocations, the symbols, the strings.
     let mut headers = vec![Header::default()];
@@ -148,84 +141,4 @@ fn symbols(sections: &[&Section]) -> Vec<Symbol> {
 /// A symbol for code without a label.
 fn name_of(section: &str) -> String {
     section.trim_start_matches('.').replace(|c: char| !c.is_ascii_alphanumeric(), "_")
-}
-
-/// Adds a string to a table; gives its offset.
-fn add(table: &mut Vec<u8>, string: &str) -> u32 {
-    let at = table.len() as u32;
-    table.extend(string.bytes().chain([0]));
-    at
-}
-
-/// A section header.
-#[derive(Clone, Copy, Default)]
-struct Header {
-    name: u32,
-    kind: u32,
-    flags: u64,
-    offset: u64,
-    size: u64,
-    link: u32,
-    info: u32,
-    align: u64,
-    entry: u64,
-}
-
-struct Writer {
-    endian: Endian,
-    bytes: Vec<u8>,
-}
-
-impl Writer {
-    /// The header of a section whose bytes begin at `offset` and have just been written.
-    fn header(&self, name: u32, kind: u32, offset: usize, align: u64, entry: u64) -> Header {
-        let size = (self.bytes.len() - offset) as u64;
-        Header { name, kind, offset: offset as u64, size, align, entry, ..Header::default() }
-    }
-
-    fn finish(mut self, headers: &[Header]) -> Vec<u8> {
-        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
-        let table = self.bytes.len() as u64;
-        for h in headers {
-            self.u32(h.name);
-            self.u32(h.kind);
-            for word in [h.flags, 0, h.offset, h.size] {
-                self.u64(word);
-            }
-            self.u32(h.link);
-            self.u32(h.info);
-            self.u64(h.align);
-            self.u64(h.entry);
-        }
-        let body = std::mem::take(&mut self.bytes);
-        let order = if self.endian == Endian::Little { 1 } else { 2 };
-        self.bytes.extend(b"\x7fELF");
-        // 64-bit, the byte order, version 1, then padding.
-        self.bytes.extend([2, order, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        self.u16(1);
-        self.u16(EM_BPF);
-        self.u32(1);
-        for word in [0, 0, table] {
-            self.u64(word);
-        }
-        self.u32(0);
-        // Sizes of this header, of (no) program headers, of section headers; the string table is the last section.
-        for half in [HEADER as u16, 0, 0, 64, headers.len() as u16, headers.len() as u16 - 1] {
-            self.u16(half);
-        }
-        self.bytes.extend(&body[HEADER..]);
-        self.bytes
-    }
-
-    fn u16(&mut self, value: u16) {
-        self.bytes.extend(if self.endian == Endian::Little { value.to_le_bytes() } else { value.to_be_bytes() });
-    }
-
-    fn u32(&mut self, value: u32) {
-        self.bytes.extend(if self.endian == Endian::Little { value.to_le_bytes() } else { value.to_be_bytes() });
-    }
-
-    fn u64(&mut self, value: u64) {
-        self.bytes.extend(if self.endian == Endian::Little { value.to_le_bytes() } else { value.to_be_bytes() });
-    }
 }

@@ -3,4 +3,5 @@
 mod byte_order;
 mod inner_maps;
 mod lifetime;
+mod linked;
 mod sizes;

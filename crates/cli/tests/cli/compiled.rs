@@ -27,7 +27,7 @@ fn compiled(test: &str, source: &str) -> Option<Session> {
 }
 
 /// The object of a C program.
-fn object(test: &str, source: &str) -> Option<Vec<u8>> {
+pub(crate) fn object(test: &str, source: &str) -> Option<Vec<u8>> {
     let mut clang = ["clang-19", "clang"].into_iter().find_map(|name| {
         // BTF names the directory: not this one, which is another wherever the tree stands.
         let target = ["-O2", "-g", "-fdebug-compilation-dir=/src", "-target", "bpfel", "-mcpu=v3"];

@@ -17,6 +17,7 @@ fn every_verb_explains_itself() {
         "btf split ",
         "gen ",
         "gen min_core_btf ",
+        "gen object ",
         "completions ",
         "man ",
     ] {

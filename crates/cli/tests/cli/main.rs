@@ -8,6 +8,7 @@ mod errors;
 mod files;
 mod help;
 mod libxdp;
+mod link;
 mod round_trip;
 mod run;
 mod session;

@@ -17,6 +17,7 @@ use alveary_btf::Btf;
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_spec::{Initial, MapSpec};
 use std::collections::{BTreeMap, HashMap};
+pub(crate) use typed::definition;
 
 /// The maps, and where they are defined.
 pub(crate) struct Maps {

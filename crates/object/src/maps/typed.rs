@@ -1,10 +1,10 @@
 //! Map definitions in BTF: variables in `.maps` whose types spell out the map (`__uint`, `__type`, `__array`).
 
 use super::{Maps, Source, plain, suggest};
-use crate::{elf::Section, special};
+use crate::special;
 use alveary_abi::MapDef;
 use alveary_btf::{Array, Btf, Composite, Kind, Linkage, Type, TypeId};
-use alveary_diag::Diagnostic;
+use alveary_diag::{Diagnostic, Place};
 use alveary_spec::MapSpec;
 use std::collections::HashMap;
 
@@ -44,16 +44,20 @@ pub(super) fn read(source: &Source<'_>, index: usize, maps: &mut Maps) -> Result
         let Some(&at) = symbols.get(name) else {
             return Err(Diagnostic::new("map-symbol", format!("map `{name}` has no symbol"), section.place(0)));
         };
-        let definition = Definition { btf, section, at, name };
-        let spec = definition.read(ty, true)?;
+        let spec = Definition { btf, section: section.name, at, name }.read(ty, true)?;
         maps.define(index, u32::try_from(at).unwrap_or(u32::MAX), spec);
     }
     Ok(())
 }
 
+/// A map as a type defines it, wherever it stands: another object may define it.
+pub(crate) fn definition(btf: &Btf, name: &str, ty: TypeId) -> Result<MapSpec, Diagnostic> {
+    Definition { btf, section: ".maps", at: 0, name }.read(ty, true)
+}
+
 struct Definition<'a> {
     btf: &'a Btf,
-    section: &'a Section<'a>,
+    section: &'a str,
     at: u64,
     name: &'a str,
 }
@@ -64,7 +68,7 @@ impl Definition<'_> {
             return Err(self.bad("is not defined by a struct").expected("a struct").found(self.btf.c_name(ty)));
         };
         let def = MapDef {
-            ty: Source::map_type(self.number(members, "type")?, self.name, self.section.place(self.at))?,
+            ty: Source::map_type(self.number(members, "type")?, self.name, self.place())?,
             key_size: 0,
             value_size: 0,
             max_entries: self.number(members, "max_entries")?,
@@ -72,7 +76,7 @@ impl Definition<'_> {
             extra: self.long(members, "map_extra")?,
             special: Vec::new(),
         };
-        let mut spec = plain(self.name, def, self.section.name);
+        let mut spec = plain(self.name, def, self.section);
         (spec.def.key_size, spec.key_type) = self.size(members, "key", "key_size")?;
         (spec.def.value_size, spec.value_type) = self.size(members, "value", "value_size")?;
         spec.def.special = spec.value_type.map_or_else(Vec::new, |ty| special::find(self.btf, ty));
@@ -172,7 +176,11 @@ impl Definition<'_> {
         })
     }
 
+    fn place(&self) -> Place {
+        Place::Section { section: self.section.into(), at: self.at }
+    }
+
     fn bad(&self, what: &str) -> Diagnostic {
-        Diagnostic::new("map-def", format!("map `{}` {what}", self.name), self.section.place(self.at))
+        Diagnostic::new("map-def", format!("map `{}` {what}", self.name), self.place())
     }
 }

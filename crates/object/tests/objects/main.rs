@@ -1,4 +1,4 @@
-//! Objects read and resolved: those of Debian, what clang makes of each feature, and damaged ones.
+//! Objects read, resolved and linked: those of Debian, what clang makes of each feature, and damaged ones.
 
 mod common;
 mod compiled;
@@ -7,4 +7,5 @@ mod damaged;
 mod debian;
 mod externs;
 mod interfaces;
+mod linked;
 mod written;

@@ -1,6 +1,7 @@
 //! `alveary gen`: files made from objects. The module is not called `gen`, which is a word of the language.
 
 mod min_core_btf;
+mod object;
 
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
@@ -8,6 +9,7 @@ use clap::{Args, Subcommand};
 /// Make files from objects
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  alveary gen object all.bpf.o one.bpf.o two.bpf.o
   alveary gen min_core_btf kernel least.btf trace.bpf.o")]
 pub(crate) struct Generate {
     #[command(subcommand)]
@@ -16,6 +18,7 @@ pub(crate) struct Generate {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    Object(object::Object),
     #[command(name = "min_core_btf")]
     MinCoreBtf(min_core_btf::MinCoreBtf),
 }
@@ -23,6 +26,7 @@ enum Action {
 impl Generate {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         match &self.action {
+            Action::Object(verb) => verb.run(json),
             Action::MinCoreBtf(verb) => verb.run(json),
         }
     }

@@ -1,0 +1,48 @@
+//! `alveary gen object`: several objects linked to one.
+
+use crate::{failure::Failure, files, output};
+use alveary_object::{Input, link};
+use clap::{Args, ValueHint};
+use serde_json::json;
+use std::{fs, path::PathBuf};
+
+/// Link several objects to one
+///
+/// What one object declares `extern` (functions, variables, maps) becomes what another one defines; the types of both
+/// have to agree. Of several definitions the one that is not `__weak` counts; what is `static` stays its file's own.
+/// Sections of one name are put together, types are kept once. What nobody defines stays extern: `__kconfig` and `__ksym`
+/// for the kernel, the rest for another link. The same files in the same order give the same bytes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  alveary gen object all.bpf.o one.bpf.o two.bpf.o
+  alveary show all.bpf.o")]
+pub(super) struct Object {
+    /// Write the object here
+    #[arg(value_name = "OUT", value_hint = ValueHint::FilePath, value_parser = files::written)]
+    output: PathBuf,
+
+    /// The objects
+    #[arg(value_name = "IN", required = true, value_hint = ValueHint::FilePath)]
+    inputs: Vec<PathBuf>,
+}
+
+impl Object {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        let read: Vec<files::Named<'_>> = self.inputs.iter().map(|path| ("an object", &**path)).collect();
+        files::distinct(&read, &[("OUT", &self.output)])?;
+        let mut objects = Vec::new();
+        for path in &self.inputs {
+            let bytes = fs::read(path).map_err(|why| Failure::file("read", path, &why))?;
+            objects.push((path.display().to_string(), bytes));
+        }
+        let inputs: Vec<_> = objects.iter().map(|(name, bytes)| Input { name, bytes }).collect();
+        let linked = link(&inputs)?;
+        fs::write(&self.output, &linked).map_err(|why| Failure::file("write", &self.output, &why))?;
+        if json {
+            return output::object(&json!({ "output": self.output, "objects": inputs.len(), "bytes": linked.len() }));
+        }
+        output::write(|out| {
+            writeln!(out, "{}: {} objects, {} bytes", self.output.display(), inputs.len(), linked.len())
+        })
+    }
+}
