@@ -17,6 +17,7 @@
 //! | `dedup` | each type once |
 //! | `diff` | what changed between two sets |
 //! | `c`, `align` | types as a C header |
+//! | `rust`, `plain` | types in Rust, and what stands behind them |
 //! | `value`, `bits` | bytes to [`Value`] and its text |
 //! | `parse`, `literal` | text to bytes |
 
@@ -33,7 +34,9 @@ mod index;
 mod layout;
 mod literal;
 mod parse;
+pub mod plain;
 mod read;
+pub mod rust;
 mod set;
 mod shape;
 mod strings;

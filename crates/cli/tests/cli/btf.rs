@@ -19,6 +19,14 @@ fn the_types_of_an_object_are_shown_as_they_are_stored_and_as_c() {
 }
 
 #[test]
+fn the_types_of_an_object_are_shown_in_rust() {
+    let session = Session::new().example("count.bpf.o");
+    let text = session.output("btf dump file count.bpf.o --format rust --type service").stdout;
+    let (_, types) = text.split_once("const _: () = assert!").expect("what the types stand on comes first");
+    golden("btf-dump-rust.txt", types);
+}
+
+#[test]
 fn what_cannot_be_shown_is_refused_by_name() {
     let session = Session::new()
         .example("count.bpf.o")

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-/// Show types: as they are stored, or as a C header
+/// Show types: as they are stored, as a C header, or in Rust
 ///
 /// Takes what bpftool's `btf dump` takes: `file FILE`, then `format raw` or `format c`, with `unsorted` and `root_id ID`
 /// behind. `kernel` stands for the running kernel's types. FILE is an object or raw BTF.
@@ -18,7 +18,8 @@ use std::{
 #[command(after_help = "Examples:
   alveary btf dump kernel format c > vmlinux.h
   alveary btf dump file filter.bpf.o
-  alveary btf dump kernel format c --type task_struct --type sk_buff")]
+  alveary btf dump kernel format c --type task_struct --type sk_buff
+  alveary btf dump file count.bpf.o --format rust --type service > types.rs")]
 pub(crate) struct Dump {
     /// Where the types are, and how to show them: `file FILE` or `kernel`, `format FORMAT`, `unsorted`, `root_id ID`
     #[arg(value_name = "WORDS", required = true, value_hint = ValueHint::FilePath)]
@@ -46,6 +47,8 @@ enum Format {
     C,
     /// The same as raw, as JSON
     Json,
+    /// A Rust module
+    Rust,
 }
 
 /// bpftool's words, understood.
@@ -74,10 +77,11 @@ impl Dump {
         };
         let roots = self.roots(&btf, &request, file)?;
         match format {
-            Format::C => {
+            Format::C | Format::Rust => {
                 let all = || if request.unsorted { (1..btf.count()).map(TypeId).collect() } else { btf.sorted() };
-                let text =
-                    btf.to_c(roots.unwrap_or_else(all)).map_err(|why| why.in_file(file.display().to_string()))?;
+                let roots = roots.unwrap_or_else(all);
+                let text = if format == Format::C { btf.to_c(roots) } else { btf.to_rust(roots) };
+                let text = text.map_err(|why| why.in_file(file.display().to_string()))?;
                 output::write(|out| out.write_all(text.as_bytes()))
             }
             Format::Raw | Format::Json => {
@@ -124,7 +128,7 @@ impl Request {
             match found {
                 "file" => request.file = Some(PathBuf::from(next("a file")?)),
                 source::KERNEL_WORD => request.file = Some(PathBuf::from(source::KERNEL)),
-                "format" => request.format = Some(format(next("raw, c or json")?)?),
+                "format" => request.format = Some(format(next("raw, c, json or rust")?)?),
                 "unsorted" => request.unsorted = true,
                 "root_id" => {
                     let id = next("the id of a type")?;
@@ -155,7 +159,7 @@ impl Request {
 
 fn format(name: &str) -> Result<Format, Failure> {
     Format::from_str(name, false)
-        .map_err(|_| word("this is no format").expected("raw, c or json").found(format!("`{name}`")).into())
+        .map_err(|_| word("this is no format").expected("raw, c, json or rust").found(format!("`{name}`")).into())
 }
 
 /// The types and all that they refer to, by id.
