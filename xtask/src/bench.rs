@@ -5,6 +5,7 @@
 //!   (best of several runs), and the peak of its anonymous memory, which `/proc/PID/status` shows as `RssAnon` while it
 //!   runs (the kernel keeps no peak of that figure: it is looked at every millisecond),
 //! - how fast the kernel's types are opened, and written as a C header beside bpftool, if both are there,
+//! - how long an object with 500 CO-RE relocations takes to be resolved, beside libbpf,
 //! - `alveary show` on a small object: wall time from start to end, median of several runs.
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
 use alveary_ports::{LinkType, Writer};
 
 use crate::{
-    Outcome,
+    Outcome, libbpf,
     process::{self, cargo, command, run},
 };
 
@@ -47,7 +48,8 @@ pub(crate) fn measure_all(arguments: &[String]) -> Outcome {
     let alveary = alveary.to_str().ok_or("the target folder's path is not UTF-8")?;
     throughput(alveary)?;
     start_up(alveary)?;
-    header(alveary)
+    header(alveary)?;
+    libbpf::measure()
 }
 
 fn throughput(alveary: &str) -> Outcome {

@@ -7,6 +7,7 @@ mod bpf;
 mod capture;
 mod dist;
 mod fuzz;
+mod libbpf;
 mod linked;
 mod packages;
 mod process;
@@ -33,6 +34,11 @@ const COMMANDS: &[Command] = &[
         name: "bpf",
         help: "[--check] compile bpf/ into examples/, or compare with what is there",
         run: bpf::run,
+    },
+    Command {
+        name: "libbpf",
+        help: "[--time | OBJECT…] instructions as Alveary and as libbpf resolves them, compared (root)",
+        run: libbpf::compare,
     },
     Command { name: "vm", help: "--kernel VERSION -- COMMAND… run it under another kernel", run: vm::run },
     Command { name: "capture", help: "record examples/traffic.pcap (root)", run: capture::run },

@@ -28,7 +28,7 @@ pub(crate) struct Interfaces {
     pub(crate) maps: BTreeMap<String, MapSpec>,
     /// What their programs are loaded for.
     pub(crate) slots: BTreeMap<String, Slot>,
-    /// Programs that interfaces name, and none that is wanted has a use for.
+    /// Programs that interfaces name, but none that is wanted.
     pub(crate) unused: BTreeSet<String>,
 }
 
@@ -71,7 +71,7 @@ impl Interfaces {
     }
 }
 
-/// The programs of an interface, those only that the kernel has a use for.
+/// The programs of an interface.
 fn programs(map: &MapSpec) -> impl Iterator<Item = &str> {
     let ops = match &map.initial {
         Initial::StructOps(ops) => Some(ops),
@@ -113,11 +113,10 @@ impl<'a> Laying<'a> {
             };
             let program = self.ops.members.iter().find(|m| m.offset == offset).map(|m| m.program.as_str());
             let Some((index, theirs)) = interface.members().enumerate().find(|(_, m)| m.name == member.name) else {
-                if from.iter().any(|b| *b != 0) {
+                // What is left zero may be missing.
+                if program.is_some() || from.iter().any(|b| *b != 0) {
                     return Err(self.no_member(member.name, interface));
                 }
-                // Left zero, or a program that this kernel has no use for.
-                ops.members.retain(|m| m.offset != offset);
                 continue;
             };
             self.check(local, member, kernel, theirs)?;
