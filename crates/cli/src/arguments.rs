@@ -30,6 +30,8 @@ pub(crate) enum Verb {
     Disasm(verb::disasm::Disasm),
     Asm(verb::asm::Asm),
     Btf(verb::btf::Btf),
+    Prog(verb::prog::Prog),
+    Map(verb::map::Map),
     #[command(name = "gen")]
     Generate(verb::generate::Generate),
     Completions(verb::completions::Completions),
@@ -45,6 +47,8 @@ impl Verb {
             Verb::Disasm(verb) => verb.run(json),
             Verb::Asm(verb) => verb.run(json),
             Verb::Btf(verb) => verb.run(json),
+            Verb::Prog(verb) => verb.run(json),
+            Verb::Map(verb) => verb.run(json),
             Verb::Generate(verb) => verb.run(json),
             Verb::Completions(verb) => verb.run(),
             Verb::Man(verb) => verb.run(),

@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     },
     /// Nobody reads our output any more (`alveary … | head`): nothing to complain about.
     ReaderGone,
+    /// All is said on stdout: the exit code alone tells.
+    Silent,
 }
 
 impl Failure {
@@ -64,6 +66,7 @@ impl fmt::Debug for Failure {
         match self {
             Failure::Wrong { diagnostics, .. } => diagnostics.fmt(f),
             Failure::ReaderGone => f.write_str("ReaderGone"),
+            Failure::Silent => f.write_str("Silent"),
         }
     }
 }

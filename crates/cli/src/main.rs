@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bpftool;
 mod classic;
 mod error;
 mod failure;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(bpftool::command_line::ours(std::env::args_os())) {
         Ok(arguments) => arguments,
         Err(usage) => return arguments::report(&usage),
     };

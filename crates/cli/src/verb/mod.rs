@@ -6,5 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod disasm;
 pub(crate) mod generate;
 pub(crate) mod man;
+pub(crate) mod map;
+pub(crate) mod prog;
 pub(crate) mod run;
 pub(crate) mod show;

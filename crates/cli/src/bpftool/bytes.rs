@@ -1,0 +1,58 @@
+//! Values without types: bytes, as text and as JSON, and bytes that users type.
+
+use super::{
+    json::{Json, Verbatim},
+    usage,
+    words::Words,
+};
+use crate::failure::Failure;
+use std::io;
+
+/// Bytes in hexadecimal, with blanks between them: 16 on a line, in two halves.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 3);
+    for (at, byte) in bytes.iter().enumerate() {
+        text.push_str(match at % 16 {
+            _ if at == 0 => "",
+            0 => "\n",
+            8 => "  ",
+            _ => " ",
+        });
+        text.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
+    }
+    text
+}
+
+/// Bytes as a list of texts: `["0x01","0x00"]`.
+pub(crate) fn json(bytes: &[u8], json: &mut Json<'_>) -> io::Result<()> {
+    json.array(|json| bytes.iter().try_for_each(|byte| json.value(Verbatim(format_args!("\"0x{byte:02x}\"")))))
+}
+
+/// Takes `count` bytes, each a word: in C's notation, or all in hexadecimal behind `hex`.
+pub(crate) fn take(words: &mut Words<'_>, what: &str, count: usize) -> Result<Vec<u8>, Failure> {
+    let hexadecimal = words.is("hex");
+    let mut bytes = Vec::with_capacity(count.min(1 << 16));
+    while bytes.len() < count {
+        let Some(word) = words.peek() else { break };
+        let byte = if hexadecimal {
+            u8::from_str_radix(word.trim_start_matches("0x"), 16).ok()
+        } else {
+            super::words::number(word).and_then(|n| n.try_into().ok())
+        };
+        let Some(byte) = byte else {
+            return Err(usage(format!("`{word}` is no byte of the {what}"))
+                .expected(format!("{count} bytes, {} of them are there", bytes.len()))
+                .help("each byte is a word: `key 1 0 0 0`, or `key hex 01 00 00 00`")
+                .into());
+        };
+        words.take();
+        bytes.push(byte);
+    }
+    if bytes.len() < count {
+        return Err(usage(format!("the {what} is too short"))
+            .expected(format!("{count} bytes"))
+            .found(format!("{} bytes", bytes.len()))
+            .into());
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,174 @@
+//! Values by their types, as bpftool writes them: members by name, arrays of characters as text, enumerators by name.
+
+use super::json::{Json, Verbatim};
+use crate::failure::Failure;
+use alveary_btf::{Btf, Enum, Int, Type, TypeId};
+use alveary_diag::Diagnostic;
+use alveary_linux::sys::{self, Object};
+use std::{io, os::fd::AsFd, sync::Arc};
+
+/// Types inside types, at most: what the kernel accepts is far below.
+const DEEPEST: u32 = 64;
+
+/// The types that the kernel keeps under this id; a module's stand on the kernel's own.
+pub(crate) fn types(id: u32) -> Result<Arc<Btf>, Failure> {
+    let info = sys::btf_info(sys::open_id(Object::Btf, id, 0, None)?.as_fd(), true)?;
+    let base = if info.kernel && info.name != VMLINUX { Some(vmlinux()?) } else { None };
+    let named = |why: Diagnostic| why.in_file(format!("BTF {id}"));
+    Ok(Arc::new(Btf::read_owned(info.bytes, base).map_err(named)?))
+}
+
+/// What the kernel calls its own types.
+const VMLINUX: &str = "vmlinux";
+
+/// The kernel's own types.
+pub(crate) fn vmlinux() -> Result<Arc<Btf>, Failure> {
+    let path = std::path::Path::new(crate::verb::btf::source::KERNEL);
+    crate::verb::btf::source::open(path, None).map(Arc::new)
+}
+
+/// How values are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Typed<'a> {
+    pub(crate) btf: &'a Btf,
+    /// For people: wide numbers without quotes, addresses in hexadecimal.
+    pub(crate) plain: bool,
+}
+
+impl Typed<'_> {
+    /// Writes the value of type `ty` at the start of `bytes`.
+    pub(crate) fn value(self, ty: TypeId, bytes: &[u8], json: &mut Json<'_>) -> io::Result<()> {
+        self.at(ty, 0, bytes, DEEPEST, json)
+    }
+
+    /// `bit` (below 8) is where an integer begins, as old compilers write bit fields.
+    fn at(self, ty: TypeId, bit: u32, bytes: &[u8], depth: u32, json: &mut Json<'_>) -> io::Result<()> {
+        let Some(depth) = depth.checked_sub(1) else { return json.value("(nested too deep)") };
+        match self.btf.resolved(ty) {
+            Type::Int(int) => self.int(int, bit, bytes, json),
+            Type::Ptr(_) if self.plain => json.value(Verbatim(format_args!("\"{:#x}\"", unsigned(bytes, 8)))),
+            Type::Ptr(_) => json.value(unsigned(bytes, 8)),
+            Type::Enum(e) | Type::Enum64(e) => self.enumerator(e, bytes, json),
+            Type::Struct(s) | Type::Union(s) => json.object(|json| {
+                for member in s.members() {
+                    json.name(member.name)?;
+                    let rest = bytes.get(member.bit_offset as usize / 8..).unwrap_or_default();
+                    match member.bits {
+                        Some(bits) => self.wide(bit_field(rest, member.bit_offset % 8, bits.into()), json)?,
+                        None => self.at(member.ty, member.bit_offset % 8, rest, depth, json)?,
+                    }
+                }
+                Ok(())
+            }),
+            Type::Array(array) => {
+                if let Some(text) = self.text(array.element, array.len, bytes) {
+                    return json.value(text);
+                }
+                let size = self.btf.size_of(array.element).unwrap_or(0) as usize;
+                json.array(|json| {
+                    (0..array.len as usize).try_for_each(|i| {
+                        let element = bytes.get(i.saturating_mul(size)..).unwrap_or_default();
+                        self.at(array.element, 0, element, depth, json)
+                    })
+                })
+            }
+            Type::Var { name, ty, .. } => json.object(|json| {
+                json.name(name)?;
+                self.at(ty, 0, bytes, depth, json)
+            }),
+            Type::DataSec(section) => json.object(|json| {
+                json.name(self.btf.name(ty))?;
+                json.array(|json| {
+                    section.vars().try_for_each(|var| {
+                        self.at(var.ty, 0, bytes.get(var.offset as usize..).unwrap_or_default(), depth, json)
+                    })
+                })
+            }),
+            _ => json.value("(unsupported-kind)"),
+        }
+    }
+
+    fn int(self, int: Int<'_>, bit: u32, bytes: &[u8], json: &mut Json<'_>) -> io::Result<()> {
+        let (offset, bits) = (u32::from(int.offset), u32::from(int.bits));
+        if bit != 0 || offset != 0 || !matches!(bits, 8 | 16 | 32 | 64) {
+            let from = bytes.get(((bit + offset) / 8) as usize..).unwrap_or_default();
+            return self.wide(bit_field(from, (bit + offset) % 8, bits), json);
+        }
+        let value = unsigned(bytes, bits as usize / 8);
+        if int.bool {
+            json.value(value != 0)
+        } else if int.char {
+            match value as u8 as char {
+                c @ (' '..='~') => json.value(c.encode_utf8(&mut [0; 4]) as &str),
+                _ if self.plain => json.value(Verbatim(format_args!("{:#x}", value as u8))),
+                _ => json.value(Verbatim(format_args!("\"\\u00{:02x}\"", value as u8))),
+            }
+        } else if int.signed {
+            json.value((value << (64 - bits)) as i64 >> (64 - bits))
+        } else {
+            json.value(value)
+        }
+    }
+
+    /// A bit field, or a number of 128 bits: in hexadecimal.
+    fn wide(self, value: u128, json: &mut Json<'_>) -> io::Result<()> {
+        if self.plain {
+            json.value(Verbatim(format_args!("{value:#x}")))
+        } else {
+            json.value(Verbatim(format_args!("\"{value:#x}\"")))
+        }
+    }
+
+    fn enumerator(self, e: Enum<'_>, bytes: &[u8], json: &mut Json<'_>) -> io::Result<()> {
+        let size = (e.size as usize).min(8);
+        let bits = 64 - 8 * size as u32;
+        let raw = unsigned(bytes, size);
+        let signed = (raw << bits) as i64 >> bits;
+        // Enumerators are compared by their bits: how wide the number is decides, not whether it has a sign.
+        match e.values().find(|v| (v.value as u64) << bits == raw << bits) {
+            Some(found) => json.value(found.name),
+            None => json.value(signed),
+        }
+    }
+
+    /// An array of characters that ends in a zero and has none but printable ones before it.
+    fn text(self, element: TypeId, len: u32, bytes: &[u8]) -> Option<&str> {
+        let bare = self.without_qualifiers(element);
+        // A name for `char` hides it, as from bpftool.
+        let Some(Type::Int(int)) = bare else { return None };
+        if int.size != 1 || !(int.char || int.name == "char") {
+            return None;
+        }
+        let bytes = bytes.get(..len as usize).unwrap_or(bytes);
+        let text = &bytes[..bytes.iter().position(|b| *b == 0)?];
+        text.iter().all(|b| (0x20..0x7f).contains(b)).then(|| std::str::from_utf8(text).ok()).flatten()
+    }
+
+    /// The type behind `const`, `volatile` and `restrict`; typedefs stay.
+    fn without_qualifiers(&self, mut ty: TypeId) -> Option<Type<'_>> {
+        for _ in 0..DEEPEST {
+            match self.btf.ty(ty)? {
+                Type::Const(inner) | Type::Volatile(inner) | Type::Restrict(inner) => ty = inner,
+                bare => return Some(bare),
+            }
+        }
+        None
+    }
+}
+
+/// The number of `size` bytes at the start; bytes that are missing are 0.
+fn unsigned(bytes: &[u8], size: usize) -> u64 {
+    let mut word = [0; 8];
+    let from = &bytes[..bytes.len().min(size).min(8)];
+    word[..from.len()].copy_from_slice(from);
+    u64::from_le_bytes(word)
+}
+
+/// The number of `bits` bits that begins `offset` bits from the start.
+fn bit_field(bytes: &[u8], offset: u32, bits: u32) -> u128 {
+    let mut words = [0; 16];
+    let from = &bytes[..bytes.len().min(16)];
+    words[..from.len()].copy_from_slice(from);
+    let value = u128::from_le_bytes(words) >> offset;
+    if bits < 128 { value & ((1 << bits) - 1) } else { value }
+}

@@ -1,0 +1,34 @@
+//! `alveary prog`: programs in the running kernel, as bpftool shows and handles them.
+
+mod show;
+
+use crate::{bpftool::options::Options, failure::Failure};
+use clap::{Args, Subcommand};
+
+/// Show and handle the programs that are loaded in the kernel
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  alveary prog list
+  alveary prog show name count --json
+  alveary prog show pinned /sys/fs/bpf/count")]
+pub(crate) struct Prog {
+    #[command(subcommand)]
+    action: Action,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    #[command(visible_alias = "list")]
+    Show(show::Show),
+}
+
+impl Prog {
+    pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
+        match &self.action {
+            Action::Show(show) => show.run(self.options, json),
+        }
+    }
+}

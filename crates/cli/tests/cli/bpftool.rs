@@ -1,0 +1,178 @@
+//! What bpftool's users type, on objects that the test makes: our output beside that of bpftool.
+
+use alveary_abi::{MapType, ProgType};
+use alveary_linux::sys::{Loaded, Map, MapCreate, ProgLoad};
+use std::{
+    os::fd::AsFd,
+    process::{Command, Output},
+};
+
+const BPFTOOL: &str = "bpftool";
+
+/// Options before the verb: each shape of output.
+const SHAPES: [&[&str]; 4] = [&[], &["-j"], &["-p"], &["-j", "-f"]];
+
+fn permitted(test: &str) -> bool {
+    if !alveary_testing::bpf::permitted(test) {
+        return false;
+    }
+    let there = Command::new(BPFTOOL).arg("version").output().is_ok_and(|o| o.status.success());
+    if !there {
+        eprintln!("skipped: {test}: bpftool is not installed");
+    }
+    there
+}
+
+fn output(tool: &str, args: &[&str]) -> Output {
+    Command::new(tool).args(args).output().expect("the tool starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Both tools fail or succeed alike, and say the same on stdout, in every shape.
+#[track_caller]
+fn same(words: &[&str]) {
+    for shape in SHAPES {
+        let args = [shape, words].concat();
+        let (theirs, ours) = (output(BPFTOOL, &args), output(env!("CARGO_BIN_EXE_alveary"), &args));
+        assert_eq!(ours.status.success(), theirs.status.success(), "{args:?}: {}", text(&ours.stderr));
+        // What is wrong is told on stderr here, and with more words.
+        if theirs.status.success() {
+            assert_eq!(without_pids(&text(&ours.stdout)), without_pids(&text(&theirs.stdout)), "{args:?}");
+        }
+    }
+}
+
+/// Processes that hold an object are told by bpftool only if it was built with its own eBPF programs. Those are the last
+/// thing that is told.
+fn without_pids(told: &str) -> String {
+    match (told.find(",\"pids\""), told.find("\n\tpids ")) {
+        (Some(at), _) => format!("{}}}\n", &told[..at]),
+        (None, Some(at)) => format!("{}\n", &told[..at]),
+        (None, None) => match told.find(",\n    \"pids\"") {
+            Some(at) => format!("{}\n}}\n", &told[..at]),
+            None => told.to_owned(),
+        },
+    }
+}
+
+fn map(ty: MapType, name: &str, sizes: (u32, u32), entries: u32, flags: u32) -> Map {
+    let (key_size, value_size) = sizes;
+    let create = MapCreate {
+        map_type: ty.0,
+        key_size,
+        value_size,
+        max_entries: entries,
+        map_flags: flags,
+        ..MapCreate::default()
+    };
+    MapCreate { name, ..create }.create().expect("the kernel makes the map")
+}
+
+fn id(map: &Map) -> String {
+    map.info().expect("the kernel tells").id.to_string()
+}
+
+#[test]
+fn maps_without_types_look_as_from_bpftool() {
+    if !permitted("maps_without_types_look_as_from_bpftool") {
+        return;
+    }
+    let hash = map(MapType::HASH, "cli_hash", (4, 8), 8, 0);
+    let wide = map(MapType::HASH, "cli_wide", (20, 40), 8, 0);
+    let per_cpu = map(MapType::PERCPU_HASH, "cli_per_cpu", (4, 6), 8, 0);
+    let trie = map(MapType::LPM_TRIE, "cli_trie", (8, 4), 8, 1);
+    let programs = map(MapType::PROG_ARRAY, "cli_programs", (4, 4), 4, 0);
+    for i in 1..4u8 {
+        hash.update(&[i, 0, 0, 0], &[i; 8], 0).expect("there is room");
+        wide.update(&[i; 20], &[i; 40], 0).expect("there is room");
+        per_cpu.update(&[i, 0, 0, 0], &vec![i; per_cpu.value_size()], 0).expect("there is room");
+        trie.update(&[i, 0, 0, 0, 1, 2, 3, 4], &[i; 4], 0).expect("there is room");
+    }
+    for map in [&hash, &wide, &per_cpu, &trie, &programs] {
+        let id = id(map);
+        for verb in ["show", "dump"] {
+            same(&["map", verb, "id", &id]);
+        }
+        same(&["map", "getnext", "id", &id]);
+    }
+    let (hash, per_cpu) = (id(&hash), id(&per_cpu));
+    same(&["map", "lookup", "id", &hash, "key", "2", "0", "0", "0"]);
+    same(&["map", "lookup", "id", &hash, "key", "hex", "09", "0", "0", "0"]);
+    same(&["map", "lookup", "id", &per_cpu, "key", "2", "0", "0", "0"]);
+    same(&["map", "getnext", "id", &hash, "key", "1", "0", "0", "0"]);
+}
+
+#[test]
+fn elements_are_set_and_taken_out() {
+    if !permitted("elements_are_set_and_taken_out") {
+        return;
+    }
+    let hash = map(MapType::HASH, "cli_elements", (4, 4), 8, 0);
+    let id = id(&hash);
+    let ours = |words: &[&str]| output(env!("CARGO_BIN_EXE_alveary"), &[&["map"], words].concat());
+    let key = ["key", "1", "0", "0", "0"];
+    let set = ours(&[&["update", "id", &id][..], &key, &["value", "hex", "0a", "0b", "0c", "0d", "noexist"]].concat());
+    assert!(set.status.success(), "{}", text(&set.stderr));
+    let mut value = [0; 4];
+    hash.lookup(&[1, 0, 0, 0], &mut value, 0).expect("it was set");
+    assert_eq!(value, [10, 11, 12, 13]);
+    let again = ours(&[&["update", "id", &id][..], &key, &["value", "1", "2", "3", "4", "noexist"]].concat());
+    assert!(!again.status.success() && text(&again.stderr).contains("EEXIST"), "{}", text(&again.stderr));
+    let gone = ours(&[&["delete", "id", &id][..], &key].concat());
+    assert!(gone.status.success(), "{}", text(&gone.stderr));
+    assert!(hash.lookup(&[1, 0, 0, 0], &mut value, 0).is_err());
+}
+
+#[test]
+fn maps_with_types_and_their_programs_look_as_from_bpftool() {
+    if !permitted("maps_with_types_and_their_programs_look_as_from_bpftool") {
+        return;
+    }
+    // bpftool itself loads the object: pins need a mount of their own, which ends with the process that waits here.
+    let object = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/filter.bpf.o");
+    let ours = env!("CARGO_BIN_EXE_alveary");
+    let script = format!(
+        "set -e; at=$(mktemp -d -t alvearyXXXXXX); mount -t bpf bpf $at
+         bpftool prog loadall {object} $at/progs pinmaps $at/maps
+         for tool in bpftool {ours}; do
+           for file in $at/progs/*; do
+             for shape in '' -j -p -f; do $tool $shape prog show pinned $file; done
+           done
+           for file in $at/maps/*; do
+             for shape in '' -j -p -f; do $tool $shape map show pinned $file; $tool $shape map dump pinned $file; done
+           done > $at.$(basename $tool)
+         done
+         cmp $at.bpftool $at.alveary && wc -c < $at.alveary
+         rm $at.bpftool $at.alveary; umount $at; rmdir $at"
+    );
+    let done = output("unshare", &["--mount", "--propagation", "private", "sh", "-c", &script]);
+    assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
+    assert!(text(&done.stdout).lines().count() > 8, "it printed something: {}", text(&done.stdout));
+}
+
+#[test]
+fn programs_are_found_by_name_and_tag() {
+    if !permitted("programs_are_found_by_name_and_tag") {
+        return;
+    }
+    let code = alveary_testing::code("r0 = 77\nexit", |_, _| unreachable!("there is no symbol"));
+    let load = |name| {
+        let loaded: Loaded = ProgLoad { name, license: c"GPL", ..ProgLoad::new(ProgType::SOCKET_FILTER, &code) }
+            .load()
+            .expect("the kernel takes it");
+        loaded
+    };
+    let (one, two) = (load("cli_found_one"), load("cli_found_two"));
+    let info = alveary_linux::sys::prog_info(one.fd.as_fd(), alveary_linux::sys::ProgParts::default());
+    let tag = format!("{:016x}", u64::from_be_bytes(info.expect("the kernel tells").tag));
+    same(&["prog", "show", "name", "cli_found_one"]);
+    let ours = |words: &[&str]| output(env!("CARGO_BIN_EXE_alveary"), &[&["prog", "show"], words].concat());
+    let both = text(&ours(&["tag", &tag]).stdout);
+    assert!(both.contains("cli_found_one") && both.contains("cli_found_two"), "{both}");
+    drop((one, two));
+    let none = ours(&["name", "cli_found_one"]);
+    assert!(!none.status.success() && text(&none.stderr).contains("there is no program"), "{}", text(&none.stderr));
+}
