@@ -1,4 +1,5 @@
-//! How long it takes to open the kernel's BTF and to find one type in it. Prints the least of several runs.
+//! How long it takes to open the kernel's BTF and to find one type in it: the struct that stands last.
+//! Prints the least of several runs.
 
 use alveary_btf::{Btf, Kind};
 use std::{hint::black_box, time::Instant};
@@ -11,6 +12,9 @@ fn main() {
         println!("SKIP: there is no {VMLINUX}");
         return;
     };
+    let btf = Btf::read(&bytes, None).unwrap_or_else(|why| panic!("{why}"));
+    let structs = btf.ids().filter_map(|id| btf.ty(id)).filter(|t| t.kind() == Kind::Struct && !t.name().is_empty());
+    let last = structs.last().map_or_else(String::new, |t| t.name().to_owned());
     let mut least = [f64::MAX; 3];
     for _ in 0..RUNS {
         let start = Instant::now();
@@ -18,12 +22,12 @@ fn main() {
         let read = start.elapsed();
         let btf = Btf::read_owned(bytes, None).unwrap_or_else(|why| panic!("{why}"));
         let open = start.elapsed();
-        black_box(btf.find("task_struct", Kind::Struct));
+        black_box(btf.find(&last, Kind::Struct)).unwrap_or_else(|| panic!("{last} is there"));
         let found = start.elapsed();
         for (least, took) in least.iter_mut().zip([read, open, found]) {
             *least = least.min(took.as_secs_f64() * 1e3);
         }
     }
     let [read, open, found] = least;
-    println!("{} bytes: read {read:.1} ms, opened {open:.1} ms, one type found {found:.1} ms", bytes.len());
+    println!("{} bytes: read {read:.1} ms, opened {open:.1} ms, `{last}` found {found:.1} ms", bytes.len());
 }

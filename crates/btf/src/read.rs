@@ -3,18 +3,34 @@
 
 use crate::{
     Btf,
+    index::Names,
     shape::{HEAD, Shape, Use},
 };
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Endian;
-use std::{
-    ops::Range,
-    sync::{Arc, OnceLock},
-};
+use std::{ops::Range, sync::Arc};
 
 pub(crate) const MAGIC: u16 = 0xeb9f;
 /// Bytes of the header that every version has.
 pub(crate) const HEADER: usize = 24;
+
+/// The highest names and ids that types refer to.
+struct Highest {
+    name: u32,
+    ty: u32,
+}
+
+impl Highest {
+    fn note(&mut self, uses: &[Use], words: &[[u8; 4]], word: impl Fn([u8; 4]) -> u32) {
+        for (what, bytes) in uses.iter().zip(words) {
+            match what {
+                Use::Name => self.name = self.name.max(word(*bytes)),
+                Use::Type => self.ty = self.ty.max(word(*bytes)),
+                Use::Plain => {}
+            }
+        }
+    }
+}
 
 impl Btf {
     /// Reads raw BTF (a `.BTF` section, `/sys/kernel/btf/vmlinux`), of either byte order. With a `base` the bytes are
@@ -47,12 +63,18 @@ impl Btf {
             text: None,
             offsets: Vec::new(),
             base,
-            index: OnceLock::new(),
+            names: Names::default(),
         };
         btf.check_strings()?;
         btf.text = btf.raw.get(btf.strings.clone()).and_then(|all| std::str::from_utf8(all).ok()).map(Box::from);
-        btf.offsets = btf.find_types()?;
-        btf.check_references()?;
+        let highest;
+        (btf.offsets, highest) = match btf.endian {
+            Endian::Little => btf.find_types(u32::from_le_bytes)?,
+            Endian::Big => btf.find_types(u32::from_be_bytes)?,
+        };
+        if highest.name >= btf.string_end() || highest.ty >= btf.count() {
+            btf.check_references()?;
+        }
         Ok(btf)
     }
 
@@ -68,36 +90,46 @@ impl Btf {
         Ok(())
     }
 
-    /// Walks the type section and notes where each type begins.
-    fn find_types(&self) -> Result<Vec<u32>, Diagnostic> {
+    /// Walks the type section, notes where each type begins, and the highest name and id that any refers to.
+    fn find_types(&self, word: impl Fn([u8; 4]) -> u32) -> Result<(Vec<u32>, Highest), Diagnostic> {
         let section = self.types.clone();
+        let bytes = self.raw.get(section.clone()).unwrap_or_default();
         // A type takes 12 bytes at least, mostly about 30: no more is reserved than bytes are there.
         let mut offsets = Vec::with_capacity(section.len() / 24);
-        let mut at = section.start;
-        while at < section.end {
+        let mut highest = Highest { name: 0, ty: 0 };
+        let mut rest = bytes.as_chunks().0;
+        let left_over = bytes.len() % 4;
+        while !rest.is_empty() || left_over != 0 {
+            let at = section.end - left_over - 4 * rest.len();
             let id = self.first_id() as usize + offsets.len();
             let cut =
                 || problem("btf-truncated", format!("type {id} is cut off by the end of the type section"), at as u64);
-            if section.end - at < 4 * HEAD {
+            let Some(info) = rest.get(1).filter(|_| 4 * rest.len() + left_over >= 4 * HEAD).map(|w| word(*w)) else {
                 return Err(cut());
-            }
-            let info = self.word(at + 4);
+            };
             let Some(shape) = Shape::of(info) else {
                 return Err(problem("btf-kind", format!("type {id} is of an unknown kind"), at as u64)
                     .expected("a kind from 1 to 19")
                     .found((info >> 24 & 0x1f).to_string())
                     .help("the BTF is damaged, or newer than this version knows"));
             };
-            let size = 4 * shape.len(info);
-            if section.end - at < size {
+            let Some((ty, behind)) = rest.split_at_checked(shape.len(info)) else {
                 return Err(cut());
+            };
+            let (head, parts) = ty.split_at(HEAD + shape.fixed.len());
+            highest.name = highest.name.max(word(head[0]));
+            highest.note(&[shape.third], &head[2..HEAD], &word);
+            highest.note(shape.fixed, &head[HEAD..], &word);
+            for part in parts.chunks_exact(shape.part.len().max(1)) {
+                highest.note(shape.part, part, &word);
             }
             offsets.push(at as u32);
-            at += size;
+            rest = behind;
         }
-        Ok(offsets)
+        Ok((offsets, highest))
     }
 
+    /// Says which reference leads nowhere.
     fn check_references(&self) -> Result<(), Diagnostic> {
         let (types, strings) = (self.count(), self.string_end());
         for (i, &at) in self.offsets.iter().enumerate() {

@@ -2,17 +2,12 @@
 
 use crate::{
     Kind, TypeId,
-    index::Index,
-    shape::{Shape, Use},
+    index::Names,
+    shape::{HEAD, Shape, Use},
     ty::Type,
 };
 use alveary_isa::Endian;
-use std::{
-    ffi::CStr,
-    fmt,
-    ops::Range,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, ops::Range, sync::Arc};
 
 /// A set of types. Split BTF (a kernel module's) continues the ids and strings of its base.
 pub struct Btf {
@@ -28,7 +23,7 @@ pub struct Btf {
     /// Where each type of this set stands in `raw`.
     pub(crate) offsets: Vec<u32>,
     pub(crate) base: Option<Arc<Btf>>,
-    pub(crate) index: OnceLock<Index>,
+    pub(crate) names: Names,
 }
 
 impl Btf {
@@ -101,7 +96,7 @@ impl Btf {
         match &self.text {
             Some(text) => {
                 let from = text.get((off - before) as usize..)?;
-                from.get(..CStr::from_bytes_until_nul(from.as_bytes()).ok()?.count_bytes())
+                from.get(..before_zero(from.as_bytes())?)
             }
             None => std::str::from_utf8(self.string_bytes(off)?).ok(),
         }
@@ -114,7 +109,7 @@ impl Btf {
         }
         let all = self.raw.get(self.strings.clone())?;
         let from = all.get((off - before) as usize..)?;
-        Some(CStr::from_bytes_until_nul(from).ok()?.to_bytes())
+        from.get(..before_zero(from)?)
     }
 
     /// The string sections of the base and of this set, one behind the other.
@@ -134,6 +129,12 @@ impl Btf {
             Shape::of(info).map_or(0, |shape| shape.len(info))
         };
         (0..count).map(move |i| set.word(at + 4 * i))
+    }
+
+    /// The name of a type, and nothing else looked at.
+    pub(crate) fn own_name(&self, id: TypeId) -> &str {
+        let off = self.place(id).map_or(0, |(set, at)| set.word(at));
+        self.string(off).unwrap_or_default()
     }
 
     /// The kind of a type and its third word (its size, or the type that it refers to), without looking at its name.
@@ -162,11 +163,25 @@ impl Btf {
 
     /// The types that a type refers to.
     pub fn references(&self, id: TypeId, mut each: impl FnMut(TypeId)) {
-        let words = self.words(id);
-        let info = self.words(id).nth(1).unwrap_or(0);
+        let Some((set, at)) = self.place(id) else { return };
+        let info = set.word(at + 4);
         let Some(shape) = Shape::of(info) else { return };
-        for (word, _) in words.zip(shape.uses(info)).filter(|(_, what)| *what == Use::Type) {
-            each(TypeId(word));
+        let mut note = |what: Use, at: usize| {
+            if what == Use::Type {
+                each(TypeId(set.word(at)));
+            }
+        };
+        note(shape.third, at + 8);
+        let mut at = at + 4 * HEAD;
+        for what in shape.fixed {
+            note(*what, at);
+            at += 4;
+        }
+        for _ in 0..shape.parts(info) {
+            for what in shape.part {
+                note(*what, at);
+                at += 4;
+            }
         }
     }
 
@@ -213,4 +228,19 @@ impl fmt::Debug for Btf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Btf({} types, {} bytes)", self.count(), self.raw.len())
     }
+}
+
+/// The number of bytes before the first zero, eight at a time: names are short, and there are many.
+fn before_zero(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let (words, rest) = bytes.as_chunks();
+    for (i, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The lowest bit that is set is the high bit of the first byte that is zero.
+        let zeros = word.wrapping_sub(ONES) & !word & ONES << 7;
+        if zeros != 0 {
+            return Some(8 * i + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    Some(8 * words.len() + rest.iter().position(|b| *b == 0)?)
 }

@@ -64,9 +64,14 @@ impl Shape {
         HEAD + self.fixed.len() + self.part.len() * (info & 0xffff) as usize
     }
 
+    /// The number of parts of a type of this shape, whose second word is `info`.
+    pub(crate) fn parts(&self, info: u32) -> usize {
+        if self.part.is_empty() { 0 } else { (info & 0xffff) as usize }
+    }
+
     /// What each word of a type of this shape is, whose second word is `info`.
     pub(crate) fn uses(&self, info: u32) -> impl Iterator<Item = Use> {
-        let parts = std::iter::repeat_n(self.part, if self.part.is_empty() { 0 } else { (info & 0xffff) as usize });
+        let parts = std::iter::repeat_n(self.part, self.parts(info));
         [Name, Plain, self.third].into_iter().chain(self.fixed.iter().copied()).chain(parts.flatten().copied())
     }
 }

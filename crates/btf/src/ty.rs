@@ -343,6 +343,11 @@ impl<'a> Proto<'a> {
             .places(8)
             .map(move |at| Param { name: self.parts.string(at), ty: TypeId(self.parts.btf.word(at + 4)) })
     }
+
+    /// The types of its parameters, without the names, which take most of the time.
+    pub(crate) fn types(self) -> impl ExactSizeIterator<Item = TypeId> + Clone + use<'a> {
+        self.parts.places(8).map(move |at| TypeId(self.parts.btf.word(at + 4)))
+    }
 }
 
 /// A data section (`DATASEC`).

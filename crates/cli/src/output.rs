@@ -15,6 +15,11 @@ pub(crate) fn write(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     Ok(out.flush()?)
 }
 
+/// Writes text that holds no colours, as it is: looking for some takes longer than writing it.
+pub(crate) fn plain(text: &str) -> Result<(), Failure> {
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+}
+
 /// Writes one JSON object, on one line.
 pub(crate) fn object(value: &impl Serialize) -> Result<(), Failure> {
     write(|out| {

@@ -4,7 +4,7 @@
 //! it can be declared. What has no name is defined on the spot, pointed to or not, and brings its own needs along.
 
 use super::{LEVELS, Progress, Writer, problem, too_deep};
-use crate::{Type, TypeId};
+use crate::{Kind, Type, TypeId};
 use alveary_diag::Diagnostic;
 
 impl Writer<'_> {
@@ -20,14 +20,17 @@ impl Writer<'_> {
         if self.state(id).order == Progress::Begun {
             return Err(problem(format!("`{}` would have to hold itself", self.btf.c_name(id)), id));
         }
-        let Some(ty) = self.btf.ty(id) else { return Ok(false) };
+        // Most types are looked at for what they refer to alone: their names, which take most of the time, can wait.
+        let Some((kind, third)) = self.btf.kind_and_third(id) else { return Ok(false) };
+        let to = TypeId(third);
         self.steps = self.steps.saturating_sub(1);
         if level > LEVELS || self.steps == 0 {
             return Err(too_deep(id));
         }
         let level = level + 1;
-        match ty {
-            Type::Struct(t) | Type::Union(t) => {
+        match kind {
+            Kind::Struct | Kind::Union => {
+                let Some(Type::Struct(t) | Type::Union(t)) = self.btf.ty(id) else { return Ok(false) };
                 self.state(id).order = Progress::Begun;
                 for member in t.places() {
                     self.order(member.ty, false, level)?;
@@ -36,40 +39,36 @@ impl Writer<'_> {
                     self.queue.push(id);
                 }
             }
-            Type::Enum(_) | Type::Enum64(_) | Type::Fwd { .. } => {
-                if !ty.name().is_empty() || !self.state(id).referenced {
+            Kind::Enum | Kind::Enum64 | Kind::Fwd => {
+                if !self.state(id).referenced || !self.btf.name(id).is_empty() {
                     self.queue.push(id);
                 }
             }
-            Type::Typedef { ty, .. } => {
-                if !self.order(ty, pointed, level)? && pointed {
+            Kind::Typedef => {
+                if !self.order(to, pointed, level)? && pointed {
                     return Ok(false);
                 }
                 self.queue.push(id);
             }
-            Type::Ptr(to) => {
+            Kind::Ptr => {
                 let complete = self.order(to, true, level)?;
                 self.state(id).order = Progress::Done;
                 return Ok(complete);
             }
-            Type::Array(t) => return self.order(t.element, false, level),
-            Type::Volatile(ty) | Type::Const(ty) | Type::Restrict(ty) | Type::TypeTag { ty, .. } => {
-                return self.order(ty, pointed, level);
+            Kind::Array => {
+                let Some(Type::Array(t)) = self.btf.ty(id) else { return Ok(false) };
+                return self.order(t.element, false, level);
             }
-            Type::FuncProto(t) => {
+            Kind::Volatile | Kind::Const | Kind::Restrict | Kind::TypeTag => return self.order(to, pointed, level),
+            Kind::FuncProto => {
+                let Some(Type::FuncProto(t)) = self.btf.ty(id) else { return Ok(false) };
                 let mut complete = self.order(t.ret, pointed, level)?;
-                for param in t.params() {
-                    complete |= self.order(param.ty, pointed, level)?;
+                for param in t.types() {
+                    complete |= self.order(param, pointed, level)?;
                 }
                 return Ok(complete);
             }
-            Type::Void
-            | Type::Int(_)
-            | Type::Float { .. }
-            | Type::Func { .. }
-            | Type::Var { .. }
-            | Type::DataSec(_)
-            | Type::DeclTag { .. } => {
+            Kind::Void | Kind::Int | Kind::Float | Kind::Func | Kind::Var | Kind::DataSec | Kind::DeclTag => {
                 // Integers still have their aliases to write; the rest is nothing that a header declares.
                 self.state(id).order = Progress::Done;
                 return Ok(false);
