@@ -15,6 +15,7 @@
 //! | `ext` | `.BTF.ext`: functions, lines, CO-RE relocations |
 //! | `write`, `strings` | [`Builder`]: sets that grow, and their bytes |
 //! | `dedup` | each type once |
+//! | `relocate` | a module's types over another base than they came with |
 //! | `diff` | what changed between two sets |
 //! | `c`, `align` | types as a C header |
 //! | `rust`, `plain` | types in Rust, and what stands behind them |
@@ -36,6 +37,7 @@ mod literal;
 mod parse;
 pub mod plain;
 mod read;
+mod relocate;
 pub mod rust;
 mod set;
 mod shape;

@@ -1,10 +1,9 @@
 //! Which kernel an object is meant for: the options that say so, read only as far as the object asks.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, types};
 use alveary::UserBuilder;
 use alveary_abi::Version;
 use alveary_btf::{Btf, CoreKind};
-use alveary_diag::{Diagnostic, Place};
 use alveary_object::parse_kconfig;
 use alveary_spec::Spec;
 use clap::{Args, ValueHint};
@@ -16,9 +15,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-/// Where a kernel shows its types.
-const OWN_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Where a kernel shows its configuration, and where distributions put it.
 const OWN_CONFIG: &str = "/proc/config.gz";
@@ -105,8 +101,8 @@ fn read_config(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
 pub(crate) struct KernelTypes {
     /// The kernel's types, which CO-RE relocations ask for
     ///
-    /// Raw BTF, as in /sys/kernel/btf/vmlinux. Unless it is given, those of this machine's kernel, if it has some and
-    /// the object asks.
+    /// Raw BTF, as in /sys/kernel/btf/vmlinux, or an ELF file that holds some, as vmlinux. Unless it is given, those of
+    /// this machine's kernel, if it has some and the object asks.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "cbpf")]
     pub(crate) btf: Option<PathBuf>,
 }
@@ -121,7 +117,7 @@ impl KernelTypes {
     /// or none.
     pub(crate) fn wanted(&self, spec: &Spec) -> Result<Option<Arc<Btf>>, Failure> {
         let asks = || spec.functions.values().flat_map(|f| &f.core).any(|r| r.kind != CoreKind::TypeIdLocal);
-        let own = Path::new(OWN_BTF);
+        let own = Path::new(types::KERNEL);
         match self.given()? {
             None if asks() && own.exists() => Ok(Some(read(own)?)),
             given => Ok(given),
@@ -130,12 +126,5 @@ impl KernelTypes {
 }
 
 fn read(path: &Path) -> Result<Arc<Btf>, Failure> {
-    let bytes = fs::read(path).map_err(|why| Failure::file("read", path, &why))?;
-    let named = |why: Diagnostic| why.in_file(path.display().to_string());
-    if bytes.starts_with(b"\x7fELF") {
-        let why = Diagnostic::new("btf-elf", "the file is an ELF file, not raw BTF", Place::Nowhere)
-            .help(format!("take its BTF out: `objcopy -O binary --only-section=.BTF {} FILE.btf`", path.display()));
-        return Err(named(why).into());
-    }
-    Ok(Arc::new(Btf::read(&bytes, None).map_err(named)?))
+    Ok(Arc::new(types::open(path, None)?))
 }

@@ -20,6 +20,7 @@ mod names;
 mod output;
 mod progress;
 mod table;
+mod types;
 mod verb;
 
 use arguments::Arguments;

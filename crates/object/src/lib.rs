@@ -6,6 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `elf` | a checked view of an ELF file |
+//! | `binary` | the types in any ELF file: kernels, modules, programs |
 //! | `read` | from sections to a Spec |
 //! | `code` | functions in code sections, programs among them |
 //! | `insn` | the instructions that refer to something |
@@ -27,6 +28,7 @@
 
 #![forbid(unsafe_code)]
 
+mod binary;
 mod code;
 mod core;
 mod elf;
@@ -48,12 +50,12 @@ mod target;
 mod types;
 mod write;
 
+pub use binary::{read_types, read_types_from};
 pub use core::{CoreOutcome, CoreRelocation, apply_core, core_relocations, minimal_types};
 pub use kconfig::parse_kconfig;
 pub use link::{Input, link};
 pub use read::{read, read_with};
 pub use resolve::{Options, resolve};
-pub use types::read_types;
 pub use write::write;
 
 #[cfg(doc)]

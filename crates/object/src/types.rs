@@ -7,20 +7,7 @@ use crate::{
 use alveary_btf::{Btf, CoreReloc, Ext, FuncInfo, LineInfo, Records, Type};
 use alveary_diag::Diagnostic;
 use alveary_spec::Function;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
-
-/// The types of an object exactly as they stand in it; `None` if it has none. With a `base` they are split BTF.
-///
-/// # Errors
-/// The file is no eBPF object, or its BTF is damaged.
-pub fn read_types(bytes: &[u8], base: Option<Arc<Btf>>) -> Result<Option<Btf>, Diagnostic> {
-    let elf = Elf::read(bytes)?;
-    let Some(section) = elf.section(".BTF").filter(|s| !s.data.is_empty()) else { return Ok(None) };
-    Btf::read(section.data, base).map(Some)
-}
+use std::collections::{BTreeMap, HashMap};
 
 /// The object's types, with the layout of its data sections filled in: compilers leave that to the linker.
 pub(crate) fn read(elf: &Elf<'_>) -> Result<Option<Btf>, Diagnostic> {

@@ -23,8 +23,8 @@ const VMLINUX: &str = "vmlinux";
 
 /// The kernel's own types.
 pub(crate) fn vmlinux() -> Result<Arc<Btf>, Failure> {
-    let path = std::path::Path::new(crate::verb::btf::source::KERNEL);
-    crate::verb::btf::source::open(path, None).map(Arc::new)
+    let path = std::path::Path::new(crate::types::KERNEL);
+    crate::types::open(path, None).map(Arc::new)
 }
 
 /// How values are written.

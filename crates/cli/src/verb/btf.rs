@@ -4,7 +4,6 @@ mod combine;
 mod diff;
 mod dump;
 mod raw;
-pub(crate) mod source;
 
 use crate::failure::Failure;
 use clap::{Args, Subcommand};

@@ -31,7 +31,7 @@ pub(crate) struct Show {
     #[arg(long)]
     relocs: bool,
 
-    /// The kernel's types: raw BTF, as in /sys/kernel/btf/vmlinux; this machine's unless it is given
+    /// The kernel's types: raw BTF, as in /sys/kernel/btf/vmlinux, or an ELF file; this machine's unless it is given
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "relocs")]
     btf: Option<PathBuf>,
 }

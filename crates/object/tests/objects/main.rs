@@ -1,5 +1,6 @@
 //! Objects read, resolved and linked: those of Debian, what clang makes of each feature, and damaged ones.
 
+mod binary;
 mod common;
 mod compiled;
 mod core;

@@ -1,7 +1,6 @@
 //! `alveary btf merge`, `dedup`, `split`: sets of types put together, made smaller, taken apart.
 
-use super::source;
-use crate::{failure::Failure, output};
+use crate::{failure::Failure, output, types};
 use alveary_btf::{Btf, Builder};
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Endian;
@@ -78,7 +77,7 @@ impl Dedup {
 
 impl Split {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
-        let base = Arc::new(source::open(&self.base, None)?);
+        let base = Arc::new(types::open(&self.base, None)?);
         let all = self.files.together(Some(base))?;
         let (once, _) = all.dedup()?;
         self.files.write(&once, all.ids().count(), json)
@@ -90,7 +89,7 @@ impl Files {
     fn together(&self, base: Option<Arc<Btf>>) -> Result<Btf, Failure> {
         let mut all: Option<Builder> = base.map(Builder::over);
         for path in &self.inputs {
-            let btf = source::open(path, None)?;
+            let btf = types::open(path, None)?;
             let all = all.get_or_insert_with(|| Builder::new(btf.endian()));
             if all.endian() != btf.endian() {
                 return Err(other_order(path, &btf, all).into());

@@ -1,7 +1,6 @@
 //! `alveary btf diff`: what changed between the types of two files.
 
-use super::source;
-use crate::{failure::Failure, inspect, output};
+use crate::{failure::Failure, inspect, output, types};
 use alveary_btf::{Change, Difference, MemberChange, Spot};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
@@ -35,7 +34,7 @@ pub(super) struct Diff {
 
 impl Diff {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
-        let (before, after) = (source::open(&self.before, None)?, source::open(&self.after, None)?);
+        let (before, after) = (types::open(&self.before, None)?, types::open(&self.after, None)?);
         let only = self.object.as_deref().map(used_by).transpose()?;
         let differences = before.diff(&after, only.as_ref());
         if json {

@@ -1,7 +1,7 @@
 //! `alveary btf dump`: types as text. Takes bpftool's words, and options of our own.
 
-use super::{raw, source};
-use crate::{failure::Failure, output};
+use super::raw;
+use crate::{failure::Failure, output, types};
 use alveary_btf::{Btf, TypeId};
 use alveary_diag::{Diagnostic, Place};
 use clap::{Args, ValueEnum, ValueHint};
@@ -13,7 +13,7 @@ use std::{
 /// Show types: as they are stored, as a C header, or in Rust
 ///
 /// Takes what bpftool's `btf dump` takes: `file FILE`, then `format raw` or `format c`, with `unsorted` and `root_id ID`
-/// behind. `kernel` stands for the running kernel's types. FILE is an object or raw BTF.
+/// behind. `kernel` stands for the running kernel's types. FILE is raw BTF, or an object, kernel or module that holds some.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary btf dump kernel format c > vmlinux.h
@@ -69,8 +69,8 @@ impl Dump {
         let Some(file) = &request.file else {
             return Err(word("nothing says where the types are").expected("`file FILE` or `kernel`").into());
         };
-        let base = self.base.as_deref().map(|base| source::open(base, None)).transpose()?.map(Arc::new);
-        let btf = source::open(file, base)?;
+        let base = self.base.as_deref().map(|base| types::open(base, None)).transpose()?.map(Arc::new);
+        let btf = types::open(file, base)?;
         let format = match self.format.or(request.format).unwrap_or_default() {
             Format::Raw if json => Format::Json,
             format => format,
@@ -82,7 +82,7 @@ impl Dump {
                 let roots = roots.unwrap_or_else(all);
                 let text = if format == Format::C { btf.to_c(roots) } else { btf.to_rust(roots) };
                 let text = text.map_err(|why| why.in_file(file.display().to_string()))?;
-                output::write(|out| out.write_all(text.as_bytes()))
+                output::plain(&text)
             }
             Format::Raw | Format::Json => {
                 let ids = roots.map_or_else(|| btf.ids().collect(), |roots| needed(&btf, roots));
@@ -127,7 +127,7 @@ impl Request {
                 |what: &str| words.next().ok_or_else(|| word(format!("nothing follows `{found}`")).expected(what));
             match found {
                 "file" => request.file = Some(PathBuf::from(next("a file")?)),
-                source::KERNEL_WORD => request.file = Some(PathBuf::from(source::KERNEL)),
+                types::KERNEL_WORD => request.file = Some(PathBuf::from(types::KERNEL)),
                 "format" => request.format = Some(format(next("raw, c, json or rust")?)?),
                 "unsorted" => request.unsorted = true,
                 "root_id" => {

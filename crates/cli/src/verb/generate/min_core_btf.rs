@@ -1,6 +1,6 @@
 //! `alveary gen min_core_btf`: the part of a kernel's types that some objects need.
 
-use crate::{failure::Failure, files, inspect, output, verb::btf::source};
+use crate::{failure::Failure, files, inspect, output, types};
 use alveary_object::minimal_types;
 use clap::{Args, ValueHint};
 use serde_json::json;
@@ -38,8 +38,8 @@ impl MinCoreBtf {
         let read: Vec<files::Named<'_>> =
             [("IN", &*self.input)].into_iter().chain(self.objects.iter().map(|o| ("OBJ", &**o))).collect();
         files::distinct(&read, &[("OUT", &self.output)])?;
-        let base = self.base.as_deref().map(|base| source::open(base, None)).transpose()?.map(Arc::new);
-        let kernel = source::open(&self.input, base)?;
+        let base = self.base.as_deref().map(|base| types::open(base, None)).transpose()?.map(Arc::new);
+        let kernel = types::open(&self.input, base)?;
         let objects = self.objects.iter().map(|path| inspect::open(path)).collect::<Result<Vec<_>, _>>()?;
         let relocations: usize = objects.iter().flat_map(|o| o.functions.values()).map(|f| f.core.len()).sum();
         let least = minimal_types(&objects, &kernel)?;
