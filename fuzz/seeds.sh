@@ -34,6 +34,15 @@ done
 { put "$(stat -c %s "$work/btf")"; cat "$work/btf" "$work/ext"; } > seeds/btf/features
 { put "$(stat -c %s "$work/btf")"; cat "$work/btf" "$work/btf"; } > seeds/btf/split
 
+# link: the length of the first object, and both; of either byte order.
+for order in bpfel bpfeb; do
+    for other in '' -DOTHER; do
+        "$clang" -O2 -g $other -target $order -c shared.c -o "$work/shared$other.o"
+        "$objcopy" --remove-section=".debug*" --remove-section=".rel.debug*" "$work/shared$other.o"
+    done
+    { put "$(stat -c %s "$work/shared.o")"; cat "$work/shared.o" "$work/shared-DOTHER.o"; } > seeds/link/$order
+done
+
 # cbpf: what tcpdump compiles; behind a # what filters are made from.
 n=0
 for expression in 'tcp port 80' 'ip6 and udp' 'vlan 7 and icmp' 'net 10.0.0.0/8' 'tcp[13] & 2 != 0' 'greater 100'; do

@@ -11,6 +11,7 @@ mod cbpf;
 mod checked;
 mod decode;
 mod elf;
+mod link;
 mod program;
 mod programs;
 
@@ -21,6 +22,7 @@ pub use cbpf::cbpf;
 pub use checked::checked;
 pub use decode::decode;
 pub use elf::elf;
+pub use link::link_objects;
 pub use programs::programs;
 
 thread_local! {
@@ -45,5 +47,6 @@ pub const TARGETS: &[Target] = &[
     ("checked", checked),
     ("decode", decode),
     ("elf", elf),
+    ("link", link_objects),
     ("programs", programs),
 ];

@@ -97,4 +97,4 @@ macro_rules! replayed {
         }
     };
 }
-replayed! { assemble btf capture cbpf checked decode elf programs }
+replayed! { assemble btf capture cbpf checked decode elf link programs }

@@ -1,7 +1,7 @@
 //! Whether two objects mean the same by a name: types as libbpf compares them (names of parameters, lengths of arrays
 //! and signs aside, behind pointers by name), map definitions attribute by attribute.
 
-use super::input::in_c;
+use super::usage::in_c;
 use crate::maps::definition;
 use alveary_btf::{Btf, Composite, Linkage, Proto, Type, TypeId};
 use alveary_spec::MapSpec;
@@ -123,9 +123,7 @@ impl Pair<'_> {
                 let (expected, found) = (tell(expected, sides[0]), tell(found, sides[1]));
                 Err(Difference { what: what.to_owned(), expected, found })
             };
-            let Some(left) = self.left.checked_sub(1).filter(|_| depth > 0) else {
-                return differ(&format!("{what} is too deep to be compared"));
-            };
+            let Some(left) = self.left.checked_sub(1).filter(|_| depth > 0) else { return Err(too_deep(what)) };
             self.left = left;
             let (x, y) = (self.ours.resolved(a), self.theirs.resolved(b));
             match (x, y) {
@@ -156,11 +154,7 @@ impl Pair<'_> {
                 _ => return differ(what),
             }
         }
-        Err(Difference {
-            what: format!("{what} is too deep to be compared"),
-            expected: String::new(),
-            found: String::new(),
-        })
+        Err(too_deep(what))
     }
 
     fn same_members(&mut self, a: Composite<'_>, b: Composite<'_>, what: &str, depth: u32) -> Result<(), Difference> {
@@ -192,5 +186,13 @@ impl Pair<'_> {
             self.same((x.ty, y.ty), exact, &format!("parameter {}", i + 1), depth - 1)?;
         }
         self.same((a.ret, b.ret), exact, "what it returns", depth - 1)
+    }
+}
+
+fn too_deep(what: &str) -> Difference {
+    Difference {
+        what: format!("{what} cannot be compared"),
+        expected: format!("types nested in at most {DEPTH} others, and less than {MOST_PAIRS} of them"),
+        found: "more".to_owned(),
     }
 }

@@ -2,13 +2,12 @@
 
 use super::Input;
 use crate::{
-    elf::{Elf, Home, Section, Symbol, SymbolKind},
+    elf::{Elf, Home, Section, Symbol},
     emit::{SHT_NOBITS, SHT_PROGBITS},
     types,
 };
-use alveary_btf::{Btf, Ext, Kind, Linkage, Type, TypeId};
+use alveary_btf::{Btf, Ext, Linkage, Type, TypeId};
 use alveary_diag::{Diagnostic, Place};
-use alveary_isa::Insn;
 use std::collections::HashMap;
 
 const SHF_ALLOC: u64 = 2;
@@ -63,25 +62,6 @@ impl<'a> Object<'a> {
         self.btf.as_ref().zip(self.listed.get(&id)).map(|(btf, section)| btf.name(*section))
     }
 
-    /// Where a symbol is defined, in words: ``a.o, section .data, offset 0x8``.
-    pub(super) fn place(&self, symbol: &Symbol<'_>) -> String {
-        match symbol.at {
-            Home::Section(i) => {
-                format!("{}, section {}, offset {:#x}", self.name, self.elf.sections[i].name, symbol.value)
-            }
-            _ => self.name.to_owned(),
-        }
-    }
-
-    /// The source line that a function begins on: ``a.c:12``.
-    pub(super) fn source_line(&self, symbol: &Symbol<'_>) -> Option<String> {
-        let Home::Section(section) = symbol.at else { return None };
-        let name = self.elf.sections[section].name;
-        let (_, lines) = self.ext.lines.iter().find(|(section, _)| section == name)?;
-        let line = lines.iter().find(|line| u64::from(line.insn) * Insn::SIZE as u64 == symbol.value)?;
-        Some(format!("{}:{}", self.btf.as_ref()?.string(line.file)?, line.line))
-    }
-
     fn declarations(&self) -> HashMap<usize, TypeId> {
         let Some(btf) = &self.btf else { return HashMap::new() };
         let mut visible = HashMap::new();
@@ -97,23 +77,20 @@ impl<'a> Object<'a> {
 
     fn check_symbols(&self) -> Result<(), Diagnostic> {
         for symbol in &self.elf.symbols {
-            let outside = match symbol.at {
-                Home::Section(i) => {
-                    symbol.value > self.elf.sections[i].size.max(self.elf.sections[i].data.len() as u64)
+            match symbol.at {
+                Home::Section(i) if symbol.value > self.elf.sections[i].size => {
+                    let section = &self.elf.sections[i];
+                    let message = format!("symbol `{}` is outside of its section", symbol.name);
+                    return Err(Diagnostic::new("link-symbol", message, section.place(symbol.value))
+                        .expected(format!("an offset up to {:#x}", section.size))
+                        .found(format!("{:#x}", symbol.value)));
                 }
-                _ => false,
-            };
-            if let (Home::Section(i), true) = (symbol.at, outside) {
-                let section = &self.elf.sections[i];
-                let message = format!("symbol `{}` is outside of its section", symbol.name);
-                return Err(Diagnostic::new("link-symbol", message, section.place(symbol.value))
-                    .expected(format!("an offset up to {:#x}", section.size))
-                    .found(format!("{:#x}", symbol.value)));
-            }
-            if symbol.at == Home::Common && symbol.kind != SymbolKind::Section {
-                let message = format!("`{}` is a common symbol", symbol.name);
-                return Err(Diagnostic::new("common-symbol", message, Place::Nowhere)
-                    .help("initialise it, or compile with -fno-common"));
+                Home::Common => {
+                    let message = format!("`{}` is a common symbol", symbol.name);
+                    return Err(Diagnostic::new("common-symbol", message, Place::Nowhere)
+                        .help("initialise it, or compile with -fno-common"));
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -131,31 +108,4 @@ fn listed(btf: &Btf) -> HashMap<TypeId, TypeId> {
         }
     }
     listed
-}
-
-/// A variable or function as C declares it.
-pub(super) fn in_c(btf: &Btf, id: TypeId) -> String {
-    match btf.ty(id) {
-        Some(Type::Func { name, proto, .. }) => match btf.resolved(proto) {
-            Type::FuncProto(proto) => {
-                let params: Vec<_> = proto.params().map(|p| btf.c_name(p.ty)).collect();
-                let params = if params.is_empty() { "void".to_owned() } else { params.join(", ") };
-                format!("{} {name}({params})", btf.c_name(proto.ret))
-            }
-            _ => name.to_owned(),
-        },
-        Some(Type::Var { name, ty, .. }) => {
-            let ty = btf.c_name(ty);
-            match ty.split_once('[') {
-                Some((element, rest)) if !element.ends_with(')') => format!("{element} {name}[{rest}"),
-                _ => format!("{ty} {name}"),
-            }
-        }
-        _ => btf.c_name(id),
-    }
-}
-
-/// What BTF calls what a symbol names.
-pub(super) fn what(btf: &Btf, id: TypeId) -> &'static str {
-    if btf.ty(id).is_some_and(|t| t.kind() == Kind::Func) { "function" } else { "variable" }
 }

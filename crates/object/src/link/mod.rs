@@ -7,7 +7,9 @@
 //! |---|---|
 //! | `input` | an object that takes part |
 //! | `globals` | names that objects share: which definition stands |
+//! | `usage` | a name as one object has it |
 //! | `agree` | whether two objects mean the same by a name |
+//! | `conflicts` | what is wrong if they do not, in words |
 //! | `sections` | sections of one name put together |
 //! | `symbols` | the symbol table of the result |
 //! | `relocs` | relocations, by the new symbols and offsets |
@@ -15,6 +17,7 @@
 //! | `output` | the bytes |
 
 mod agree;
+mod conflicts;
 mod globals;
 mod input;
 mod output;
@@ -22,6 +25,7 @@ mod relocs;
 mod sections;
 mod symbols;
 mod types;
+mod usage;
 
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Endian;

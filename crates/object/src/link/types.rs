@@ -33,6 +33,9 @@ pub(super) fn merge(
     for Listed { name, size, vars } in sections(objects, layout, &numbers)? {
         all.add(&New::DataSec { name, size, vars: &vars });
     }
+    if all.next_id() == TypeId(1) {
+        return Ok(None);
+    }
     let (once, ids) = all.finish()?.dedup()?;
     // Texts of records are added to those of the types that are left.
     let mut once = Builder::from(&once);
@@ -142,14 +145,20 @@ fn sections<'a>(
         let Some(btf) = &object.btf else { continue };
         for id in btf.ids() {
             let Some(Type::DataSec(section)) = btf.ty(id) else { continue };
+            let moved = match object.elf.sections.iter().position(|s| s.name == section.name) {
+                None => 0,
+                Some(i) => match layout.home(number, i) {
+                    Some(home) => home.at as u32,
+                    // An earlier object's stands for it.
+                    None => continue,
+                },
+            };
             let at = *by_name.entry(section.name).or_insert_with(|| {
                 all.push(Listed { name: section.name, size: 0, vars: Vec::new() });
                 seen.push(false);
                 all.len() - 1
             });
             seen[at] = true;
-            let home = object.elf.sections.iter().position(|s| s.name == section.name);
-            let moved = home.and_then(|i| layout.home(number, i)).map_or(0, |home| home.at as u32);
             for var in section.vars().filter(|var| numbers.is_copied(number, var.ty)) {
                 let is_extern = matches!(
                     btf.ty(var.ty),

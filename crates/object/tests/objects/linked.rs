@@ -208,6 +208,21 @@ fn what_is_shared_becomes_one_and_what_is_static_does_not() {
     assert_eq!(btf.describe_core(&spec.functions["third"].core[0]), "offset of field `struct task.pid`");
 }
 
+#[test]
+fn one_license_is_kept_whoever_sees_it() {
+    let test = "one_license_is_kept_whoever_sees_it";
+    let own = "static char own[] SEC(\"license\") = \"GPL\"; int a = 1;";
+    let global = "char _license[] SEC(\"license\") = \"GPL\"; SEC(\"xdp\") int f(void *c) { return 1; }";
+    let (Some(own), Some(global)) = (compile(test, own, &["-g"]), compile(test, global, &["-g"])) else { return };
+    for objects in [[own.clone(), global.clone()], [global, own]] {
+        let spec = read(&linked(&objects).unwrap()).unwrap();
+        let btf = spec.btf.unwrap();
+        let section = btf.find("license", Kind::DataSec).and_then(|id| btf.ty(id));
+        let Some(Type::DataSec(section)) = section else { panic!("a license") };
+        assert_eq!((spec.license.as_str(), section.vars().len(), section.size), ("GPL", 1, 4));
+    }
+}
+
 /// What is wrong with two sources.
 fn conflict(test: &str, a: &str, b: &str) -> Option<String> {
     let [a, b] = [a, b].map(|source| compile(test, source, &["-g", "-mcpu=v3", "-fdebug-compilation-dir=/src"]));
