@@ -8,7 +8,7 @@
  *
  * with the instructions that it would hand to the kernel. References to maps are named; their descriptors are zero.
  * `oracle --time N OBJECT BTF` prints how long libbpf takes to read the types and to resolve the CO-RE relocations, in
- * microseconds, the median of N times.
+ * microseconds, the median of N times. LIBBPF_WARN=1 shows why libbpf refuses.
  */
 #define _GNU_SOURCE
 #include <bpf/btf.h>
@@ -26,10 +26,10 @@ static int prepare(struct bpf_object *object)
 	return bpf_object__prepare ? bpf_object__prepare(object) : bpf_object__load(object);
 }
 
-static int silent(enum libbpf_print_level level, const char *format, va_list arguments)
+/* What libbpf warns of is shown on demand. */
+static int warn(enum libbpf_print_level level, const char *format, va_list arguments)
 {
-	(void)level, (void)format, (void)arguments;
-	return 0;
+	return level == LIBBPF_WARN && getenv("LIBBPF_WARN") ? vfprintf(stderr, format, arguments) : 0;
 }
 
 /* Sizes that are the loader's to choose, so that the maps can be made. */
@@ -40,8 +40,22 @@ static void fit(struct bpf_object *object)
 
 	bpf_object__for_each_map(map, object) {
 		bpf_map__set_pin_path(map, NULL);
-		if (!bpf_map__max_entries(map) && bpf_map__type(map) != BPF_MAP_TYPE_SK_STORAGE)
-			bpf_map__set_max_entries(map, 64);
+		switch (bpf_map__type(map)) {
+		case BPF_MAP_TYPE_HASH:
+		case BPF_MAP_TYPE_ARRAY:
+		case BPF_MAP_TYPE_PERCPU_HASH:
+		case BPF_MAP_TYPE_PERCPU_ARRAY:
+		case BPF_MAP_TYPE_STACK_TRACE:
+		case BPF_MAP_TYPE_LRU_HASH:
+		case BPF_MAP_TYPE_DEVMAP:
+		case BPF_MAP_TYPE_CPUMAP:
+		case BPF_MAP_TYPE_XSKMAP:
+			if (!bpf_map__max_entries(map))
+				bpf_map__set_max_entries(map, 1);
+			break;
+		default:
+			break;
+		}
 		if (bpf_map__type(map) == BPF_MAP_TYPE_STACK_TRACE && !bpf_map__value_size(map))
 			bpf_map__set_value_size(map, 8 * 64);
 	}
@@ -169,7 +183,7 @@ static int take_time(int times, const char *path, const char *types)
 
 int main(int count, char **words)
 {
-	libbpf_set_print(silent);
+	libbpf_set_print(warn);
 	if (count == 5 && !strcmp(words[1], "--time"))
 		return take_time(atoi(words[2]), words[3], words[4]);
 	for (int i = 1; i < count; i++)
