@@ -80,6 +80,8 @@ pub struct Label {
     pub text: Cow<'static, str>,
     /// Whether this is the place that the message is about, rather than one that explains it.
     pub primary: bool,
+    /// The source line, where the message has it with it: that of a program which never came to be.
+    pub source: Option<SourceLine>,
 }
 
 /// Stable name of a family of messages (`elf-truncated`): the key of documentation and tests.
@@ -129,7 +131,7 @@ impl Diagnostic {
             code: Code(code),
             message: message.into(),
             file: None,
-            labels: vec![Label { at, text: Cow::Borrowed(""), primary: true }],
+            labels: vec![Label { at, text: Cow::Borrowed(""), primary: true, source: None }],
             expected: None,
             found: None,
             notes: Vec::new(),
@@ -169,7 +171,7 @@ impl Diagnostic {
     /// Adds a remark on another place.
     #[must_use]
     pub fn label(mut self, at: Place, text: impl Into<Cow<'static, str>>) -> Self {
-        self.labels.push(Label { at, text: text.into(), primary: false });
+        self.labels.push(Label { at, text: text.into(), primary: false, source: None });
         self
     }
 
@@ -177,6 +179,17 @@ impl Diagnostic {
     #[must_use]
     pub fn kernel(mut self, text: impl Into<String>) -> Self {
         self.kernel = Some(text.into());
+        self
+    }
+
+    /// Gives the message the source lines behind its places, for whoever shows it when `sources` is gone.
+    #[must_use]
+    pub fn with_lines(mut self, sources: &dyn Sources) -> Self {
+        for label in &mut self.labels {
+            if label.source.is_none() {
+                label.source = sources.source(&label.at);
+            }
+        }
         self
     }
 

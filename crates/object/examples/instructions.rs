@@ -12,6 +12,8 @@ use alveary_spec::{Kernel, Program, ProgramSpec, Spec};
 use std::{collections::BTreeMap, error::Error, fs, process::Command, sync::Arc};
 
 const LD_IMM64: u8 = 0x18;
+/// Characters of a map's name.
+const LONGEST_NAME: usize = 15;
 const HOST: Endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -58,7 +60,10 @@ fn text(program: &Program) -> String {
         let mut insn = *insn;
         // A second slot has no operation code.
         if insn.op == LD_IMM64 && matches!(insn.src.0, 5 | 6) {
-            maps += &format!(" {slot}={}", program.maps.get(insn.imm as usize).map_or("?", String::as_str));
+            let name = program.maps.get(insn.imm as usize).map_or("?", String::as_str);
+            // libbpf cuts the names of sections to what the kernel takes.
+            let name = if name.starts_with('.') { name.get(..LONGEST_NAME).unwrap_or(name) } else { name };
+            maps += &format!(" {slot}={name}");
             insn = Insn { src: Reg(insn.src.0 - 4), imm: 0, ..insn };
         }
         hex.extend(insn.to_bytes(HOST).iter().map(|byte| format!("{byte:02x}")));

@@ -8,7 +8,7 @@ use crate::struct_ops::Interfaces;
 use crate::target;
 use alveary_abi::{AttachType, MapType, ProgType};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
-use alveary_spec::{ExternKind, Initial, Kernel, MapSpec, Program, ProgramSpec, Resolved, Spec};
+use alveary_spec::{ExternKind, Initial, Kernel, Lines, MapSpec, Program, ProgramSpec, Resolved, Spec};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -160,7 +160,10 @@ impl<'a> Resolver<'a> {
         layout.run(program);
         self.slots += layout.insns.len();
         if !layout.errors.is_empty() {
-            self.errors.append(&mut layout.errors);
+            let Layout { errors, lines, .. } = &mut layout;
+            let lines = self.spec.btf.as_deref().map(|btf| Lines { all: lines, btf });
+            let with_line = |why: Diagnostic| lines.iter().fold(why, |why, lines| why.with_lines(lines));
+            self.errors.extend(errors.drain(..).map(with_line));
             return None;
         }
         let subprogs = layout.functions();

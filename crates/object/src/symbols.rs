@@ -63,7 +63,11 @@ pub(crate) fn find(name: &str, one: &Extern, local: &Btf, kernel: &Kernel) -> Re
         Ok(true) => Ok(Symbol::Typed(id)),
         _ if one.weak && one.kind == ExternKind::Function => Ok(Symbol::Absent),
         _ => Err(BadSymbol {
-            message: format!("the kernel's {what} `{name}` is of another type than the program declares"),
+            message: format!(
+                "the kernel's {what} `{name}` is a `{}`, and the program declares it as `{}`",
+                btf.c_name(target),
+                local.c_name(one.ty)
+            ),
             help: Some("declare it as `vmlinux.h` does".to_owned()),
         }),
     }

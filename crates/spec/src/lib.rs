@@ -12,6 +12,6 @@ mod struct_ops;
 
 pub use attach::{Attach, XdpMode};
 pub use kernel::Kernel;
-pub use program::{Program, Resolved};
+pub use program::{Lines, Program, Resolved};
 pub use spec::{ArgTag, Extern, ExternKind, Function, Initial, MapSpec, ProgramSpec, Promise, Reloc, RelocKind, Spec};
 pub use struct_ops::{StructOps, StructOpsMember, StructOpsValue};

@@ -72,14 +72,28 @@ pub struct Resolved {
 
 impl Sources for Program {
     fn source(&self, at: &Place) -> Option<SourceLine> {
+        Lines { all: &self.lines, btf: self.btf.as_deref()? }.source(at)
+    }
+}
+
+/// Source lines by slot, and the types that hold their text.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<'a> {
+    /// The lines, by slot.
+    pub all: &'a [LineInfo],
+    /// The object's types.
+    pub btf: &'a Btf,
+}
+
+impl Sources for Lines<'_> {
+    fn source(&self, at: &Place) -> Option<SourceLine> {
         let Place::Insn { index, .. } = at else { return None };
-        let btf = self.btf.as_ref()?;
-        let line = self.lines[..self.lines.partition_point(|l| l.insn <= *index)].last()?;
+        let line = self.all[..self.all.partition_point(|l| l.insn <= *index)].last()?;
         Some(SourceLine {
-            file: btf.string(line.file)?.into(),
+            file: self.btf.string(line.file)?.into(),
             line: line.line,
             column: line.column,
-            text: btf.string(line.text)?.into(),
+            text: self.btf.string(line.text)?.into(),
         })
     }
 }

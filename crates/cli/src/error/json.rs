@@ -1,6 +1,6 @@
 //! A message as a program reads it.
 
-use super::Scene;
+use super::{Scene, source};
 use alveary_diag::{Diagnostic, Label, Place, line_column};
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ fn place(label: &Label, scene: &dyn Scene) -> Option<Value> {
         }
         Place::Nowhere => return None,
     };
-    if let Some(source) = scene.source(&label.at) {
+    if let Some(source) = source(label, scene) {
         place["source"] =
             json!({ "file": source.file, "line": source.line, "column": source.column, "text": source.text });
     }

@@ -6,7 +6,7 @@ mod picture;
 mod tests;
 
 use crate::failure::Failure;
-use alveary_diag::{Diagnostic, Place, SourceLine, Sources};
+use alveary_diag::{Diagnostic, Label, Place, SourceLine, Sources};
 use std::io::{self, Write};
 
 /// What is known of places beyond their names.
@@ -28,6 +28,11 @@ impl Scene for Nothing {
     fn instruction(&self, _: &Place) -> Option<String> {
         None
     }
+}
+
+/// The source line of a place, from the scene or from the message itself.
+fn source(label: &Label, scene: &dyn Scene) -> Option<SourceLine> {
+    scene.source(&label.at).or_else(|| label.source.clone())
 }
 
 /// Prints a failure on stderr.

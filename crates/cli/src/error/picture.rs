@@ -1,6 +1,6 @@
 //! A message as rustc draws it: what, where with the source line, then what was expected, found, and what helps.
 
-use super::Scene;
+use super::{Scene, source};
 use alveary_diag::{Diagnostic, Label, Place, SourceLine};
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet, renderer::DecorStyle};
 use std::ops::Range;
@@ -69,7 +69,7 @@ fn named<'a>(message: &Diagnostic, place: &str, label: &Label) -> Element<'a> {
 fn instruction<'a>(message: &Diagnostic, label: &Label, prog: &str, index: u32, scene: &dyn Scene) -> Element<'a> {
     let code = scene.instruction(&label.at).map(|c| format!(": {c}")).unwrap_or_default();
     let name = format!("{prog}, instruction {index}{code}");
-    match scene.source(&label.at).filter(|s| !s.text.trim().is_empty()) {
+    match source(label, scene).filter(|s| !s.text.trim().is_empty()) {
         Some(source) => Snippet::source(source.text.to_string())
             .line_start(source.line as usize)
             .path(source.file.to_string())

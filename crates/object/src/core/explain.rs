@@ -199,11 +199,12 @@ fn members(btf: &Btf, ty: TypeId) -> Vec<(&str, TypeId)> {
     found
 }
 
-/// The type of the same kind whose name is nearest. Only names that begin alike are looked at: a kernel has 100,000.
+/// The type of the same kind whose name is nearest. Only names that begin with the same letter and are about as long are
+/// looked at: a kernel has 100,000.
 fn near_type(btf: &Btf, name: &str, like: Option<Type<'_>>) -> Option<TypeId> {
     let kind = like?.kind();
     let alike = |other: &&str| {
-        other.len().abs_diff(name.len()) <= 2 && other.as_bytes().iter().take(2).eq(name.as_bytes().iter().take(2))
+        other.len().abs_diff(name.len()) <= 2 && other.as_bytes().iter().take(1).eq(name.as_bytes().iter().take(1))
     };
     let all = (1..btf.count()).map(TypeId).filter(|id| btf.ty(*id).is_some_and(|t| t.kind() == kind));
     let near = did_you_mean(name, all.map(|id| btf.name(id)).filter(alike).take(MOST_NAMES))?;

@@ -5,7 +5,7 @@ use crate::insn::LD_IMM64;
 use alveary_btf::{Btf, CoreReloc};
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Insn;
-use alveary_spec::Spec;
+use alveary_spec::{Lines, Spec};
 
 /// A CO-RE relocation of an object.
 #[derive(Clone, Debug)]
@@ -46,9 +46,14 @@ pub fn core_relocations(spec: &Spec, kernel: Option<&Btf>) -> Vec<CoreRelocation
     let mut core = Core::new(local, kernel);
     let mut found = Vec::new();
     for (name, function) in &spec.functions {
+        let lines = Lines { all: &function.lines, btf: local };
         for &record in &function.core {
             let at = Place::Insn { prog: name.as_str().into(), index: record.insn };
-            let outcome = core.outcome(&record, &function.insns, &at);
+            let outcome = match core.outcome(&record, &function.insns, &at) {
+                CoreOutcome::Missing(why) => CoreOutcome::Missing(why.with_lines(&lines)),
+                CoreOutcome::Refused(why) => CoreOutcome::Refused(why.with_lines(&lines)),
+                resolved @ CoreOutcome::Resolved { .. } => resolved,
+            };
             found.push(CoreRelocation { function: name.clone(), record, asked: local.describe_core(&record), outcome });
         }
     }
@@ -65,9 +70,11 @@ pub fn apply_core(spec: &mut Spec, kernel: &Btf) -> Result<(), Vec<Diagnostic>> 
     let mut core = Core::new(&local, Some(kernel));
     let mut errors = Vec::new();
     for (name, function) in &mut spec.functions {
+        let lines = Lines { all: &function.lines, btf: &local };
         for record in std::mem::take(&mut function.core) {
             let at = Place::Insn { prog: name.as_str().into(), index: record.insn };
-            errors.extend(core.relocate(&record, &mut function.insns, record.insn, &at).err());
+            let done = core.relocate(&record, &mut function.insns, record.insn, &at);
+            errors.extend(done.err().map(|why| why.with_lines(&lines)));
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }

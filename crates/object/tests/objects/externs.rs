@@ -171,7 +171,8 @@ fn variables_and_functions_of_the_kernel_are_named_by_id_or_address() {
     }
     let error = |name| resolved(&spec, &full, name).unwrap_err();
     assert!(
-        error("other").ends_with("the kernel's variable `of_other_type` is of another type than the program declares")
+        error("other")
+            .ends_with("the kernel's variable `of_other_type` is a `struct rq`, and the program declares it as `int`")
     );
     assert!(error("absent").ends_with("the program needs the kernel's function `strong`, which it does not have"));
 }

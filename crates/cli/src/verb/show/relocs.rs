@@ -2,6 +2,7 @@
 
 use crate::table::{Align::Left, Align::Right, HEADING, Table, count};
 use alveary_btf::Btf;
+use alveary_diag::Diagnostic;
 use alveary_object::{CoreOutcome, CoreRelocation, core_relocations};
 use alveary_spec::Spec;
 use serde::Serialize;
@@ -9,6 +10,9 @@ use std::{
     collections::BTreeSet,
     io::{self, Write},
 };
+
+/// How help begins that is a nearest name.
+const NEAR: &str = "did you mean";
 
 /// All relocations, in the order of the functions' names.
 #[derive(Debug, Serialize)]
@@ -91,6 +95,8 @@ fn relocation(one: CoreRelocation, spec: &Spec) -> Relocation {
         CoreOutcome::Missing(why) => ("missing", None, None, None, Some(why)),
         CoreOutcome::Refused(why) => ("refused", None, None, None, Some(why)),
     };
+    // The nearest name belongs to its relocation; what helps in general is said once.
+    let (near, help) = why.iter().flat_map(|d| d.help.iter().cloned()).partition(|help| help.starts_with(NEAR));
     Relocation {
         line: line(spec, &one.function, one.record.insn),
         function: one.function,
@@ -100,9 +106,19 @@ fn relocation(one: CoreRelocation, spec: &Spec) -> Relocation {
         value,
         target,
         outcome,
-        help: why.as_ref().map_or_else(Vec::new, |d| d.help.clone()),
-        why_not: why.map(|d| d.message.to_string()),
+        help,
+        why_not: why.map(|d| reason(&d, near)),
     }
+}
+
+/// Why there is no answer, in one line.
+fn reason(why: &Diagnostic, near: Vec<String>) -> String {
+    let mut text = why.message.to_string();
+    let facts = [("expected", &why.expected), ("found", &why.found)];
+    for (name, fact) in facts.into_iter().filter_map(|(name, fact)| Some((name, fact.as_ref()?))) {
+        text += &format!(", {name} {fact}");
+    }
+    near.into_iter().fold(text, |text, near| format!("{text}; {near}"))
 }
 
 /// The source line of an instruction, by the last part of the file's path.
