@@ -32,6 +32,7 @@ pub(crate) enum Verb {
     Btf(verb::btf::Btf),
     Prog(verb::prog::Prog),
     Map(verb::map::Map),
+    Link(verb::link::Link),
     #[command(name = "gen")]
     Generate(verb::generate::Generate),
     Completions(verb::completions::Completions),
@@ -49,6 +50,7 @@ impl Verb {
             Verb::Btf(verb) => verb.run(json),
             Verb::Prog(verb) => verb.run(json),
             Verb::Map(verb) => verb.run(json),
+            Verb::Link(verb) => verb.run(json),
             Verb::Generate(verb) => verb.run(json),
             Verb::Completions(verb) => verb.run(),
             Verb::Man(verb) => verb.run(),

@@ -63,6 +63,11 @@ pub(crate) fn map(words: &mut Words<'_>) -> Result<OwnedFd, Failure> {
     only(maps(words)?, "map")
 }
 
+/// The link that the words name.
+pub(crate) fn link(words: &mut Words<'_>) -> Result<OwnedFd, Failure> {
+    one(words, Object::Link, "link", "`id ID` or `pinned FILE`")
+}
+
 /// A program's name in full: the kernel keeps 15 bytes, BTF has the rest.
 pub(crate) fn full_name(fd: BorrowedFd<'_>, info: &ProgInfo) -> String {
     let long = || {

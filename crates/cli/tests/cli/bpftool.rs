@@ -1,7 +1,7 @@
 //! What bpftool's users type, on objects that the test makes: our output beside that of bpftool.
 
-use alveary_abi::{MapType, ProgType};
-use alveary_linux::sys::{Loaded, Map, MapCreate, ProgLoad};
+use alveary_abi::{AttachType, MapType, ProgType};
+use alveary_linux::sys::{LinkCreate, Loaded, Map, MapCreate, ProgLoad, ProgQuery, Target};
 use std::{
     os::fd::AsFd,
     process::{Command, Output},
@@ -175,4 +175,56 @@ fn programs_are_found_by_name_and_tag() {
     drop((one, two));
     let none = ours(&["name", "cli_found_one"]);
     assert!(!none.status.success() && text(&none.stderr).contains("there is no program"), "{}", text(&none.stderr));
+}
+
+#[test]
+fn links_look_as_from_bpftool_and_are_detached() {
+    if !permitted("links_look_as_from_bpftool_and_are_detached") {
+        return;
+    }
+    let Some(cgroup) = Cgroup::new() else {
+        eprintln!("skipped: links_look_as_from_bpftool_and_are_detached: no cgroup2 at {CGROUPS:?}");
+        return;
+    };
+    let code = alveary_testing::code("r0 = 1\nexit", |_, _| unreachable!("there is no symbol"));
+    let loaded = ProgLoad {
+        license: c"GPL",
+        expected: Some(AttachType::CGROUP_INET_EGRESS),
+        ..ProgLoad::new(ProgType::CGROUP_SKB, &code)
+    }
+    .load()
+    .expect("the kernel takes it");
+    let folder = std::fs::File::open(&cgroup.0).expect("it was made");
+    let link = LinkCreate::new(loaded.fd.as_fd(), Target::Fd(folder.as_fd()), AttachType::CGROUP_INET_EGRESS)
+        .create()
+        .expect("the kernel attaches it");
+    let id = alveary_linux::sys::link_info(link.as_fd()).expect("the kernel tells").id.to_string();
+    same(&["link", "show", "id", &id]);
+    let detached = output(env!("CARGO_BIN_EXE_alveary"), &["link", "detach", "id", &id]);
+    assert!(detached.status.success(), "{}", text(&detached.stderr));
+    let attached =
+        ProgQuery { target: Target::Fd(folder.as_fd()), ty: AttachType::CGROUP_INET_EGRESS, flags: 0 }.query();
+    assert!(attached.expect("the kernel tells").progs.is_empty());
+    same(&["link", "show", "id", &id]);
+}
+
+/// Where cgroup2 is, alone or beside the first version.
+const CGROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+
+/// A cgroup of the test's own.
+struct Cgroup(std::path::PathBuf);
+
+impl Cgroup {
+    fn new() -> Option<Cgroup> {
+        let root = CGROUPS.iter().map(std::path::Path::new).find(|root| root.join("cgroup.controllers").exists())?;
+        let path = root.join(format!("alveary-cli-{}", std::process::id()));
+        std::fs::create_dir(&path).ok()?;
+        Some(Cgroup(path))
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        std::fs::remove_dir(&self.0).ok();
+    }
 }
