@@ -10,6 +10,7 @@ pub struct Error {
     why: Diagnostic,
     /// Further messages of the same attempt.
     more: Vec<Diagnostic>,
+    log: String,
 }
 
 /// What a caller may want to tell apart.
@@ -28,6 +29,10 @@ pub enum Kind {
     NotFound,
     /// A map refused an operation.
     Map,
+    /// The kernel's verifier refuses the program.
+    Verifier,
+    /// A privilege lacks.
+    Privilege,
     /// The program did what it may not; it was stopped.
     Trap,
     /// The virtual CPU is in use.
@@ -39,14 +44,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: Kind, why: Diagnostic) -> Error {
-        Error { kind, why, more: Vec::new() }
+        Error { kind, why, more: Vec::new(), log: String::new() }
     }
 
     /// All that was found at once.
     pub(crate) fn many(kind: Kind, all: Vec<Diagnostic>) -> Error {
         let mut all = all.into_iter();
         let why = all.next().unwrap_or_else(|| Diagnostic::new("failed", "it failed without a reason", Place::Nowhere));
-        Error { kind, why, more: all.collect() }
+        Error { kind, why, more: all.collect(), log: String::new() }
     }
 
     /// Names the file that it is about, unless one is named.
@@ -54,6 +59,18 @@ impl Error {
         self.why = self.why.in_file(file);
         self.more = self.more.into_iter().map(|d| d.in_file(file)).collect();
         self
+    }
+
+    /// Keeps what the kernel's verifier said.
+    pub(crate) fn with_log(mut self, log: String) -> Error {
+        self.log = log;
+        self
+    }
+
+    /// The whole log of the kernel's verifier; empty if it was not that which refused.
+    #[must_use]
+    pub fn log(&self) -> &str {
+        &self.log
     }
 
     /// What kind of error it is.

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! An [`Object`] is read once and may be loaded as often as needed, onto any [`Backend`]; [`Target::user`] is Alveary's
-//! own user-space kernel. What a program does there is what Linux does, and every access is held against what the
+//! own user-space kernel, [`Target::linux`] the running one. What a program does there is what Linux does, and every access is held against what the
 //! program was given: a program that goes astray is stopped with an [`Error`] that names its instruction and source
 //! line.
 
@@ -20,6 +20,8 @@
 
 mod error;
 mod fit;
+#[cfg(target_os = "linux")]
+mod linux;
 mod loader;
 mod map;
 mod object;
@@ -27,16 +29,20 @@ mod target;
 mod user;
 
 pub use error::{Error, Kind, Result};
+#[cfg(target_os = "linux")]
+pub use linux::{Linux, LinuxBuilder, LinuxMap, LinuxPackets, LinuxProgram, LinuxVerdict};
 pub use loader::{Loaded, Loader, ProgramRef};
 pub use map::MapHandle;
 pub use object::Object;
-pub use target::{Backend, Outcome, Target, TestRun};
+pub use target::{Backend, Origin, Outcome, Target, TestRun};
 pub use user::{Packet, Packets, User, UserBuilder, UserMap, UserProgram, Verdict};
 
 pub use alveary_abi as abi;
 pub use alveary_btf as btf;
 pub use alveary_diag as diag;
 pub use alveary_isa as isa;
+#[cfg(target_os = "linux")]
+pub use alveary_linux as kernel;
 pub use alveary_net::{Redirect, Way};
 pub use alveary_runtime as runtime;
 pub use alveary_spec as spec;

@@ -1,6 +1,6 @@
 //! From a Spec to loaded maps and programs, for any target.
 
-use crate::{Backend, Error, Kind, Object, Outcome, Result, TestRun, error::OrKind, fit};
+use crate::{Backend, Error, Kind, Object, Origin, Outcome, Result, TestRun, error::OrKind, fit};
 use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_object::Options;
@@ -24,12 +24,13 @@ pub struct Loader<B: Backend> {
     on: B,
     options: Options,
     given: BTreeMap<String, B::Map>,
+    name: String,
 }
 
 impl<B: Backend> Loader<B> {
     /// Loads onto `on`, every program that the object wants loaded.
     pub fn new(on: B) -> Self {
-        Loader { on, options: Options::default(), given: BTreeMap::new() }
+        Loader { on, options: Options::default(), given: BTreeMap::new(), name: String::new() }
     }
 
     /// Loads this program, and no others than those that are asked for likewise.
@@ -53,17 +54,28 @@ impl<B: Backend> Loader<B> {
         self
     }
 
+    /// What the object is called on the target; unless it is said, as its file is, without folder and suffixes.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
     /// Resolves the object for the target's kernel, makes and fills its maps, and loads its programs.
     ///
     /// # Errors
     /// [`Kind::Resolve`] if the object does not fit the kernel, [`Kind::Map`] and [`Kind::Unsupported`] as the target
     /// says. Nothing of a failed load remains.
-    pub fn load(self, object: &Object) -> Result<Loaded<B>> {
+    pub fn load(mut self, object: &Object) -> Result<Loaded<B>> {
         let name_file = |e: Error| match object.file() {
             Some(file) => e.in_file(file),
             None => e,
         };
-        let resolved = alveary_object::resolve(object.spec(), self.on.kernel(), &self.options)
+        if self.name.is_empty() {
+            self.name = object.name().to_owned();
+        }
+        let kernel = self.on.kernel_for(object.spec()).map_err(name_file)?;
+        let resolved = alveary_object::resolve(object.spec(), kernel, &self.options)
             .map_err(|all| Error::many(Kind::Resolve, all))
             .map_err(name_file)?;
         self.load_resolved(resolved).map_err(name_file)
@@ -74,13 +86,14 @@ impl<B: Backend> Loader<B> {
     /// # Errors
     /// As for [`Loader::load`].
     pub fn load_resolved(self, resolved: Resolved) -> Result<Loaded<B>> {
-        let Loader { on, given, .. } = self;
+        let Loader { on, given, name, .. } = self;
+        let from = Origin { object: &name, btf: resolved.btf.as_ref() };
         fit::byte_order(&resolved).or_kind(Kind::Unsupported)?;
         // The order is the kernel's: a program names maps that exist, a prog array holds programs that are loaded.
         let mut maps = given;
         for (name, spec) in &resolved.maps {
             if !maps.contains_key(name) {
-                maps.insert(name.clone(), create(&on, &fit::map(spec, on.kernel()))?);
+                maps.insert(name.clone(), create(&on, &fit::map(spec, on.kernel()), &from)?);
             }
         }
         let mut programs = Vec::with_capacity(resolved.programs.len());
@@ -92,13 +105,14 @@ impl<B: Backend> Loader<B> {
         for (name, spec) in &resolved.maps {
             loaded.fill_slots(name, spec)?;
         }
+        loaded.on.keep_maps(&loaded.maps.values().collect::<Vec<_>>())?;
         Ok(loaded)
     }
 }
 
-fn create<B: Backend>(on: &B, spec: &MapSpec) -> Result<B::Map> {
-    let inner = spec.inner.as_deref().map(|inner| create(on, inner)).transpose()?;
-    on.create_map(spec, inner.as_ref())
+fn create<B: Backend>(on: &B, spec: &MapSpec, from: &Origin<'_>) -> Result<B::Map> {
+    let inner = spec.inner.as_deref().map(|inner| create(on, inner, from)).transpose()?;
+    on.create_map(spec, inner.as_ref(), from)
 }
 
 /// An object on a target: its maps and programs, for as long as this value lives.

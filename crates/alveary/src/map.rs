@@ -40,18 +40,23 @@ pub trait MapHandle: Send + Sync {
     /// # Errors
     /// As for [`MapHandle::next_key`] and [`MapHandle::lookup`].
     fn entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let mut all = Vec::new();
-        let mut key = self.next_key(None)?;
-        while let Some(k) = key {
-            let next = self.next_key(Some(&k))?;
-            if let Some(value) = self.lookup(&k)? {
-                all.push((k, value));
-            }
-            if all.len() > self.spec().def.max_entries as usize {
-                break;
-            }
-            key = next;
-        }
-        Ok(all)
+        walk(self)
     }
+}
+
+/// Every key and entry, one by one.
+pub(crate) fn walk<M: MapHandle + ?Sized>(map: &M) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut all = Vec::new();
+    let mut key = map.next_key(None)?;
+    while let Some(k) = key {
+        let next = map.next_key(Some(&k))?;
+        if let Some(value) = map.lookup(&k)? {
+            all.push((k, value));
+        }
+        if all.len() > map.spec().def.max_entries as usize {
+            break;
+        }
+        key = next;
+    }
+    Ok(all)
 }

@@ -73,6 +73,13 @@ impl Object {
         self.file.as_deref()
     }
 
+    /// Its name: that of its file, without folder and suffixes; empty if it has none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let file = self.file.as_deref().map(Path::new).and_then(Path::file_name).and_then(|name| name.to_str());
+        file.unwrap_or_default().split('.').next().unwrap_or_default()
+    }
+
     /// Loads maps and programs onto a target. [`Loader`] does the same with settings.
     ///
     /// # Errors

@@ -1,10 +1,13 @@
 //! What a target must offer. The loading algorithm is written once, over this ([`crate::Loader`]).
 
+#[cfg(target_os = "linux")]
+use crate::Linux;
 use crate::{MapHandle, Redirect, Result, User};
-use alveary_spec::{Kernel, MapSpec, Program};
+use alveary_btf::Btf;
+use alveary_spec::{Kernel, MapSpec, Program, Spec};
 use std::sync::Arc;
 
-/// Names the targets: [`Target::user`] is Alveary's own user-space kernel.
+/// Names the targets: [`Target::user`] is Alveary's own user-space kernel, [`Target::linux`] the running one.
 #[derive(Clone, Copy, Debug)]
 pub enum Target {}
 
@@ -13,6 +16,13 @@ impl Target {
     #[must_use]
     pub fn user() -> User {
         User::builder().build()
+    }
+
+    /// The running Linux kernel, by bpf(2): what it takes needs privileges. [`Linux::builder`] has its settings.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn linux() -> Linux {
+        Linux::builder().build()
     }
 }
 
@@ -26,18 +36,44 @@ pub trait Backend {
     /// The kernel that objects are resolved for.
     fn kernel(&self) -> &Kernel;
 
+    /// The kernel, with as much of it known as this object asks for: a target that has to look for the rest need not.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Read`] if what the object asks for cannot be read.
+    fn kernel_for(&self, _spec: &Spec) -> Result<&Kernel> {
+        Ok(self.kernel())
+    }
+
     /// Makes a map, fills it with its first bytes and freezes it, as its Spec says; `inner` is the template of its inner
     /// maps. Slots that name programs or maps are filled later.
     ///
     /// # Errors
     /// [`crate::Kind::Map`] with what the target has against the definition.
-    fn create_map(&self, spec: &MapSpec, inner: Option<&Self::Map>) -> Result<Self::Map>;
+    fn create_map(&self, spec: &MapSpec, inner: Option<&Self::Map>, from: &Origin<'_>) -> Result<Self::Map>;
 
     /// Loads a program; `maps` are those of [`Program::maps`], in that order.
     ///
     /// # Errors
     /// [`crate::Kind::Unsupported`] for what the target does not have.
     fn load_program(&self, program: &Arc<Program>, maps: &[Self::Map]) -> Result<Self::Prog>;
+
+    /// Called with all maps of an object once everything of it is loaded: those that are pinned by name are pinned now.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Map`]; then none of them is pinned.
+    fn keep_maps(&self, _maps: &[&Self::Map]) -> Result<()> {
+        Ok(())
+    }
+
+    /// The number that the target knows a program by: entries of prog arrays read as it.
+    fn program_id(&self, program: &Self::Prog) -> u32;
+
+    /// Hands over the events that programs sent through a map since the last call, oldest first: the CPU, and the bytes.
+    /// Gives how many were lost in between.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Map`] if the map carries no events.
+    fn events(&self, map: &Self::Map, each: &mut dyn FnMut(u32, &[u8])) -> Result<u64>;
 
     /// Puts a program into a prog array.
     ///
@@ -58,6 +94,15 @@ pub trait Backend {
     fn test_run(&self, program: &Self::Prog, run: &TestRun<'_>) -> Result<Outcome>;
 }
 
+/// Where a map comes from: what its Spec does not say of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'a> {
+    /// Name of the object, without folder and suffixes.
+    pub object: &'a str,
+    /// The object's types.
+    pub btf: Option<&'a Arc<Btf>>,
+}
+
 /// What a test run is given.
 #[derive(Clone, Copy, Debug)]
 pub struct TestRun<'a> {
@@ -76,6 +121,6 @@ pub struct Outcome {
     pub data: Vec<u8>,
     /// Where the program redirected the packet.
     pub redirect: Option<Redirect>,
-    /// Instructions that it ran.
+    /// Instructions that it ran; 0 on targets that do not count them.
     pub insns: u64,
 }

@@ -98,7 +98,7 @@ fn load(object: &alveary_object, target: &alveary_target, options: &Options<'_>)
         alveary_object::Code(program) => {
             let program = Program { ty: ty.unwrap_or(program.ty), ..Program::clone(program) };
             let programs = vec![Arc::new(program)];
-            loader.load_resolved(Resolved { endian: Endian::HOST, maps: Default::default(), programs })?
+            loader.load_resolved(Resolved { endian: Endian::HOST, maps: Default::default(), programs, btf: None })?
         }
     };
     let loaded = Arc::new(loaded);

@@ -1,9 +1,17 @@
 //! The Linux target: the only crate that calls bpf(2).
 //!
-//! Unix descriptors are [`OwnedFd`](std::os::fd::OwnedFd)s: what is dropped is let go. Knows no ELF and prints nothing.
+//! Descriptors are [`OwnedFd`](std::os::fd::OwnedFd)s: what is dropped is let go. Knows no ELF and prints nothing.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`sys`] | every command of bpf(2) as a typed call |
+//! | [`btf`] | an object's types as the kernel takes them |
+//! | [`map`] | maps from their Specs: made, filled, frozen, pinned |
+//! | [`prog`] | programs from what they were resolved to |
+//! | [`read`] | ring buffers, perf buffers, mapped arrays |
 
+pub mod btf;
+pub mod map;
+pub mod prog;
+pub mod read;
 pub mod sys;

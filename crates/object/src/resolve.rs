@@ -57,7 +57,8 @@ pub fn resolve(spec: &Spec, kernel: &Kernel, wanted: &Options) -> Result<Resolve
     let mut maps: BTreeMap<_, _> =
         others.map(|(name, map)| (name.clone(), first(map, spec, kernel, &chosen))).collect();
     maps.append(&mut resolver.interfaces.maps);
-    Ok(Resolved { endian: spec.endian, maps, programs: programs.into_iter().map(|(_, program)| program).collect() })
+    let programs = programs.into_iter().map(|(_, program)| program).collect();
+    Ok(Resolved { endian: spec.endian, maps, programs, btf: spec.btf.clone() })
 }
 
 /// A map with its first content for a kernel: without entries that name programs which are not loaded, and with the

@@ -68,6 +68,8 @@ pub struct Resolved {
     pub maps: BTreeMap<String, MapSpec>,
     /// The programs, in the file's order.
     pub programs: Vec<Arc<Program>>,
+    /// The object's types, which the maps' keys and values refer to.
+    pub btf: Option<Arc<Btf>>,
 }
 
 impl Sources for Program {

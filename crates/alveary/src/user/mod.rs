@@ -8,7 +8,7 @@ pub use builder::UserBuilder;
 pub use map::UserMap;
 pub use packets::{Packet, Packets, Verdict};
 
-use crate::{Backend, Error, Kind, Outcome, ProgramRef, Result, TestRun, error::OrKind};
+use crate::{Backend, Error, Kind, Origin, Outcome, ProgramRef, Result, TestRun, error::OrKind};
 use alveary_diag::{Diagnostic, Place};
 use alveary_runtime::{LoadedMap, Prog, Runtime, Vcpu};
 use alveary_spec::{Kernel, MapSpec, Program};
@@ -69,7 +69,7 @@ impl Backend for User {
         self.runtime.kernel()
     }
 
-    fn create_map(&self, spec: &MapSpec, _inner: Option<&UserMap>) -> Result<UserMap> {
+    fn create_map(&self, spec: &MapSpec, _inner: Option<&UserMap>, _from: &Origin<'_>) -> Result<UserMap> {
         self.runtime.create_map(spec).map(UserMap::from).or_kind(Kind::Map)
     }
 
@@ -85,6 +85,14 @@ impl Backend for User {
     fn set_map(&self, map: &UserMap, key: &[u8], inner: &UserMap) -> Result<()> {
         map.check_key(key)?;
         self.runtime.set_map(&map.0, key, &inner.0, 0).or_kind(Kind::Map)
+    }
+
+    fn program_id(&self, program: &UserProgram) -> u32 {
+        program.0.id()
+    }
+
+    fn events(&self, map: &UserMap, each: &mut dyn FnMut(u32, &[u8])) -> Result<u64> {
+        map.events(each)
     }
 
     fn test_run(&self, program: &UserProgram, run: &TestRun<'_>) -> Result<Outcome> {

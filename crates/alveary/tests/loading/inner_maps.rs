@@ -1,6 +1,6 @@
 //! Maps of maps: filled by the loader and by user space, used by programs, as in the kernel.
 
-use alveary::{Backend, Kind, Loaded, Loader, MapHandle, Object, Packet, Target, User};
+use alveary::{Backend, Kind, Loaded, Loader, MapHandle, Object, Origin, Packet, Target, User};
 use alveary_isa::{Inst, decode, encode};
 use alveary_object::{Options, resolve};
 use alveary_spec::{Initial, Resolved};
@@ -119,7 +119,7 @@ fn user_space_changes_entries_between_runs_and_during_them() {
     let user = loaded.target();
     let map = |name| loaded.map(name).unwrap();
     let key = |n: u32| n.to_ne_bytes();
-    let fresh = user.create_map(map("one").spec(), None).unwrap();
+    let fresh = user.create_map(map("one").spec(), None, &Origin::default()).unwrap();
     assert_eq!(ours(&loaded, &[[0, 0, 0]]), [1]);
     user.set_map(map("array"), &key(0), &fresh).unwrap();
     assert_eq!(ours(&loaded, &[[0, 0, 0], [0, 0, 0]]), [1, 2], "the other map counts from the start");
@@ -132,7 +132,7 @@ fn user_space_changes_entries_between_runs_and_during_them() {
     let mut packets = program.packets(&mut cpu).unwrap();
     let mut run = || packets.run(&Packet { data: &packet([0, 0, 0]), ..Packet::default() }).map(|v| v.code()).unwrap();
     for _ in 0..100 {
-        let fresh = user.create_map(map("one").spec(), None).unwrap();
+        let fresh = user.create_map(map("one").spec(), None, &Origin::default()).unwrap();
         user.set_map(map("array"), &key(0), &fresh).unwrap();
         drop(fresh);
         assert_eq!((run(), run()), (1, 2));
@@ -157,7 +157,7 @@ fn user_space_sees_ids_and_is_refused_other_maps() {
     };
     let mut larger = map("one").spec().clone();
     larger.def.max_entries = 5;
-    let larger = user.create_map(&larger, None).unwrap();
+    let larger = user.create_map(&larger, None, &Origin::default()).unwrap();
     let einval = (Kind::Map, "map-slot", "-EINVAL".to_owned());
     assert_eq!(refused(user.set_map(map("array"), &key(0), &larger)), einval);
     assert_eq!(refused(user.set_map(map("array"), &key(0), map("hash"))), einval);
@@ -165,7 +165,7 @@ fn user_space_sees_ids_and_is_refused_other_maps() {
     assert_eq!(refused(user.set_map(map("array"), &key(3), map("one"))), e2big);
     assert_eq!(refused(user.set_map(map("one"), &key(0), map("two"))).1, "map-slot");
     assert_eq!(refused(user.set_map(map("array"), &[0], map("two"))).1, "map-size");
-    let foreign = Target::user().create_map(map("one").spec(), None).unwrap();
+    let foreign = Target::user().create_map(map("one").spec(), None, &Origin::default()).unwrap();
     assert_eq!(refused(user.set_map(map("array"), &key(0), &foreign)).1, "map-slot");
 }
 
@@ -201,8 +201,8 @@ fn an_inner_map_may_be_touched_in_its_run_alone() {
 #[test]
 fn maps_of_another_target_are_refused() {
     let Some(resolved) = resolved("maps_of_another_target_are_refused", COUNT) else { return };
-    let elsewhere = Target::user().create_map(&resolved.maps["one"], None).unwrap();
-    let outer = Target::user().create_map(&resolved.maps["array"], None).unwrap();
+    let elsewhere = Target::user().create_map(&resolved.maps["one"], None, &Origin::default()).unwrap();
+    let outer = Target::user().create_map(&resolved.maps["array"], None, &Origin::default()).unwrap();
     let why = Loader::new(Target::user()).map("array", outer).load_resolved(resolved.clone()).unwrap_err();
     assert_eq!(why.diagnostic().code.0, "map-foreign");
     let why = Loader::new(Target::user()).map("one", elsewhere).load_resolved(resolved).unwrap_err();

@@ -14,7 +14,12 @@ fn tail_calls_itself() -> Resolved {
     entry.maps = vec!["again".into()];
     let slots = Initial::Programs(vec![Some(entry.name.to_string())]);
     let again = MapSpec { initial: slots, ..map_spec("again", def(MapType::PROG_ARRAY, 4, 4, 1)) };
-    Resolved { endian: Endian::HOST, maps: [("again".into(), again)].into(), programs: vec![Arc::new(entry)] }
+    Resolved {
+        endian: Endian::HOST,
+        maps: [("again".into(), again)].into(),
+        programs: vec![Arc::new(entry)],
+        btf: None,
+    }
 }
 
 #[test]

@@ -10,7 +10,8 @@ use alveary_testing::{compile, def, map_spec};
 fn entries(spec: MapSpec) -> Result<u32, alveary::Error> {
     let user = User::builder().cpus(3).build();
     let maps = [("map".to_owned(), spec)].into();
-    let loaded = Loader::new(user).load_resolved(Resolved { endian: Endian::HOST, maps, programs: vec![] })?;
+    let loaded =
+        Loader::new(user).load_resolved(Resolved { endian: Endian::HOST, maps, programs: vec![], btf: None })?;
     Ok(loaded.map("map")?.spec().def.max_entries)
 }
 

@@ -142,9 +142,12 @@ pub(super) fn diagnostic(e: &Error) -> Diagnostic {
     why
 }
 
+/// The code of diagnostics that say that a privilege lacks.
+pub const PRIVILEGE: &str = "bpf-privilege";
+
 fn code(errno: Errno) -> &'static str {
     match errno {
-        Errno::EPERM => "bpf-privilege",
+        Errno::EPERM => PRIVILEGE,
         Errno::ENOSYS | Errno::ENOTSUPP | Errno::EOPNOTSUPP => "bpf-unsupported",
         Errno::ENOENT => "bpf-missing",
         Errno::E2BIG | Errno::ENOMEM | Errno::ENOSPC => "bpf-room",

@@ -44,9 +44,9 @@ pub use attach::{ProgAttach, ProgQuery, Queried, Target};
 pub use batch::Cursor;
 pub use btf::BtfLoad;
 pub use command::Command;
-pub use cpus::possible_cpus;
+pub use cpus::{page_size, possible_cpus};
 pub use error::{About, Error, Result};
-pub use explain::{Capability, held};
+pub use explain::{Capability, PRIVILEGE, held};
 pub use info::{
     BtfInfo, LinkDetail, LinkInfo, LinkType, MapInfo, PerfDetail, ProgInfo, ProgParts, TokenInfo, btf_info, link_info,
     map_info, prog_info, token_info,

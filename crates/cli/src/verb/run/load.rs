@@ -159,7 +159,7 @@ fn filter_of(path: &Path, user: User) -> Result<Ready, Failure> {
         ..Program::default()
     };
     let programs = vec![Arc::new(program)];
-    let resolved = Resolved { endian: Endian::HOST, maps: BTreeMap::new(), programs };
+    let resolved = Resolved { endian: Endian::HOST, maps: BTreeMap::new(), programs, btf: None };
     let loaded = Loader::new(user).load_resolved(resolved)?;
     Ok(Ready { loaded, name: name.to_owned(), btf: None, as_captured: true })
 }

@@ -1,0 +1,137 @@
+//! Packets through a program of the running kernel, one after the other.
+
+use super::{Linux, LinuxProgram, failed};
+use crate::{Backend, Error, Kind, Packet, Result};
+use alveary_abi::{Profile, ProgType};
+use alveary_diag::{Diagnostic, Place};
+use alveary_linux::sys::TestRun;
+use std::os::fd::AsFd;
+
+/// The most that a program can make of a packet: 64 KiB, and headers in front.
+const ROOM: usize = 1 << 17;
+/// `struct __sk_buff`: its size, and where its time stamp stands.
+const SK_BUFF: usize = 192;
+const SK_BUFF_TIME: usize = 152;
+/// `struct xdp_md`: its size, and where its first three fields stand.
+const XDP_MD: usize = 24;
+const XDP_MD_DATA: usize = 0;
+const XDP_MD_DATA_END: usize = 4;
+/// An Ethernet header.
+const HEADER: usize = 14;
+
+/// A program of the kernel that is ready to run over many packets, by `BPF_PROG_TEST_RUN`: as attached, but that nothing
+/// is sent anywhere.
+#[derive(Debug)]
+pub struct LinuxPackets {
+    program: LinuxProgram,
+    profile: Profile,
+    out: Vec<u8>,
+    context_out: Vec<u8>,
+}
+
+impl LinuxPackets {
+    pub(super) fn new(linux: &Linux, program: &LinuxProgram) -> Result<LinuxPackets> {
+        let spec = program.program();
+        let takes = [
+            ProgType::XDP,
+            ProgType::SCHED_CLS,
+            ProgType::SCHED_ACT,
+            ProgType::SOCKET_FILTER,
+            ProgType::CGROUP_SKB,
+            ProgType::LWT_IN,
+            ProgType::LWT_OUT,
+            ProgType::LWT_XMIT,
+        ];
+        let profile = linux.kernel().profile.clone();
+        if !takes.contains(&spec.ty) {
+            let name = profile.prog_type(spec.ty).map_or("unknown", |row| row.name);
+            let message = format!("the kernel has no test run over packets for program `{}`", spec.name);
+            let why = Diagnostic::new("no-packets", message, Place::Nowhere)
+                .expected(
+                    "a program of type xdp, sched_cls, sched_act, socket_filter, cgroup_skb or lwt_in, _out, _xmit",
+                )
+                .found(format!("type {name}"))
+                .help("attach it, and send packets its way");
+            return Err(Error::new(Kind::Unsupported, why));
+        }
+        let context_out = vec![0; if spec.ty == ProgType::XDP { XDP_MD } else { SK_BUFF }];
+        Ok(LinuxPackets { program: program.clone(), profile, out: vec![0; ROOM], context_out })
+    }
+
+    /// Runs the program over one packet. What became of it can be looked at until the next run.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] for a packet that the kernel takes for none: one without a whole Ethernet header, or one that
+    /// does not fit a page.
+    pub fn run(&mut self, packet: &Packet<'_>) -> Result<LinuxVerdict<'_>> {
+        let ty = self.program.program().ty;
+        let mut context = vec![0; self.context_out.len()];
+        if ty == ProgType::XDP {
+            context[XDP_MD_DATA_END..][..4].copy_from_slice(&(packet.data.len() as u32).to_ne_bytes());
+        } else {
+            context[SK_BUFF_TIME..][..8].copy_from_slice(&packet.time.to_ne_bytes());
+        }
+        let run = TestRun {
+            data: packet.data,
+            data_out: &mut self.out,
+            context,
+            context_out: &mut self.context_out,
+            repeat: 1,
+            ..TestRun::default()
+        };
+        let outcome = run.run(self.program.as_fd()).map_err(|e| failed(e, Kind::Unsupported))?;
+        let mut start = 0;
+        if ty == ProgType::XDP {
+            // What the program put in front as metadata is not sent.
+            start = self.context_out[XDP_MD_DATA..].first_chunk().map_or(0, |b| u32::from_ne_bytes(*b)) as usize;
+        } else if !matches!(ty, ProgType::SCHED_CLS | ProgType::SCHED_ACT) {
+            // Programs that do not see the Ethernet header leave it as it is; the kernel shows zeros in its place.
+            let header = packet.data.len().min(HEADER);
+            self.out[..header].copy_from_slice(&packet.data[..header]);
+        }
+        let end = outcome.data.min(self.out.len());
+        let (start, code, duration) = (start.min(end), outcome.retval as i32, outcome.duration);
+        Ok(LinuxVerdict { packets: self, bytes: start..end, code, duration })
+    }
+}
+
+/// What became of a packet.
+#[derive(Debug)]
+pub struct LinuxVerdict<'p> {
+    packets: &'p LinuxPackets,
+    bytes: std::ops::Range<usize>,
+    code: i32,
+    duration: u32,
+}
+
+impl<'p> LinuxVerdict<'p> {
+    /// What the program returned.
+    #[must_use]
+    pub fn code(&self) -> i32 {
+        self.code
+    }
+
+    /// The name of what it returned (`XDP_DROP`), if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        self.packets.profile.verdict_name(self.packets.program.program().ty, self.code)
+    }
+
+    /// Time that it took, in ns, as the kernel measured it.
+    #[must_use]
+    pub fn duration(&self) -> u32 {
+        self.duration
+    }
+
+    /// The packet as it would be sent, from its Ethernet header on.
+    #[must_use]
+    pub fn bytes(&self) -> &'p [u8] {
+        &self.packets.out[self.bytes.clone()]
+    }
+
+    /// The context behind the program: `struct xdp_md` or `struct __sk_buff`, as far as the kernel fills it in.
+    #[must_use]
+    pub fn context(&self) -> &'p [u8] {
+        &self.packets.context_out
+    }
+}

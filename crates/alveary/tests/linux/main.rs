@@ -1,0 +1,10 @@
+//! The running kernel as a target. Skipped, by name, where bpf(2) is not permitted.
+
+#![cfg(target_os = "linux")]
+
+mod bpftool;
+mod events;
+mod leaks;
+mod loading;
+mod pins;
+mod support;

@@ -1,0 +1,191 @@
+//! Maps from their Specs: made, filled, frozen; pinned by name and found again.
+
+use crate::sys::{self, MapCreate, MapInfo, PathFlags};
+use alveary_abi::{
+    Errno, MapType,
+    flags::{BPF_F_MMAPABLE, BPF_F_NUMA_NODE, BPF_F_RDONLY_PROG},
+};
+use alveary_btf::TypeId;
+use alveary_diag::{Diagnostic, Place};
+use alveary_spec::{Initial, MapSpec};
+use std::{
+    fs,
+    os::fd::BorrowedFd,
+    path::{Path, PathBuf},
+};
+
+/// What a map's Spec does not say of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MapFrom<'a> {
+    /// Name of the object, which goes in front of `.data` and its like.
+    pub object: &'a str,
+    /// The object's types, loaded.
+    pub btf: Option<BorrowedFd<'a>>,
+    /// Template of the inner maps.
+    pub inner: Option<BorrowedFd<'a>>,
+    /// Where maps that are pinned by name are looked for and pinned.
+    pub pins: Option<&'a Path>,
+    /// A BPF token.
+    pub token: Option<BorrowedFd<'a>>,
+}
+
+/// Map types that take no types of keys and values.
+const UNTYPED: &[MapType] = &[
+    MapType::PERF_EVENT_ARRAY,
+    MapType::CGROUP_ARRAY,
+    MapType::STACK_TRACE,
+    MapType::ARRAY_OF_MAPS,
+    MapType::HASH_OF_MAPS,
+    MapType::DEVMAP,
+    MapType::DEVMAP_HASH,
+    MapType::CPUMAP,
+    MapType::XSKMAP,
+    MapType::SOCKMAP,
+    MapType::SOCKHASH,
+    MapType::QUEUE,
+    MapType::STACK,
+    MapType::ARENA,
+];
+
+/// A map that was made, or found.
+#[derive(Debug)]
+pub struct Made {
+    /// The map.
+    pub map: sys::Map,
+    /// Where it is to be pinned, once everything that it belongs to is loaded; `None` if it is not, or was found there.
+    pub pin: Option<PathBuf>,
+}
+
+/// A map as its Spec says: its first bytes in it, frozen if it shall be. One that is pinned by name is found again if it
+/// is there and fits.
+///
+/// # Errors
+/// The kernel's; a pinned map that is another one.
+pub fn create(spec: &MapSpec, from: &MapFrom<'_>) -> Result<Made, Diagnostic> {
+    let pin = from.pins.filter(|_| spec.pin_by_name).map(|root| root.join(&spec.name));
+    if let Some(path) = &pin
+        && let Some(map) = pinned(spec, path)?
+    {
+        return Ok(Made { map, pin: None });
+    }
+    let map = make(spec, from).map_err(|e| e.named(&spec.name).diagnostic())?;
+    fill(spec, &map).map_err(|e| e.named(&spec.name).diagnostic())?;
+    Ok(Made { map, pin })
+}
+
+fn make(spec: &MapSpec, from: &MapFrom<'_>) -> sys::Result<sys::Map> {
+    let def = &spec.def;
+    let typed = from.btf.filter(|_| !UNTYPED.contains(&def.ty));
+    // Without types of its own for the key, an index has none that matters.
+    let (key, value) = (spec.key_type.unwrap_or_default(), spec.value_type.unwrap_or_default());
+    let typed = typed.filter(|_| key != TypeId::VOID || value != TypeId::VOID);
+    let name = kernel_name(&spec.name, from.object);
+    let plain = MapCreate {
+        map_type: def.ty.0,
+        key_size: def.key_size,
+        value_size: def.value_size,
+        max_entries: def.max_entries,
+        map_flags: def.flags | if spec.numa_node.is_some() { BPF_F_NUMA_NODE } else { 0 },
+        map_extra: def.extra,
+        name: &name,
+        inner_map: from.inner,
+        numa_node: spec.numa_node.unwrap_or_default(),
+        token: from.token,
+        ..MapCreate::default()
+    };
+    if let Initial::StructOps(ops) = &spec.initial {
+        let value_type = ops.kernel.as_ref().map_or(TypeId::VOID, |kernel| kernel.value_type);
+        return MapCreate { btf: from.btf, btf_vmlinux_value_type: value_type, ..plain }.create();
+    }
+    let Some(btf) = typed else { return plain.create() };
+    let typed = MapCreate { btf: Some(btf), btf_key_type: key, btf_value_type: value, ..plain }.create();
+    // Kernels differ in which types they take for which maps; the map is as good without.
+    typed.or_else(|e| if special(spec) { Err(e) } else { plain.create().map_err(|_| e) })
+}
+
+/// Whether the map depends on its types: parts of the value are found by them.
+fn special(spec: &MapSpec) -> bool {
+    let storage = [MapType::SK_STORAGE, MapType::INODE_STORAGE, MapType::TASK_STORAGE, MapType::CGRP_STORAGE];
+    !spec.def.special.is_empty() || storage.contains(&spec.def.ty)
+}
+
+fn fill(spec: &MapSpec, map: &sys::Map) -> sys::Result<()> {
+    if let (Initial::Bytes(bytes), true) = (&spec.initial, spec.def.ty == MapType::ARRAY) {
+        map.update(&0u32.to_ne_bytes(), bytes, 0)?;
+    }
+    if spec.freeze { map.freeze() } else { Ok(()) }
+}
+
+/// The name that the kernel shows: data sections carry the object's in front, cut so that both are seen.
+fn kernel_name(name: &str, object: &str) -> String {
+    let Some(section) = name.strip_prefix('.').filter(|section| !section.contains('.')) else { return name.to_owned() };
+    let room = 15usize.saturating_sub(section.len().max(6) + 1);
+    let front: String = object.chars().take(room).collect();
+    format!("{front}{name}")
+}
+
+/// The map that is pinned at this path; `None` if there is nothing.
+fn pinned(spec: &MapSpec, path: &Path) -> Result<Option<sys::Map>, Diagnostic> {
+    let fd = match sys::obj_get(path, PathFlags::default()) {
+        Err(e) if e.errno() == Errno::ENOENT => return Ok(None),
+        done => done.map_err(|e| e.diagnostic())?,
+    };
+    let map = sys::Map::from_fd(fd).map_err(|e| e.named(&path.to_string_lossy()).diagnostic())?;
+    let found = map.info().map_err(|e| e.diagnostic())?;
+    match difference(spec, &found) {
+        None => Ok(Some(map)),
+        Some((what, expected, found)) => {
+            let message = format!("`{}` is pinned as another map than `{}` in {what}", path.display(), spec.name);
+            Err(Diagnostic::new("pinned-map", message, Place::Section { section: spec.section.clone(), at: spec.at })
+                .expected(expected)
+                .found(found)
+                .help(format!("remove it if nobody needs it any more: rm {}", path.display())))
+        }
+    }
+}
+
+/// In what a map differs from its Spec: what it is, what is expected, what is found.
+fn difference(spec: &MapSpec, found: &MapInfo) -> Option<(&'static str, String, String)> {
+    // Both may be set for data sections, whoever made them.
+    let flags = |flags: u32| flags & !(BPF_F_MMAPABLE | BPF_F_RDONLY_PROG | BPF_F_NUMA_NODE);
+    let def = &spec.def;
+    let pairs = [
+        ("type", def.ty.0.into(), found.ty.0.into()),
+        ("size of keys", def.key_size.into(), found.key_size.into()),
+        ("size of values", def.value_size.into(), found.value_size.into()),
+        ("number of entries", def.max_entries.into(), found.max_entries.into()),
+        ("flags", flags(def.flags).into(), flags(found.map_flags).into()),
+        ("extra", def.extra, found.map_extra),
+    ];
+    let (what, expected, found) = pairs.into_iter().find(|(_, expected, found)| expected != found)?;
+    Some((what, expected.to_string(), found.to_string()))
+}
+
+/// Pins an object, in a directory that is made if it is not there.
+///
+/// # Errors
+/// The kernel's, and of making the directory.
+pub fn pin(object: BorrowedFd<'_>, path: &Path) -> Result<(), Diagnostic> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+        fs::create_dir_all(parent).map_err(|why| {
+            let message = format!("the directory `{}` cannot be made: {why}", parent.display());
+            Diagnostic::new("pin", message, Place::Nowhere)
+                .help("mount a BPF file system: mount -t bpf bpf /sys/fs/bpf")
+        })?;
+    }
+    sys::obj_pin(object, path, PathFlags::default()).map_err(|e| e.diagnostic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kernel_name;
+
+    #[test]
+    fn data_sections_carry_the_objects_name() {
+        assert_eq!(kernel_name(".rodata", "xdpfilt_alw_all"), "xdpfilt_.rodata");
+        assert_eq!(kernel_name(".bss", "count"), "count.bss");
+        assert_eq!(kernel_name(".bss", "a_long_object_name"), "a_long_o.bss");
+        assert_eq!(kernel_name(".data.mine", "count"), ".data.mine");
+        assert_eq!(kernel_name("packets", "count"), "packets");
+    }
+}

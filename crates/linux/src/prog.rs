@@ -1,0 +1,149 @@
+//! Programs from what they were resolved to.
+
+use crate::sys::{self, LogLevel, ProgLoad};
+use alveary_abi::{Errno, Version};
+use alveary_btf::TypeId;
+use alveary_diag::{Diagnostic, Place};
+use alveary_isa::{Insn, Reg};
+use alveary_spec::Program;
+use std::{
+    ffi::CString,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+/// What a program does not say of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProgFrom<'a> {
+    /// Its maps, in the order of [`Program::maps`].
+    pub maps: &'a [BorrowedFd<'a>],
+    /// The object's types, loaded.
+    pub btf: Option<BorrowedFd<'a>>,
+    /// The program whose function it replaces or traces, and that function in its types.
+    pub replaces: Option<(BorrowedFd<'a>, TypeId)>,
+    /// The kernel's version, which probes have to name on old kernels.
+    pub kernel: Option<(Version, u8)>,
+    /// The device that it is bound to.
+    pub ifindex: u32,
+    /// What the verifier shall say.
+    pub log: LogLevel,
+    /// A BPF token.
+    pub token: Option<BorrowedFd<'a>>,
+}
+
+/// A program that was refused: why, and everything that the verifier said.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// What is wrong, on the instruction at which the verifier stopped.
+    pub why: Diagnostic,
+    /// The verifier's log; empty if it did not get that far.
+    pub log: String,
+    /// The kernel's error, unless it was not asked.
+    pub errno: Option<Errno>,
+}
+
+const LD_IMM64: u8 = 0x18;
+const PSEUDO_MAP_FD: u8 = 1;
+const PSEUDO_MAP_VALUE: u8 = 2;
+const PSEUDO_MAP_IDX: u8 = 5;
+const PSEUDO_MAP_IDX_VALUE: u8 = 6;
+
+/// Loads a program.
+///
+/// # Errors
+/// What the kernel has against it.
+pub fn load(program: &Program, from: &ProgFrom<'_>) -> Result<sys::Loaded, Box<Refused>> {
+    let unasked = |why| Box::new(Refused { why, log: String::new(), errno: None });
+    let insns = with_maps(program, from.maps).map_err(unasked)?;
+    let license = CString::new(program.license.as_str()).unwrap_or_default();
+    let target = program.target.clone().transpose().map_err(unasked)?;
+    let (attach_to, attach_btf_id) = match (from.replaces, target) {
+        (Some((fd, function)), _) => (Some(fd), function),
+        (None, target) => (None, target.unwrap_or_default()),
+    };
+    // Records refer to types: without these they are nothing.
+    let (funcs, lines) = if from.btf.is_some() { (&*program.funcs, &*program.lines) } else { Default::default() };
+    let load = ProgLoad {
+        expected: program.expected,
+        flags: program.flags,
+        name: &program.name,
+        license: &license,
+        kernel_version: from.kernel.map_or(0, version_code),
+        btf: from.btf,
+        funcs,
+        lines,
+        attach_btf_id,
+        attach_to,
+        ifindex: from.ifindex,
+        token: from.token,
+        log: from.log,
+        ..ProgLoad::new(program.ty, &insns)
+    };
+    load.load()
+        .map_err(|e| Box::new(Refused { why: explain(program, &e), log: e.log().to_owned(), errno: Some(e.errno()) }))
+}
+
+/// The instructions, with descriptors in place of indices into the program's maps.
+fn with_maps(program: &Program, maps: &[BorrowedFd<'_>]) -> Result<Vec<Insn>, Diagnostic> {
+    let mut insns = program.insns.clone();
+    let mut at = 0;
+    while let Some(insn) = insns.get_mut(at) {
+        let wide = insn.op == LD_IMM64;
+        let kind = match insn.src.0 {
+            PSEUDO_MAP_IDX => PSEUDO_MAP_FD,
+            PSEUDO_MAP_IDX_VALUE => PSEUDO_MAP_VALUE,
+            _ => 0,
+        };
+        if wide && kind != 0 {
+            let Some(map) = usize::try_from(insn.imm).ok().and_then(|index| maps.get(index)) else {
+                let place = Place::Insn { prog: program.name.clone(), index: at as u32 };
+                return Err(Diagnostic::new("map-index", "the program names a map that it does not have", place)
+                    .expected(format!("an index below {}", maps.len()))
+                    .found(insn.imm.to_string()));
+            };
+            insn.src = Reg(kind);
+            insn.imm = map.as_raw_fd();
+        }
+        at += if wide { 2 } else { 1 };
+    }
+    Ok(insns)
+}
+
+/// `KERNEL_VERSION` of the UAPI.
+fn version_code((Version(major, minor), patch): (Version, u8)) -> u32 {
+    u32::from(major) << 16 | u32::from(minor) << 8 | u32::from(patch)
+}
+
+/// The refusal, on the instruction at which the verifier stopped.
+fn explain(program: &Program, e: &sys::Error) -> Diagnostic {
+    let mut why = e.diagnostic();
+    if let Some(index) = last_insn(e.log())
+        && let Some(label) = why.labels.first_mut()
+    {
+        label.at = Place::Insn { prog: program.name.clone(), index };
+    }
+    // An instruction that asks for what no kernel has explains itself better than the verifier can.
+    match last_insn(e.log()).and_then(|slot| program.poison(slot)) {
+        Some(cause) => cause.clone(),
+        None => why,
+    }
+}
+
+/// The instruction that the verifier looked at last: lines of its log begin with their number (`12: (bf) r1 = r0`).
+fn last_insn(log: &str) -> Option<u32> {
+    log.lines().rev().find_map(|line| {
+        let (number, rest) = line.split_once(": ")?;
+        rest.starts_with('(').then(|| number.trim().parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_insn;
+
+    #[test]
+    fn the_last_instruction_of_a_log() {
+        let log = "0: R1=ctx() R10=fp0\n0: (b7) r0 = 0  ; R0_w=0\n7: (bf) r1 = r3\nR3 !read_ok\nprocessed 2 insns\n";
+        assert_eq!(last_insn(log), Some(7));
+        assert_eq!(last_insn("nothing of the kind"), None);
+    }
+}
