@@ -18,6 +18,7 @@
 //! | `write` | assembled source to an ELF object |
 //! | `link` | many objects made one |
 //! | `emit` | the bytes of an ELF file |
+//! | `skeleton` | an object as source text, for programs that load it |
 //! | `externs` | what the kernel has to give: which, and of which types |
 //! | `kconfig`, `symbols` | the kernel's configuration, variables and functions |
 //! | `target` | what of the kernel a program is loaded for |
@@ -42,6 +43,7 @@ mod maps;
 mod read;
 mod relocs;
 mod resolve;
+mod skeleton;
 mod special;
 mod struct_ops;
 mod symbols;
@@ -56,6 +58,7 @@ pub use kconfig::parse_kconfig;
 pub use link::{Input, link};
 pub use read::{read, read_with};
 pub use resolve::{Options, resolve};
+pub use skeleton::Skeleton;
 pub use write::write;
 
 #[cfg(doc)]

@@ -40,6 +40,7 @@ impl<'a> Writer<'a> {
         while let Some(id) = chain.pop() {
             let Some(ty) = self.btf.ty(id) else { return Ok(()) };
             match ty {
+                _ if self.bare && modifies(ty) => continue,
                 Type::Ptr(_) => self.out.push_str(if behind_star { "*" } else { " *" }),
                 Type::Volatile(_) => self.out.push_str(" volatile"),
                 Type::Const(_) => self.out.push_str(" const"),
@@ -141,8 +142,10 @@ impl<'a> Writer<'a> {
     /// The modifiers of what follows in the text stand before it.
     fn modifiers(&mut self, chain: &mut Vec<TypeId>) {
         while let Some(word) = chain.last().and_then(|id| modifier(self.btf.ty(*id)?)) {
-            self.out.push_str(word);
-            self.out.push(' ');
+            if !self.bare {
+                self.out.push_str(word);
+                self.out.push(' ');
+            }
             chain.pop();
         }
     }
@@ -150,8 +153,7 @@ impl<'a> Writer<'a> {
     /// Compilers repeat an element's modifiers on arrays and mark functions that do not return `volatile`: neither says
     /// anything in C.
     fn drop_modifiers(&mut self, chain: &mut Vec<TypeId>) {
-        let says_nothing = |ty| matches!(ty, Type::TypeTag { .. }) || modifier(ty).is_some();
-        while chain.last().and_then(|id| self.btf.ty(*id)).is_some_and(says_nothing) {
+        while chain.last().and_then(|id| self.btf.ty(*id)).is_some_and(modifies) {
             chain.pop();
         }
     }
@@ -173,6 +175,10 @@ impl<'a> Writer<'a> {
         }
         self.out.push_str(name);
     }
+}
+
+fn modifies(ty: Type<'_>) -> bool {
+    matches!(ty, Type::TypeTag { .. }) || modifier(ty).is_some()
 }
 
 fn modifier(ty: Type<'_>) -> Option<&'static str> {

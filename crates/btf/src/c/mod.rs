@@ -53,6 +53,18 @@ impl Btf {
         writer.out.push_str(BOTTOM);
         Ok(writer.out)
     }
+
+    /// The declaration of `name` as a variable of type `id` that may be written: without `const` and its like. Types
+    /// without a name are defined on the spot, their lines after `indent` tabs.
+    ///
+    /// # Errors
+    /// As [`Btf::to_c`].
+    pub fn c_declaration(&self, id: TypeId, name: &str, indent: u32) -> Result<String, Diagnostic> {
+        let mut writer = Writer::new(self);
+        writer.bare = true;
+        writer.declare(id, name, indent, 0)?;
+        Ok(writer.out)
+    }
 }
 
 /// Levels of types inside each other that are followed. The kernel's own types need about 40.
@@ -78,6 +90,8 @@ struct Writer<'a> {
     steps: usize,
     /// Bytes that `out` may have.
     most: usize,
+    /// Modifiers are left out.
+    bare: bool,
 }
 
 /// What became of a type so far.
@@ -120,6 +134,7 @@ impl<'a> Writer<'a> {
             queue: Vec::new(),
             steps: 4096 + STEPS * (size / 4),
             most: (64 << 10) + GROWTH * size,
+            bare: false,
         };
         if let Some(void) = writer.states.first_mut() {
             (void.order, void.emit) = (Progress::Done, Progress::Done);

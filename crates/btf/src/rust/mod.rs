@@ -25,18 +25,15 @@ use names::Names;
 use needs::{Need, Needs};
 use std::{borrow::Cow, fmt::Write};
 
-/// What definitions of types take from [`plain`](crate::plain): a module that holds them imports these.
-pub const IMPORTS: &str = "behind, behind_mut, get_bits, set_bits, Bits, Bool, Function, Plain, Ptr";
-/// The macros of this crate that definitions of types use.
-pub const MACROS: &str = "bits, enumeration, layout, variants";
 /// The lints that names from C do not keep to.
-pub const LINTS: [&str; 8] = [
+pub const LINTS: [&str; 9] = [
     "clippy::all",
     "dead_code",
     "missing_docs",
     "non_camel_case_types",
     "non_snake_case",
     "non_upper_case_globals",
+    "unreachable_pub",
     "unused_imports",
     "unused_macros",
 ];
@@ -57,11 +54,9 @@ impl Btf {
     /// A type holds itself, chains of types never end, or the text would be out of proportion to the types.
     pub fn to_rust(&self, roots: impl IntoIterator<Item = TypeId>) -> Result<String, Diagnostic> {
         let types = RustTypes::new(self, roots)?;
-        let mut text = String::from("// Types from BTF: a module of its own.\n\n#![allow(\n");
-        for lint in LINTS {
-            writeln!(text, "    {lint},").ok();
-        }
-        text.push_str(")]\n\nuse ::core::ffi::{c_char, c_void};\n");
+        let lints = LINTS.join(",\n    ");
+        let mut text = format!("// Types from BTF: a module of its own.\n\n#![allow(\n    {lints}\n)]\n\n");
+        text.push_str("use ::core::ffi::{c_char, c_void};\n");
         // Without its head, which speaks of this crate.
         let (_, prelude) = PRELUDE.split_once("\n\n").unwrap_or(("", PRELUDE));
         text.push_str(&prelude.replace("#[macro_export]\n", ""));
@@ -102,29 +97,39 @@ impl<'a> RustTypes<'a> {
     /// # Errors
     /// The chain of types is too long.
     pub fn name(&self, id: TypeId) -> Result<Cow<'_, str>, Diagnostic> {
-        self.nested(id, 0)
+        self.nested(id, "", 0)
     }
 
-    fn nested(&self, id: TypeId, level: u32) -> Result<Cow<'_, str>, Diagnostic> {
+    /// The same from outside of the module that holds the definitions: `path` stands in front of names
+    /// (`[types::service; 4]`).
+    ///
+    /// # Errors
+    /// As [`RustTypes::name`].
+    pub fn path(&self, id: TypeId, path: &str) -> Result<Cow<'_, str>, Diagnostic> {
+        self.nested(id, path, 0)
+    }
+
+    fn nested(&self, id: TypeId, path: &str, level: u32) -> Result<Cow<'_, str>, Diagnostic> {
         if level > LEVELS {
             return Err(too_deep(id));
         }
+        let within = |name: &str| Cow::from(format!("{path}{name}"));
         if let Some(name) = self.names.of(id) {
-            return Ok(name.into());
+            return Ok(if path.is_empty() { name.into() } else { within(name) });
         }
         Ok(match self.btf.ty(id) {
-            Some(Type::Int(t)) if t.bool && t.size == 1 => "Bool".into(),
-            Some(Type::Int(t)) if t.name == "char" && t.size == 1 => "c_char".into(),
+            Some(Type::Int(t)) if t.bool && t.size == 1 => within("Bool"),
+            Some(Type::Int(t)) if t.name == "char" && t.size == 1 => within("c_char"),
             Some(Type::Int(t)) => number(t.size, t.signed),
             Some(Type::Float { size: 4, .. }) => "f32".into(),
             Some(Type::Float { size: 8, .. }) => "f64".into(),
             Some(Type::Float { size, .. }) => format!("[u8; {size}]").into(),
             Some(Type::Enum(t) | Type::Enum64(t)) => number(t.size, t.signed()),
-            Some(Type::Ptr(to)) => format!("Ptr<{}>", self.nested(to, level + 1)?).into(),
+            Some(Type::Ptr(to)) => format!("{path}Ptr<{}>", self.nested(to, path, level + 1)?).into(),
             Some(Type::Array(Array { element, len, .. })) => {
-                format!("[{}; {len}]", self.nested(element, level + 1)?).into()
+                format!("[{}; {len}]", self.nested(element, path, level + 1)?).into()
             }
-            Some(Type::FuncProto(_) | Type::Func { .. }) => "Function".into(),
+            Some(Type::FuncProto(_) | Type::Func { .. }) => within("Function"),
             Some(
                 Type::Typedef { ty, .. }
                 | Type::Const(ty)
@@ -132,8 +137,8 @@ impl<'a> RustTypes<'a> {
                 | Type::Restrict(ty)
                 | Type::TypeTag { ty, .. }
                 | Type::Var { ty, .. },
-            ) => self.nested(ty, level + 1)?,
-            _ => "c_void".into(),
+            ) => self.nested(ty, path, level + 1)?,
+            _ => within("c_void"),
         })
     }
 

@@ -171,21 +171,24 @@ impl Names {
         let mut next = 0;
         while let Some(id) = named.get(next).copied() {
             next += 1;
-            let Some(Type::Struct(t) | Type::Union(t)) = btf.ty(id) else { continue };
             if needs.of(id) != Need::Whole {
                 continue;
             }
+            let members: Vec<(&str, TypeId)> = match btf.ty(id) {
+                Some(Type::Struct(t) | Type::Union(t)) => t.members().map(|m| (m.name, m.ty)).collect(),
+                Some(Type::DataSec(t)) => t.vars().map(|v| (btf.name(v.ty), v.ty)).collect(),
+                _ => continue,
+            };
             let mut nameless = 0;
-            for member in t.members() {
-                nameless += u32::from(member.name.is_empty());
-                let target = behind_all(btf, member.ty);
+            for (member, ty) in members {
+                nameless += u32::from(member.is_empty());
+                let target = behind_all(btf, ty);
                 let wanted = btf.ty(target).is_some_and(|t| is_definable(t) && t.name().is_empty());
                 if wanted && !self.names.contains_key(&target) {
                     let parent = self.names.get(&id).map_or("", |name| name.strip_prefix("r#").unwrap_or(name));
-                    let name = if member.name.is_empty() {
-                        format!("{parent}__anon{nameless}")
-                    } else {
-                        format!("{parent}__{}", member.name)
+                    let name = match member {
+                        "" => format!("{parent}__anon{nameless}"),
+                        member => format!("{parent}__{member}"),
                     };
                     self.add(target, &name);
                     named.push(target);
