@@ -25,6 +25,7 @@ mod linux;
 mod loader;
 mod map;
 mod object;
+pub mod skeleton;
 mod target;
 mod user;
 

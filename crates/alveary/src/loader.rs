@@ -227,10 +227,10 @@ impl<'a, B: Backend> ProgramRef<'a, B> {
     }
 }
 
-fn not_found(what: &str, name: &str, known: Vec<&str>) -> Error {
+pub(crate) fn not_found(what: &str, name: &str, known: Vec<&str>) -> Error {
     let list = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     let mut why = Diagnostic::new("not-found", format!("there is no {what} `{name}`"), Place::Nowhere)
-        .expected(format!("one of the loaded {what}s: {list}"))
+        .expected(format!("one of the {what}s: {list}"))
         .found(format!("`{name}`"));
     if let Some(near) = did_you_mean(name, known.iter().copied()) {
         why = why.help(format!("did you mean `{near}`?"));
