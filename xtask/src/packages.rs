@@ -13,7 +13,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "llvm-19", serves: "rebuilding bpf/, the disassembler against llvm-objdump" },
     Package { name: "clang-14", serves: "cargo xtask libbpf with old objects" },
     Package { name: "gcc-bpf", serves: "cargo xtask libbpf with GCC's objects" },
-    Package { name: "libbpf-dev", serves: "rebuilding bpf/, cargo xtask libbpf" },
+    Package { name: "libbpf-dev", serves: "rebuilding bpf/, C skeletons, cargo xtask libbpf" },
     Package { name: "linux-libc-dev", serves: "rebuilding bpf/" },
     Package { name: "libxdp1", serves: "tests with objects that nobody here wrote" },
     Package { name: "tcpdump", serves: "classic filters against tcpdump, cargo xtask capture" },

@@ -18,6 +18,8 @@ fn every_verb_explains_itself() {
         "gen ",
         "gen min_core_btf ",
         "gen object ",
+        "gen skeleton ",
+        "gen subskeleton ",
         "completions ",
         "man ",
     ] {

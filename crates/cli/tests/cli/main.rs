@@ -14,6 +14,7 @@ mod round_trip;
 mod run;
 mod session;
 mod show;
+mod skeleton;
 mod tcpdump;
 
 #[path = "../support/golden.rs"]

@@ -2,6 +2,7 @@
 
 mod min_core_btf;
 mod object;
+mod skeleton;
 
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
@@ -10,6 +11,7 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary gen object all.bpf.o one.bpf.o two.bpf.o
+  alveary gen skeleton count.bpf.o > count.skel.h
   alveary gen min_core_btf kernel least.btf trace.bpf.o")]
 pub(crate) struct Generate {
     #[command(subcommand)]
@@ -19,6 +21,8 @@ pub(crate) struct Generate {
 #[derive(Debug, Subcommand)]
 enum Action {
     Object(object::Object),
+    Skeleton(skeleton::Skeleton),
+    Subskeleton(skeleton::Subskeleton),
     #[command(name = "min_core_btf")]
     MinCoreBtf(min_core_btf::MinCoreBtf),
 }
@@ -27,6 +31,8 @@ impl Generate {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         match &self.action {
             Action::Object(verb) => verb.run(json),
+            Action::Skeleton(verb) => verb.run(json),
+            Action::Subskeleton(verb) => verb.run(json),
             Action::MinCoreBtf(verb) => verb.run(json),
         }
     }
