@@ -19,7 +19,7 @@ pub(crate) fn read(bytes: &[u8], offset: u32, bits: u32, signed: bool, endian: E
     };
     let unused = 128 - bits;
     let high = number << unused;
-    // Unsigned 128-bit numbers above `i128::MAX` come out negative: nothing wider than `i128` is there to hold them.
+    // Unsigned 128-bit numbers above `i128::MAX` come out negative, as the bits that they are.
     Some(if signed { high as i128 >> unused } else { (high >> unused) as i128 })
 }
 

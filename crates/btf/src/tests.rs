@@ -371,3 +371,16 @@ fn flavours_of_a_type_are_found_together_and_apart() {
     assert_eq!(ids(btf.flavours("task___very___new")), ["task___very___old"]);
     assert_eq!(ids(btf.flavours("___task")), ["___task"]);
 }
+
+#[test]
+fn unsigned_numbers_of_128_bits_are_shown_as_they_are() {
+    let mut b = crate::Builder::new(Endian::Little);
+    let mut int =
+        |name, signed| b.add(&crate::New::Int { name, size: 16, bits: 128, signed, char: false, bool: false });
+    let (unsigned, signed) = (int("unsigned __int128", false), int("__int128", true));
+    let btf = b.finish().unwrap();
+    // It was shown as -1 once.
+    assert_eq!(btf.value(unsigned, &[0xff; 16]).to_string(), u128::MAX.to_string());
+    assert_eq!(btf.value(signed, &[0xff; 16]).to_string(), "-1");
+    assert_eq!(btf.value(unsigned, &7u128.to_le_bytes()), crate::Value::Int(7));
+}

@@ -1,6 +1,6 @@
 //! Bytes to values, by type: what a map dump shows.
 
-use crate::{Btf, Type, TypeId, bits, layout::DEPTH};
+use crate::{Btf, Int, Type, TypeId, bits, layout::DEPTH};
 use alveary_isa::Endian;
 use std::fmt;
 
@@ -10,6 +10,8 @@ use std::fmt;
 pub enum Value {
     /// A number.
     Int(i128),
+    /// An unsigned number of 128 bits that is too large for the other.
+    Wide(u128),
     /// A floating-point number.
     Float(f64),
     /// A truth value.
@@ -72,7 +74,7 @@ impl Reader<'_> {
             Type::Int(t) => {
                 let bits = u32::from(t.bits).clamp(1, 128);
                 bits::read(bytes, self.low_bits(t.size, t.offset.into(), bits), bits, t.signed, endian)
-                    .map(|n| number(n, t.bool))?
+                    .map(|n| number(n, t))?
             }
             Type::Enum(t) | Type::Enum64(t) => named(t, int(t.size, t.signed())?),
             Type::Ptr(_) => Value::Ptr(int(8, false)? as u64),
@@ -138,7 +140,7 @@ impl Reader<'_> {
         let endian = self.btf.endian();
         let read = |signed| bits::read(bytes, offset, width.min(128), signed, endian);
         match self.btf.resolved(ty) {
-            Type::Int(t) => read(t.signed).map(|n| number(n, t.bool)),
+            Type::Int(t) => read(t.signed).map(|n| number(n, t)),
             Type::Enum(t) | Type::Enum64(t) => read(t.signed()).map(|n| named(t, n)),
             _ => read(false).map(Value::Int),
         }
@@ -183,10 +185,12 @@ impl Reader<'_> {
     }
 }
 
-fn number(n: i128, is_bool: bool) -> Value {
-    match (is_bool, n) {
+fn number(n: i128, of: Int<'_>) -> Value {
+    match (of.bool, n) {
         (true, 0) => Value::Bool(false),
         (true, 1) => Value::Bool(true),
+        // Read into 128 bits with a sign.
+        _ if n < 0 && !of.signed => Value::Wide(n as u128),
         _ => Value::Int(n),
     }
 }
@@ -202,6 +206,7 @@ impl Value {
     fn write(&self, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
         match self {
             Value::Int(n) => write!(f, "{n}"),
+            Value::Wide(n) => write!(f, "{n}"),
             Value::Float(x) => write!(f, "{x}"),
             Value::Bool(b) => write!(f, "{b}"),
             Value::Str(s) => write!(f, "{s:?}"),

@@ -245,7 +245,7 @@ pub(super) fn json_of(value: &Value) -> Json {
         Value::Enum { name, .. } => name.as_str().into(),
         Value::Array(all) => all.iter().map(json_of).collect(),
         Value::Struct(fields) => fields.iter().map(|(n, v)| (n.clone(), json_of(v))).collect::<Object<_, _>>().into(),
-        Value::Bytes(_) | Value::Ptr(_) => value.to_string().into(),
+        Value::Bytes(_) | Value::Ptr(_) | Value::Wide(_) => value.to_string().into(),
     }
 }
 
@@ -274,6 +274,9 @@ fn add(a: &Value, b: &Value) -> Option<Value> {
 fn order(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Int(a) | Value::Enum { value: a, .. }, Value::Int(b) | Value::Enum { value: b, .. }) => a.cmp(b),
+        (Value::Wide(a), Value::Wide(b)) => a.cmp(b),
+        (Value::Wide(_), Value::Int(_)) => Ordering::Greater,
+        (Value::Int(_), Value::Wide(_)) => Ordering::Less,
         (Value::Ptr(a), Value::Ptr(b)) => a.cmp(b),
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
         (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
