@@ -34,6 +34,8 @@ pub(crate) struct Layout<'a, 'c> {
     /// How many slots it may take.
     room: usize,
     pub(crate) insns: Vec<Insn>,
+    /// The kernel modules whose functions are called.
+    pub(crate) modules: Vec<Arc<str>>,
     pub(crate) maps: Vec<String>,
     /// Index of each map that is used.
     indices: HashMap<&'a str, i32>,
@@ -66,6 +68,7 @@ impl<'a, 'c> Layout<'a, 'c> {
             program: program.into(),
             room,
             insns: Vec::new(),
+            modules: Vec::new(),
             maps: Vec::new(),
             indices: HashMap::new(),
             starts: HashMap::new(),
@@ -257,6 +260,12 @@ impl<'a, 'c> Layout<'a, 'c> {
         }
         match symbols::find(name, one, local, self.kernel) {
             Ok(Symbol::Typed(id)) => self.patch(at, BPF_PSEUDO_BTF_ID, id.0 as i32, Some(0)),
+            // The second half names the module: by its file descriptor, which the target knows.
+            Ok(Symbol::Module(module, _)) => {
+                let message = format!("`{name}` is a variable of the kernel module `{module}`");
+                let problem = Diagnostic::new("ksym", message, self.place(at));
+                self.errors.push(problem.help("variables of modules are not supported in this version"));
+            }
             Ok(Symbol::Address(address)) => self.patch(at, 0, address as i32, Some((address >> 32) as i32)),
             Ok(Symbol::Absent) => self.patch(at, 0, 0, Some(0)),
             Err(bad) => self.bad_symbol(at, bad),
@@ -269,6 +278,18 @@ impl<'a, 'c> Layout<'a, 'c> {
         let (Some(one), Some(local)) = (one, self.spec.btf.as_deref()) else { return self.missing(at, name) };
         match symbols::find(name, one, local, self.kernel) {
             Ok(Symbol::Typed(id)) => self.patch(at, BPF_PSEUDO_KFUNC_CALL, id.0 as i32, None),
+            Ok(Symbol::Module(module, id)) => {
+                let known = self.modules.iter().position(|m| *m == module);
+                let index = known.unwrap_or_else(|| {
+                    self.modules.push(module);
+                    self.modules.len() - 1
+                });
+                self.patch(at, BPF_PSEUDO_KFUNC_CALL, id.0 as i32, None);
+                // Each comes from a call: there are fewer than slots, and the kernel takes 256.
+                if let Some(insn) = self.insns.get_mut(at as usize) {
+                    insn.off = i16::try_from(index + 1).unwrap_or(i16::MAX);
+                }
+            }
             Ok(Symbol::Address(_) | Symbol::Absent) => {
                 let number = self.spec.externs.keys().position(|n| n == name).unwrap_or(0) as i32;
                 if let Some(insn) = self.insns.get_mut(at as usize) {

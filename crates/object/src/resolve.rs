@@ -29,7 +29,7 @@ pub struct Options {
 /// # Errors
 /// Everything that is wrong with the wanted programs; programs that are not wanted may need what they like.
 pub fn resolve(spec: &Spec, kernel: &Kernel, wanted: &Options) -> Result<Resolved, Vec<Diagnostic>> {
-    let core = spec.btf.as_deref().map(|local| Core::new(local, kernel.btf.as_deref()));
+    let core = spec.btf.as_deref().map(|local| Core::new(local, kernel.btf.as_deref()).with(&kernel.modules));
     let mut errors = Vec::new();
     let interfaces = Interfaces::find(spec, kernel, wanted.programs.as_deref(), &mut errors);
     let mut resolver = Resolver { spec, kernel, wanted, interfaces, core, slots: 0, errors };
@@ -182,6 +182,7 @@ impl<'a> Resolver<'a> {
             target,
             flags: program.flags,
             insns: layout.insns,
+            modules: layout.modules,
             maps: layout.maps,
             subprogs,
             funcs: layout.funcs,

@@ -3,13 +3,16 @@
 use crate::core::compat;
 use alveary_btf::{Btf, Kind, Type, TypeId, essential_name};
 use alveary_diag::did_you_mean;
-use alveary_spec::{Extern, ExternKind, Kernel};
+use alveary_spec::{Extern, ExternKind, Kernel, Module};
+use std::sync::Arc;
 
 /// What a declaration stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Symbol {
     /// A variable or function by its id in the kernel's BTF.
     Typed(TypeId),
+    /// A module's, by its name and the id in its BTF.
+    Module(Arc<str>, TypeId),
     /// An address.
     Address(u64),
     /// The kernel does not have it, and the object can do without.
@@ -24,7 +27,7 @@ pub(crate) struct BadSymbol {
 }
 
 /// Finds what a declaration stands for.
-pub(crate) fn find(name: &str, one: &Extern, local: &Btf, kernel: &Kernel) -> Result<Symbol, BadSymbol> {
+pub(crate) fn find<'a>(name: &str, one: &Extern, local: &Btf, kernel: &'a Kernel) -> Result<Symbol, BadSymbol> {
     let what = if one.kind == ExternKind::Function { "function" } else { "variable" };
     let bad = |why: &str, help: Option<String>| {
         if one.weak {
@@ -49,7 +52,12 @@ pub(crate) fn find(name: &str, one: &Extern, local: &Btf, kernel: &Kernel) -> Re
         ExternKind::Function => (Kind::Func, essential_name(name)),
         _ => (Kind::Var, name),
     };
-    let Some(id) = btf.find(bare, kind) else {
+    let own = btf.find(bare, kind).map(|id| (None, btf, id));
+    let in_modules = || {
+        let found = |module: &'a Module| Some((Some(&module.name), &*module.btf, module.btf.find(bare, kind)?));
+        kernel.modules.all().iter().find_map(found)
+    };
+    let Some((module, btf, id)) = own.or_else(in_modules) else {
         let alike = btf.ids().filter_map(|id| btf.ty(id)).filter(|t| t.kind() == kind).map(Type::name);
         let alike = alike.filter(|n| n.len().abs_diff(bare.len()) <= 2 && n.get(..2) == bare.get(..2));
         let near = if one.weak { None } else { did_you_mean(bare, alike) };
@@ -60,7 +68,7 @@ pub(crate) fn find(name: &str, one: &Extern, local: &Btf, kernel: &Kernel) -> Re
         _ => TypeId::VOID,
     };
     match compat::types(local, one.ty, btf, target) {
-        Ok(true) => Ok(Symbol::Typed(id)),
+        Ok(true) => Ok(module.map_or(Symbol::Typed(id), |name| Symbol::Module(name.clone(), id))),
         _ if one.weak && one.kind == ExternKind::Function => Ok(Symbol::Absent),
         _ => Err(BadSymbol {
             message: format!(

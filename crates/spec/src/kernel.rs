@@ -1,5 +1,6 @@
 //! One kernel to resolve and verify against.
 
+use crate::Modules;
 use alveary_abi::Profile;
 use alveary_btf::Btf;
 use std::{collections::BTreeMap, sync::Arc};
@@ -11,6 +12,8 @@ pub struct Kernel {
     pub profile: Profile,
     /// Its types, if they are known.
     pub btf: Option<Arc<Btf>>,
+    /// The types of its modules, which are asked where its own have no answer.
+    pub modules: Modules,
     /// Its configuration as its file says it (`CONFIG_HZ` → `250`, `CONFIG_LOCALVERSION` → `"-mine"`, with the quotes).
     pub kconfig: BTreeMap<String, String>,
     /// Number of possible CPUs: how many values a per-CPU map has.
@@ -28,6 +31,15 @@ impl Kernel {
     /// A kernel with one CPU and pages of 4 KiB of which no more is known than what it accepts.
     #[must_use]
     pub fn of(profile: Profile) -> Kernel {
-        Kernel { profile, btf: None, kconfig: BTreeMap::new(), cpus: 1, page: 4096, patch: 0, symbols: None }
+        Kernel {
+            profile,
+            btf: None,
+            modules: Modules::default(),
+            kconfig: BTreeMap::new(),
+            cpus: 1,
+            page: 4096,
+            patch: 0,
+            symbols: None,
+        }
     }
 }

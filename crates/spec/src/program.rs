@@ -29,6 +29,9 @@ pub struct Program {
     /// Its instructions. Maps are `BPF_PSEUDO_MAP_IDX` and `BPF_PSEUDO_MAP_IDX_VALUE` with an index into `maps`;
     /// calls of subprograms and their addresses are relative.
     pub insns: Vec<Insn>,
+    /// The kernel modules whose functions it calls, by name: in such a call `off` counts them from 1 (`fd_array` of
+    /// `BPF_PROG_LOAD`), 0 being the kernel itself.
+    pub modules: Vec<Arc<str>>,
     /// The maps that it uses, by name.
     pub maps: Vec<String>,
     /// Its functions: where each starts, and its name. The first is the program itself, at 0.

@@ -3,7 +3,6 @@
 use super::{
     Answer, Asks, Core, Problem,
     access::{Access, composite},
-    candidates,
     patch::Patched,
 };
 use alveary_btf::{Btf, CoreKind, CoreReloc, Type, TypeId, essential_name};
@@ -27,7 +26,7 @@ pub(super) fn target(kind: CoreKind, part: &Access<'_>) -> String {
     text
 }
 
-impl Core<'_> {
+impl<'a> Core<'a> {
     /// Why an instruction that is reached fails.
     pub(super) fn missing(&mut self, record: &CoreReloc, why: Patched, place: Place) -> Diagnostic {
         let (Ok(answer), Some(target)) = (self.answer(record).cloned(), self.target) else {
@@ -45,10 +44,10 @@ impl Core<'_> {
     }
 
     /// The kernel does not have what is asked about.
-    fn nothing(&mut self, record: &CoreReloc, answer: &Answer<'_>, target: &Btf, place: Place) -> Diagnostic {
-        let known = candidates(self.local, record.ty, target).unwrap_or_default();
+    fn nothing(&mut self, record: &CoreReloc, answer: &Answer<'_>, target: &'a Btf, place: Place) -> Diagnostic {
+        let known = self.everywhere(record.ty, target).unwrap_or_default();
         let own = &answer.own;
-        let Some(&first) = known.first() else {
+        let Some(&(target, first)) = known.first() else {
             let name = self.local.c_name(record.ty);
             let problem = Diagnostic::new(CODE, format!("the kernel has no type `{name}`"), place);
             let bare = essential_name(self.local.name(record.ty));

@@ -28,6 +28,7 @@ use access::{Access, Asks};
 use alveary_btf::{Btf, CoreKind, CoreReloc, Type, TypeId};
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Insn;
+use alveary_spec::Modules;
 use patch::Patched;
 use std::collections::HashMap;
 use value::Value;
@@ -36,9 +37,11 @@ use value::Value;
 pub(crate) struct Core<'a> {
     local: &'a Btf,
     target: Option<&'a Btf>,
+    /// The types of the kernel's modules: asked for types that the kernel itself does not have.
+    modules: Option<&'a Modules>,
     /// The kernel's types that may be meant by a type of the object. Once some of them have what is asked for, the
     /// others are out, as with libbpf.
-    candidates: HashMap<TypeId, Vec<TypeId>>,
+    candidates: HashMap<TypeId, Vec<(&'a Btf, TypeId)>>,
     known: HashMap<(TypeId, u32, CoreKind), Result<Answer<'a>, Problem>>,
     /// The kernel's type whose name is nearest to that of one which it does not have.
     near: HashMap<TypeId, Option<TypeId>>,
@@ -95,7 +98,12 @@ pub(crate) enum Problem {
 impl<'a> Core<'a> {
     /// Answers for an object with types `local` on a kernel with types `target`.
     pub(crate) fn new(local: &'a Btf, target: Option<&'a Btf>) -> Core<'a> {
-        Core { local, target, candidates: HashMap::new(), known: HashMap::new(), near: HashMap::new() }
+        Core { local, target, modules: None, candidates: HashMap::new(), known: HashMap::new(), near: HashMap::new() }
+    }
+
+    /// With modules, which are asked for types that the kernel itself does not have.
+    pub(crate) fn with(self, modules: &'a Modules) -> Core<'a> {
+        Core { modules: Some(modules), ..self }
     }
 
     /// Writes an answer into the instruction at `at`, which stands at `place`. `Some`: there is none, the instruction
@@ -144,18 +152,21 @@ impl<'a> Core<'a> {
         }
         let candidates = match self.candidates.get(&record.ty) {
             Some(known) => known,
-            None => self.candidates.entry(record.ty).or_insert(candidates(self.local, record.ty, target)?),
+            None => {
+                let all = self.everywhere(record.ty, target)?;
+                self.candidates.entry(record.ty).or_insert(all)
+            }
         };
-        let mut found: Vec<(TypeId, Access<'a>, Option<Value>)> = Vec::new();
-        for &candidate in candidates {
-            let Some(access) = own.find(target, candidate, kind)? else { continue };
+        let mut found: Vec<((&'a Btf, TypeId), Access<'a>, Option<Value>)> = Vec::new();
+        for &(btf, candidate) in candidates {
+            let Some(access) = own.find(btf, candidate, kind)? else { continue };
             let value = value::value(kind, Some(&access))?;
             if let Some((_, first, first_value)) = found.first()
                 && (first.bit != access.bit || first_value.map(|v| v.number) != value.map(|v| v.number))
             {
                 return Err(Problem::Ambiguous([first, &access].map(|a| explain::target(kind, a))));
             }
-            found.push((candidate, access, value));
+            found.push(((btf, candidate), access, value));
         }
         if found.is_empty() {
             return Ok(Answer { own, own_value, found: None, value: value::value(kind, None)? });
@@ -164,9 +175,26 @@ impl<'a> Core<'a> {
         let (_, access, value) = found.swap_remove(0);
         Ok(Answer { own, own_value, found: Some(access), value })
     }
+
+    /// The kernel's types that may be meant by a type; those of its modules if it has none itself.
+    fn everywhere(&self, ty: TypeId, target: &'a Btf) -> Result<Vec<(&'a Btf, TypeId)>, Problem> {
+        let own = candidates(self.local, ty, target)?;
+        if !own.is_empty() {
+            return Ok(own.into_iter().map(|id| (target, id)).collect());
+        }
+        let mut all = Vec::new();
+        for module in self.modules.map_or(&[][..], Modules::all) {
+            if module.btf.endian() == self.local.endian() {
+                let own =
+                    candidates(self.local, ty, &module.btf)?.into_iter().filter(|id| id.0 >= module.btf.first_id());
+                all.extend(own.map(|id| (&*module.btf, id)));
+            }
+        }
+        Ok(all)
+    }
 }
 
-/// The kernel's types that may be meant by a type: of its name, flavours aside, and of its kind.
+/// The types of a set that may be meant by a type: of its name, flavours aside, and of its kind.
 fn candidates(local: &Btf, ty: TypeId, target: &Btf) -> Result<Vec<TypeId>, Problem> {
     let wanted = local.ty(ty).unwrap_or(Type::Void);
     if wanted.name().is_empty() {

@@ -9,4 +9,5 @@ mod debian;
 mod externs;
 mod interfaces;
 mod linked;
+mod modules;
 mod written;
