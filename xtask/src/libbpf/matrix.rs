@@ -12,7 +12,7 @@ use crate::process::{command, exists, path, target};
 const COMPILERS: &[(&str, &[&str])] = &[("clang-19", &["v1", "v2", "v3", "v4"]), ("clang-14", &["v1", "v2", "v3"])];
 const LEVELS: &[&str] = &["-O1", "-O2"];
 const TARGETS: &[&str] = &["bpfel", "bpfeb"];
-/// GCC's names of its targets, and what the same machine is called here.
+/// What Debian calls GCC for eBPF.
 const GCC: &str = "bpf-gcc";
 
 /// Compiles all; gives the objects by compiler and byte order.
@@ -32,7 +32,7 @@ pub(super) fn build() -> Result<Vec<(String, Vec<PathBuf>)>, String> {
     for order in ["-mlittle-endian", "-mbig-endian"] {
         let mut objects = Vec::new();
         for level in LEVELS {
-            objects.extend(compile(&sources, GCC, &[*level, order, "-mkernel=native", "-gbtf", "-mco-re"])?);
+            objects.extend(compile(&sources, GCC, &[*level, order, "-gbtf", "-mco-re"])?);
         }
         groups.push((format!("{GCC} {order}"), objects));
     }
@@ -76,7 +76,7 @@ fn compile(sources: &[PathBuf], compiler: &str, words: &[&str]) -> Result<Vec<Pa
         let name = source.file_stem().map(Path::new).unwrap_or(source).with_extension("o");
         let object = folder.join(name);
         drop(fs::remove_file(&object));
-        let mut compile = command(compiler, &["-g", "-w", &headers]);
+        let mut compile = command(compiler, &["-g", "-w", &headers, "-idirafter/usr/include"]);
         compile.args(words).arg("-c").arg(source).arg("-o").arg(&object);
         let compiled = compile.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
         objects.extend(compiled.then_some(object));
