@@ -9,9 +9,13 @@
 //! | [`map`] | maps from their Specs: made, filled, frozen, pinned |
 //! | [`prog`] | programs from what they were resolved to |
 //! | [`read`] | ring buffers, perf buffers, mapped arrays |
+//! | [`attach`] | programs to where they run, as links that detach when they are dropped |
+//! | [`netlink`] | what rtnetlink does and says about programs: XDP, `clsact`, routes |
 
+pub mod attach;
 pub mod btf;
 pub mod map;
+pub mod netlink;
 pub mod prog;
 pub mod read;
 pub mod sys;

@@ -46,6 +46,7 @@ pub use btf::BtfLoad;
 pub use command::Command;
 pub use cpus::{page_size, possible_cpus};
 pub use error::{About, Error, Result};
+pub(crate) use explain::running;
 pub use explain::{Capability, PRIVILEGE, held};
 pub use info::{
     BtfInfo, LinkDetail, LinkInfo, LinkType, MapInfo, PerfDetail, ProgInfo, ProgParts, TokenInfo, btf_info, link_info,

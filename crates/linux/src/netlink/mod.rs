@@ -1,0 +1,21 @@
+//! rtnetlink, as far as attaching programs needs it: XDP of a device, `clsact` and its filters, routes with lightweight
+//! tunnels. Messages are written and read by our own few lines: the libraries for netlink that exist know neither the
+//! attributes of `cls_bpf` nor of routes with BPF.
+//!
+//! Holds no policy: what is asked for is asked of the kernel, what it answers is given back.
+
+mod message;
+mod route;
+mod socket;
+mod tc;
+mod xdp;
+
+pub(crate) use message::Refusal;
+pub use route::{Hook, Route, Tunnel};
+pub use tc::{Filter, Parent, filters};
+pub(crate) use tc::{add_clsact, add_filter, delete_clsact, delete_filter};
+pub use xdp::{DeviceXdp, XdpSlot, device_xdp};
+pub(crate) use xdp::{SetXdp, set_xdp};
+
+/// `IFF`-independent address families of the UAPI that messages name.
+pub(crate) const AF_UNSPEC: u8 = 0;
