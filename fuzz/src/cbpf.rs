@@ -92,7 +92,8 @@ fn run(insns: Vec<Insn>, packet: &[u8]) -> u32 {
         license: "GPL".into(),
         ..Program::default()
     };
-    let resolved = Resolved { endian: Endian::HOST, maps: Default::default(), programs: vec![Arc::new(program)] };
+    let programs = vec![Arc::new(program)];
+    let resolved = Resolved { endian: Endian::HOST, maps: Default::default(), programs, btf: None };
     let loaded = Loader::new(user()).load_resolved(resolved).expect("a translated filter loads");
     let mut cpu = loaded.target().vcpu(0).expect("nobody else uses it");
     let program = loaded.program("filter").expect("it was loaded");

@@ -54,7 +54,7 @@ fn generated(u: &mut Unstructured<'_>) -> Result<()> {
         .map(|name| Ok(Arc::new(surroundings.program(u, name)?)))
         .collect::<Result<Vec<_>>>()?;
     let by_name = maps.into_iter().chain([bystander()]).map(|map| (map.name.clone(), map)).collect();
-    let resolved = Resolved { endian: Endian::HOST, maps: by_name, programs };
+    let resolved = Resolved { endian: Endian::HOST, maps: by_name, programs, btf: None };
     match Loader::new(user).load_resolved(resolved) {
         Ok(loaded) => runs(&loaded, packet_len, u.bytes(u.len())?),
         Err(error) => assert!(!error.to_string().is_empty()),
