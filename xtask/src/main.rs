@@ -5,6 +5,7 @@
 mod bench;
 mod bpf;
 mod capture;
+mod differential;
 mod dist;
 mod fuzz;
 mod libbpf;
@@ -40,6 +41,11 @@ const COMMANDS: &[Command] = &[
         help: "[--time | OBJECT…] instructions as Alveary and as libbpf resolves them, compared (root)",
         run: libbpf::compare,
     },
+    Command {
+        name: "differential",
+        help: "[OBJECT…] every program on user and on linux, over the same packets, compared (root)",
+        run: differential::compare,
+    },
     Command { name: "vm", help: "--kernel VERSION -- COMMAND… run it under another kernel", run: vm::run },
     Command { name: "capture", help: "record examples/traffic.pcap (root)", run: capture::run },
 ];
@@ -50,7 +56,7 @@ fn main() -> ExitCode {
     let Some(command) = COMMANDS.iter().find(|command| command.name == wanted) else {
         eprintln!("usage: cargo xtask COMMAND\n");
         for command in COMMANDS {
-            eprintln!("  {:8} {}", command.name, command.help);
+            eprintln!("  {:12} {}", command.name, command.help);
         }
         return ExitCode::from(2);
     };

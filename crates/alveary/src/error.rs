@@ -1,7 +1,8 @@
 //! The one error type of the library.
 
 use alveary_diag::{Diagnostic, Place};
-use std::fmt;
+use alveary_spec::Program;
+use std::{fmt, sync::Arc};
 
 /// What went wrong: a [`Kind`] for programs, a [`Diagnostic`] for people.
 #[derive(Clone, Debug)]
@@ -11,6 +12,7 @@ pub struct Error {
     /// Further messages of the same attempt.
     more: Vec<Diagnostic>,
     log: String,
+    programs: Vec<Arc<Program>>,
 }
 
 /// What a caller may want to tell apart.
@@ -44,14 +46,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: Kind, why: Diagnostic) -> Error {
-        Error { kind, why, more: Vec::new(), log: String::new() }
+        Error { kind, why, more: Vec::new(), log: String::new(), programs: Vec::new() }
     }
 
     /// All that was found at once.
     pub(crate) fn many(kind: Kind, all: Vec<Diagnostic>) -> Error {
         let mut all = all.into_iter();
         let why = all.next().unwrap_or_else(|| Diagnostic::new("failed", "it failed without a reason", Place::Nowhere));
-        Error { kind, why, more: all.collect(), log: String::new() }
+        Error { kind, why, more: all.collect(), log: String::new(), programs: Vec::new() }
     }
 
     /// Names the file that it is about, unless one is named.
@@ -65,6 +67,18 @@ impl Error {
     pub(crate) fn with_log(mut self, log: String) -> Error {
         self.log = log;
         self
+    }
+
+    /// Keeps the programs that places may lie in.
+    pub(crate) fn of_programs(mut self, programs: &[Arc<Program>]) -> Error {
+        self.programs = programs.to_vec();
+        self
+    }
+
+    /// The programs that were to be loaded, if it came to that: what places of messages lie in.
+    #[must_use]
+    pub fn programs(&self) -> &[Arc<Program>] {
+        &self.programs
     }
 
     /// The whole log of the kernel's verifier; empty if it was not that which refused.

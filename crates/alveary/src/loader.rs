@@ -99,7 +99,8 @@ impl<B: Backend> Loader<B> {
         let mut programs = Vec::with_capacity(resolved.programs.len());
         for program in &resolved.programs {
             let used: Vec<B::Map> = program.maps.iter().map(|name| maps[name].clone()).collect();
-            programs.push((program.clone(), on.load_program(program, &used)?));
+            let handle = on.load_program(program, &used).map_err(|e| e.of_programs(&resolved.programs))?;
+            programs.push((program.clone(), handle));
         }
         let loaded = Loaded { on, maps, programs };
         for (name, spec) in &resolved.maps {

@@ -26,6 +26,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Run(Box<verb::run::Run>),
+    Load(verb::load::Load),
     Show(verb::show::Show),
     Disasm(verb::disasm::Disasm),
     Asm(verb::asm::Asm),
@@ -44,6 +45,7 @@ impl Verb {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         match self {
             Verb::Run(verb) => verb.run(json),
+            Verb::Load(verb) => verb.run(json),
             Verb::Show(verb) => verb.run(json),
             Verb::Disasm(verb) => verb.run(json),
             Verb::Asm(verb) => verb.run(json),

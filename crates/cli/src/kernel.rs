@@ -29,7 +29,7 @@ pub(crate) struct KernelOptions {
     #[command(flatten)]
     pub(crate) types: KernelTypes,
 
-    /// The kernel's configuration, which __kconfig variables are filled from
+    /// The kernel's configuration: what __kconfig variables are
     ///
     /// A file of CONFIG_NAME=value, gzip too. Unless it is given, /proc/config.gz or the file in /boot of this machine's
     /// kernel, if the object asks.
@@ -42,6 +42,11 @@ pub(crate) struct KernelOptions {
 }
 
 impl KernelOptions {
+    /// Whether a version is given.
+    pub(crate) fn has_version(&self) -> bool {
+        self.kernel_version.is_some()
+    }
+
     /// Has the user-space kernel be what the options say, as far as the object asks; `None`: without an object.
     pub(crate) fn apply(&self, user: UserBuilder, spec: Option<&Spec>) -> Result<UserBuilder, Failure> {
         let mut user = user;

@@ -11,7 +11,7 @@ use std::{
 /// Builds a [`Linux`] target.
 #[derive(Debug)]
 pub struct LinuxBuilder {
-    pins: PathBuf,
+    pins: Option<PathBuf>,
     log: LogLevel,
     ifindex: u32,
     token: Option<OwnedFd>,
@@ -19,7 +19,7 @@ pub struct LinuxBuilder {
 
 impl Default for LinuxBuilder {
     fn default() -> LinuxBuilder {
-        LinuxBuilder { pins: "/sys/fs/bpf".into(), log: LogLevel::NONE, ifindex: 0, token: None }
+        LinuxBuilder { pins: Some("/sys/fs/bpf".into()), log: LogLevel::NONE, ifindex: 0, token: None }
     }
 }
 
@@ -27,7 +27,15 @@ impl LinuxBuilder {
     /// Where maps that are pinned by name are looked for and pinned; `/sys/fs/bpf` unless told otherwise.
     #[must_use]
     pub fn pin_root(mut self, path: impl AsRef<Path>) -> LinuxBuilder {
-        self.pins = path.as_ref().to_owned();
+        self.pins = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Makes every map anew and pins none, whatever the object wants: what is loaded ends with this process, and nobody
+    /// else's maps are touched.
+    #[must_use]
+    pub fn without_pins(mut self) -> LinuxBuilder {
+        self.pins = None;
         self
     }
 

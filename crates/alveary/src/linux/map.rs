@@ -38,6 +38,28 @@ impl LinuxMap {
         LinuxMap(Arc::new(Held { made, spec, events: Mutex::default() }))
     }
 
+    /// The map that is pinned at this path, to be used in place of the one that `spec` describes.
+    ///
+    /// # Errors
+    /// [`Kind::Map`] if there is none, or one of another type or with other sizes of keys or values.
+    pub fn pinned(path: impl AsRef<Path>, spec: &MapSpec) -> Result<LinuxMap> {
+        let fd = sys::obj_get(path.as_ref(), sys::PathFlags::default()).map_err(|e| failed(e, Kind::Map))?;
+        let map = sys::Map::from_fd(fd).map_err(|e| failed(e, Kind::Map))?;
+        let info = map.info().map_err(|e| failed(e, Kind::Map))?;
+        let mut spec = spec.clone();
+        let (expected, found) =
+            ((spec.def.ty.0, spec.def.key_size, spec.def.value_size), (info.ty.0, info.key_size, info.value_size));
+        if expected != found {
+            let message = format!("`{}` cannot stand for map `{}`", path.as_ref().display(), spec.name);
+            let words = |(ty, key, value)| format!("type {ty}, keys of {key} bytes, values of {value}");
+            let why = Diagnostic::new("pinned-map", message, Place::Nowhere);
+            return Err(Error::new(Kind::Map, why.expected(words(expected)).found(words(found))));
+        }
+        spec.def.max_entries = info.max_entries;
+        spec.def.flags = info.map_flags;
+        Ok(LinuxMap::new(Made { map, pin: None }, spec))
+    }
+
     /// What bpf(2) does with it.
     #[must_use]
     pub fn sys(&self) -> &sys::Map {

@@ -45,7 +45,7 @@ struct State {
     bare: Kernel,
     /// What is known since an object asked.
     whole: OnceLock<Kernel>,
-    pins: PathBuf,
+    pins: Option<PathBuf>,
     log: LogLevel,
     ifindex: u32,
     token: Option<OwnedFd>,
@@ -167,7 +167,7 @@ impl Backend for Linux {
             object: from.object,
             btf: types.as_deref().map(OwnedFd::as_fd),
             inner: inner.map(AsFd::as_fd),
-            pins: Some(&self.0.pins),
+            pins: self.0.pins.as_deref(),
             token: self.token(),
         };
         let made = alveary_linux::map::create(spec, &from).map_err(|why| Error::new(kind_of(&why, Kind::Map), why))?;

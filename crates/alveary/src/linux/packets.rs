@@ -25,6 +25,8 @@ const HEADER: usize = 14;
 pub struct LinuxPackets {
     program: LinuxProgram,
     profile: Profile,
+    /// A packet with another Ethernet header in front.
+    wrapped: Vec<u8>,
     out: Vec<u8>,
     context_out: Vec<u8>,
 }
@@ -55,7 +57,7 @@ impl LinuxPackets {
             return Err(Error::new(Kind::Unsupported, why));
         }
         let context_out = vec![0; if spec.ty == ProgType::XDP { XDP_MD } else { SK_BUFF }];
-        Ok(LinuxPackets { program: program.clone(), profile, out: vec![0; ROOM], context_out })
+        Ok(LinuxPackets { program: program.clone(), profile, wrapped: Vec::new(), out: vec![0; ROOM], context_out })
     }
 
     /// Runs the program over one packet. What became of it can be looked at until the next run.
@@ -65,14 +67,23 @@ impl LinuxPackets {
     /// does not fit a page.
     pub fn run(&mut self, packet: &Packet<'_>) -> Result<LinuxVerdict<'_>> {
         let ty = self.program.program().ty;
+        let mut data = packet.data;
+        if ty == ProgType::SOCKET_FILTER {
+            // A test run hides the Ethernet header from them, which they see on packet sockets: it gets one to hide.
+            let header = data.get(..HEADER).unwrap_or(&[0; HEADER]);
+            self.wrapped.clear();
+            self.wrapped.extend_from_slice(header);
+            self.wrapped.extend_from_slice(data);
+            data = &self.wrapped;
+        }
         let mut context = vec![0; self.context_out.len()];
         if ty == ProgType::XDP {
-            context[XDP_MD_DATA_END..][..4].copy_from_slice(&(packet.data.len() as u32).to_ne_bytes());
+            context[XDP_MD_DATA_END..][..4].copy_from_slice(&(data.len() as u32).to_ne_bytes());
         } else {
             context[SK_BUFF_TIME..][..8].copy_from_slice(&packet.time.to_ne_bytes());
         }
         let run = TestRun {
-            data: packet.data,
+            data,
             data_out: &mut self.out,
             context,
             context_out: &mut self.context_out,
@@ -84,6 +95,8 @@ impl LinuxPackets {
         if ty == ProgType::XDP {
             // What the program put in front as metadata is not sent.
             start = self.context_out[XDP_MD_DATA..].first_chunk().map_or(0, |b| u32::from_ne_bytes(*b)) as usize;
+        } else if ty == ProgType::SOCKET_FILTER {
+            start = HEADER;
         } else if !matches!(ty, ProgType::SCHED_CLS | ProgType::SCHED_ACT) {
             // Programs that do not see the Ethernet header leave it as it is; the kernel shows zeros in its place.
             let header = packet.data.len().min(HEADER);

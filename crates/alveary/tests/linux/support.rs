@@ -49,13 +49,3 @@ impl Drop for BpfFs {
         std::fs::remove_dir(&self.0).ok();
     }
 }
-
-/// What bpftool prints; `None`, and a line about it, if it is not there.
-pub(crate) fn bpftool(test: &str, arguments: &[&str]) -> Option<String> {
-    let Ok(output) = Command::new("bpftool").args(arguments).output() else {
-        eprintln!("skipped: {test} (bpftool is missing)");
-        return None;
-    };
-    assert!(output.status.success(), "bpftool {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).expect("text"))
-}

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod disasm;
 pub(crate) mod generate;
 pub(crate) mod link;
+pub(crate) mod load;
 pub(crate) mod man;
 pub(crate) mod map;
 pub(crate) mod prog;

@@ -1,7 +1,9 @@
-//! `alveary run`: a program over every packet of a capture, in user space.
+//! `alveary run`: a program over every packet of a capture, in user space or in the running kernel.
 
+mod compare;
 mod drive;
 mod dump;
+mod engine;
 mod events;
 mod fate;
 mod load;
@@ -10,8 +12,17 @@ mod preset;
 mod summary;
 
 use crate::{failure::Failure, files, kernel::KernelOptions, output};
+use alveary::Backend;
 use alveary_abi::ProgType;
+use alveary_diag::{Diagnostic, Place};
 use clap::{Args, ValueEnum, ValueHint};
+use compare::Both;
+use drive::{Job, Ran};
+use dump::Dump;
+use engine::{OnLinux, OnUser};
+use events::Events;
+use load::Ready;
+pub(crate) use load::{Programs, parse_type};
 use preset::Preset;
 use std::path::PathBuf;
 use summary::Summary;
@@ -81,6 +92,15 @@ pub(crate) struct Run {
     #[arg(long = "type", value_name = "TYPE", value_parser = load::parse_type, conflicts_with = "cbpf")]
     ty: Option<ProgType>,
 
+    /// Where the program runs: user, linux or both
+    ///
+    /// `user` is Alveary's own user-space kernel: no privilege, repeatable. `linux` is the running kernel, by BPF_PROG_TEST_RUN, which takes privileges: nothing is attached, packets go
+    /// nowhere. Those that it takes for none (without a whole Ethernet header, longer than a page) are counted as refused.
+    /// `both` runs each packet on either and ends with exit code 1 if they differ in verdict, bytes or maps, the first
+    /// difference last.
+    #[arg(long, value_enum, value_name = "TARGET", default_value_t = On::User, hide_possible_values = true)]
+    on: On,
+
     /// Run each packet N times, each time from its original bytes
     ///
     /// Time and instructions are averages over all runs; verdicts and outputs are those of the last.
@@ -129,8 +149,34 @@ pub(crate) struct Run {
     time: Time,
 }
 
+/// Where programs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum On {
+    /// Alveary's own user-space kernel: no privilege, repeatable
+    User,
+    /// The running kernel
+    Linux,
+    /// Either, compared
+    Both,
+}
+
+impl On {
+    fn name(self) -> &'static str {
+        match self {
+            On::User => "user",
+            On::Linux => "linux",
+            On::Both => "both",
+        }
+    }
+
+    /// Whether instructions are counted there.
+    fn counts(self) -> bool {
+        self != On::Linux
+    }
+}
+
 /// Where time comes from.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Time {
     /// When the packet was captured, in ns since 1970: the same in every run
     Capture,
@@ -141,28 +187,88 @@ enum Time {
 impl Run {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         self.outputs_are_distinct()?;
-        let ready = load::load(self)?;
-        let ran = drive::drive(self, &ready, json)?;
-        let dumps = if self.dump_maps || json { ready.dumps()? } else { Vec::new() };
+        match self.on {
+            On::User => self.on_user(json),
+            On::Linux => self.on_linux(json),
+            On::Both => self.on_both(json),
+        }
+    }
+
+    fn on_user(&self, json: bool) -> Result<(), Failure> {
+        let ready = load::on_user(self, self.cpus)?;
+        let events = Events::of(ready.loaded(), ready.btf.as_ref(), json).with_trace(ready.loaded().target());
+        let mut cpu = ready.loaded().target().vcpu(0)?;
+        cpu.set_budget(self.budget);
+        let ran = drive::drive(&self.job(&ready)?, &mut OnUser(ready.program()?.packets(&mut cpu)?), events)?;
+        self.show(&ready, &ran, json)?;
+        ended(ran)
+    }
+
+    fn on_linux(&self, json: bool) -> Result<(), Failure> {
+        self.nothing_of_the_users()?;
+        let ready = load::on_linux(self)?;
+        let events = Events::of(ready.loaded(), ready.btf.as_ref(), json);
+        alveary::kernel::sys::stay_on_cpu(0).ok();
+        let ran = drive::drive(&self.job(&ready)?, &mut OnLinux::new(ready.program()?.packets()?), events)?;
+        self.show(&ready, &ran, json)?;
+        ended(ran)
+    }
+
+    fn on_both(&self, json: bool) -> Result<(), Failure> {
+        let cpus = alveary::kernel::sys::possible_cpus().unwrap_or(1) as u32;
+        let (ours, theirs) = (load::on_user(self, self.cpus.max(cpus))?, load::on_linux(self)?);
+        let events = Events::of(ours.loaded(), ours.btf.as_ref(), json).with_trace(ours.loaded().target());
+        let mut cpu = ours.loaded().target().vcpu(0)?;
+        cpu.set_budget(self.budget);
+        // The same CPU on either, so that per-CPU values stand in the same place.
+        alveary::kernel::sys::stay_on_cpu(0).ok();
+        let linux = OnLinux::new(theirs.program()?.packets()?);
+        let mut both = Both::new(OnUser(ours.program()?.packets(&mut cpu)?), linux);
+        let ran = drive::drive(&self.job(&ours)?, &mut both, events)?;
+        self.show(&ours, &ran, json)?;
+        let difference = both.difference().or_else(|| compare::maps(&ours.dumps().ok()?, &theirs.dumps().ok()?));
+        ended(ran)?;
+        match difference {
+            Some(difference) => Err(difference.into()),
+            None if json => Ok(()),
+            None => output::write(|out| writeln!(out, "\nno difference between user and linux")),
+        }
+    }
+
+    fn job<B: Backend>(&self, ready: &Ready<B>) -> Result<Job<'_>, Failure> {
+        Ok(Job { run: self, ty: ready.program()?.spec().ty, as_captured: ready.as_captured })
+    }
+
+    /// Prints what a run came to.
+    fn show<B: Backend>(&self, ready: &Ready<B>, ran: &Ran, json: bool) -> Result<(), Failure> {
+        let dumps: Vec<Dump> = if self.dump_maps || json { ready.dumps()? } else { Vec::new() };
         let program = ready.program()?.spec();
         let summary = Summary {
             program: &program.name,
             ty: program.ty,
             profile: ready.profile(),
             capture: &self.pcap.display().to_string(),
+            on: self.on,
             totals: &ran.totals,
             dumps: &dumps,
         };
-        if json {
-            output::object(&summary.json())?
-        } else {
-            output::write(|out| summary.write(out))?
-        }
-        match (ran.fault, ran.broken) {
-            (Some((fault, packet)), _) => Err(ready.explain(&fault, packet)),
-            (None, Some(broken)) => Err(broken),
-            (None, None) => Ok(()),
-        }
+        if json { output::object(&summary.json()) } else { output::write(|out| summary.write(out)) }
+    }
+
+    /// Settings of the user-space kernel are none of the running one.
+    fn nothing_of_the_users(&self) -> Result<(), Diagnostic> {
+        let given = [
+            ("--cpus", self.cpus != 1),
+            ("--seed", self.seed != 0),
+            ("--time", self.time != Time::Capture),
+            ("--budget", self.budget != BUDGET),
+            ("--btf", self.kernel.types.btf.is_some()),
+            ("--kconfig", self.kernel.kconfig.is_some()),
+            ("--kernel-version", self.kernel.has_version()),
+        ];
+        let Some((name, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
+        let message = format!("`{name}` has no meaning on the running kernel");
+        Err(Diagnostic::new("option", message, Place::Nowhere).help(format!("leave `{name}` or `--on linux` out")))
     }
 
     /// Nothing that is written may be a file that is read, or is written already.
@@ -185,5 +291,21 @@ impl Run {
         let inputs: Vec<_> = inputs.into_iter().flatten().collect();
         let outputs: Vec<_> = outputs.into_iter().flatten().collect();
         Ok(files::distinct(&inputs, &outputs)?)
+    }
+}
+
+/// How a run has ended: with what was wrong first.
+fn ended(ran: Ran) -> Result<(), Failure> {
+    match (ran.fault, ran.broken) {
+        (Some((fault, packet)), _) => Err(load::explain(&fault, packet)),
+        (None, Some(broken)) => Err(broken),
+        (None, None) if ran.totals.refused == ran.totals.packets && ran.totals.packets > 0 => {
+            match ran.totals.refusal {
+                // Nothing has run: not what anyone wants to hear in a table.
+                Some((why, packet)) => Err(why.note(format!("packet {packet}, as all others")).into()),
+                None => Ok(()),
+            }
+        }
+        (None, None) => Ok(()),
     }
 }

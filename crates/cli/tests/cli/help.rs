@@ -7,6 +7,7 @@ fn every_verb_explains_itself() {
     for verb in [
         "",
         "run ",
+        "load ",
         "show ",
         "disasm ",
         "asm ",

@@ -10,6 +10,7 @@ mod files;
 mod help;
 mod libxdp;
 mod link;
+mod linux;
 mod round_trip;
 mod run;
 mod session;

@@ -98,7 +98,9 @@ impl EventStream {
 }
 
 fn watched(fd: std::os::fd::BorrowedFd<'_>) -> io::Result<AsyncFd<Readable>> {
-    AsyncFd::with_interest(Readable(fd.try_clone_to_owned()?), Interest::READABLE)
+    let fd = Readable(fd.try_clone_to_owned()?);
+    // SAFETY: it owns its descriptor, which stays the same and open as long as it lives.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
 }
 
 impl Stream for EventStream {

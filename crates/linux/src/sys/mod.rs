@@ -44,7 +44,7 @@ pub use attach::{ProgAttach, ProgQuery, Queried, Target};
 pub use batch::Cursor;
 pub use btf::BtfLoad;
 pub use command::Command;
-pub use cpus::{page_size, possible_cpus};
+pub use cpus::{page_size, possible_cpus, stay_on_cpu};
 pub use error::{About, Error, Result};
 pub(crate) use explain::running;
 pub use explain::{Capability, PRIVILEGE, held};

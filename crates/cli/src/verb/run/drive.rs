@@ -2,16 +2,17 @@
 
 use super::{
     Run,
+    engine::{Engine, Judged, Stopped},
     events::Events,
-    load::Ready,
     outputs::{End, Outcome, Outputs},
     summary::Totals,
 };
 use crate::{failure::Failure, progress::Progress};
 use alveary::{
-    Packet, Packets, Redirect,
+    Packet,
     runtime::{Fault, TrapKind},
 };
+use alveary_abi::ProgType;
 use alveary_diag::Diagnostic;
 use alveary_ports::{Capture, LinkType};
 use std::{ops::Range, time::Instant};
@@ -32,24 +33,29 @@ pub(super) struct Ran {
     exhausted: bool,
 }
 
+/// What is run.
+pub(super) struct Job<'a> {
+    pub(super) run: &'a Run,
+    pub(super) ty: ProgType,
+    /// Packets are shown to the program as they are in the capture, whatever their link type.
+    pub(super) as_captured: bool,
+}
+
 /// Runs the program over all packets.
 ///
 /// # Errors
 /// What keeps the run from beginning, or its results from being written. What is wrong with a packet or in the midst of
 /// the capture is in [`Ran`]: what was counted until then is still worth showing.
-pub(super) fn drive(run: &Run, ready: &Ready, json: bool) -> Result<Ran, Failure> {
+pub(super) fn drive(job: &Job<'_>, engine: &mut impl Engine, mut events: Events<'_>) -> Result<Ran, Failure> {
+    let run = job.run;
     let mut capture = Capture::open(&run.pcap)?;
-    let program = ready.program()?;
-    let ty = program.spec().ty;
-    let link = if ready.as_captured { capture.link_type() } else { LinkType::Ethernet };
-    let mut outputs = Outputs::create(run, ty, link)?;
-    let mut events = Events::of(ready, json);
+    let link = if job.as_captured { capture.link_type() } else { LinkType::Ethernet };
+    let mut outputs = Outputs::create(run, job.ty, link)?;
     let mut progress = Progress::new(capture.bytes_total());
-    let mut cpu = ready.loaded().target().vcpu(0)?;
-    cpu.set_budget(run.budget);
-    let mut packets = program.packets(&mut cpu)?;
-    let mut batch = Batch::new(if events.expected() { 1 } else { BATCH }, ready.as_captured);
+    let mut batch = Batch::new(if events.expected() { 1 } else { BATCH }, job.as_captured);
     let mut ran = Ran { totals: Totals::default(), fault: None, broken: None, exhausted: false };
+    // Whoever reads a buffer has to be there before the first event.
+    events.drain()?;
     loop {
         ran.broken = batch.fill(&mut capture).err().map(|why| why.in_file(run.pcap.display().to_string()).into());
         if batch.slots.is_empty() {
@@ -58,8 +64,8 @@ pub(super) fn drive(run: &Run, ready: &Ready, json: bool) -> Result<Ran, Failure
         let first = ran.totals.packets + 1;
         let keep = outputs.wanted();
         let since = Instant::now();
-        batch.run(&mut packets, run.repeat, keep, &mut ran);
-        ran.totals.time += since.elapsed();
+        batch.run(engine, run.repeat, keep, &mut ran);
+        ran.totals.time += engine.took().unwrap_or_else(|| since.elapsed());
         events.drain()?;
         if keep {
             batch.hand_out(first, &mut outputs)?;
@@ -93,10 +99,8 @@ struct Slot {
 
 /// What a program returned, and left in [`Batch::left`].
 struct Left {
-    code: i32,
-    name: Option<&'static str>,
+    judged: Judged,
     bytes: Range<usize>,
-    redirect: Option<Redirect>,
 }
 
 impl Batch {
@@ -137,7 +141,7 @@ impl Batch {
     }
 
     /// Runs the program over its packets. This is what is timed.
-    fn run(&mut self, packets: &mut Packets<'_>, repeat: u32, keep: bool, ran: &mut Ran) {
+    fn run(&mut self, engine: &mut impl Engine, repeat: u32, keep: bool, ran: &mut Ran) {
         self.left.clear();
         self.ends.clear();
         for slot in &self.slots {
@@ -146,28 +150,34 @@ impl Batch {
             let totals = &mut ran.totals;
             totals.packets += 1;
             totals.bytes += data.len() as u64;
-            let mut end = packets.run(&packet);
+            let start = self.left.len();
+            let mut end = engine.run(&packet, keep.then_some(&mut self.left));
             for _ in 1..repeat {
-                let Ok(verdict) = &end else { break };
-                totals.insns += verdict.insns();
+                let Ok(judged) = &end else { break };
+                totals.insns += judged.insns;
                 totals.runs += 1;
-                end = packets.run(&packet);
+                self.left.truncate(start);
+                end = engine.run(&packet, keep.then_some(&mut self.left));
             }
             totals.runs += 1;
             match end {
-                Ok(verdict) => {
-                    totals.insns += verdict.insns();
-                    totals.count(verdict.code());
-                    totals.changed += u64::from(!verdict.is(data));
+                Ok(judged) => {
+                    totals.insns += judged.insns;
+                    totals.count(judged.code);
+                    totals.changed += u64::from(judged.changed);
                     if keep {
-                        let start = self.left.len();
-                        self.left.extend(verdict.bytes());
-                        let bytes = start..self.left.len();
-                        let (code, name, redirect) = (verdict.code(), verdict.name(), verdict.redirect());
-                        self.ends.push(Ok(Left { code, name, bytes, redirect }));
+                        self.ends.push(Ok(Left { judged, bytes: start..self.left.len() }));
                     }
                 }
-                Err(fault) => {
+                Err(Stopped::Refused(why)) => {
+                    totals.refused += 1;
+                    if keep {
+                        self.ends.push(Err(why.to_string()));
+                    }
+                    let first = (why.diagnostic().clone(), totals.packets);
+                    totals.refusal.get_or_insert(first);
+                }
+                Err(Stopped::Trap(fault)) => {
                     totals.stopped += 1;
                     totals.insns += fault.insns;
                     if keep {
@@ -189,10 +199,10 @@ impl Batch {
         for ((number, slot), end) in (first..).zip(&self.slots).zip(self.ends.drain(..)) {
             let original = &self.bytes[slot.bytes.clone()];
             let end = end.map(|left| End {
-                code: left.code,
-                name: left.name,
+                code: left.judged.code,
+                name: left.judged.name,
                 bytes: &self.left[left.bytes],
-                redirect: left.redirect,
+                redirect: left.judged.redirect,
             });
             outputs.take(&Outcome { number, time: slot.time, length: slot.original, original, end })?;
         }

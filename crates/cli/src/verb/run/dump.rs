@@ -1,7 +1,7 @@
 //! What maps hold after a run: as text by their BTF, and as JSON.
 
 use crate::table::{HEADING, count, grouped, printable};
-use alveary::{Backend, Loaded, MapHandle, Result, User, UserMap};
+use alveary::{Backend, Loaded, MapHandle, Result};
 use alveary_abi::MapType;
 use alveary_btf::{Btf, Type, TypeId, Value};
 use alveary_spec::MapSpec;
@@ -50,7 +50,7 @@ enum Held {
 
 impl Dump {
     /// Reads a map of `loaded`.
-    pub(super) fn of(name: &str, map: &UserMap, loaded: &Loaded<User>, btf: Option<&Btf>) -> Result<Dump> {
+    pub(super) fn of<B: Backend>(name: &str, map: &B::Map, loaded: &Loaded<B>, btf: Option<&Btf>) -> Result<Dump> {
         let spec = map.spec();
         let row = loaded.target().kernel().profile.map_type(spec.def.ty);
         let reader = Reader { spec, btf, per_cpu: row.is_some_and(|r| r.per_cpu) };
@@ -74,6 +74,30 @@ impl Dump {
     /// The map's name.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where this map differs from the same map of another target: the first entry, here and there. Values of CPUs are
+    /// compared as what they add up to, if they do; maps that cannot be listed are not compared.
+    pub(super) fn difference(&self, other: &Dump) -> Option<[String; 2]> {
+        let lines = |dump: &Dump| -> Vec<String> {
+            match &dump.content {
+                Content::Entries { listed, .. } => listed.iter().map(Entry::compared).collect(),
+                Content::Variables(Value::Struct(variables)) => {
+                    variables.iter().map(|(name, value)| format!("{name}: {value}")).collect()
+                }
+                Content::Variables(value) => vec![value.to_string()],
+                Content::Programs(slots) => slots.iter().map(|(slot, name)| format!("{slot}: {name}")).collect(),
+                Content::Events | Content::Unlisted(_) => Vec::new(),
+            }
+        };
+        let listed = |dump: &Dump| !matches!(dump.content, Content::Unlisted(_));
+        if !listed(self) || !listed(other) {
+            return None;
+        }
+        let (ours, theirs) = (lines(self), lines(other));
+        let at = (0..ours.len().max(theirs.len())).find(|i| ours.get(*i) != theirs.get(*i))?;
+        let line = |lines: &[String]| lines.get(at).cloned().unwrap_or_else(|| "no further entry".to_owned());
+        Some([line(&ours), line(&theirs)])
     }
 
     /// As JSON.
@@ -129,9 +153,9 @@ fn line(out: &mut dyn Write, key: impl ToString, value: impl ToString) -> io::Re
 }
 
 /// The programs in a prog array. An entry reads as the program's id.
-fn programs(map: &UserMap, loaded: &Loaded<User>) -> Result<Vec<(u32, String)>> {
+fn programs<B: Backend>(map: &B::Map, loaded: &Loaded<B>) -> Result<Vec<(u32, String)>> {
     let name = |id: u32| {
-        let program = loaded.programs().find(|p| p.handle().prog().id() == id);
+        let program = loaded.programs().find(|p| loaded.target().program_id(p.handle()) == id);
         program.map_or_else(|| format!("program {id}"), |p| p.spec().name.to_string())
     };
     let mut slots = Vec::new();
@@ -208,6 +232,16 @@ impl Reader<'_> {
 }
 
 impl Entry {
+    /// As it is compared with that of another target.
+    fn compared(&self) -> String {
+        let value = match &self.held {
+            Held::One(value) => value.to_string(),
+            Held::PerCpu { sum: Some(sum), .. } => sum.to_string(),
+            Held::PerCpu { each, sum: None } => each.iter().map(|v| v.to_string() + " ").collect(),
+        };
+        format!("{}: {value}", self.key)
+    }
+
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         match &self.held {
             Held::One(value) => line(out, &self.key, value),

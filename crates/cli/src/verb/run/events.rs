@@ -1,10 +1,9 @@
 //! What programs print and send while they run: `bpf_trace_printk` lines, perf events, ring buffers.
 
 use super::dump::json_of;
-use super::load::Ready;
 use super::outputs::hex;
 use crate::{failure::Failure, output, table::printable};
-use alveary::{MapHandle, UserMap};
+use alveary::{Backend, Loaded, MapHandle, User};
 use alveary_abi::MapType;
 use alveary_btf::{Btf, Kind, TypeId};
 use serde_json::{Value, json};
@@ -18,32 +17,41 @@ use std::{
 /// Trace lines go to stderr, as the kernel writes them. Events are results: they go to stdout, a line each; with `--json`,
 /// where stdout holds one object only, they go to stderr as a JSON object each.
 pub(super) struct Events<'a> {
-    ready: &'a Ready,
-    streams: Vec<Stream>,
+    streams: Vec<Stream<'a>>,
+    /// Where trace lines come from; the kernel's are everybody's, and stay where they are.
+    trace: Option<&'a User>,
     json: bool,
     /// Lines that wait to be written.
     text: String,
 }
 
 /// A map that carries events.
-struct Stream {
+struct Stream<'a> {
     name: String,
-    map: UserMap,
+    take: Take<'a>,
     /// What an event is, if BTF tells: its type and size.
     ty: Option<(Arc<Btf>, TypeId, u32)>,
 }
 
+/// Takes events out of a map: the CPU, and the bytes; gives how many were lost.
+type Take<'a> = Box<dyn Fn(&mut dyn FnMut(u32, &[u8])) -> alveary::Result<u64> + 'a>;
+
 impl<'a> Events<'a> {
     /// Of everything that a program may send through.
-    pub(super) fn of(ready: &'a Ready, json: bool) -> Events<'a> {
-        let carries = |map: &UserMap| matches!(map.spec().def.ty, MapType::PERF_EVENT_ARRAY | MapType::RINGBUF);
-        let maps = ready.loaded().maps().filter(|(_, map)| carries(map));
+    pub(super) fn of<B: Backend>(loaded: &'a Loaded<B>, btf: Option<&Arc<Btf>>, json: bool) -> Events<'a> {
+        let carries = |map: &B::Map| matches!(map.spec().def.ty, MapType::PERF_EVENT_ARRAY | MapType::RINGBUF);
+        let maps = loaded.maps().filter(|(_, map)| carries(map));
         let streams = maps.map(|(name, map)| Stream {
             name: name.to_owned(),
-            map: map.clone(),
-            ty: ready.btf.as_ref().and_then(|btf| event_type(btf, name)),
+            take: Box::new(move |each| loaded.target().events(map, each)),
+            ty: btf.and_then(|btf| event_type(btf, name)),
         });
-        Events { ready, streams: streams.collect(), json, text: String::new() }
+        Events { streams: streams.collect(), trace: None, json, text: String::new() }
+    }
+
+    /// With what programs print.
+    pub(super) fn with_trace(self, user: &'a User) -> Events<'a> {
+        Events { trace: Some(user), ..self }
     }
 
     /// Whether events are to be expected: they are taken out often then, so that none is lost.
@@ -53,7 +61,7 @@ impl<'a> Events<'a> {
 
     /// Takes out what came since the last time.
     pub(super) fn drain(&mut self) -> Result<(), Failure> {
-        let (lines, lost) = self.ready.loaded().target().runtime().trace().drain();
+        let (lines, lost) = self.trace.map(|user| user.runtime().trace().drain()).unwrap_or_default();
         if !lines.is_empty() {
             let mut text: String = lines.iter().map(|line| printable(&line.to_string()).into_owned() + "\n").collect();
             if lost > 0 {
@@ -63,7 +71,7 @@ impl<'a> Events<'a> {
         }
         for stream in &self.streams {
             let (text, json) = (&mut self.text, self.json);
-            let lost = stream.map.events(|cpu, data| stream.line(cpu, data, json, text))?;
+            let lost = (stream.take)(&mut |cpu, data| stream.line(cpu, data, json, text))?;
             if lost > 0 {
                 self.text += &stream.lost(lost, self.json);
             }
@@ -93,7 +101,7 @@ fn event_type(btf: &Arc<Btf>, map: &str) -> Option<(Arc<Btf>, TypeId, u32)> {
     Some((btf.clone(), ty, btf.size_of(ty)?))
 }
 
-impl Stream {
+impl Stream<'_> {
     fn line(&self, cpu: u32, data: &[u8], json: bool, text: &mut String) {
         let typed = self.ty.as_ref().filter(|(_, _, size)| data.len() >= *size as usize);
         let value = typed.map(|(btf, ty, size)| btf.value(*ty, &data[..*size as usize]));

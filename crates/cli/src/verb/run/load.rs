@@ -9,7 +9,7 @@ use crate::{
     names::{self, Known},
 };
 use alveary::{
-    Backend, Loaded, Loader, ProgramRef, User, UserBuilder,
+    Backend, Linux, Loaded, Loader, ProgramRef, User,
     runtime::{Clock, Fault, TrapKind},
 };
 use alveary_abi::{Profile, ProgType};
@@ -21,8 +21,8 @@ use alveary_spec::{Initial, Program, ProgramSpec, Resolved, Spec};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// A program that is ready to run, and what belongs to it.
-pub(super) struct Ready {
-    loaded: Loaded<User>,
+pub(super) struct Ready<B: Backend> {
+    loaded: Loaded<B>,
     name: String,
     /// The object's types.
     pub(super) btf: Option<Arc<Btf>>,
@@ -34,7 +34,7 @@ pub(super) struct Ready {
 ///
 /// # Errors
 /// There is none of that name: in clap's manner.
-pub(super) fn parse_type(name: &str) -> Result<ProgType, String> {
+pub(crate) fn parse_type(name: &str) -> Result<ProgType, String> {
     let profile = Profile::linux_6_18();
     if let Some(row) = profile.prog_type_named(name) {
         return Ok(row.ty);
@@ -46,21 +46,35 @@ pub(super) fn parse_type(name: &str) -> Result<ProgType, String> {
     })
 }
 
-/// Loads what the command line names.
-pub(super) fn load(run: &Run) -> Result<Ready, Failure> {
+/// Loads what the command line names onto the user-space kernel.
+pub(super) fn on_user(run: &Run, cpus: u32) -> Result<Ready<User>, Failure> {
     let clock = match run.time {
         Time::Capture => Clock::Virtual { start: 0 },
         Time::Real => Clock::Real,
     };
-    let user = User::builder().clock(clock).seed(run.seed).cpus(run.cpus);
+    let user = User::builder().clock(clock).seed(run.seed).cpus(cpus);
+    load(run, |spec| Ok(run.kernel.apply(user, spec)?.build()))
+}
+
+/// Loads what the command line names onto the running kernel.
+pub(super) fn on_linux(run: &Run) -> Result<Ready<Linux>, Failure> {
+    // A run leaves nothing behind, and finds nothing of others.
+    load(run, |_| Ok(Linux::builder().without_pins().build()))
+}
+
+fn load<B: Backend>(run: &Run, on: impl FnOnce(Option<&Spec>) -> Result<B, Failure>) -> Result<Ready<B>, Failure> {
     match (&run.cbpf, &run.object) {
-        (Some(filter), _) => filter_of(filter, run.kernel.apply(user, None)?.build()),
-        (None, Some(object)) => program_of(object, run, user),
+        (Some(filter), _) => filter_of(filter, on(None)?),
+        (None, Some(object)) => program_of(object, run, on),
         (None, None) => unreachable!("clap asks for one of the two"),
     }
 }
 
-fn program_of(path: &Path, run: &Run, user: UserBuilder) -> Result<Ready, Failure> {
+fn program_of<B: Backend>(
+    path: &Path,
+    run: &Run,
+    on: impl FnOnce(Option<&Spec>) -> Result<B, Failure>,
+) -> Result<Ready<B>, Failure> {
     let file = path.display().to_string();
     let mut spec = inspect::open(path)?;
     let name = choose(&spec, run.prog.as_deref(), path)?;
@@ -71,12 +85,13 @@ fn program_of(path: &Path, run: &Run, user: UserBuilder) -> Result<Ready, Failur
             entries.push(given);
         }
     }
-    let user = run.kernel.apply(user, Some(&spec))?.build();
+    let on = on(Some(&spec))?;
     let options = Options { programs: Some(vec![name.clone()]), ty: run.ty.or_else(|| of_others(&spec, &name)) };
-    let resolved = alveary_object::resolve(&spec, user.kernel(), &options)
+    let resolved = alveary_object::resolve(&spec, on.kernel_for(&spec)?, &options)
         .map_err(|all| Failure::from(all.into_iter().map(|d| d.in_file(&*file)).collect::<Vec<_>>()))?;
     let scene = Programs(resolved.programs.clone());
-    let loaded = Loader::new(user).load_resolved(resolved).map_err(|why| {
+    let stem = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.split('.').next()).unwrap_or_default();
+    let loaded = Loader::new(on).named(stem).load_resolved(resolved).map_err(|why| {
         let diagnostics = why.diagnostics().map(|d| d.clone().in_file(&*file)).collect();
         Failure::with_scene(diagnostics, scene)
     })?;
@@ -147,7 +162,7 @@ fn of_others(spec: &Spec, name: &str) -> Option<ProgType> {
     types.all(|ty| ty == first).then_some(first)
 }
 
-fn filter_of(path: &Path, user: User) -> Result<Ready, Failure> {
+fn filter_of<B: Backend>(path: &Path, on: B) -> Result<Ready<B>, Failure> {
     let name = "filter";
     let program = Program {
         name: name.into(),
@@ -160,18 +175,18 @@ fn filter_of(path: &Path, user: User) -> Result<Ready, Failure> {
     };
     let programs = vec![Arc::new(program)];
     let resolved = Resolved { endian: Endian::HOST, maps: BTreeMap::new(), programs, btf: None };
-    let loaded = Loader::new(user).load_resolved(resolved)?;
+    let loaded = Loader::new(on).load_resolved(resolved)?;
     Ok(Ready { loaded, name: name.to_owned(), btf: None, as_captured: true })
 }
 
-impl Ready {
+impl<B: Backend> Ready<B> {
     /// The program.
-    pub(super) fn program(&self) -> Result<ProgramRef<'_, User>, Failure> {
+    pub(super) fn program(&self) -> Result<ProgramRef<'_, B>, Failure> {
         Ok(self.loaded.program(&self.name)?)
     }
 
     /// Everything that was loaded.
-    pub(super) fn loaded(&self) -> &Loaded<User> {
+    pub(super) fn loaded(&self) -> &Loaded<B> {
         &self.loaded
     }
 
@@ -187,22 +202,21 @@ impl Ready {
             .map(|(name, map)| Dump::of(name, map, &self.loaded, self.btf.as_deref()))
             .collect::<alveary::Result<_>>()?)
     }
-
-    /// A trap, with the instruction and source line that it struck.
-    pub(super) fn explain(&self, fault: &Fault, packet: u64) -> Failure {
-        let why = match fault.trap.kind {
-            TrapKind::Budget => fault
-                .diagnostic()
-                .note(format!("in packet {packet}, with which the run ends"))
-                .help("`--budget` gives each packet more"),
-            _ => fault.diagnostic().note(format!("in packet {packet}, the first of those that it happened to")),
-        };
-        Failure::with_scene(vec![why], Programs(vec![fault.program.clone()]))
-    }
 }
 
+/// A trap, with the instruction and source line that it struck.
+pub(super) fn explain(fault: &Fault, packet: u64) -> Failure {
+    let why = match fault.trap.kind {
+        TrapKind::Budget => fault
+            .diagnostic()
+            .note(format!("in packet {packet}, with which the run ends"))
+            .help("`--budget` gives each packet more"),
+        _ => fault.diagnostic().note(format!("in packet {packet}, the first of those that it happened to")),
+    };
+    Failure::with_scene(vec![why], Programs(vec![fault.program.clone()]))
+}
 /// Programs whose instructions can be shown.
-struct Programs(Vec<Arc<Program>>);
+pub(crate) struct Programs(pub(crate) Vec<Arc<Program>>);
 
 impl Programs {
     fn at(&self, place: &Place) -> Option<(&Program, usize)> {

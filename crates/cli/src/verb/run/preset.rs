@@ -2,7 +2,7 @@
 //! BTF's to say.
 
 use crate::{failure::Failure, inspect};
-use alveary::{Loaded, MapHandle, User};
+use alveary::{Backend, Loaded, MapHandle};
 use alveary_abi::MapType;
 use alveary_btf::{Btf, Snippet, TypeId, parse_plain};
 use alveary_diag::{Diagnostic, Place};
@@ -148,9 +148,9 @@ fn slot(preset: &Preset, spec: &mut Spec, map: &str) -> Result<(), Diagnostic> {
 }
 
 /// Writes a map's entry.
-pub(crate) fn into_map(
+pub(crate) fn into_map<B: Backend>(
     preset: &Preset,
-    loaded: &Loaded<User>,
+    loaded: &Loaded<B>,
     btf: Option<&Btf>,
     endian: Endian,
 ) -> Result<(), Failure> {

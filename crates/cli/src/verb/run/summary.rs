@@ -1,8 +1,9 @@
 //! What a run comes to: counted while it goes on, then as text or as JSON.
 
-use super::{dump::Dump, outputs};
+use super::{On, dump::Dump, outputs};
 use crate::table::{HEADING, grouped, printable};
 use alveary_abi::{Profile, ProgType};
+use alveary_diag::Diagnostic;
 use serde_json::{Map as Object, Value, json};
 use std::{
     collections::BTreeMap,
@@ -28,6 +29,10 @@ pub(super) struct Totals {
     pub(super) changed: u64,
     /// Packets in which the program was stopped.
     pub(super) stopped: u64,
+    /// Packets that the target takes for none.
+    pub(super) refused: u64,
+    /// Why the first of them, and its number.
+    pub(super) refusal: Option<(Diagnostic, u64)>,
     /// Runs, instructions and time: of all repetitions.
     pub(super) runs: u64,
     pub(super) insns: u64,
@@ -59,6 +64,7 @@ pub(super) struct Summary<'a> {
     pub(super) ty: ProgType,
     pub(super) profile: &'a Profile,
     pub(super) capture: &'a str,
+    pub(super) on: On,
     pub(super) totals: &'a Totals,
     pub(super) dumps: &'a [Dump],
 }
@@ -68,19 +74,24 @@ impl Summary<'_> {
     pub(super) fn json(&self) -> Value {
         let totals = self.totals;
         let verdicts = totals.verdicts().map(|(code, count)| (self.name(code), count.into()));
-        json!({
+        let insns = self.on.counts().then(|| tenths(totals.insns as f64, totals.runs));
+        let mut object = json!({
             "program": self.program,
             "type": self.type_name(),
-            "target": "user",
+            "target": self.on.name(),
             "packets": totals.packets,
             "bytes": totals.bytes,
             "verdicts": verdicts.collect::<Object<_, _>>(),
             "stopped": totals.stopped,
             "changed": totals.changed,
             "ns_per_packet": tenths(totals.time.as_nanos() as f64, totals.runs),
-            "insns_per_packet": tenths(totals.insns as f64, totals.runs),
+            "insns_per_packet": insns,
             "maps": self.dumps.iter().map(|d| (d.name().to_owned(), d.json())).collect::<Object<_, _>>(),
-        })
+        });
+        if totals.refused > 0 {
+            object["refused"] = totals.refused.into();
+        }
+        object
     }
 
     /// For people: a table, and the maps.
@@ -107,17 +118,19 @@ impl Summary<'_> {
         if totals.stopped > 0 {
             lines.push(("stopped".to_owned(), grouped(totals.stopped), share(totals.stopped)));
         }
+        if totals.refused > 0 {
+            lines.push(("refused".to_owned(), grouped(totals.refused), share(totals.refused)));
+        }
         lines.push(("changed".to_owned(), grouped(totals.changed), share(totals.changed)));
         lines.push((
             "ns per packet".to_owned(),
             grouped_tenths(tenths(totals.time.as_nanos() as f64, totals.runs)),
             String::new(),
         ));
-        lines.push((
-            "insns per packet".to_owned(),
-            grouped_tenths(tenths(totals.insns as f64, totals.runs)),
-            String::new(),
-        ));
+        if self.on.counts() {
+            let insns = grouped_tenths(tenths(totals.insns as f64, totals.runs));
+            lines.push(("insns per packet".to_owned(), insns, String::new()));
+        }
         columns(&lines, out)?;
         self.dumps.iter().try_for_each(|dump| {
             writeln!(out)?;

@@ -1,0 +1,79 @@
+//! What packets go through: a program on a target, or on both at once.
+
+use alveary::{LinuxPackets, Packet, Packets, Redirect, runtime::Fault};
+use std::time::Duration;
+
+/// Runs a program over packets.
+pub(super) trait Engine {
+    /// Runs it over one packet; what it leaves of that goes into `left`, if someone wants to see it.
+    fn run(&mut self, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Result<Judged, Stopped>;
+
+    /// Time that the program took since the last question, if the target measures it itself.
+    fn took(&mut self) -> Option<Duration> {
+        None
+    }
+}
+
+/// What a program made of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) code: i32,
+    pub(super) name: Option<&'static str>,
+    pub(super) changed: bool,
+    /// Instructions; 0 where they are not counted.
+    pub(super) insns: u64,
+    /// Where it was redirected, if someone wants to see it and the target says it.
+    pub(super) redirect: Option<Redirect>,
+}
+
+/// Why there is no verdict.
+pub(super) enum Stopped {
+    /// The program was stopped.
+    Trap(Box<Fault>),
+    /// The target takes the packet for none.
+    Refused(alveary::Error),
+}
+
+/// The user-space kernel.
+pub(super) struct OnUser<'c>(pub(super) Packets<'c>);
+
+impl Engine for OnUser<'_> {
+    #[inline]
+    fn run(&mut self, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Result<Judged, Stopped> {
+        let verdict = self.0.run(packet).map_err(Stopped::Trap)?;
+        let redirect = left.is_some().then(|| verdict.redirect()).flatten();
+        if let Some(left) = left {
+            left.extend(verdict.bytes());
+        }
+        let changed = !verdict.is(packet.data);
+        Ok(Judged { code: verdict.code(), name: verdict.name(), changed, insns: verdict.insns(), redirect })
+    }
+}
+
+/// The running kernel.
+pub(super) struct OnLinux {
+    packets: LinuxPackets,
+    took: Duration,
+}
+
+impl OnLinux {
+    pub(super) fn new(packets: LinuxPackets) -> OnLinux {
+        OnLinux { packets, took: Duration::ZERO }
+    }
+}
+
+impl Engine for OnLinux {
+    fn run(&mut self, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Result<Judged, Stopped> {
+        let verdict = self.packets.run(packet).map_err(Stopped::Refused)?;
+        self.took += Duration::from_nanos(verdict.duration().into());
+        if let Some(left) = left {
+            left.extend(verdict.bytes());
+        }
+        let changed = verdict.bytes() != packet.data;
+        Ok(Judged { code: verdict.code(), name: verdict.name(), changed, insns: 0, redirect: None })
+    }
+
+    fn took(&mut self) -> Option<Duration> {
+        Some(std::mem::take(&mut self.took))
+    }
+}

@@ -1,0 +1,204 @@
+//! The running kernel from the command line. Skipped, by name, where bpf(2) is not permitted.
+
+use crate::session::Session;
+use alveary_testing::bpf::permitted;
+use std::{fs, path::PathBuf, process::Command};
+
+/// Every program of the examples and of Debian's libxdp that takes packets does the same on both targets: verdicts,
+/// bytes, maps.
+#[test]
+fn the_targets_do_the_same() {
+    if !permitted("the_targets_do_the_same") {
+        return;
+    }
+    let session = Session::new().example("traffic.pcap");
+    let examples = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples"));
+    let libxdp = fs::read_dir("/usr/lib/x86_64-linux-gnu/bpf");
+    let all = [examples, libxdp].into_iter().flatten().flatten().flatten().map(|entry| entry.path());
+    let (mut compared, mut differences) = (0, Vec::new());
+    for object in all.filter(|path| path.extension().is_some_and(|e| e == "o")) {
+        let path = object.display();
+        let shown = session.output(&format!("show {path} --json"));
+        let shown: serde_json::Value = serde_json::from_str(&shown.stdout).expect("JSON");
+        for program in shown["programs"].as_array().expect("programs") {
+            let name = program["name"].as_str().expect("a name");
+            let ran = session.output(&format!("run {path} --prog {name} --pcap traffic.pcap --on both --json"));
+            match ran.code {
+                Some(0) => compared += 1,
+                _ if ran.stderr.contains("\"difference\"") => {
+                    differences.push(format!("{path} {name}: {}", ran.stderr))
+                }
+                // Programs of other types, or that this kernel refuses.
+                _ => {}
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    assert!(compared >= 3, "{compared} programs were compared");
+}
+
+#[test]
+fn a_run_on_linux_gives_what_one_on_user_gives() {
+    if !permitted("a_run_on_linux_gives_what_one_on_user_gives") {
+        return;
+    }
+    let session = Session::new().example("filter.bpf.o").example("traffic.pcap");
+    let run = |on: &str| {
+        let line =
+            format!("run filter.bpf.o --pcap traffic.pcap --map ports:{{protocol=6,port=80}}=1 --on {on} --json");
+        let output = session.output(&line);
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        let mut result: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
+        for own in ["target", "ns_per_packet", "insns_per_packet", "maps"] {
+            result.as_object_mut().expect("an object").remove(own);
+        }
+        result
+    };
+    assert_eq!(run("linux"), run("user"));
+}
+
+/// A program that asks the clock: there they differ, and it is said in what.
+#[test]
+fn a_difference_is_named_and_fails() {
+    let test = "a_difference_is_named_and_fails";
+    if !permitted(test) {
+        return;
+    }
+    let source = r#"
+        static unsigned long long (*bpf_ktime_get_ns)(void) = (void *)5;
+        SEC("xdp") int entry(struct xdp_md *ctx) { return bpf_ktime_get_ns() & 0x7ffffff0 ? 1 : 2; }"#;
+    let Some(object) = alveary_testing::compile(test, source, "bpf", &["-g"]) else { return };
+    let session = Session::new().file("clock.bpf.o", object).file("one.pcap", one_packet());
+    let output = session.output("run clock.bpf.o --pcap one.pcap --on both");
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    assert!(output.stderr.contains("packet 1: user and linux differ in the verdict"), "{}", output.stderr);
+    assert!(output.stderr.contains("XDP_DROP") && output.stderr.contains("XDP_PASS"), "{}", output.stderr);
+}
+
+/// A capture of one frame at the time 0.
+fn one_packet() -> Vec<u8> {
+    let words = [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65535, 1, 0, 0, 60, 60];
+    let mut bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+    bytes.extend([0; 60]);
+    bytes
+}
+
+#[test]
+fn settings_of_the_user_space_kernel_are_refused() {
+    let session = Session::new().example("count.bpf.o").example("traffic.pcap");
+    let output = session.output("run count.bpf.o --pcap traffic.pcap --on linux --seed 5");
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("`--seed` has no meaning on the running kernel"), "{}", output.stderr);
+}
+
+#[test]
+fn a_type_without_test_run_is_refused_by_name() {
+    let test = "a_type_without_test_run_is_refused_by_name";
+    if !permitted(test) {
+        return;
+    }
+    let source = r#"SEC("sockops") int entry(void *ctx) { return 1; }"#;
+    let Some(object) = alveary_testing::compile(test, source, "bpf", &["-g"]) else { return };
+    let session = Session::new().file("ops.bpf.o", object).example("traffic.pcap");
+    let output = session.output("run ops.bpf.o --pcap traffic.pcap --on linux");
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("type sock_ops"), "{}", output.stderr);
+}
+
+#[test]
+fn without_privilege_it_is_said_what_lacks() {
+    let test = "without_privilege_it_is_said_what_lacks";
+    if !permitted(test) {
+        return;
+    }
+    let session = Session::new().example("count.bpf.o").example("traffic.pcap");
+    let nobody = |arguments: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(env!("CARGO_BIN_EXE_alveary"));
+        command.args(arguments.split(' ')).current_dir(session.directory()).output()
+    };
+    let Ok(output) = nobody("run count.bpf.o --pcap traffic.pcap --on linux") else {
+        eprintln!("skipped: {test} (setpriv is missing)");
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stderr);
+    if text.contains("Permission denied") {
+        eprintln!("skipped: {test} (nobody may not look at the binary)");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("this process lacks CAP_BPF") && text.contains("setcap cap_bpf"), "{text}");
+}
+
+/// A BPF file system of a test's own.
+struct BpfFs(PathBuf);
+
+impl BpfFs {
+    fn mount(test: &str) -> Option<BpfFs> {
+        let path = std::env::temp_dir().join(format!("alveary-cli-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a directory");
+        let mounted = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&path).status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(BpfFs(path));
+        }
+        eprintln!("skipped: {test} (no BPF file system can be mounted)");
+        fs::remove_dir(&path).ok();
+        None
+    }
+}
+
+impl Drop for BpfFs {
+    fn drop(&mut self) {
+        Command::new("umount").arg(&self.0).status().ok();
+        fs::remove_dir(&self.0).ok();
+    }
+}
+
+#[test]
+fn an_object_is_loaded_and_stays_by_its_pins() {
+    let test = "load";
+    if !permitted(test) {
+        return;
+    }
+    let Some(bpffs) = BpfFs::mount(test) else { return };
+    let session = Session::new().example("count.bpf.o").example("traffic.pcap");
+    let root = bpffs.0.display();
+    let loaded = session.output(&format!("load count.bpf.o --pin {root}/count --pin-maps {root}/maps --json"));
+    assert_eq!(loaded.code, Some(0), "{}", loaded.stderr);
+    let loaded: serde_json::Value = serde_json::from_str(&loaded.stdout).expect("JSON");
+    assert_eq!(loaded["programs"][0]["name"], "count");
+    assert_eq!(loaded["programs"][0]["type"], "xdp");
+    assert!(bpffs.0.join("count/count").exists() && bpffs.0.join("maps/services").exists());
+
+    // A second time the names are taken: nothing changes, and what was pinned before that stays.
+    let again = session.output(&format!("load count.bpf.o --pin {root}/count"));
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("something of this name"), "{}", again.stderr);
+    assert!(bpffs.0.join("count/count").exists());
+
+    let map = format!("services={root}/maps/services");
+    let shared = session.output(&format!("load count.bpf.o --pin {root}/other --map {map} --json"));
+    assert_eq!(shared.code, Some(0), "{}", shared.stderr);
+    let shared: serde_json::Value = serde_json::from_str(&shared.stdout).expect("JSON");
+    let id = |result: &serde_json::Value| {
+        let maps = result["maps"].as_array().expect("maps");
+        maps.iter().find(|map| map["name"] == "services").map(|map| map["id"].clone())
+    };
+    assert_eq!(id(&shared), id(&loaded), "the same map");
+}
+
+/// Maps are pinned behind programs: what had its name by then loses it again.
+#[test]
+fn a_load_that_fails_leaves_no_pin() {
+    let test = "load-fails";
+    if !permitted(test) {
+        return;
+    }
+    let Some(bpffs) = BpfFs::mount(test) else { return };
+    let session = Session::new().example("count.bpf.o");
+    let root = bpffs.0.display();
+    fs::create_dir_all(bpffs.0.join("maps/services")).expect("a directory in the way");
+    let loaded = session.output(&format!("load count.bpf.o --pin {root}/count --pin-maps {root}/maps"));
+    assert_eq!(loaded.code, Some(1), "{}", loaded.stdout);
+    assert!(!bpffs.0.join("count/count").exists() && !bpffs.0.join("maps/kinds").exists());
+}

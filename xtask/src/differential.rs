@@ -1,0 +1,87 @@
+//! `cargo xtask differential`: programs on the user-space kernel and on the running one, over the same packets.
+
+use crate::{Outcome, process};
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const CAPTURE: &str = "examples/traffic.pcap";
+/// Where Debian's libxdp puts its objects.
+const LIBXDP: &str = "/usr/lib/x86_64-linux-gnu/bpf";
+
+/// Compares every program of the objects that are named; of ours and libxdp's if none is.
+pub(crate) fn compare(arguments: &[String]) -> Outcome {
+    let mut objects: Vec<PathBuf> = arguments.iter().map(PathBuf::from).collect();
+    if objects.is_empty() {
+        objects = [&*process::path("examples"), Path::new(LIBXDP)].into_iter().flat_map(objects_in).collect();
+    }
+    process::run(&mut process::cargo(&["build", "--quiet", "--package", "alveary-cli"]))?;
+    let (mut same, mut different, mut apart) = (0, 0, 0);
+    for object in &objects {
+        for program in programs(object)? {
+            let name = format!("{} {program}", object.display());
+            match run(object, &program)? {
+                Verdict::Same => same += 1,
+                Verdict::Different(why) => {
+                    different += 1;
+                    println!("DIFFERENT  {name}: {why}");
+                }
+                Verdict::Apart(why) => {
+                    apart += 1;
+                    println!("not run    {name}: {why}");
+                }
+            }
+        }
+    }
+    println!("{same} programs do the same on both, {different} do not, {apart} cannot be run on both");
+    if different == 0 { Ok(()) } else { Err(format!("{different} programs differ")) }
+}
+
+fn objects_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut objects: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == "o")).collect();
+    objects.sort();
+    objects
+}
+
+fn alveary() -> Command {
+    Command::new(process::target().join("debug/alveary"))
+}
+
+fn programs(object: &Path) -> Result<Vec<String>, String> {
+    let shown = alveary().args(["show", "--json"]).arg(object).output().map_err(|e| e.to_string())?;
+    let shown: Value = serde_json::from_slice(&shown.stdout).map_err(|e| format!("{}: {e}", object.display()))?;
+    let name = |program: &Value| program["name"].as_str().map(str::to_owned);
+    Ok(shown["programs"].as_array().into_iter().flatten().filter_map(name).collect())
+}
+
+enum Verdict {
+    Same,
+    Different(String),
+    Apart(String),
+}
+
+fn run(object: &Path, program: &str) -> Result<Verdict, String> {
+    let arguments = ["--on", "both", "--json", "--prog", program];
+    let capture = process::path(CAPTURE);
+    let output = alveary()
+        .arg("run")
+        .arg(object)
+        .arg("--pcap")
+        .arg(capture)
+        .args(arguments)
+        .output()
+        .map_err(|e| e.to_string())?;
+    if output.status.success() {
+        return Ok(Verdict::Same);
+    }
+    let errors: Value = serde_json::from_slice(&output.stderr).unwrap_or_default();
+    let first = &errors["errors"][0];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let words =
+        format!("{} (kernel: {}; here: {})", text(&first["message"]), text(&first["expected"]), text(&first["found"]));
+    Ok(if first["code"] == "difference" { Verdict::Different(words) } else { Verdict::Apart(text(&first["message"])) })
+}
