@@ -33,6 +33,12 @@ pub enum Sizes {
     Exact,
     /// A load may be narrower than the element; a store may not.
     NarrowLoads,
+    /// The same, but a narrower load has to begin where the element does.
+    NarrowLoadsAtStart,
+    /// A number of two bytes with padding behind it: loads are of the whole element or inside the number.
+    PaddedHalf,
+    /// 1 to 8 bytes inside the whole array as a load, 4 or 8 as a store (`bpf_sock_addr.user_ip6`).
+    WideStores,
     /// 1 to 8 bytes inside the whole array, loads and stores (`__sk_buff.cb`).
     Any,
 }
@@ -52,6 +58,10 @@ pub enum FieldKind {
     SockCommonOrNull,
     /// Pointer to a full socket.
     Socket,
+    /// Pointer to a full socket, or NULL.
+    SocketOrNull,
+    /// Pointer to the buffer that a writable raw tracepoint offers.
+    TraceBuffer,
     /// Pointer to a `struct bpf_flow_keys`.
     FlowKeys,
     /// Pointer to a kernel object by BTF name.
@@ -106,8 +116,11 @@ impl Field {
         inside
             && match self.sizes {
                 Sizes::Exact => bytes == width,
-                Sizes::NarrowLoads if store => bytes == width,
+                Sizes::NarrowLoads | Sizes::NarrowLoadsAtStart | Sizes::PaddedHalf if store => bytes == width,
                 Sizes::NarrowLoads => bytes <= width,
+                Sizes::NarrowLoadsAtStart => bytes <= width && off == self.off,
+                Sizes::PaddedHalf => bytes == width || off + bytes <= self.off + width / 2,
+                Sizes::WideStores => !store || bytes >= width,
                 Sizes::Any => true,
             }
     }

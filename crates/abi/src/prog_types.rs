@@ -5,7 +5,7 @@
 
 use crate::{
     AttachType as A, CtxLayout, ProgType as P, ProgTypeRow, RetRule, Version,
-    contexts::{SK_BUFF, XDP_MD},
+    contexts::{self, SK_BUFF, XDP_MD},
 };
 
 /// Every program type of `enum bpf_prog_type` but `UNSPEC`, by number.
@@ -15,6 +15,7 @@ pub(crate) static PROG_TYPES: &[ProgTypeRow] = &[
         .ctx(&SK_BUFF),
     row(P::KPROBE, "kprobe", (4, 1))
         .doc("Runs where a kprobe or uprobe is hit, or at user-space static tracepoints, and sees the registers.")
+        .ctx(&contexts::PT_REGS)
         .attach(&[A::TRACE_KPROBE_MULTI, A::TRACE_UPROBE_MULTI, A::TRACE_KPROBE_SESSION, A::TRACE_UPROBE_SESSION])
         .returns(&[between(0, 1).at(&[A::TRACE_KPROBE_SESSION, A::TRACE_UPROBE_SESSION])]),
     row(P::SCHED_CLS, "sched_cls", (4, 1))
@@ -29,7 +30,8 @@ pub(crate) static PROG_TYPES: &[ProgTypeRow] = &[
         .writes_packets()
         .verdicts(TC_VERDICTS),
     row(P::TRACEPOINT, "tracepoint", (4, 7))
-        .doc("Runs at a static tracepoint of the kernel and sees the fields of its event."),
+        .doc("Runs at a static tracepoint of the kernel and sees the fields of its event.")
+        .ctx(&contexts::TRACEPOINT),
     row(P::XDP, "xdp", (4, 8))
         .doc("Sees a frame as a network driver received it, before the stack does, and decides where it goes.")
         .ctx(&XDP_MD)
@@ -38,6 +40,7 @@ pub(crate) static PROG_TYPES: &[ProgTypeRow] = &[
         .verdicts(&[(0, "XDP_ABORTED"), (1, "XDP_DROP"), (2, "XDP_PASS"), (3, "XDP_TX"), (4, "XDP_REDIRECT")]),
     row(P::PERF_EVENT, "perf_event", (4, 9))
         .doc("Runs when a hardware or software counter overflows, or at a sampling frequency.")
+        .ctx(&contexts::PERF_EVENT)
         .attach(&[A::PERF_EVENT]),
     row(P::CGROUP_SKB, "cgroup_skb", (4, 10))
         .doc("Lets the IP packets of a control group's sockets in or out.")
@@ -47,6 +50,7 @@ pub(crate) static PROG_TYPES: &[ProgTypeRow] = &[
         .verdicts(&[(0, "deny"), (1, "allow"), (2, "deny_congested"), (3, "allow_congested")]),
     row(P::CGROUP_SOCK, "cgroup_sock", (4, 10))
         .doc("Allows and prepares sockets of a control group when they are made, bound or released.")
+        .ctx(&contexts::CGROUP_SOCK)
         .attach(&[
             A::CGROUP_INET_SOCK_CREATE,
             A::CGROUP_INET_SOCK_RELEASE,
@@ -69,6 +73,7 @@ pub(crate) static PROG_TYPES: &[ProgTypeRow] = &[
         .verdicts(&[(0, "BPF_OK"), (2, "BPF_DROP"), (7, "BPF_REDIRECT"), (128, "BPF_LWT_REROUTE")]),
     row(P::SOCK_OPS, "sock_ops", (4, 13))
         .doc("Is told of events in the life of a control group's TCP sockets, and tunes them.")
+        .ctx(&contexts::SOCK_OPS)
         .attach(&[A::CGROUP_SOCK_OPS])
         .returns(&[between(0, 1)]),
     row(P::SK_SKB, "sk_skb", (4, 14))
@@ -79,17 +84,21 @@ pub(crate) static PROG_TYPES: &[ProgTypeRow] = &[
         .verdicts(SK_VERDICTS),
     row(P::CGROUP_DEVICE, "cgroup_device", (4, 15))
         .doc("Allows a control group to open or make a device node.")
+        .ctx(&contexts::CGROUP_DEVICE)
         .attach(&[A::CGROUP_DEVICE])
         .allows_or_denies(),
     row(P::SK_MSG, "sk_msg", (4, 17))
         .doc("Passes, drops or redirects what is sent on a socket in a sockmap.")
+        .ctx(&contexts::SK_MSG)
         .attach(&[A::SK_MSG_VERDICT])
         .writes_packets()
         .verdicts(SK_VERDICTS),
     row(P::RAW_TRACEPOINT, "raw_tracepoint", (4, 17))
-        .doc("Runs at a static tracepoint of the kernel and sees its bare arguments."),
+        .doc("Runs at a static tracepoint of the kernel and sees its bare arguments.")
+        .ctx(&contexts::RAW_TRACEPOINT),
     row(P::CGROUP_SOCK_ADDR, "cgroup_sock_addr", (4, 17))
         .doc("Checks and rewrites the addresses that a control group's sockets bind, connect and send to.")
+        .ctx(&contexts::SOCK_ADDR)
         .attach(&[
             A::CGROUP_INET4_BIND,
             A::CGROUP_INET6_BIND,
@@ -134,6 +143,7 @@ pub(crate) static PROG_TYPES: &[ProgTypeRow] = &[
         .attach(&[A::LIRC_MODE2]),
     row(P::SK_REUSEPORT, "sk_reuseport", (4, 19))
         .doc("Picks the socket of a SO_REUSEPORT group that gets a packet or connection.")
+        .ctx(&contexts::SK_REUSEPORT)
         .attach(&[A::SK_REUSEPORT_SELECT, A::SK_REUSEPORT_SELECT_OR_MIGRATE])
         .verdicts(SK_VERDICTS),
     row(P::FLOW_DISSECTOR, "flow_dissector", (4, 20))
@@ -143,12 +153,15 @@ pub(crate) static PROG_TYPES: &[ProgTypeRow] = &[
         .verdicts(&[(0, "BPF_OK"), (2, "BPF_DROP"), (129, "BPF_FLOW_DISSECTOR_CONTINUE")]),
     row(P::CGROUP_SYSCTL, "cgroup_sysctl", (5, 2))
         .doc("Allows a control group to read or write a sysctl, and may change what is written.")
+        .ctx(&contexts::SYSCTL)
         .attach(&[A::CGROUP_SYSCTL])
         .allows_or_denies(),
     row(P::RAW_TRACEPOINT_WRITABLE, "raw_tracepoint_writable", (5, 2))
-        .doc("Is a raw tracepoint program that may also write the buffer which the tracepoint offers."),
+        .doc("Is a raw tracepoint program that may also write the buffer which the tracepoint offers.")
+        .ctx(&contexts::RAW_TRACEPOINT_WRITABLE),
     row(P::CGROUP_SOCKOPT, "cgroup_sockopt", (5, 3))
         .doc("Checks and rewrites the socket options that a control group gets and sets.")
+        .ctx(&contexts::SOCKOPT)
         .attach(&[A::CGROUP_GETSOCKOPT, A::CGROUP_SETSOCKOPT])
         .writes_packets()
         .allows_or_denies(),
@@ -166,6 +179,7 @@ pub(crate) static PROG_TYPES: &[ProgTypeRow] = &[
         .returns(&[between(0, 1).at(&[A::LSM_CGROUP])]),
     row(P::SK_LOOKUP, "sk_lookup", (5, 9))
         .doc("Picks the listening socket for a packet, free of the address it is bound to.")
+        .ctx(&contexts::SK_LOOKUP)
         .attach(&[A::SK_LOOKUP])
         .returns(&[between(0, 1)])
         .verdicts(SK_VERDICTS),

@@ -132,8 +132,12 @@ fn fields_of_contexts_lie_side_by_side() {
             end = field.off + field.size();
         }
         assert!(end <= ctx.size, "{}", ctx.name);
-        let seen = |name| ctx.named(name).and_then(|field| field.access(prog.ty, None, Version::NEWEST)).is_some();
-        assert!(["len", "data"].into_iter().any(seen), "{} sees nothing of {}", prog.name, ctx.name);
+        let attached = || prog.attach.iter().map(|at| Some(*at)).chain([None]);
+        for field in ctx.fields {
+            let seen = attached().any(|at| field.access(prog.ty, at, Version::NEWEST).is_some());
+            let others = ctx.name == "__sk_buff" || field.name == "egress_ifindex";
+            assert!(seen || others, "{} never sees {}.{}", prog.name, ctx.name, field.name);
+        }
     }
 }
 
@@ -145,6 +149,23 @@ fn the_egress_device_is_seen_in_devmaps_alone() {
     assert!(field.access(ProgType::XDP, Some(AttachType::XDP_DEVMAP), Version::NEWEST).is_some());
     assert!(field.access(ProgType::XDP, Some(AttachType::XDP), Version::NEWEST).is_none());
     assert!(field.access(ProgType::XDP, None, Version::NEWEST).is_none());
+}
+
+#[test]
+fn fields_of_sockets_have_sizes_of_their_own() {
+    let field = |layout: &'static crate::CtxLayout, name| layout.named(name).expect("a field");
+    let port = field(&crate::contexts::SOCK, "dst_port");
+    assert!(port.admits(48, 4, false) && port.admits(48, 2, false) && port.admits(49, 1, false));
+    assert!(!port.admits(50, 2, false) && !port.admits(51, 1, false), "padding");
+    let family = field(&crate::contexts::SOCK, "family");
+    assert!(family.admits(4, 1, false) && !family.admits(5, 1, false));
+    let address = field(&crate::contexts::SOCK_ADDR, "user_ip6");
+    assert!(address.admits(8, 8, true) && address.admits(12, 4, true) && address.admits(9, 1, false));
+    assert!(!address.admits(8, 2, true), "stores are whole");
+    let reply = field(&crate::contexts::SOCK_OPS, "reply");
+    let access = |field: &crate::Field| field.access(ProgType::SOCK_OPS, None, Version::NEWEST);
+    assert_eq!(access(reply), Some(crate::Access::ReadWrite));
+    assert_eq!(access(field(&crate::contexts::SOCK_OPS, "op")), Some(crate::Access::Read));
 }
 
 #[test]
