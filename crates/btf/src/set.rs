@@ -209,6 +209,16 @@ impl Btf {
         }
     }
 
+    /// Makes the `FUNC` `id` static: loaders do that with global functions which are hidden, so that they are not
+    /// verified by themselves.
+    pub fn make_static(&mut self, id: TypeId) {
+        let Some(Type::Func { .. }) = self.ty(id) else { return };
+        let own = id.0.checked_sub(self.first_id()).and_then(|n| self.offsets.get(n as usize));
+        if let Some(at) = own.map(|at| *at as usize + 4) {
+            self.set_word(at, self.word(at) & !0xffff);
+        }
+    }
+
     /// Writes size and variable offsets of the `DATASEC` `id`: compilers leave them to the linker or the loader.
     /// `offset` gives a variable's place by its name; variables that it does not know keep theirs.
     pub fn fix_section(&mut self, id: TypeId, size: u32, mut offset: impl FnMut(&str) -> Option<u32>) {

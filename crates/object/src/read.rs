@@ -37,9 +37,10 @@ pub fn read_with(bytes: &[u8], profile: &Profile) -> Result<Spec, Diagnostic> {
     let mut functions = places.functions(&elf);
     relocs::read(&elf, &places, &maps, &mut functions)?;
     let mut programs = places.programs(&elf, profile);
-    if let Some(btf) = &btf {
+    if let Some(btf) = &mut btf {
         types::attach(&elf, btf, &places, &mut functions)?;
         tags::read(btf, &mut functions, &mut programs);
+        types::hide(btf, &functions);
     }
     Ok(Spec {
         endian: elf.endian,

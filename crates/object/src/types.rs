@@ -56,6 +56,14 @@ pub(crate) fn attach(
     Ok(())
 }
 
+/// Makes the types of hidden functions static, as those are to whoever loads the object.
+pub(crate) fn hide(btf: &mut Btf, functions: &BTreeMap<String, Function>) {
+    let hidden = functions.values().filter(|function| !function.global);
+    for func in hidden.flat_map(|function| function.funcs.iter().filter(|func| func.insn == 0)) {
+        btf.make_static(func.ty);
+    }
+}
+
 struct Handout<'a> {
     elf: &'a Elf<'a>,
     places: &'a Places,
