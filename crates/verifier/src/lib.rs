@@ -1,7 +1,128 @@
 //! The verifier: a pure function of a program and what it is checked for. No OS, no engine, no I/O.
 //!
-//! It follows Linux's own algorithm, so that its verdicts are Linux's.
+//! It follows Linux's own algorithm, so that its verdicts are Linux's: every path through a program is followed, with
+//! what is known of each register and stack slot; a path ends where a state that was seen covers it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `front` | what is checked before any path: functions, control flow, BTF, maps |
+//! | `program` | the program, decoded |
+//! | `state` | registers, stack, frames |
+//! | `scalar` | what is known of a number |
+//! | `alu`, `jump`, `memory`, `call` | what each kind of instruction asks for and does |
+//! | `engine` | paths, checkpoints, precision, liveness, loops |
+//! | `depth` | how much stack a chain of calls takes |
+//! | `log` | the kernel's log |
+//!
+//! ```
+//! use alveary_abi::Profile;
+//! use alveary_spec::Kernel;
+//! use alveary_verifier::{Env, Verdict, check};
+//! # use alveary_abi::ProgType;
+//! # use alveary_isa::{Inst, encode};
+//! # let program = alveary_testing::program(ProgType::XDP, encode(&Inst::Exit).to_vec());
+//!
+//! let kernel = Kernel::of(Profile::linux_6_18());
+//! let maps = Default::default();
+//! let report = check(&program, &Env::new(&kernel, &maps));
+//! let Verdict::Reject(why) = report.verdict else { panic!("r0 was never set") };
+//! assert_eq!(why.message, "R0 !read_ok\n");
+//! ```
 
 #![forbid(unsafe_code)]
 
+mod alu;
+mod call;
+mod constant;
+mod depth;
+mod engine;
+mod env;
+mod front;
+mod jump;
+mod limits;
+mod log;
+mod memory;
+mod program;
+mod report;
 pub mod scalar;
+mod state;
+mod stop;
+mod verifier;
+
+pub use env::{Caps, Env};
+pub use log::LogLevel;
+pub use report::{Rejection, Report, Stats, Verdict};
+
+use alveary_abi::{Errno, ProgSet, ProgType as P};
+use alveary_spec::Program;
+use program::Prepared;
+use stop::{Check, Stop, refuse};
+use verifier::Verifier;
+
+/// Program types whose target is looked up in the kernel's types: not judged here.
+const BY_BTF: ProgSet = ProgSet::of(&[P::TRACING, P::LSM, P::EXT, P::STRUCT_OPS, P::NETFILTER]);
+
+/// What the kernel would say of a program.
+#[must_use]
+pub fn check(program: &Program, env: &Env<'_>) -> Report {
+    let Some(prepared) = Prepared::new(program, env.maps, &env.kernel.profile) else {
+        let verdict = Verdict::Refused { reason: "a map that is not defined".to_owned(), insn: 0 };
+        return Report { verdict, log: String::new(), stats: Stats::default() };
+    };
+    let mut verifier = Verifier::new(env, prepared);
+    let done = run(&mut verifier);
+    report(verifier, done)
+}
+
+fn run(v: &mut Verifier<'_>) -> Check {
+    let program = v.program.program;
+    if program.insns.is_empty() || program.insns.len() > v.profile.limits.insns as usize {
+        return Err(Stop::Rejected(Errno::E2BIG));
+    }
+    if BY_BTF.has(program.ty) {
+        refuse!("programs whose target is a kernel function or type");
+    }
+    if !(v.env.caps.bpf && v.env.caps.perfmon) {
+        refuse!("loading without CAP_BPF and CAP_PERFMON");
+    }
+    front::check(v)?;
+    let count = v.program.subprogs.len();
+    v.called = vec![false; count];
+    v.verified = vec![false; count];
+    v.explore_function(0)?;
+    // What a verified function calls is verified too.
+    while let Some(next) = (1..count).find(|n| v.program.subprogs[*n].global && v.called[*n] && !v.verified[*n]) {
+        v.explore_function(next as u32)?;
+        let name = v.program.subprogs[next].name.clone();
+        v.log.trace(format_args!("Func#{next} ('{name}') is safe for any args that match its prototype\n"));
+        v.verified[next] = true;
+    }
+    depth::check(v)
+}
+
+fn report(mut v: Verifier<'_>, done: Check) -> Report {
+    let counts = v.counts;
+    let verdict = match done {
+        Ok(()) => Verdict::Accept,
+        Err(Stop::Rejected(errno)) => {
+            let insn = (counts.insns > 0).then_some(v.insn);
+            Verdict::Reject(Rejection { errno, message: v.log.said().to_owned(), insn })
+        }
+        Err(Stop::Refused(reason)) => Verdict::Refused { reason, insn: v.insn },
+    };
+    if v.log.stats() {
+        let depths: Vec<String> = v.program.subprogs.iter().map(|s| s.stack_depth.to_string()).collect();
+        v.log.figures(format_args!("stack depth {}\n", depths.join("+")));
+    }
+    v.log.figures(format_args!(
+        "processed {} insns (limit {}) max_states_per_insn {} total_states {} peak_states {} mark_read 0\n",
+        counts.insns, v.profile.limits.insns, counts.states_per_insn, counts.total_states, counts.peak_states
+    ));
+    let stats = Stats {
+        insns_processed: counts.insns,
+        max_states_per_insn: counts.states_per_insn,
+        total_states: counts.total_states,
+        peak_states: counts.peak_states,
+    };
+    Report { verdict, log: v.log.into_text(), stats }
+}

@@ -1,0 +1,100 @@
+//! What a helper gives back.
+
+use super::helper::Call;
+use crate::{
+    limits::MAX_ERRNO,
+    state::{Flags, Kind, Reg, Type},
+    stop::{Check, refuse, reject},
+    verifier::Verifier,
+};
+use alveary_abi::{HelperId as H, MapType as M, MemSize, Ret, SpecialKind};
+
+/// Those that give the same socket by another type.
+const CASTS: [H; 8] = [
+    H::TCP_SOCK,
+    H::SK_FULLSOCK,
+    H::SKC_TO_TCP_SOCK,
+    H::SKC_TO_TCP6_SOCK,
+    H::SKC_TO_UDP6_SOCK,
+    H::SKC_TO_MPTCP_SOCK,
+    H::SKC_TO_TCP_TIMEWAIT_SOCK,
+    H::SKC_TO_TCP_REQUEST_SOCK,
+];
+
+impl Verifier<'_> {
+    pub(super) fn set_returned(&mut self, call: &Call) -> Check {
+        let socket = |kind| Reg::pointer(Type::of(kind).or_null());
+        let value = |ty: Type| Reg { map_uid: call.map_uid, ..Reg::map_pointer(ty, call.map.unwrap_or_default()) };
+        let mut reg = match call.proto.ret {
+            Ret::Scalar => Reg::UNKNOWN,
+            Ret::Void => Reg::UNINIT,
+            Ret::MapValueOrNull if self.finds(call) => value(Type::of(Kind::MapValue)),
+            Ret::MapValueOrNull => value(Type::of(Kind::MapValue).or_null()),
+            Ret::MapValue => value(Type::of(Kind::MapValue)),
+            Ret::MemOrNull { size } => {
+                let size = if let MemSize::Fixed(size) = size { size } else { call.alloc_size };
+                let flags = if call.proto.effects.acquires { Flags::RINGBUF } else { Flags::NONE };
+                Reg { extra: size, ..Reg::pointer(Type::of(Kind::Mem).or_null().with(flags)) }
+            }
+            Ret::SocketOrNull => socket(Kind::Socket),
+            Ret::TcpSockOrNull => socket(Kind::TcpSock),
+            Ret::SockCommonOrNull => socket(Kind::SockCommon),
+            Ret::BtfOrNull(name) | Ret::Btf(name) => refuse!("a pointer to the kernel's struct {name}"),
+            Ret::KptrOrNull => refuse!("a kernel pointer out of a map value"),
+            Ret::PerCpuVarOrNull | Ret::PerCpuVar => refuse!("a per-CPU variable of the kernel"),
+            Ret::DynptrDataOrNull => refuse!("the data of a dynptr"),
+        };
+        if matches!(call.proto.ret, Ret::MapValueOrNull | Ret::MapValue) && call.map.is_none() {
+            reject!(self, EINVAL, "kernel subsystem misconfigured verifier\n");
+        }
+        let map = call.map.map(|map| &self.program.maps[map as usize]);
+        let sure = reg.ty == Type::of(Kind::MapValue);
+        let lock = sure && map.is_some_and(|m| m.special(SpecialKind::SpinLock).is_some());
+        let socket = call.id == H::MAP_LOOKUP_ELEM && map.is_some_and(|m| matches!(m.ty, M::SOCKMAP | M::SOCKHASH));
+        if reg.ty.maybe_null() || lock {
+            reg.id = self.next_id();
+        }
+        if CASTS.contains(&call.id) {
+            reg.ref_id = call.ref_id;
+        } else if call.proto.effects.acquires || socket {
+            reg.id = self.acquire();
+            reg.ref_id = reg.id;
+        }
+        self.refine(&mut reg, call);
+        *self.reg_mut(0) = reg;
+        Ok(())
+    }
+
+    /// Whether a lookup cannot fail: an array's entries are there.
+    fn finds(&self, call: &Call) -> bool {
+        let Some(map) = call.map.filter(|map| call.id == H::MAP_LOOKUP_ELEM && self.knows_entries(*map)) else {
+            return false;
+        };
+        call.key.is_some_and(|key| key < u64::from(self.program.maps[map as usize].max_entries))
+    }
+
+    /// Ranges of a few results.
+    fn refine(&self, reg: &mut Reg, call: &Call) {
+        match call.id {
+            H::GET_STACK
+            | H::GET_TASK_STACK
+            | H::PROBE_READ_STR
+            | H::PROBE_READ_KERNEL_STR
+            | H::PROBE_READ_USER_STR => {
+                let largest = call.memory.largest as i64;
+                (reg.val.wide.smin, reg.val.wide.smax) = (-MAX_ERRNO, largest);
+                (reg.val.half.smin, reg.val.half.smax) = (-MAX_ERRNO, i64::from(largest as i32));
+                reg.val.sync();
+            }
+            H::GET_SMP_PROCESSOR_ID => {
+                let last = u64::from(self.env.kernel.cpus.max(1)) - 1;
+                (reg.val.wide.umin, reg.val.wide.umax) = (0, last);
+                (reg.val.wide.smin, reg.val.wide.smax) = (0, last as i64);
+                (reg.val.half.umin, reg.val.half.umax) = (0, last);
+                (reg.val.half.smin, reg.val.half.smax) = (0, last as i64);
+                reg.val.sync();
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Loads, stores and atomics as instructions.
+
+use super::{Access, Value};
+use crate::{
+    engine::Flow,
+    state::{Kind, Type},
+    stop::{Check, reject},
+    verifier::Verifier,
+};
+use alveary_abi::{ProgSet, ProgType as P};
+use alveary_isa::AtomicOp;
+
+impl Verifier<'_> {
+    pub(crate) fn check_load(&mut self, size: i64, signed: bool, dst: u8, src: u8, off: i16) -> Check {
+        self.check_read(src)?;
+        self.check_write(dst)?;
+        let through = self.reg(src).ty;
+        self.check_access(src, off.into(), size, Access::Read, Value::Reg(dst), false, signed)?;
+        self.same_pointer(through)
+    }
+
+    pub(crate) fn check_store(&mut self, size: i64, dst: u8, off: i16, src: u8) -> Check {
+        self.check_read(src)?;
+        self.check_read(dst)?;
+        let through = self.reg(dst).ty;
+        self.check_access(dst, off.into(), size, Access::Write, Value::Reg(src), false, false)?;
+        self.same_pointer(through)
+    }
+
+    pub(crate) fn check_store_imm(&mut self, size: i64, dst: u8, off: i16, imm: i32) -> Check {
+        self.check_read(dst)?;
+        let through = self.reg(dst).ty;
+        self.check_access(dst, off.into(), size, Access::Write, Value::Imm(imm), false, false)?;
+        self.same_pointer(through)
+    }
+
+    pub(crate) fn check_atomic(&mut self, size: i64, op: AtomicOp, dst: u8, src: u8, off: i16) -> Check {
+        self.check_read(src)?;
+        self.check_read(dst)?;
+        if op == AtomicOp::Cmpxchg {
+            self.check_read(0)?;
+            self.check_no_leak(0, "mem")?;
+        }
+        self.check_no_leak(src, "mem")?;
+        self.check_atomic_pointer(dst, "stores into")?;
+        let loaded = match op {
+            AtomicOp::Cmpxchg => Some(0),
+            AtomicOp::Xchg
+            | AtomicOp::Add { fetch: true }
+            | AtomicOp::Or { fetch: true }
+            | AtomicOp::And { fetch: true }
+            | AtomicOp::Xor { fetch: true } => Some(src),
+            _ => None,
+        };
+        if let Some(loaded) = loaded {
+            self.write_unknown(loaded)?;
+        }
+        let off = i64::from(off);
+        self.check_access(dst, off, size, Access::Read, Value::None, true, false)?;
+        if let Some(loaded) = loaded {
+            self.check_access(dst, off, size, Access::Read, Value::Reg(loaded), true, false)?;
+        }
+        self.same_pointer(self.reg(dst).ty)?;
+        self.check_access(dst, off, size, Access::Write, Value::None, true, false)
+    }
+
+    pub(crate) fn check_load_acquire(&mut self, size: i64, dst: u8, src: u8, off: i16) -> Check {
+        self.check_read(src)?;
+        self.check_write(dst)?;
+        self.check_atomic_pointer(src, "loads from")?;
+        let through = self.reg(src).ty;
+        self.check_access(src, off.into(), size, Access::Read, Value::Reg(dst), true, false)?;
+        self.same_pointer(through)
+    }
+
+    pub(crate) fn check_store_release(&mut self, size: i64, dst: u8, src: u8, off: i16) -> Check {
+        self.check_read(src)?;
+        self.check_read(dst)?;
+        self.check_atomic_pointer(dst, "stores into")?;
+        let through = self.reg(dst).ty;
+        self.check_access(dst, off.into(), size, Access::Write, Value::Reg(src), true, false)?;
+        self.same_pointer(through)
+    }
+
+    fn check_atomic_pointer(&mut self, reg: u8, does: &str) -> Check {
+        let ty = self.reg(reg).ty;
+        if matches!(ty.kind, Kind::Ctx | Kind::FlowKeys) || ty.is_packet() || ty.is_socket() {
+            reject!(self, EACCES, "BPF_ATOMIC {does} R{reg} {ty} is not allowed\n");
+        }
+        Ok(())
+    }
+
+    fn check_no_leak(&mut self, reg: u8, into: &str) -> Check {
+        if self.leaks(reg) {
+            reject!(self, EACCES, "R{reg} leaks addr into {into}\n");
+        }
+        Ok(())
+    }
+
+    /// Whether a register holds an address that the program may not learn.
+    pub(crate) fn leaks(&self, reg: u8) -> bool {
+        !self.env.caps.perfmon && self.reg(reg).is_pointer()
+    }
+
+    /// An instruction that is rewritten for what its pointer is cannot be used with pointers of another kind.
+    fn same_pointer(&mut self, ty: Type) -> Check {
+        let rewritten = |ty: Type| matches!(ty.kind, Kind::Ctx) || ty.is_socket();
+        match self.accessed[self.insn as usize] {
+            None => self.accessed[self.insn as usize] = Some(ty),
+            Some(before) if before != ty && (rewritten(before) || rewritten(ty)) => {
+                reject!(self, EINVAL, "same insn cannot be used with different pointers\n");
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// `BPF_LD_ABS` and `BPF_LD_IND`: packet access by offset, whose context is in r6.
+    pub(crate) fn check_load_packet(&mut self, index: Option<u8>) -> Check<Flow> {
+        const CONTEXT: u8 = 6;
+        let reads_skb = ProgSet::of(&[P::SOCKET_FILTER, P::SCHED_CLS, P::SCHED_ACT]).has(self.program.program.ty);
+        if !reads_skb {
+            reject!(self, EINVAL, "BPF_LD_[ABS|IND] instructions not allowed for this program type\n");
+        }
+        if (1..=self.cur.depth).any(|n| self.cur.frame(n).in_callback) {
+            reject!(self, EINVAL, "cannot use BPF_LD_[ABS|IND] within callback\n");
+        }
+        self.check_read(CONTEXT)?;
+        self.check_nothing_held("BPF_LD_[ABS|IND]", true)?;
+        if self.reg(CONTEXT).ty.kind != Kind::Ctx {
+            reject!(self, EINVAL, "at the time of BPF_LD_ABS|IND R6 != pointer to skb\n");
+        }
+        if let Some(index) = index {
+            self.check_read(index)?;
+        }
+        self.check_fixed_offset(CONTEXT, false)?;
+        self.clear_caller_saved();
+        self.set_unknown(0);
+        if self.cur.depth == 0 {
+            return Ok(Flow::Next);
+        }
+        // Behind the packet's end the function returns 0.
+        self.log.scratch_reg(0);
+        let next = self.insn + 1;
+        self.push_path(next, self.insn)?;
+        *self.reg_mut(0) = crate::state::Reg::known(0);
+        self.leave_function()
+    }
+}
