@@ -27,6 +27,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Verb {
     Run(Box<verb::run::Run>),
     Load(verb::load::Load),
+    Check(verb::check::Check),
     Show(verb::show::Show),
     Disasm(verb::disasm::Disasm),
     Asm(verb::asm::Asm),
@@ -46,6 +47,7 @@ impl Verb {
         match self {
             Verb::Run(verb) => verb.run(json),
             Verb::Load(verb) => verb.run(json),
+            Verb::Check(verb) => verb.run(json),
             Verb::Show(verb) => verb.run(json),
             Verb::Disasm(verb) => verb.run(json),
             Verb::Asm(verb) => verb.run(json),
@@ -61,8 +63,8 @@ impl Verb {
 }
 
 /// Prints help, the version, or what is wrong with the command line; gives the exit code.
-pub(crate) fn report(usage: &clap::Error, json: bool) -> ExitCode {
-    if usage.use_stderr() && json {
+pub(crate) fn report(usage: &clap::Error) -> ExitCode {
+    if usage.use_stderr() && std::env::args_os().any(|a| a == "--json") {
         error::report_usage(&usage.to_string());
     } else {
         // Whoever closed the terminal under us does not read the error either.

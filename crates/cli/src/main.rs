@@ -24,7 +24,6 @@ mod types;
 mod verb;
 
 use arguments::Arguments;
-use bpftool::command_line;
 use clap::Parser;
 use failure::Failure;
 use std::process::ExitCode;
@@ -33,16 +32,14 @@ use std::process::ExitCode;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let line = command_line::ours(std::env::args_os());
-    let json = line.iter().any(|word| word == "--json") || command_line::asks_json(&line);
-    let arguments = match Arguments::try_parse_from(line) {
+    let arguments = match Arguments::try_parse_from(bpftool::command_line::ours(std::env::args_os())) {
         Ok(arguments) => arguments,
-        Err(usage) => return arguments::report(&usage, json),
+        Err(usage) => return arguments::report(&usage),
     };
     match arguments.verb.run(arguments.json) {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(failure) => {
-            error::report(&failure, json);
+            error::report(&failure, arguments.json);
             ExitCode::from(FAILED)
         }
     }

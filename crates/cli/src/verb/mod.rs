@@ -2,6 +2,7 @@
 
 pub(crate) mod asm;
 pub(crate) mod btf;
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod disasm;
 pub(crate) mod generate;

@@ -7,12 +7,12 @@ use std::{
     process::{Command, Output},
 };
 
-pub(crate) const BPFTOOL: &str = "bpftool";
+const BPFTOOL: &str = "bpftool";
 
 /// Options before the verb: each shape of output.
 const SHAPES: [&[&str]; 4] = [&[], &["-j"], &["-p"], &["-j", "-f"]];
 
-pub(crate) fn permitted(test: &str) -> bool {
+fn permitted(test: &str) -> bool {
     if !alveary_testing::bpf::permitted(test) {
         return false;
     }
@@ -23,17 +23,17 @@ pub(crate) fn permitted(test: &str) -> bool {
     there
 }
 
-pub(crate) fn output(tool: &str, args: &[&str]) -> Output {
+fn output(tool: &str, args: &[&str]) -> Output {
     Command::new(tool).args(args).output().expect("the tool starts")
 }
 
-pub(crate) fn text(bytes: &[u8]) -> String {
+fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Both tools fail or succeed alike, and say the same on stdout, in every shape.
 #[track_caller]
-pub(crate) fn same(words: &[&str]) {
+fn same(words: &[&str]) {
     for shape in SHAPES {
         let args = [shape, words].concat();
         let (theirs, ours) = (output(BPFTOOL, &args), output(env!("CARGO_BIN_EXE_alveary"), &args));
@@ -58,7 +58,7 @@ fn without_pids(told: &str) -> String {
     }
 }
 
-pub(crate) fn map(ty: MapType, name: &str, sizes: (u32, u32), entries: u32, flags: u32) -> Map {
+fn map(ty: MapType, name: &str, sizes: (u32, u32), entries: u32, flags: u32) -> Map {
     let (key_size, value_size) = sizes;
     let create = MapCreate {
         map_type: ty.0,
@@ -71,7 +71,7 @@ pub(crate) fn map(ty: MapType, name: &str, sizes: (u32, u32), entries: u32, flag
     MapCreate { name, ..create }.create().expect("the kernel makes the map")
 }
 
-pub(crate) fn id(map: &Map) -> String {
+fn id(map: &Map) -> String {
     map.info().expect("the kernel tells").id.to_string()
 }
 

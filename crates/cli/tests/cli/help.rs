@@ -8,6 +8,7 @@ fn every_verb_explains_itself() {
         "",
         "run ",
         "load ",
+        "check ",
         "show ",
         "disasm ",
         "asm ",
@@ -21,9 +22,6 @@ fn every_verb_explains_itself() {
         "gen object ",
         "gen skeleton ",
         "gen subskeleton ",
-        "prog ",
-        "prog dump ",
-        "prog run ",
         "completions ",
         "man ",
     ] {

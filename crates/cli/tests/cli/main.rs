@@ -3,6 +3,7 @@
 mod asm;
 mod bpftool;
 mod btf;
+mod check;
 mod compiled;
 mod disasm;
 mod errors;
@@ -11,7 +12,6 @@ mod help;
 mod libxdp;
 mod link;
 mod linux;
-mod prog;
 mod round_trip;
 mod run;
 mod session;

@@ -1,0 +1,114 @@
+//! `alveary check`: whether programs load, as a Linux kernel would say, without that kernel.
+
+mod judge;
+mod show;
+
+use crate::{failure::Failure, inspect, kernel::KernelTypes, output};
+use alveary_abi::{Profile, Version};
+use alveary_spec::Kernel;
+use alveary_verifier::{LogLevel, Verdict};
+use clap::{Args, ValueEnum, ValueHint};
+use judge::Judged;
+use std::path::PathBuf;
+
+/// Say whether programs load, as Linux would
+///
+/// Every program of the objects is held against the rules of a Linux kernel's verifier, and its log can be shown as the
+/// kernel prints it. No kernel is asked, nothing is loaded, no rights are needed. What this version does not judge (kernel
+/// functions, dynptrs, pointers to kernel types) is said to be unknown, with the reason. The exit code is 1 if a program
+/// is rejected.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  alveary check filter.bpf.o
+  alveary check filter.bpf.o --prog filter --format kernel --log 2
+  alveary check *.bpf.o --kernel 6.1 --format csv")]
+pub(crate) struct Check {
+    /// The object files
+    #[arg(value_name = "OBJ", value_hint = ValueHint::FilePath, required = true)]
+    objects: Vec<PathBuf>,
+
+    /// Judge only the program of this name
+    #[arg(long, value_name = "NAME")]
+    prog: Option<String>,
+
+    /// The type of programs whose section does not tell it (xdp, sched_cls …)
+    #[arg(long = "type", value_name = "TYPE")]
+    ty: Option<String>,
+
+    /// The kernel to be loaded into, like 6.1: what it does not have yet is missing
+    #[arg(long, value_name = "VERSION", default_value = "6.18", value_parser = version)]
+    kernel: Version,
+
+    /// The kernel's types: raw BTF, as in /sys/kernel/btf/vmlinux; this machine's unless it is given
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    btf: Option<PathBuf>,
+
+    /// What the log shows: 1 the path that is rejected, 2 everything, 4 figures; sums of these
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(0..8))]
+    log: Option<u32>,
+
+    /// How the verdicts are written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Human)]
+    format: Format,
+
+    /// Show how much work each program was
+    #[arg(long)]
+    stats: bool,
+
+    /// Judge this many programs side by side; as many as there are CPUs unless given
+    #[arg(short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    j: Option<u16>,
+}
+
+/// How verdicts are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A line for each program, and what is wrong with those that are rejected
+    Human,
+    /// The kernel's log
+    Kernel,
+    /// One JSON object a line
+    Json,
+    /// A line of values for each program, below a line of names
+    Csv,
+}
+
+impl Check {
+    pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
+        let format = if json { Format::Json } else { self.format };
+        let log = self.log.unwrap_or(if format == Format::Kernel { 1 } else { 0 });
+        let mut judged = Vec::new();
+        for path in &self.objects {
+            let spec = inspect::open(path)?;
+            if let Some(name) = &self.prog {
+                inspect::program(&spec, name, path)?;
+            }
+            let profile = Profile::linux(self.kernel);
+            let ty = self.ty.as_deref().map(|name| judge::prog_type(&profile, name)).transpose()?;
+            let kernel = Kernel {
+                btf: KernelTypes { btf: self.btf.clone() }.wanted(&spec)?,
+                cpus: judge::possible_cpus(),
+                ..Kernel::of(profile)
+            };
+            let task = judge::Task { spec: &spec, kernel: &kernel, ty, log: LogLevel(log), path };
+            let names: Vec<String> = inspect::in_order(&spec)
+                .map(|program| program.name.clone())
+                .filter(|name| self.prog.as_ref().is_none_or(|wanted| wanted == name))
+                .collect();
+            judged.extend(task.all(&names, self.j));
+        }
+        output::write(|out| show::write(&judged, format, self.stats, out))?;
+        let rejected = |one: &Judged| matches!(one.verdict, Verdict::Reject(_));
+        if judged.iter().any(rejected) { Err(Failure::Silent) } else { Ok(()) }
+    }
+}
+
+/// Reads a version in clap's manner.
+fn version(text: &str) -> Result<Version, String> {
+    let number = |part: Option<&str>| part.and_then(|part| part.parse().ok());
+    let mut parts = text.split('.');
+    match (number(parts.next()), number(parts.next())) {
+        (Some(major), Some(minor)) => Ok(Version(major, minor)),
+        _ => Err("a version is two numbers: 6.1".to_owned()),
+    }
+}

@@ -1,0 +1,136 @@
+//! Programs made ready for the kernel that is asked about, and judged, several at a time.
+
+use crate::{failure::Failure, inspect};
+use alveary_abi::{Profile, ProgType};
+use alveary_diag::{Place, SourceLine, Sources};
+use alveary_object::{Options, resolve};
+use alveary_spec::{Kernel, Program, Spec};
+use alveary_verifier::{Env, LogLevel, Stats, Verdict, check};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A program's verdict.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) file: String,
+    pub(super) section: String,
+    pub(super) name: String,
+    pub(super) ty: &'static str,
+    pub(super) verdict: Verdict,
+    pub(super) log: String,
+    pub(super) stats: Stats,
+    pub(super) time: Duration,
+    /// Where the message points.
+    pub(super) source: Option<SourceLine>,
+    /// The instruction there, in the kernel's notation.
+    pub(super) instruction: Option<String>,
+}
+
+/// What is to be judged, and against what.
+pub(super) struct Task<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) kernel: &'a Kernel,
+    pub(super) ty: Option<ProgType>,
+    pub(super) log: LogLevel,
+    pub(super) path: &'a Path,
+}
+
+impl Task<'_> {
+    /// The programs of these names, in this order.
+    pub(super) fn all(&self, names: &[String], workers: Option<u16>) -> Vec<Judged> {
+        let most = workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for _ in 0..most.min(names.len()) {
+                scope.spawn(|| {
+                    while let Some((at, name)) = {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        names.get(at).map(|name| (at, name))
+                    } {
+                        let one = self.one(name);
+                        done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((at, one));
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        done.sort_by_key(|(at, _)| *at);
+        done.into_iter().map(|(_, one)| one).collect()
+    }
+
+    fn one(&self, name: &str) -> Judged {
+        let wanted = Options { programs: Some(vec![name.to_owned()]), ty: self.ty };
+        let section = self.spec.programs.get(name).map_or("", |program| &program.section).to_owned();
+        let mut judged = Judged {
+            file: self.path.display().to_string(),
+            section,
+            name: name.to_owned(),
+            ty: "",
+            verdict: Verdict::Refused { reason: String::new(), insn: 0 },
+            log: String::new(),
+            stats: Stats::default(),
+            time: Duration::ZERO,
+            source: None,
+            instruction: None,
+        };
+        let resolved = match resolve(self.spec, self.kernel, &wanted) {
+            Ok(resolved) => resolved,
+            Err(errors) => {
+                let reason = errors.first().map_or_else(|| "it does not resolve".to_owned(), ToString::to_string);
+                judged.verdict = Verdict::Refused { reason, insn: 0 };
+                return judged;
+            }
+        };
+        let Some(program) = resolved.programs.iter().find(|program| &*program.name == name) else {
+            return judged;
+        };
+        judged.ty = self.kernel.profile.prog_type(program.ty).map_or("", |row| row.name);
+        let env = Env { log: self.log, ..Env::new(self.kernel, &resolved.maps) };
+        let start = Instant::now();
+        let report = check(program, &env);
+        judged.time = start.elapsed();
+        let at = match &report.verdict {
+            Verdict::Accept => None,
+            Verdict::Reject(why) => why.insn,
+            Verdict::Refused { insn, .. } => Some(*insn),
+        };
+        if let Some(at) = at {
+            judged.source = program.source(&Place::Insn { prog: program.name.clone(), index: at });
+            judged.instruction = instruction(program, at);
+        }
+        judged.verdict = report.verdict;
+        judged.log = report.log;
+        judged.stats = report.stats;
+        judged
+    }
+}
+
+fn instruction(program: &Arc<Program>, at: u32) -> Option<String> {
+    let inst = alveary_isa::decode(&program.insns, at as usize).ok()?;
+    Some(format!("{at}: {inst}"))
+}
+
+/// The program type of a name.
+pub(super) fn prog_type(profile: &Profile, name: &str) -> Result<ProgType, Failure> {
+    let row = profile.prog_type_named(name);
+    row.map(|row| row.ty).ok_or_else(|| {
+        let known: Vec<&str> = profile.tables().prog_types.iter().map(|row| row.name).collect();
+        inspect::missing("program type", name, &known, Place::Nowhere).into()
+    })
+}
+
+/// How many CPUs this machine may have: the kernel knows what `bpf_get_smp_processor_id` may give.
+pub(super) fn possible_cpus() -> u32 {
+    let list = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
+    let last = list.trim().rsplit(['-', ',']).next().and_then(|last| last.parse::<u32>().ok());
+    last.map_or(1, |last| last.saturating_add(1))
+}

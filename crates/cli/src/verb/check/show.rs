@@ -1,0 +1,156 @@
+//! Verdicts as text, JSON, values, or the kernel's log.
+
+use super::{Format, judge::Judged};
+use alveary_verifier::Verdict;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+/// Writes all of them.
+pub(super) fn write(judged: &[Judged], format: Format, stats: bool, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Human => human(judged, stats, out),
+        Format::Kernel => kernel(judged, out),
+        Format::Json => judged.iter().try_for_each(|one| writeln!(out, "{}", object(one))),
+        Format::Csv => csv(judged, out),
+    }
+}
+
+fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> {
+    let width = judged.iter().map(|one| one.name.len()).max().unwrap_or_default();
+    let several = judged.iter().any(|one| one.file != judged[0].file);
+    for one in judged {
+        let file = if several { format!("{}: ", one.file) } else { String::new() };
+        let word = word(&one.verdict);
+        write!(out, "{word:<8} {file}{:<width$}", one.name)?;
+        if matches!(one.verdict, Verdict::Accept) || stats {
+            write!(
+                out,
+                "  {} insns processed, {} states, {:.1} ms",
+                one.stats.insns_processed,
+                one.stats.total_states,
+                one.time.as_secs_f64() * 1e3
+            )?;
+        }
+        writeln!(out)?;
+        match &one.verdict {
+            Verdict::Accept => {}
+            Verdict::Reject(why) => {
+                place(one, out)?;
+                for line in why.message.lines().filter(|line| !line.is_empty()) {
+                    writeln!(out, "   = kernel: {line}")?;
+                }
+                if why.message.is_empty() {
+                    writeln!(out, "   = kernel: {} without a message", why.errno)?;
+                }
+            }
+            Verdict::Refused { reason, .. } => {
+                place(one, out)?;
+                writeln!(out, "   = not judged: {reason}")?;
+            }
+        }
+    }
+    let count = |wanted: &str| judged.iter().filter(|one| word(&one.verdict) == wanted).count();
+    if judged.len() > 1 {
+        writeln!(
+            out,
+            "{} programs: {} ok, {} rejected, {} not judged",
+            judged.len(),
+            count("ok"),
+            count("rejected"),
+            count("unknown")
+        )?;
+    }
+    Ok(())
+}
+
+/// The source line, or the instruction, that a message is about.
+fn place(one: &Judged, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(line) = &one.source {
+        writeln!(out, "  --> {}:{}:{}", line.file, line.line, line.column)?;
+        writeln!(out, "   | {}", line.text.trim_end())?;
+    }
+    match &one.instruction {
+        Some(instruction) => writeln!(out, "   | {instruction}"),
+        None => Ok(()),
+    }
+}
+
+fn kernel(judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
+    for one in judged {
+        if judged.len() > 1 {
+            writeln!(out, "== {} {}", one.name, word(&one.verdict))?;
+        }
+        out.write_all(one.log.as_bytes())?;
+        if let Verdict::Refused { reason, .. } = &one.verdict {
+            writeln!(out, "not judged: {reason}")?;
+        }
+    }
+    Ok(())
+}
+
+fn object(one: &Judged) -> Value {
+    let (errno, message, insn, reason) = match &one.verdict {
+        Verdict::Accept => (None, None, None, None),
+        Verdict::Reject(why) => (Some(why.errno.0), Some(&why.message), why.insn, None),
+        Verdict::Refused { reason, insn } => (None, None, Some(*insn), Some(reason)),
+    };
+    let source = one.source.as_ref().map(|s| json!({ "file": &*s.file, "line": s.line, "column": s.column }));
+    json!({
+        "file": one.file,
+        "section": one.section,
+        "program": one.name,
+        "type": one.ty,
+        "verdict": verdict(&one.verdict),
+        "errno": errno,
+        "message": message,
+        "reason": reason,
+        "instruction": insn,
+        "source": source,
+        "insns_processed": one.stats.insns_processed,
+        "total_states": one.stats.total_states,
+        "peak_states": one.stats.peak_states,
+        "max_states_per_insn": one.stats.max_states_per_insn,
+        "time_us": one.time.as_micros() as u64,
+    })
+}
+
+/// As veristat names its columns.
+fn csv(judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "file_name,prog_name,verdict,duration,total_insns,total_states,peak_states,max_states_per_insn")?;
+    for one in judged {
+        let verdict = match one.verdict {
+            Verdict::Accept => "success",
+            Verdict::Reject(_) => "failure",
+            Verdict::Refused { .. } => "unknown",
+        };
+        let stats = &one.stats;
+        writeln!(
+            out,
+            "{},{},{verdict},{},{},{},{},{}",
+            one.file,
+            one.name,
+            one.time.as_micros(),
+            stats.insns_processed,
+            stats.total_states,
+            stats.peak_states,
+            stats.max_states_per_insn
+        )?;
+    }
+    Ok(())
+}
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accept => "ok",
+        Verdict::Reject(_) => "rejected",
+        Verdict::Refused { .. } => "unknown",
+    }
+}
+
+fn verdict(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accept => "accept",
+        Verdict::Reject(_) => "reject",
+        Verdict::Refused { .. } => "refused",
+    }
+}

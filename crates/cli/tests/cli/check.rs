@@ -1,0 +1,55 @@
+//! `alveary check`.
+
+use crate::{golden::golden, session::Session};
+
+const GOOD_AND_BAD: &str = "\
+.section xdp
+good:
+    r0 = 2
+    exit
+.section xdp.frags
+bad:
+    r2 = *(u32 *)(r1 + 0)
+    r0 = *(u8 *)(r2 + 5)
+    exit
+";
+
+#[test]
+fn a_rejection_shows_where_and_the_kernels_words() {
+    let session = Session::new()
+        .file("two.s", GOOD_AND_BAD)
+        .run("asm two.s -o two.o")
+        .run("check two.o --prog bad")
+        .run("check two.o --prog bad --format kernel")
+        .run("check two.o --prog nothing");
+    golden("check.txt", session.text());
+}
+
+#[test]
+fn every_program_has_a_line() {
+    let session = Session::new().file("two.s", GOOD_AND_BAD);
+    assert_eq!(session.output("asm two.s -o two.o").code, Some(0));
+    let csv = session.output("check two.o --format csv -j 2");
+    assert_eq!(csv.code, Some(1), "one is rejected");
+    let lines: Vec<&str> = csv.stdout.lines().collect();
+    assert!(lines[0].starts_with("file_name,prog_name,verdict,"), "{}", lines[0]);
+    assert!(lines[1].starts_with("two.o,good,success,") && lines[2].starts_with("two.o,bad,failure,"), "{lines:?}");
+    let json = session.output("check two.o --format json");
+    let verdicts: Vec<serde_json::Value> =
+        json.stdout.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    assert_eq!(verdicts[0]["verdict"], "accept");
+    assert_eq!(verdicts[0]["insns_processed"], 2);
+    assert_eq!((&verdicts[1]["verdict"], &verdicts[1]["instruction"]), (&"reject".into(), &1.into()));
+}
+
+#[test]
+fn the_examples_would_load() {
+    let session = Session::new().example("rewrite.bpf.o").example("filter.bpf.o");
+    let output = session.output("check rewrite.bpf.o --json");
+    assert_eq!((output.code, &*output.stderr), (Some(0), ""));
+    let verdict: serde_json::Value = serde_json::from_str(&output.stdout).expect("it is JSON");
+    assert_eq!(verdict["verdict"], "accept");
+    // Linux 5.2 does not have ring buffers or the like, but this program needs none of what came later.
+    let old = session.output("check filter.bpf.o --kernel 5.4");
+    assert_eq!(old.code, Some(0), "{}", old.stdout);
+}
