@@ -33,6 +33,22 @@ done
 "$objcopy" --dump-section .BTF="$work/btf" --dump-section .BTF.ext="$work/ext" seeds/elf/features.o "$work/rest"
 { put "$(stat -c %s "$work/btf")"; cat "$work/btf" "$work/ext"; } > seeds/btf/features
 { put "$(stat -c %s "$work/btf")"; cat "$work/btf" "$work/btf"; } > seeds/btf/split
+cp seeds/btf/features seeds/btf/split seeds/btf_write/
+
+# read_types: an object that asks for fields, and the types that it asks; a module with its distilled base (an `int`, of
+# which the module has a typedef), and those types.
+"$clang" -O2 -g -target bpfel -c relocated.c -o "$work/relocated.o"
+"$objcopy" --remove-section=".debug*" --remove-section=".rel.debug*" "$work/relocated.o"
+"$clang" -O2 -g -DKERNEL -target bpfel -c relocated.c -o "$work/kernel.o"
+"$objcopy" --dump-section .BTF="$work/kernel.btf" "$work/kernel.o" "$work/rest"
+echo | "$clang" -target bpfel -x c -c - -o "$work/empty.o"
+"$objcopy" --add-section .BTF="$work/kernel.btf" "$work/empty.o" "$work/kernel.o"
+{ put 0x1eb9f 24 0 16 16 5 1 0x1000000 4 0x1000020; printf '\0int\0'; } > "$work/base.btf"
+{ put 0x1eb9f 24 0 12 12 7 5 0x8000000 1; printf 'number\0'; } > "$work/module.btf"
+"$objcopy" --add-section .BTF="$work/module.btf" --add-section .BTF.base="$work/base.btf" "$work/empty.o" "$work/module.o"
+for name in relocated module; do
+    { put "$(stat -c %s "$work/$name.o")"; cat "$work/$name.o" "$work/kernel.o"; } > seeds/read_types/$name
+done
 
 # link: the length of the first object, and both; of either byte order.
 for order in bpfel bpfeb; do

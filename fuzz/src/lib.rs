@@ -5,6 +5,7 @@
 
 mod assemble;
 mod btf;
+mod btf_write;
 mod budget;
 mod capture;
 mod cbpf;
@@ -14,9 +15,11 @@ mod elf;
 mod link;
 mod program;
 mod programs;
+mod read_types;
 
 pub use assemble::assemble;
 pub use btf::btf;
+pub use btf_write::btf_write;
 pub use capture::capture;
 pub use cbpf::cbpf;
 pub use checked::checked;
@@ -24,6 +27,7 @@ pub use decode::decode;
 pub use elf::elf;
 pub use link::link_objects;
 pub use programs::programs;
+pub use read_types::types_of_files;
 
 thread_local! {
     /// One user-space kernel for all runs: making its tables takes longer than most of them.
@@ -42,6 +46,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("assemble", assemble),
     ("btf", btf),
+    ("btf_write", btf_write),
     ("capture", capture),
     ("cbpf", cbpf),
     ("checked", checked),
@@ -49,4 +54,5 @@ pub const TARGETS: &[Target] = &[
     ("elf", elf),
     ("link", link_objects),
     ("programs", programs),
+    ("read_types", types_of_files),
 ];

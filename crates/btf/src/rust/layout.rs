@@ -98,7 +98,9 @@ pub(super) fn bits_of(btf: &Btf, ty: TypeId, bits: Option<u8>) -> (u32, Option<u
     match (bits, btf.resolved(ty)) {
         (Some(bits), _) => (0, Some(bits.into())),
         // Before bit fields had a flag, their types had fewer bits than their bytes.
-        (None, Type::Int(t)) if !t.bool && u32::from(t.bits) < 8 * t.size => (t.offset.into(), Some(t.bits.into())),
+        (None, Type::Int(t)) if !t.bool && u64::from(t.bits) < 8 * u64::from(t.size) => {
+            (t.offset.into(), Some(t.bits.into()))
+        }
         _ => (0, None),
     }
 }
