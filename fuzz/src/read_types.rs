@@ -4,7 +4,7 @@
 use crate::budget::within;
 use alveary_btf::Btf;
 use alveary_object::{CoreOutcome, core_relocations, minimal_types, read, read_types};
-use alveary_spec::Spec;
+use alveary_spec::{Modules, Spec};
 use std::sync::Arc;
 
 /// The input: the length of the first ELF file in four bytes (little-endian), and behind it a second one.
@@ -43,7 +43,7 @@ fn outcomes(spec: &Spec, kernel: &Btf) -> Vec<String> {
         CoreOutcome::Refused(why) => why.code.0.to_owned(),
     };
     let is_id = |kind| matches!(kind, alveary_btf::CoreKind::TypeIdTarget);
-    core_relocations(spec, Some(kernel))
+    core_relocations(spec, Some(kernel), &Modules::default())
         .into_iter()
         .map(|r| match &r.outcome {
             CoreOutcome::Resolved { value, .. } if is_id(r.record.kind) => (*value != 0).to_string(),

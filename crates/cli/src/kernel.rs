@@ -5,7 +5,7 @@ use alveary::UserBuilder;
 use alveary_abi::Version;
 use alveary_btf::{Btf, CoreKind};
 use alveary_object::parse_kconfig;
-use alveary_spec::Spec;
+use alveary_spec::{Modules, Spec};
 use clap::{Args, ValueHint};
 use flate2::read::MultiGzDecoder;
 use std::{
@@ -55,7 +55,7 @@ impl KernelOptions {
         }
         let Some(spec) = spec else { return Ok(user) };
         if let Some(types) = self.types.wanted(spec)? {
-            user = user.btf(types);
+            user = user.modules(self.types.modules(Some(&types))).btf(types);
         }
         let asks = spec.externs.keys().any(|name| name.starts_with("CONFIG_"));
         let own = || if asks { own_config() } else { None };
@@ -127,6 +127,12 @@ impl KernelTypes {
             None if asks() && own.exists() => Ok(Some(read(own)?)),
             given => Ok(given),
         }
+    }
+
+    /// The modules of the kernel whose types [`KernelTypes::wanted`] gave: this kernel's, which nobody gave the types of.
+    pub(crate) fn modules(&self, wanted: Option<&Arc<Btf>>) -> Modules {
+        let own = wanted.filter(|_| self.btf.is_none());
+        own.map_or_else(Modules::default, |own| alveary_linux::modules::running(own.clone()))
     }
 }
 

@@ -7,6 +7,7 @@
 //! | [`sys`] | every command of bpf(2) as a typed call |
 //! | [`btf`] | an object's types as the kernel takes them |
 //! | [`map`] | maps from their Specs: made, filled, frozen, pinned |
+//! | [`modules`] | the types of the kernel's modules |
 //! | [`prog`] | programs from what they were resolved to |
 //! | [`read`] | ring buffers, perf buffers, mapped arrays |
 //! | [`attach`] | programs to where they run, as links that detach when they are dropped |
@@ -15,6 +16,7 @@
 pub mod attach;
 pub mod btf;
 pub mod map;
+pub mod modules;
 pub mod netlink;
 pub mod prog;
 pub mod read;

@@ -26,7 +26,7 @@ const STEPS: &[Step] = &[
     Step { name: "packages", run: |_| Tally::noting(packages::provide()) },
     Step { name: "formatting", run: |_| formatting() },
     Step { name: "clippy", run: |_| clippy() },
-    Step { name: "tests", run: |_| runner::tests() },
+    Step { name: "tests", run: runner::tests },
     Step { name: "doctests", run: |_| runner::doctests() },
     Step { name: "documentation", run: |_| documentation() },
     Step { name: "licences", run: |_| licences() },

@@ -12,21 +12,28 @@ use super::report::Tally;
 use crate::process::{self, cargo};
 
 const SKIP: &str = "SKIP ";
+/// Set for tests that take minutes: they skip themselves without it.
+const FULL: &str = "ALVEARY_FULL";
 
 /// All tests, by cargo-nextest if it is there or can be installed, else by cargo's own runner.
-pub(crate) fn tests() -> Tally {
+pub(crate) fn tests(full: bool) -> Tally {
     if !process::exists("cargo-nextest") {
         println!("installing cargo-nextest");
         if let Err(error) = process::run(&mut cargo(&["install", "--locked", "cargo-nextest"])) {
-            let mut tally = by_libtest(
-                "cargo test",
-                cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast", "--", "--nocapture"]),
-            );
+            let all = cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast", "--", "--nocapture"]);
+            let mut tally = by_libtest("cargo test", in_full(all, full));
             tally.notes.push(format!("cargo-nextest cannot be installed, cargo test ran instead: {error}"));
             return tally;
         }
     }
-    by_nextest()
+    by_nextest(full)
+}
+
+fn in_full(mut command: Command, full: bool) -> Command {
+    if full {
+        command.env(FULL, "1");
+    }
+    command
 }
 
 /// The examples in the documentation.
@@ -35,11 +42,12 @@ pub(crate) fn doctests() -> Tally {
 }
 
 /// What nextest tells of a run in the report that `.config/nextest.toml` asks for.
-fn by_nextest() -> Tally {
+fn by_nextest(full: bool) -> Tally {
     let report = process::target().join("nextest/xtask/junit.xml");
     // A report of another run must not be taken for this one's.
     drop(fs::remove_file(&report));
-    let outcome = process::run(&mut cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--profile", "xtask"]));
+    let all = cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--profile", "xtask"]);
+    let outcome = process::run(&mut in_full(all, full));
     let mut tally = match fs::read_to_string(&report) {
         Ok(xml) => read_junit(&xml),
         Err(_) => Tally::default(),

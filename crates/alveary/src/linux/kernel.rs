@@ -48,7 +48,9 @@ pub(super) fn whole(spec: &Spec) -> Result<Kernel> {
     let mut kernel = bare();
     if let Ok(bytes) = fs::read(TYPES) {
         let btf = Btf::read(&bytes, None).map_err(|why| Error::new(Kind::Read, why.in_file(TYPES)))?;
-        kernel.btf = Some(Arc::new(btf));
+        let btf = Arc::new(btf);
+        kernel.modules = alveary_linux::modules::running(btf.clone());
+        kernel.btf = Some(btf);
     }
     if spec.externs.keys().any(|name| name.starts_with("CONFIG_")) {
         kernel.kconfig = config().unwrap_or_default();

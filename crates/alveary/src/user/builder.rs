@@ -5,7 +5,7 @@ use alveary_abi::{Helper, Profile, Version};
 use alveary_btf::Btf;
 use alveary_net::{Net, Skb, Xdp};
 use alveary_runtime::{Args, Body, Builder, Clock, Cx, Family, Runtime, World};
-use alveary_spec::Kernel;
+use alveary_spec::{Kernel, Modules};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Builds a [`User`] target: which kernel it claims to be, what programs see of the world, what an embedder adds.
@@ -59,6 +59,13 @@ impl UserBuilder {
     #[must_use]
     pub fn btf(mut self, btf: Arc<Btf>) -> UserBuilder {
         self.kernel.btf = Some(btf);
+        self
+    }
+
+    /// The types of the kernel's modules, which CO-RE relocations ask for where its own have no answer.
+    #[must_use]
+    pub fn modules(mut self, modules: Modules) -> UserBuilder {
+        self.kernel.modules = modules;
         self
     }
 

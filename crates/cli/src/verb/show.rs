@@ -40,8 +40,9 @@ impl Show {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         let spec = inspect::open(&self.object)?;
         if self.relocs {
-            let types = KernelTypes { btf: self.btf.clone() }.wanted(&spec)?;
-            let all = Relocations::of(&spec, types.as_deref());
+            let kernel = KernelTypes { btf: self.btf.clone() };
+            let types = kernel.wanted(&spec)?;
+            let all = Relocations::of(&spec, types.as_deref(), &kernel.modules(types.as_ref()));
             return if json { output::object(&all) } else { output::write(|out| all.write(out)) };
         }
         let report = Report::of(&spec, &self.object.display().to_string());

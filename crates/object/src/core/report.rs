@@ -5,7 +5,7 @@ use crate::insn::LD_IMM64;
 use alveary_btf::{Btf, CoreReloc};
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Insn;
-use alveary_spec::{Lines, Spec};
+use alveary_spec::{Lines, Modules, Spec};
 
 /// A CO-RE relocation of an object.
 #[derive(Clone, Debug)]
@@ -38,12 +38,12 @@ pub enum CoreOutcome {
     Refused(Diagnostic),
 }
 
-/// Every CO-RE relocation of an object, by function and slot, as a kernel with these types answers it. Places are slots
-/// of the function.
+/// Every CO-RE relocation of an object, by function and slot, as a kernel with these types answers it, or
+/// its modules where its own types have no answer. Places are slots of the function.
 #[must_use]
-pub fn core_relocations(spec: &Spec, kernel: Option<&Btf>) -> Vec<CoreRelocation> {
+pub fn core_relocations(spec: &Spec, kernel: Option<&Btf>, modules: &Modules) -> Vec<CoreRelocation> {
     let Some(local) = spec.btf.as_deref() else { return Vec::new() };
-    let mut core = Core::new(local, kernel);
+    let mut core = Core::new(local, kernel).with(modules);
     let mut found = Vec::new();
     for (name, function) in &spec.functions {
         let lines = Lines { all: &function.lines, btf: local };

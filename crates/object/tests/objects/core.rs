@@ -6,7 +6,7 @@ use alveary_isa::Insn;
 use alveary_object::{
     CoreOutcome, CoreRelocation, Options, apply_core, core_relocations, minimal_types, read, resolve,
 };
-use alveary_spec::{Kernel, Program, Spec};
+use alveary_spec::{Kernel, Modules, Program, Spec};
 use std::sync::Arc;
 
 /// What `bpf_core_read.h` would define.
@@ -247,13 +247,13 @@ fn what_cannot_be_told_is_refused() {
 fn relocations_are_listed_and_applied_to_look_at() {
     let test = "relocations_are_listed_and_applied_to_look_at";
     let Some((mut spec, kernel)) = asked(test, PROGRAMS, KERNEL, &[]) else { return };
-    let all = core_relocations(&spec, kernel.btf.as_deref());
+    let all = core_relocations(&spec, kernel.btf.as_deref(), &kernel.modules);
     let of = |name: &str| all.iter().find(|r| r.function == name).unwrap();
     assert_eq!(of("element").asked, "offset of field `struct thing.row[2].second`");
     let CoreOutcome::Resolved { value, before, target } = &of("element").outcome else { panic!("{all:?}") };
     assert_eq!((*value, *before, target.as_str()), (100, 48, "struct thing.row[2].second at offset 100"));
     assert!(matches!(&of("signed_size").outcome, CoreOutcome::Missing(_)));
-    assert!(matches!(&core_relocations(&spec, None)[0].outcome, CoreOutcome::Refused(_)));
+    assert!(matches!(&core_relocations(&spec, None, &Modules::default())[0].outcome, CoreOutcome::Refused(_)));
 
     apply_core(&mut spec, kernel.btf.as_deref().unwrap()).unwrap();
     assert!(spec.functions.values().all(|f| f.core.is_empty()));
@@ -289,7 +289,7 @@ fn this_machines_kernel_answers() {
 
 /// Everything that an object's relocations come to, ids of the kernel's types aside: those are another set's.
 fn outcomes(spec: &Spec, types: &Btf) -> Vec<String> {
-    let all = core_relocations(spec, Some(types));
+    let all = core_relocations(spec, Some(types), &Modules::default());
     let id = |r: &CoreRelocation| r.record.kind == CoreKind::TypeIdTarget;
     let text = |r: CoreRelocation| match &r.outcome {
         CoreOutcome::Resolved { value, .. } if id(&r) => format!("{} {}", r.asked, *value != 0),

@@ -4,7 +4,7 @@ use crate::table::{Align::Left, Align::Right, HEADING, Table, count};
 use alveary_btf::Btf;
 use alveary_diag::Diagnostic;
 use alveary_object::{CoreOutcome, CoreRelocation, core_relocations};
-use alveary_spec::Spec;
+use alveary_spec::{Modules, Spec};
 use serde::Serialize;
 use std::{
     collections::BTreeSet,
@@ -43,8 +43,8 @@ struct Relocation {
 }
 
 impl Relocations {
-    pub(super) fn of(spec: &Spec, kernel: Option<&Btf>) -> Relocations {
-        let all: Vec<_> = core_relocations(spec, kernel).into_iter().map(|r| relocation(r, spec)).collect();
+    pub(super) fn of(spec: &Spec, kernel: Option<&Btf>, modules: &Modules) -> Relocations {
+        let all: Vec<_> = core_relocations(spec, kernel, modules).into_iter().map(|r| relocation(r, spec)).collect();
         let number = |outcome| all.iter().filter(|r| r.outcome == outcome).count() as u64;
         let (resolved, missing, refused) = (number("resolved"), number("missing"), number("refused"));
         Relocations { relocations: all, resolved, missing, refused }
