@@ -63,8 +63,8 @@ impl Verb {
 }
 
 /// Prints help, the version, or what is wrong with the command line; gives the exit code.
-pub(crate) fn report(usage: &clap::Error) -> ExitCode {
-    if usage.use_stderr() && std::env::args_os().any(|a| a == "--json") {
+pub(crate) fn report(usage: &clap::Error, json: bool) -> ExitCode {
+    if usage.use_stderr() && json {
         error::report_usage(&usage.to_string());
     } else {
         // Whoever closed the terminal under us does not read the error either.

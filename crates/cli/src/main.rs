@@ -24,6 +24,7 @@ mod types;
 mod verb;
 
 use arguments::Arguments;
+use bpftool::command_line;
 use clap::Parser;
 use failure::Failure;
 use std::process::ExitCode;
@@ -32,14 +33,16 @@ use std::process::ExitCode;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse_from(bpftool::command_line::ours(std::env::args_os())) {
+    let line = command_line::ours(std::env::args_os());
+    let json = line.iter().any(|word| word == "--json") || command_line::asks_json(&line);
+    let arguments = match Arguments::try_parse_from(line) {
         Ok(arguments) => arguments,
-        Err(usage) => return arguments::report(&usage),
+        Err(usage) => return arguments::report(&usage, json),
     };
     match arguments.verb.run(arguments.json) {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(failure) => {
-            error::report(&failure, arguments.json);
+            error::report(&failure, json);
             ExitCode::from(FAILED)
         }
     }

@@ -17,6 +17,9 @@ const LEADING: [(&[&str], bool); 7] = [
     (&["-B", "--base-btf"], true),
 ];
 
+/// Those that ask for JSON.
+const JSON: [&str; 4] = ["-j", "--json", "-p", "--pretty"];
+
 /// Options that mean nothing to bpftool any more.
 const IGNORED: [&str; 4] = ["-m", "--mapcompat", "-l", "--legacy"];
 
@@ -76,6 +79,13 @@ pub(crate) fn ours(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
     given
 }
 
+/// Whether a command line, as [`ours`] gives it, asks for JSON in bpftool's way. What is wrong is then told as JSON too,
+/// even if the rest of the line makes no sense.
+pub(crate) fn asks_json(line: &[OsString]) -> bool {
+    let theirs = line.get(1).is_some_and(|verb| VERBS.iter().any(|(name, _)| verb == name));
+    theirs && line.iter().skip(2).any(|word| JSON.iter().any(|option| word == option))
+}
+
 /// The options between the binary's name and the verb, if bpftool knows them all.
 fn leading(given: &[OsString]) -> std::ops::Range<usize> {
     let mut end = 1.min(given.len());
@@ -125,6 +135,13 @@ mod tests {
         assert_eq!(ours("alveary --json run a.o"), "alveary run --json a.o");
         assert_eq!(ours("alveary --version"), "alveary --version");
         assert_eq!(ours("alveary prog show id 1"), "alveary prog show id 1");
+    }
+
+    #[test]
+    fn json_is_asked_for_by_bpftools_options_too() {
+        let asks = |line: &str| asks_json(&super::ours(line.split(' ').map(OsString::from)));
+        assert!(asks("alveary -j prog show") && asks("alveary prog -p shwo") && asks("bpftool -p m"));
+        assert!(!asks("alveary prog show") && !asks("alveary run -p x.o"));
     }
 
     #[test]
