@@ -7,6 +7,7 @@
 //! | `options` | the options before the verb (`-j`, `-p`, `-f` …) and the shape that they give the output |
 //! | `words` | words behind the verb: `id 7`, `pinned FILE`, abbreviated as bpftool allows |
 //! | `select` | programs, maps and links by id, name, tag or path |
+//! | `symbols` | the kernel's symbols by address |
 //! | `owners` | who keeps an object: paths in BPF file systems, processes |
 //! | `fdinfo` | what `/proc` tells about a descriptor |
 //! | `typed` | values by their BTF |
@@ -20,6 +21,7 @@ pub(crate) mod json;
 pub(crate) mod options;
 pub(crate) mod owners;
 pub(crate) mod select;
+pub(crate) mod symbols;
 pub(crate) mod typed;
 pub(crate) mod words;
 

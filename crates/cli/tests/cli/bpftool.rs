@@ -7,12 +7,12 @@ use std::{
     process::{Command, Output},
 };
 
-const BPFTOOL: &str = "bpftool";
+pub(crate) const BPFTOOL: &str = "bpftool";
 
 /// Options before the verb: each shape of output.
 const SHAPES: [&[&str]; 4] = [&[], &["-j"], &["-p"], &["-j", "-f"]];
 
-fn permitted(test: &str) -> bool {
+pub(crate) fn permitted(test: &str) -> bool {
     if !alveary_testing::bpf::permitted(test) {
         return false;
     }
@@ -23,17 +23,17 @@ fn permitted(test: &str) -> bool {
     there
 }
 
-fn output(tool: &str, args: &[&str]) -> Output {
+pub(crate) fn output(tool: &str, args: &[&str]) -> Output {
     Command::new(tool).args(args).output().expect("the tool starts")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Both tools fail or succeed alike, and say the same on stdout, in every shape.
 #[track_caller]
-fn same(words: &[&str]) {
+pub(crate) fn same(words: &[&str]) {
     for shape in SHAPES {
         let args = [shape, words].concat();
         let (theirs, ours) = (output(BPFTOOL, &args), output(env!("CARGO_BIN_EXE_alveary"), &args));
@@ -58,7 +58,7 @@ fn without_pids(told: &str) -> String {
     }
 }
 
-fn map(ty: MapType, name: &str, sizes: (u32, u32), entries: u32, flags: u32) -> Map {
+pub(crate) fn map(ty: MapType, name: &str, sizes: (u32, u32), entries: u32, flags: u32) -> Map {
     let (key_size, value_size) = sizes;
     let create = MapCreate {
         map_type: ty.0,
@@ -71,7 +71,7 @@ fn map(ty: MapType, name: &str, sizes: (u32, u32), entries: u32, flags: u32) -> 
     MapCreate { name, ..create }.create().expect("the kernel makes the map")
 }
 
-fn id(map: &Map) -> String {
+pub(crate) fn id(map: &Map) -> String {
     map.info().expect("the kernel tells").id.to_string()
 }
 

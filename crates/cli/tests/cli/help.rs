@@ -22,6 +22,9 @@ fn every_verb_explains_itself() {
         "gen object ",
         "gen skeleton ",
         "gen subskeleton ",
+        "prog ",
+        "prog dump ",
+        "prog run ",
         "completions ",
         "man ",
     ] {

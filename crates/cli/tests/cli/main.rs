@@ -12,6 +12,7 @@ mod help;
 mod libxdp;
 mod link;
 mod linux;
+mod prog;
 mod round_trip;
 mod run;
 mod session;

@@ -1,5 +1,7 @@
 //! `alveary prog`: programs in the running kernel, as bpftool shows and handles them.
 
+mod dump;
+mod run;
 mod show;
 
 use crate::{bpftool::options::Options, failure::Failure};
@@ -10,6 +12,7 @@ use clap::{Args, Subcommand};
 #[command(after_help = "Examples:
   alveary prog list
   alveary prog show name count --json
+  alveary prog dump xlated name count linum
   alveary prog show pinned /sys/fs/bpf/count")]
 pub(crate) struct Prog {
     #[command(subcommand)]
@@ -23,12 +26,16 @@ pub(crate) struct Prog {
 enum Action {
     #[command(visible_alias = "list")]
     Show(show::Show),
+    Dump(dump::Dump),
+    Run(run::Run),
 }
 
 impl Prog {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         match &self.action {
             Action::Show(show) => show.run(self.options, json),
+            Action::Dump(dump) => dump.run(self.options, json),
+            Action::Run(run) => run.run(self.options, json),
         }
     }
 }

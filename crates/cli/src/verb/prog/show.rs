@@ -70,23 +70,7 @@ impl Seen {
     fn json(&self, owners: &Owners, profile: &Profile, json: &mut Json<'_>) -> io::Result<()> {
         let info = &self.info;
         json.object(|json| {
-            json.field("id", info.id)?;
-            match profile.prog_type(info.ty) {
-                Some(row) => json.field("type", row.name)?,
-                None => json.field("type", info.ty.0)?,
-            }
-            if !self.name.is_empty() {
-                json.field("name", &self.name)?;
-            }
-            json.field("tag", &tag(info))?;
-            json.field("gpl_compatible", info.gpl_compatible)?;
-            if info.run_time_ns > 0 {
-                json.field("run_time_ns", info.run_time_ns)?;
-                json.field("run_cnt", info.run_count)?;
-            }
-            if info.recursion_misses > 0 {
-                json.field("recursion_misses", info.recursion_misses)?;
-            }
+            header_json(info, &self.name, profile, json)?;
             if info.load_time > 0 {
                 json.field("loaded_at", loaded_at(info.load_time))?;
                 json.field("uid", info.created_by_uid)?;
@@ -112,24 +96,7 @@ impl Seen {
 
     fn text(&self, owners: &Owners, profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
         let info = &self.info;
-        match profile.prog_type(info.ty) {
-            Some(row) => write!(out, "{}: {}  ", info.id, row.name)?,
-            None => write!(out, "{}: type {}  ", info.id, info.ty.0)?,
-        }
-        if !self.name.is_empty() {
-            write!(out, "name {}  ", self.name)?;
-        }
-        write!(out, "tag {}", tag(info))?;
-        if info.gpl_compatible {
-            write!(out, "  gpl")?;
-        }
-        if info.run_time_ns > 0 {
-            write!(out, " run_time_ns {} run_cnt {}", info.run_time_ns, info.run_count)?;
-        }
-        if info.recursion_misses > 0 {
-            write!(out, " recursion_misses {}", info.recursion_misses)?;
-        }
-        writeln!(out)?;
+        header_text(info, &self.name, profile, out)?;
         if info.load_time > 0 {
             let at = DateTime::from_timestamp(loaded_at(info.load_time), 0).unwrap_or_default();
             let at = at.with_timezone(&chrono::Local).format("%FT%T%z");
@@ -155,6 +122,50 @@ impl Seen {
         writeln!(out)?;
         self.metadata.as_ref().map_or(Ok(()), |metadata| metadata.text(out))
     }
+}
+
+/// What a program is, as the first members of an object.
+pub(super) fn header_json(info: &ProgInfo, name: &str, profile: &Profile, json: &mut Json<'_>) -> io::Result<()> {
+    json.field("id", info.id)?;
+    match profile.prog_type(info.ty) {
+        Some(row) => json.field("type", row.name)?,
+        None => json.field("type", info.ty.0)?,
+    }
+    if !name.is_empty() {
+        json.field("name", name)?;
+    }
+    json.field("tag", &tag(info))?;
+    json.field("gpl_compatible", info.gpl_compatible)?;
+    if info.run_time_ns > 0 {
+        json.field("run_time_ns", info.run_time_ns)?;
+        json.field("run_cnt", info.run_count)?;
+    }
+    if info.recursion_misses > 0 {
+        json.field("recursion_misses", info.recursion_misses)?;
+    }
+    Ok(())
+}
+
+/// What a program is, as one line.
+pub(super) fn header_text(info: &ProgInfo, name: &str, profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
+    match profile.prog_type(info.ty) {
+        Some(row) => write!(out, "{}: {}  ", info.id, row.name)?,
+        None => write!(out, "{}: type {}  ", info.id, info.ty.0)?,
+    }
+    if !name.is_empty() {
+        write!(out, "name {}  ", name)?;
+    }
+    write!(out, "tag {}", tag(info))?;
+    if info.gpl_compatible {
+        write!(out, "  gpl")?;
+    }
+    if info.run_time_ns > 0 {
+        write!(out, " run_time_ns {} run_cnt {}", info.run_time_ns, info.run_count)?;
+    }
+    if info.recursion_misses > 0 {
+        write!(out, " recursion_misses {}", info.recursion_misses)?;
+    }
+    writeln!(out)
 }
 
 fn tag(info: &ProgInfo) -> String {
