@@ -38,6 +38,23 @@ fn nothing_is_written_over_what_is_read() {
 }
 
 #[test]
+fn types_are_not_written_over_the_objects_they_are_of() {
+    let session = Session::new().example("count.bpf.o").example("filter.bpf.o");
+    let object = session.read("count.bpf.o");
+    for line in [
+        "btf dedup count.bpf.o -o count.bpf.o",
+        "btf merge filter.bpf.o count.bpf.o -o ./count.bpf.o",
+        "btf split --base filter.bpf.o count.bpf.o -o count.bpf.o",
+        "btf split --base count.bpf.o filter.bpf.o -o count.bpf.o",
+    ] {
+        let ran = session.output(line);
+        assert_eq!(ran.code, Some(1), "{line}");
+        assert!(ran.stderr.starts_with("error[same-file]: --output would write over the file that "), "{}", ran.stderr);
+        assert!(session.read("count.bpf.o") == object, "{line}");
+    }
+}
+
+#[test]
 fn what_is_no_text_is_refused_with_the_place() {
     let session = session().file("binary", b"r0 = 1\n\xff\xfe");
     for line in ["asm binary -o x.o", "disasm --cbpf binary", "run --cbpf binary --pcap traffic.pcap"] {

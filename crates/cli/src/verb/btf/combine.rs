@@ -1,6 +1,6 @@
 //! `alveary btf merge`, `dedup`, `split`: sets of types put together, made smaller, taken apart.
 
-use crate::{failure::Failure, output, types};
+use crate::{failure::Failure, files, output, types};
 use alveary_btf::{Btf, Builder};
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Endian;
@@ -56,12 +56,13 @@ struct Files {
     inputs: Vec<PathBuf>,
 
     /// Write raw BTF here
-    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath, value_parser = files::written)]
     output: PathBuf,
 }
 
 impl Merge {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        self.files.distinct(None)?;
         let all = self.files.together(None)?;
         self.files.write(&all, all.ids().count(), json)
     }
@@ -69,6 +70,7 @@ impl Merge {
 
 impl Dedup {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        self.files.distinct(None)?;
         let all = self.files.together(None)?;
         let (once, _) = all.dedup()?;
         self.files.write(&once, all.ids().count(), json)
@@ -77,6 +79,7 @@ impl Dedup {
 
 impl Split {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        self.files.distinct(Some(&self.base))?;
         let base = Arc::new(types::open(&self.base, None)?);
         let all = self.files.together(Some(base))?;
         let (once, _) = all.dedup()?;
@@ -85,6 +88,13 @@ impl Split {
 }
 
 impl Files {
+    /// The output is a file of its own: an object that is read is not replaced by its types.
+    fn distinct(&self, base: Option<&Path>) -> Result<(), Failure> {
+        let inputs = self.inputs.iter().map(|path| ("IN", &**path));
+        let read: Vec<files::Named<'_>> = inputs.chain(base.map(|path| ("--base", path))).collect();
+        Ok(files::distinct(&read, &[("--output", &self.output)])?)
+    }
+
     /// The types of all inputs, one behind the other, over a base if there is one.
     fn together(&self, base: Option<Arc<Btf>>) -> Result<Btf, Failure> {
         let mut all: Option<Builder> = base.map(Builder::over);

@@ -1,6 +1,6 @@
 //! `alveary gen object`: several objects linked to one.
 
-use crate::{failure::Failure, files, output};
+use crate::{failure::Failure, files, output, table::count};
 use alveary_object::{Input, link};
 use clap::{Args, ValueHint};
 use serde_json::json;
@@ -28,7 +28,7 @@ pub(super) struct Object {
 
 impl Object {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
-        let read: Vec<files::Named<'_>> = self.inputs.iter().map(|path| ("an object", &**path)).collect();
+        let read: Vec<files::Named<'_>> = self.inputs.iter().map(|path| ("IN", &**path)).collect();
         files::distinct(&read, &[("OUT", &self.output)])?;
         let mut objects = Vec::new();
         for path in &self.inputs {
@@ -41,8 +41,7 @@ impl Object {
         if json {
             return output::object(&json!({ "output": self.output, "objects": inputs.len(), "bytes": linked.len() }));
         }
-        output::write(|out| {
-            writeln!(out, "{}: {} objects, {} bytes", self.output.display(), inputs.len(), linked.len())
-        })
+        let objects = count(inputs.len() as u64, "object", "objects");
+        output::write(|out| writeln!(out, "{}: {objects}, {} bytes", self.output.display(), linked.len()))
     }
 }
