@@ -4,6 +4,7 @@ use crate::{failure::Failure, types};
 use alveary::UserBuilder;
 use alveary_abi::Version;
 use alveary_btf::{Btf, CoreKind};
+use alveary_diag::{Diagnostic, Place};
 use alveary_object::parse_kconfig;
 use alveary_spec::{Modules, Spec};
 use clap::{Args, ValueHint};
@@ -98,7 +99,15 @@ fn read_config(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
         MultiGzDecoder::new(&*bytes).take(LARGEST_CONFIG).read_to_end(&mut plain).map_err(failed)?;
         bytes = plain;
     }
-    Ok(parse_kconfig(&path.display().to_string(), &String::from_utf8_lossy(&bytes))?)
+    let name = path.display().to_string();
+    let options = parse_kconfig(&name, &String::from_utf8_lossy(&bytes))?;
+    if options.is_empty() {
+        let why = Diagnostic::new("kconfig", "the file sets no option of a kernel", Place::Nowhere)
+            .expected("lines of `CONFIG_NAME=value`")
+            .help("a kernel shows its configuration as /proc/config.gz, distributions put it into /boot");
+        return Err(why.in_file(name).into());
+    }
+    Ok(options)
 }
 
 /// The kernel's types
