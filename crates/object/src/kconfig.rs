@@ -67,7 +67,10 @@ pub(crate) fn value(name: &str, one: &Extern, btf: &Btf, kernel: &Kernel, endian
             }
             None if kernel.kconfig.is_empty() => {
                 let message = format!("the program needs `{name}`, and the kernel's configuration is not known");
-                return Err(bad(message, "give the configuration: `--kconfig FILE`"));
+                return Err(bad(
+                    message,
+                    "give the configuration: `--kconfig FILE`, in Rust `User::builder().kconfig(…)`",
+                ));
             }
             None => {
                 let message = format!("the program needs `{name}`, which the kernel's configuration does not set");

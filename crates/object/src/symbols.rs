@@ -46,7 +46,10 @@ pub(crate) fn find<'a>(name: &str, one: &Extern, local: &Btf, kernel: &'a Kernel
         };
     }
     let Some(btf) = kernel.btf.as_deref() else {
-        return bad(", and the kernel's types are not known", Some("give the kernel's BTF: `--btf FILE`".to_owned()));
+        return bad(
+            ", and the kernel's types are not known",
+            Some("give the kernel's BTF: `--btf FILE`, in Rust `User::builder().btf(…)`".to_owned()),
+        );
     };
     let (kind, bare) = match one.kind {
         ExternKind::Function => (Kind::Func, essential_name(name)),

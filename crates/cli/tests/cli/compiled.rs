@@ -247,6 +247,9 @@ fn core_relocations_are_shown_applied_and_explained_where_they_fail() {
             return exists(thing->colour) ? thing->colour : 2;
         }
         SEC("xdp") int unguarded(struct xdp_md *context) { return thing->colour; }
+        SEC("xdp") int matching(struct xdp_md *context) {
+            return __builtin_preserve_type_info(*(struct thing *)0, 2) ? 1 : 2;
+        }
         SEC("xdp") int offset(struct xdp_md *context) {
             struct thing *zero = 0;
             return (long)&zero->number == 40 ? 1 : 2;
@@ -284,6 +287,8 @@ fn the_kernels_configuration_and_version_are_given_or_asked_for() {
         .run("run prog.o --prog versioned --pcap traffic.pcap --kconfig config --kernel-version 6.1")
         .run("run prog.o --prog ticks --pcap traffic.pcap --kconfig config")
         .run("run prog.o --prog ticks --pcap traffic.pcap --kconfig config.without")
+        .file("config.none", "# not set\n")
+        .run("run prog.o --prog ticks --pcap traffic.pcap --kconfig config.none")
         .run("run prog.o --prog ticks --pcap traffic.pcap --kernel-version 6");
     golden("kconfig.txt", session.text());
 }

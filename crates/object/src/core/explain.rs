@@ -48,9 +48,12 @@ impl<'a> Core<'a> {
         let known = self.everywhere(record.ty, target).unwrap_or_default();
         let own = &answer.own;
         let Some(&(target, first)) = known.first() else {
+            let own = self.local.name(record.ty);
+            let bare = essential_name(own);
+            // The flavour is the object's own: nobody looks for it in the kernel.
             let name = self.local.c_name(record.ty);
+            let name = name.strip_suffix(&own[bare.len()..]).unwrap_or(&name);
             let problem = Diagnostic::new(CODE, format!("the kernel has no type `{name}`"), place);
-            let bare = essential_name(self.local.name(record.ty));
             let like = self.local.ty(record.ty);
             let near = self.near.entry(record.ty).or_insert_with(|| near_type(target, bare, like));
             return match *near {
@@ -60,7 +63,7 @@ impl<'a> Core<'a> {
             .help("where the type may be missing, ask first: `bpf_core_type_exists(…)`");
         };
         if Asks::of(record.kind) == Asks::Enumerator {
-            let name = own.steps.first().and_then(|s| s.name).unwrap_or_default();
+            let name = essential_name(own.steps.first().and_then(|s| s.name).unwrap_or_default());
             let of = target.c_name(first);
             let problem = Diagnostic::new(CODE, format!("the kernel's `{of}` has no enumerator `{name}`"), place);
             let near = match target.resolved(first) {
@@ -131,10 +134,12 @@ impl<'a> Core<'a> {
         let plain = |why: &str| new(CODE, why);
         match problem {
             Problem::NoTypes => new("core-btf", "the kernel's types are not known")
-                .help("give the kernel's BTF: `--btf FILE`; a kernel that has it shows it as /sys/kernel/btf/vmlinux"),
+                .help("give the kernel's BTF: `--btf FILE`, in Rust `User::builder().btf(…)`")
+                .help("a kernel that has it shows it as /sys/kernel/btf/vmlinux"),
             Problem::Endian => new("core-btf", "the kernel's types are of another byte order")
-                .expected(format!("{:?}-endian", self.local.endian()))
-                .found(self.target.map_or_else(String::new, |t| format!("{:?}-endian", t.endian()))),
+                .expected(format!("{:?}-endian types, as the object is", self.local.endian()).to_lowercase())
+                .found(self.target.map_or_else(String::new, |t| format!("{:?}-endian ones", t.endian()).to_lowercase()))
+                .help("give the types of such a kernel: `--btf FILE`, in Rust `User::builder().btf(…)`"),
             Problem::Access(why) => {
                 plain(why).found(format!("`{}`", self.local.string(record.access).unwrap_or_default()))
             }

@@ -161,12 +161,16 @@ fn what_the_kernel_does_not_have_fails_only_where_it_is_reached_and_says_why() {
     let programs = r#"
         struct thing { int nubmer, element; char text[8]; int *pointer; } CORE;
         struct thng { int a; } CORE;
+        struct thin___old { int a; } CORE;
         enum state { BUSSY = 1 };
+        enum state___old { BUSSY___old = 1 };
         SEC("xdp") int member(struct thing *t) { return field(2, t->nubmer) ? t->nubmer : 7; }
         SEC("xdp") int other_type(struct thing *t) { return t->element; }
         SEC("xdp") int element(struct thing *t) { return t->text[7]; }
         SEC("xdp") int type(struct thng *t) { return t->a; }
         SEC("xdp") int value(void *t) { return enumerator(1, enum state, BUSSY); }
+        SEC("xdp") int type_flavour(struct thin___old *t) { return t->a; }
+        SEC("xdp") int value_flavour(void *t) { return enumerator(1, enum state___old, BUSSY___old); }
     "#;
     let types = "struct thing { int number; struct { int *element; }; char text[4]; long pointer; } a; \
                  enum state { BUSY = 1 } b;";
@@ -196,6 +200,10 @@ fn what_the_kernel_does_not_have_fails_only_where_it_is_reached_and_says_why() {
     assert_eq!(texts("element"), pair("the kernel's `struct thing.text` has no element 7", ask));
     assert_eq!(texts("type"), pair("the kernel has no type `struct thng`", "did you mean `struct thing`?"));
     assert_eq!(texts("value"), pair("the kernel's `enum state` has no enumerator `BUSSY`", "did you mean `BUSY`?"));
+    // A flavour is the object's own name for it.
+    assert_eq!(texts("type_flavour"), pair("the kernel has no type `struct thin`", "did you mean `struct thing`?"));
+    let busy = "the kernel's `enum state` has no enumerator `BUSSY`";
+    assert_eq!(texts("value_flavour"), pair(busy, "did you mean `BUSY`?"));
     // The question whether the member is there has an answer, so that the guard holds.
     assert_eq!(insn(&spec, &resolved(&spec, &kernel, "member"), 0).imm, 0);
     assert_eq!(resolved(&spec, &kernel, "value").poisoned.len(), 2, "both slots of a 64-bit constant");
@@ -238,7 +246,11 @@ fn what_cannot_be_told_is_refused() {
         "{text}"
     );
     let other_order = Kernel { btf: self::types(test, types, &["big"]), ..kernel() };
-    assert!(error(&other_order, "far").1.contains("of another byte order (expected Little-endian, found Big-endian)"));
+    assert!(
+        error(&other_order, "far")
+            .1
+            .contains("of another byte order (expected little-endian types, as the object is, found big-endian ones)")
+    );
     // What is asked of the object alone needs no kernel.
     assert!(resolved(&spec, &kernel(), "local").poisoned.is_empty());
 }

@@ -1,7 +1,7 @@
 //! `alveary show --relocs`: what an object asks of a kernel's types, and what a kernel answers.
 
 use crate::table::{Align::Left, Align::Right, HEADING, Table, count};
-use alveary_btf::Btf;
+use alveary_btf::{Btf, CoreKind};
 use alveary_diag::Diagnostic;
 use alveary_object::{CoreOutcome, CoreRelocation, core_relocations};
 use alveary_spec::{Modules, Spec};
@@ -30,6 +30,9 @@ struct Relocation {
     /// The source line that asks: `prog.c:17`.
     line: Option<String>,
     asks: String,
+    /// Whether it asks for a type that is alike: the name alone may well be there.
+    #[serde(skip)]
+    matching: bool,
     /// What the compiler wrote.
     compiled: Option<u64>,
     /// What it is in the kernel.
@@ -67,6 +70,7 @@ impl Relocations {
             let number = |n: Option<u64>| n.map_or_else(String::new, |n| (n as i64).to_string());
             let meaning = match (&one.why_not, one.target.as_deref()) {
                 (Some(why), _) => format!("{}: {why}", one.outcome),
+                (None, Some("") | None) if one.matching => "no type of the kernel matches it".to_owned(),
                 (None, Some("") | None) => "not in the kernel".to_owned(),
                 (None, Some(target)) => target.to_owned(),
             };
@@ -102,6 +106,7 @@ fn relocation(one: CoreRelocation, spec: &Spec) -> Relocation {
         function: one.function,
         slot: one.record.insn,
         asks: one.asked,
+        matching: one.record.kind == CoreKind::TypeMatches,
         compiled,
         value,
         target,
