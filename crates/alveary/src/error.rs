@@ -5,7 +5,10 @@ use alveary_spec::Program;
 use std::{fmt, sync::Arc};
 
 /// What went wrong: a [`Kind`] for programs, a [`Diagnostic`] for people.
-#[derive(Clone, Debug)]
+///
+/// `{}` is one line, the most important. `{:?}` is all that was found, with what helps, a line each: this is what a `main`
+/// that returns [`Result`] prints. `{:#?}` shows the fields.
+#[derive(Clone)]
 pub struct Error {
     kind: Kind,
     why: Diagnostic,
@@ -109,6 +112,37 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.why.fmt(f)
     }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            let Error { kind, why, more, programs, log } = self;
+            let mut fields = f.debug_struct("Error");
+            fields.field("kind", kind).field("why", why).field("more", more).field("programs", programs);
+            return fields.field("log", log).finish();
+        }
+        for (at, one) in self.diagnostics().enumerate() {
+            f.write_str(if at == 0 { "" } else { "\n" })?;
+            write!(f, "{one}")?;
+        }
+        // What helps with several is said once.
+        let mut said: Vec<&str> = Vec::new();
+        for (word, line) in self.diagnostics().flat_map(beside) {
+            if !said.contains(&line) {
+                write!(f, "\n  {word}: {line}")?;
+                said.push(line);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a message says beside its line.
+fn beside(why: &Diagnostic) -> impl Iterator<Item = (&'static str, &str)> {
+    let notes = why.notes.iter().map(|note| ("note", &**note));
+    let kernel = why.kernel.iter().map(|line| ("kernel", &**line));
+    notes.chain(kernel).chain(why.help.iter().map(|help| ("help", &**help)))
 }
 
 impl std::error::Error for Error {}
