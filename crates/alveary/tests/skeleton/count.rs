@@ -30,6 +30,7 @@ pub struct OpenProgs {
     pub count: ProgramSpec,
 }
 
+#[allow(dead_code)]
 impl Open {
     /// Reads the object.
     pub fn new() -> Result<Self> {
@@ -67,6 +68,7 @@ impl Open {
 }
 
 /// The object on a target: its maps and programs, for as long as this value lives.
+#[allow(dead_code)]
 pub struct Count<B: Backend> {
     /// The maps.
     pub maps: Maps<B>,
@@ -74,6 +76,7 @@ pub struct Count<B: Backend> {
     pub loaded: Loaded<B>,
 }
 
+#[allow(dead_code)]
 impl<B: Backend> Count<B> {
     /// Takes what was loaded from this object.
     pub fn new(loaded: Loaded<B>) -> Result<Self> {
@@ -93,6 +96,7 @@ impl<B: Backend> Count<B> {
 }
 
 /// The maps, by name and type.
+#[allow(dead_code)]
 pub struct Maps<B: Backend> {
     /// The map `kinds`.
     pub kinds: PerCpuMap<B::Map, types::__u32, types::traffic>,
@@ -103,6 +107,7 @@ pub struct Maps<B: Backend> {
 /// The programs, by name.
 pub struct Progs<'a, B: Backend>(&'a Loaded<B>);
 
+#[allow(dead_code)]
 impl<'a, B: Backend> Progs<'a, B> {
     /// The program of section `xdp`; an error if it was not loaded.
     pub fn count(&self) -> Result<ProgramRef<'a, B>> {

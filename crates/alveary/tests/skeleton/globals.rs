@@ -38,6 +38,7 @@ pub struct OpenProgs {
     pub optional: ProgramSpec,
 }
 
+#[allow(dead_code)]
 impl Open {
     /// Reads the object.
     pub fn new() -> Result<Self> {
@@ -83,6 +84,7 @@ impl Open {
 }
 
 /// The object on a target: its maps and programs, for as long as this value lives.
+#[allow(dead_code)]
 pub struct Globals<B: Backend> {
     /// The variables of `.bss`.
     pub bss: Global<B::Map, types::bss>,
@@ -96,6 +98,7 @@ pub struct Globals<B: Backend> {
     pub loaded: Loaded<B>,
 }
 
+#[allow(dead_code)]
 impl<B: Backend> Globals<B> {
     /// Takes what was loaded from this object.
     pub fn new(loaded: Loaded<B>) -> Result<Self> {
@@ -118,6 +121,7 @@ impl<B: Backend> Globals<B> {
 }
 
 /// The maps, by name and type.
+#[allow(dead_code)]
 pub struct Maps<B: Backend> {
     /// The map `lengths`.
     pub lengths: TypedMap<B::Map, types::__u32, types::limit>,
@@ -128,6 +132,7 @@ pub struct Maps<B: Backend> {
 /// The programs, by name.
 pub struct Progs<'a, B: Backend>(&'a Loaded<B>);
 
+#[allow(dead_code)]
 impl<'a, B: Backend> Progs<'a, B> {
     /// The program of section `xdp`; an error if it was not loaded.
     pub fn measure(&self) -> Result<ProgramRef<'a, B>> {

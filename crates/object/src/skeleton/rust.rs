@@ -10,11 +10,15 @@ use alveary_diag::Diagnostic;
 use alveary_spec::ProgramSpec;
 use std::fmt::Write;
 
+/// Nobody uses all that an object has.
+const UNUSED: &str = "#[allow(dead_code)]\n";
+
 /// Where the types of an object stand.
 const TYPES: &str = "types::";
 
 /// The maps and programs of an opened and of a loaded object. `$NAME` is the skeleton's name.
 const OPEN: &str = "
+#[allow(dead_code)]
 impl Open {
     /// Reads the object.
     pub fn new() -> Result<Self> {
@@ -137,7 +141,7 @@ impl<'a> Writer<'a> {
     fn loaded(&self, out: &mut String) -> Result<(), Diagnostic> {
         let name = &self.name;
         writeln!(out, "\n/// The object on a target: its maps and programs, for as long as this value lives.").ok();
-        writeln!(out, "pub struct {name}<B: Backend> {{").ok();
+        writeln!(out, "{UNUSED}pub struct {name}<B: Backend> {{").ok();
         for (map, ty) in &self.data {
             let field = rust(&map.ident());
             writeln!(out, "    /// The variables of `{}`.", map.spec.name).ok();
@@ -146,7 +150,7 @@ impl<'a> Writer<'a> {
         writeln!(out, "    /// The maps.\n    pub maps: Maps<B>,").ok();
         writeln!(out, "    /// All that was loaded.\n    pub loaded: Loaded<B>,\n}}").ok();
 
-        writeln!(out, "\nimpl<B: Backend> {name}<B> {{").ok();
+        writeln!(out, "\n{UNUSED}impl<B: Backend> {name}<B> {{").ok();
         writeln!(out, "    /// Takes what was loaded from this object.").ok();
         writeln!(out, "    pub fn new(loaded: Loaded<B>) -> Result<Self> {{\n        Ok(Self {{").ok();
         for (map, _) in &self.data {
@@ -172,10 +176,10 @@ impl<'a> Writer<'a> {
         writeln!(out, "            loaded,\n        }})\n    }}\n").ok();
         writeln!(out, "    /// The programs.\n    pub fn progs(&self) -> Progs<'_, B> {{").ok();
         writeln!(out, "        Progs(&self.loaded)\n    }}\n}}").ok();
-        writeln!(out, "\n/// The maps, by name and type.\npub struct Maps<B: Backend> {{\n{fields}}}").ok();
+        writeln!(out, "\n/// The maps, by name and type.\n{UNUSED}pub struct Maps<B: Backend> {{\n{fields}}}").ok();
 
         writeln!(out, "\n/// The programs, by name.\npub struct Progs<'a, B: Backend>(&'a Loaded<B>);").ok();
-        writeln!(out, "\nimpl<'a, B: Backend> Progs<'a, B> {{").ok();
+        writeln!(out, "\n{UNUSED}impl<'a, B: Backend> Progs<'a, B> {{").ok();
         for (i, program) in self.programs.iter().enumerate() {
             out.push_str(if i == 0 { "" } else { "\n" });
             writeln!(out, "    /// The program of section `{}`; an error if it was not loaded.", program.section).ok();
