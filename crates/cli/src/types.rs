@@ -13,6 +13,9 @@ const MODULES: &str = "/sys/kernel/btf";
 /// What the kernel's own types are called on the command line.
 pub(crate) const KERNEL_WORD: &str = "kernel";
 
+/// How much of a file is looked at to say what it is, if it holds no types.
+const BEGINNING: usize = 512;
+
 /// How ELF files begin.
 const ELF: &[u8] = b"\x7fELF";
 
@@ -40,7 +43,22 @@ pub(crate) fn open(path: &Path, base: Option<Arc<Btf>>) -> Result<Btf, Failure> 
     let len = file.metadata().map_or(0, |m| m.len());
     bytes.reserve(usize::try_from(len).unwrap_or(0));
     file.read_to_end(&mut bytes).map_err(failed)?;
-    Ok(Btf::read_owned(bytes, base).map_err(named)?)
+    let begins = bytes[..bytes.len().min(BEGINNING)].to_vec();
+    let wrong = |why: Diagnostic| if why.code.0 == "btf-magic" { neither(&begins) } else { why };
+    Ok(Btf::read_owned(bytes, base).map_err(|why| named(wrong(why)))?)
+}
+
+/// What begins neither as BTF nor as ELF.
+fn neither(begins: &[u8]) -> Diagnostic {
+    let is_text = |b: &u8| b.is_ascii_graphic() || b.is_ascii_whitespace();
+    let found = match begins {
+        [] => "an empty file",
+        text if text.iter().all(is_text) => "text",
+        _ => "other data",
+    };
+    Diagnostic::new("btf-magic", "the file holds no types", Place::Byte { at: 0 })
+        .expected("raw BTF, which begins with 9f eb, or an ELF file with a section .BTF")
+        .found(found)
 }
 
 fn is_module(path: &Path) -> bool {
@@ -52,7 +70,8 @@ fn continues(why: Diagnostic, alone: bool) -> Diagnostic {
     const OUTSIDE: [&str; 3] = ["btf-name", "btf-reference", "btf-strings"];
     if alone && OUTSIDE.contains(&why.code.0) {
         return why.help(
-            "types that continue others, as a kernel module's do the kernel's, are read with those: `-B kernel`",
+            "types that continue others, as a kernel module's do the kernel's, are read with those: \
+             `alveary btf dump file FILE -B kernel`",
         );
     }
     why

@@ -226,6 +226,7 @@ fn identify(bytes: &[u8]) -> Result<Endian, Diagnostic> {
     if bytes.get(..4) != Some(b"\x7fELF") {
         let found = match bytes {
             [] => "an empty file",
+            [0x9f, 0xeb, ..] | [0xeb, 0x9f, ..] => "raw BTF: types without programs",
             b if b.iter().take(512).all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) => "text",
             b if b"\x7fELF".starts_with(&b[..b.len().min(4)]) => "the first bytes of one",
             _ => "other data",

@@ -40,6 +40,8 @@ fn what_cannot_be_shown_is_refused_by_name() {
         .run("btf dump file count.bpf.o root_id 4000")
         .run("btf dump file count.bpf.o --type servise")
         .run("btf dump file damaged.btf")
+        .file("types.h", "struct service { int port; };\n")
+        .run("btf dump file types.h")
         .run("btf dump file nothing.btf");
     golden("btf-dump-errors.txt", session.text());
 }

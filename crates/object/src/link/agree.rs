@@ -3,6 +3,7 @@
 
 use super::usage::in_c;
 use crate::maps::definition;
+use alveary_abi::Tables;
 use alveary_btf::{Btf, Composite, Linkage, Proto, Type, TypeId};
 use alveary_spec::MapSpec;
 
@@ -69,7 +70,10 @@ fn same_maps((our_btf, a): (&Btf, &MapSpec), (their_btf, b): (&Btf, &MapSpec), o
         ("pinning", a.pin_by_name.into(), b.pin_by_name.into()),
     ];
     if let Some((name, a, b)) = numbers.into_iter().find(|(_, a, b)| a != b) {
-        let shown = |n| format!("`__uint({name}, {n})`");
+        let shown = |n: u64| match Tables::linux().map_types.iter().find(|row| name == "type" && n == row.ty.0.into()) {
+            Some(row) => format!("`__uint(type, BPF_MAP_TYPE_{})`", row.name.to_uppercase()),
+            None => format!("`__uint({name}, {n})`"),
+        };
         return Err(Difference { what: format!("its {of}`{name}`"), expected: shown(a), found: shown(b) });
     }
     for (name, a, b) in [("key", a.key_type, b.key_type), ("value", a.value_type, b.value_type)] {

@@ -92,6 +92,7 @@ fn other_files_are_named() {
         "offset 0x0: this is no ELF object (expected a file that begins with 7f 45 4c 46, found an empty file)"
     );
     assert!(error(b"int main(void) { return 0; }\n").ends_with("found text)"));
+    assert!(error(b"\x9f\xeb\x01\x00").ends_with("found raw BTF: types without programs)"));
     let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let error = error(&own);
     assert!(

@@ -251,6 +251,13 @@ fn conflicts_name_both_sides() {
         ),
         (map("__type(value, __u64);"), format!("extern {}", map("__type(value, __u32);").replace("int f(", "int g("))),
         (
+            map("__type(value, __u64);"),
+            format!(
+                "extern {}",
+                map("__type(value, __u64);").replace("type, 1", "type, 5").replace("int f(", "int g(")
+            ),
+        ),
+        (
             "extern int wanted(void) SEC(\".ksyms\"); SEC(\"xdp\") int f(void *c) { return wanted(); }".to_owned(),
             "noinline int wanted(void) { return 3; }".to_owned(),
         ),
