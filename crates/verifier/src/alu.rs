@@ -5,7 +5,7 @@ use crate::{
     limits::MAX_VAR_OFF,
     program::Prepared,
     scalar::{Bounds, Scalar},
-    state::{ADD_CONST, Kind, Reg, Type},
+    state::{ADD_CONST, ADD_CONST_32, ADD_CONST_64, Kind, Reg, Type},
     stop::{Check, reject},
     verifier::Verifier,
 };
@@ -77,20 +77,21 @@ impl Verifier<'_> {
     }
 
     fn compute(&mut self, wide: Wide, op: AluOp, dst: u8, src: Operand, by: &Reg) -> Check {
-        if matches!((op, src), (AluOp::And | AluOp::Or, Operand::Imm(_))) && self.forks() {
+        if matches!(op, AluOp::And | AluOp::Or) && by.val.value().is_some() && self.forks() {
             self.fork(dst)?;
         }
-        self.reg_mut(dst).val.apply(op, &by.val, wide);
-        let reg = *self.reg(dst);
         let itself = matches!(src, Operand::Reg(src) if src.0 == dst);
-        let distance = by.val.value().filter(|_| op == AluOp::Add && wide == Wide::W64 && reg.id != 0 && !itself);
+        let before = *self.reg(dst);
+        let distance = if itself { None } else { distance(wide, op, &before, &by.val) };
         let reg = self.reg_mut(dst);
-        match distance.and_then(|value| i32::try_from(value as i64).ok().filter(|_| value <= i32::MAX as u64)) {
-            Some(value) if reg.id & ADD_CONST == 0 => {
-                reg.id |= ADD_CONST;
-                reg.off = value;
+        reg.val.apply(op, &by.val, wide);
+        reg.val.settle();
+        match distance.filter(|_| before.id & ADD_CONST == 0 && before.id != 0) {
+            Some(distance) => {
+                reg.id |= if wide == Wide::W64 { ADD_CONST_64 } else { ADD_CONST_32 };
+                reg.off = distance;
             }
-            _ => reg.unlink(),
+            None => reg.unlink(),
         }
         Ok(())
     }
@@ -184,6 +185,7 @@ impl Verifier<'_> {
         let reg = self.reg_mut(dst);
         if reg.is_scalar() {
             reg.val.negate(wide);
+            reg.val.settle();
             reg.unlink();
         } else {
             self.set_unknown(dst);
@@ -200,7 +202,9 @@ impl Verifier<'_> {
         let reg = self.reg_mut(dst);
         if reg.is_scalar() {
             reg.val.swap(bits.into(), reverse);
-            reg.unlink();
+            if reverse || bits < 64 {
+                reg.unlink();
+            }
         } else {
             self.set_unknown(dst);
         }
@@ -360,6 +364,20 @@ impl Verifier<'_> {
         }
         self.insn = self.target(off.into());
         Ok(Flow::Jump)
+    }
+}
+
+/// How far a number moves away from those that it is linked with.
+fn distance(wide: Wide, op: AluOp, number: &Reg, by: &Scalar) -> Option<i32> {
+    let by = match wide {
+        Wide::W64 => i32::try_from(by.value()? as i64).ok()?,
+        Wide::W32 if number.val.wide.umax <= u64::from(u32::MAX) => by.half_value()? as i32,
+        Wide::W32 => return None,
+    };
+    match op {
+        AluOp::Add => Some(by),
+        AluOp::Sub => by.checked_neg(),
+        _ => None,
     }
 }
 

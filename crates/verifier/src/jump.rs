@@ -3,7 +3,8 @@
 use crate::{
     engine::Flow,
     limits::MAX_PACKET_OFF,
-    state::{ADD_CONST, AT_PACKET_END, BEYOND_PACKET_END, Kind, Link, Linked, Note, Reg, State, Type},
+    scalar::Sides,
+    state::{ADD_CONST, ADD_CONST_32, AT_PACKET_END, BEYOND_PACKET_END, Kind, Link, Linked, Note, Reg, State, Type},
     stop::{Check, reject},
     verifier::Verifier,
 };
@@ -32,7 +33,6 @@ impl Verifier<'_> {
         if note != Note::default() {
             self.step(note, Linked::default());
         }
-        let itself = src_reg == Some(dst) && a.is_scalar();
         if let Some(taken) = decide(&a, &b, op, wide) {
             if a.is_scalar() {
                 self.mark_precise(dst)?;
@@ -50,7 +50,7 @@ impl Verifier<'_> {
         }
         let (target, insn) = (self.target(off.into()), self.insn);
         self.push_path(target, insn)?;
-        if a.is_scalar() && b.is_scalar() && !itself {
+        if a.is_scalar() && b.is_scalar() {
             self.split(wide, op, dst, src_reg, (&a, &b), &linked);
         }
         self.learn_not_null(wide, op, dst, src, (&a, &b));
@@ -82,7 +82,9 @@ impl Verifier<'_> {
     fn collect(&mut self, id: u32, linked: &mut Linked) {
         let has = |reg: &Reg| reg.is_scalar() && reg.id & !ADD_CONST == id;
         for n in (0..=self.cur.depth).rev() {
-            for r in 0..10 {
+            let at = if n == self.cur.depth { self.insn } else { self.cur.frame_insn(n) };
+            let live = self.program.aux[at as usize].live;
+            for r in (0..10).filter(|r| live >> r & 1 != 0) {
                 let link = Link { frame: n as u8, is_reg: true, index: r as u8 };
                 if has(&self.cur.frame(n).regs[r]) && !linked.push(link) {
                     self.cur.frame_mut(n).regs[r].unlink();
@@ -100,7 +102,13 @@ impl Verifier<'_> {
 
     /// Both sides learn of two numbers.
     fn split(&mut self, wide: Wide, op: CmpOp, dst: u8, src: Option<u8>, operands: (&Reg, &Reg), linked: &Linked) {
-        let sides = operands.0.val.split(op, &operands.1.val, wide);
+        let (number, other) = (operands.0.val, operands.1.val);
+        let sides = if src == Some(dst) {
+            let [taken, not_taken] = number.split_itself(op, wide);
+            Sides { taken: [taken; 2], not_taken: [not_taken; 2] }
+        } else {
+            number.split(op, &other, wide)
+        };
         let Some((here, there)) = self.both() else { return };
         for (state, [a, b]) in [(here, sides.not_taken), (there, sides.taken)] {
             state.reg_mut(dst).val = a;
@@ -275,7 +283,8 @@ fn sync_linked(state: &mut State, regno: u8, linked: &Linked) {
             *reg = known;
         } else {
             let (off, id) = (reg.off, reg.id);
-            *reg = Reg { off, id, val: known.val.plus(i64::from(off) - i64::from(known.off)), ..known };
+            let wide = if id & ADD_CONST_32 != 0 { Wide::W32 } else { Wide::W64 };
+            *reg = Reg { off, id, val: known.val.plus(i64::from(off) - i64::from(known.off), wide), ..known };
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     stop::{Check, reject},
 };
 use alveary_abi::{Profile, flags};
+use std::collections::HashMap;
 
 /// Work done, as the last line of the log tells it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +59,8 @@ pub(crate) struct Verifier<'a> {
 
     /// The pointer that each load and store goes through.
     pub(crate) accessed: Vec<Option<Type>>,
+    /// The function that each `bpf_loop` calls, as long as the loop can become part of the program.
+    pub(crate) inlined_loops: HashMap<u32, Option<u32>>,
     /// What global functions take.
     pub(crate) arguments: Vec<Option<Arguments>>,
     /// Global functions that are called, and those of them that are checked.
@@ -91,6 +94,7 @@ impl<'a> Verifier<'a> {
             id_map: IdMap::default(),
             ids: 0,
             accessed: vec![None; len],
+            inlined_loops: HashMap::new(),
             arguments: Vec::new(),
             called: Vec::new(),
             verified: Vec::new(),

@@ -38,9 +38,7 @@ impl Verifier<'_> {
         if let Arg::MapValue { .. } = arg {
             arg = self.resolve_value(arg, call)?;
         }
-        if reg.is_null() && takes_null(arg) {
-            self.mark_precise(regno)?;
-        } else {
+        if !(reg.is_null() && takes_null(arg)) {
             self.check_kind(regno, arg, call)?;
             self.check_argument_offset(regno, call.releases(n))?;
         }

@@ -26,6 +26,7 @@ impl Verifier<'_> {
 
     /// `bpf_loop`.
     pub(super) fn call_back_loop(&mut self, call: &Call) -> Check {
+        self.mark_loop_flags(call)?;
         self.mark_precise(1)?;
         let most = self.reg(1).val.wide.umax;
         if u64::from(self.cur.top().callback_depth) < most {
@@ -34,6 +35,21 @@ impl Verifier<'_> {
         }
         self.cur.top_mut().callback_depth = 0;
         self.log.detail(format_args!("frame{} bpf_loop iteration limit reached\n", self.cur.depth));
+        Ok(())
+    }
+
+    /// A loop without flags that always calls the same function becomes part of the program: its flags matter then.
+    fn mark_loop_flags(&mut self, call: &Call) -> Check {
+        let before = self.inlined_loops.get(&self.insn).copied();
+        if before == Some(None) {
+            return Ok(());
+        }
+        let no_flags = self.reg(4).is_null();
+        if no_flags {
+            self.mark_precise(4)?;
+        }
+        let same = before.is_none_or(|function| function == call.callback);
+        self.inlined_loops.insert(self.insn, call.callback.filter(|_| no_flags && same));
         Ok(())
     }
 

@@ -117,6 +117,7 @@ impl Verifier<'_> {
         self.push_path(next, insn)?;
         self.forget_packet();
         self.set_unknown(0);
-        self.leave_function()
+        self.leave_function()?;
+        Ok(Flow::Jump)
     }
 }

@@ -164,9 +164,8 @@ impl Comparison<'_> {
                 if !old.precise && self.exact == Exact::No {
                     return true;
                 }
-                let (old_added, new_added) = (old.id & ADD_CONST != 0, new.id & ADD_CONST != 0);
-                if old_added && !new_added || old.id != 0 && !old_added && new_added || old_added && old.off != new.off
-                {
+                let (added, is_linked) = (old.id & ADD_CONST, old.id != 0);
+                if is_linked && added != new.id & ADD_CONST || added != 0 && old.off != new.off {
                     return false;
                 }
                 map.same_scalar(old.id, new.id) && old.val.covers(&new.val)

@@ -2,7 +2,7 @@
 
 use crate::verifier::Verifier;
 
-/// Gives every instruction that is in a loop its number; helpers that call back are loops of their own.
+/// Gives every instruction that is in a loop its number.
 pub(super) fn find(v: &mut Verifier<'_>) {
     let len = v.program.len() as usize;
     // 0: not seen. Numbers count from 1; `low` is the smallest that is reached, `DONE` once the component is known.
@@ -37,7 +37,7 @@ pub(super) fn find(v: &mut Verifier<'_>) {
             }
             let alone = stack.last() == Some(&at);
             let itself = v.program.successors(at).any(|to| to == at);
-            let is_loop = !alone || itself || v.program.aux[here].calls_back;
+            let is_loop = !alone || itself;
             while let Some(member) = stack.pop() {
                 low[member as usize] = DONE;
                 if is_loop {

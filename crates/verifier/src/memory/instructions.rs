@@ -144,6 +144,7 @@ impl Verifier<'_> {
         let next = self.insn + 1;
         self.push_path(next, self.insn)?;
         *self.reg_mut(0) = crate::state::Reg::known(0);
-        self.leave_function()
+        self.leave_function()?;
+        Ok(Flow::Jump)
     }
 }

@@ -372,7 +372,7 @@ impl Verifier<'_> {
 
 /// Whether a narrow load reads the low bytes of what was spilled.
 fn narrow_is_low(off: i64, size: i64, spilled: i64) -> bool {
-    if cfg!(target_endian = "big") { (off + size) % spilled == 0 } else { off % spilled == 0 }
+    if cfg!(target_endian = "big") { (off + size - spilled) % 8 == 0 } else { off % 8 == 0 }
 }
 
 /// A spilled register that is overwritten in part: its other bytes hold something.

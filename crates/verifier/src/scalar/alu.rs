@@ -82,13 +82,11 @@ impl<const W: u32, const H: u32> ScalarOf<W, H> {
         }
     }
 
-    /// Adds a constant: what a register that is linked to another with a distance knows of itself.
+    /// A constant more: what a register knows of itself that is linked to another with this distance, which was added
+    /// in 64 bits, or in 32.
     #[must_use]
-    pub fn plus(mut self, distance: i64) -> Self {
-        let distance = Self::known(distance as u64);
-        self.half.add(&distance.half);
-        self.wide.add(&distance.wide);
-        self.bits = self.bits.add(distance.bits);
+    pub fn plus(mut self, distance: i64, wide: Wide) -> Self {
+        self.apply(AluOp::Add, &Self::known(distance as u64), wide);
         self
     }
 

@@ -69,9 +69,7 @@ impl<const W: u32, const H: u32> ScalarOf<W, H> {
             learn(fact, &mut a, &mut b, wide);
             for side in [&mut a, &mut b] {
                 side.sync();
-                if !side.is_consistent() {
-                    side.forget_ranges();
-                }
+                side.settle();
             }
             if swap { [b, a] } else { [a, b] }
         });
@@ -92,9 +90,7 @@ impl<const W: u32, const H: u32> ScalarOf<W, H> {
             (both.half.umin, both.half.smin) = (above.half.umin, above.half.smin);
             both.sync();
             both.sync();
-            if !both.is_consistent() {
-                both.forget_ranges();
-            }
+            both.settle();
             both
         })
     }

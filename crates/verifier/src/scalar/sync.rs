@@ -60,6 +60,13 @@ impl<const W: u32, const H: u32> ScalarOf<W, H> {
             && self.half_bits().value().is_none_or(|value| self.half == Bounds::known(value))
     }
 
+    /// Forgets the ranges where no number is left that it can be, as Linux does after each operation.
+    pub fn settle(&mut self) {
+        if !self.is_consistent() {
+            self.forget_ranges();
+        }
+    }
+
     pub(super) fn learn_bits(&mut self) {
         self.half.learn_bits(self.half_bits());
         self.wide.learn_bits(self.bits);

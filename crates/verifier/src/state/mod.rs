@@ -5,7 +5,7 @@ mod reg;
 mod store;
 
 pub(crate) use frame::{Byte, ENTRY, FP, Frame, REGS, Slot};
-pub(crate) use reg::{ADD_CONST, AT_PACKET_END, BEYOND_PACKET_END, Flags, Kind, Reg, Type};
+pub(crate) use reg::{ADD_CONST, ADD_CONST_32, ADD_CONST_64, AT_PACKET_END, BEYOND_PACKET_END, Flags, Kind, Reg, Type};
 pub(crate) use store::{StateId, Store};
 
 use crate::limits::MAX_FRAMES;

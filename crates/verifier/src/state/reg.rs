@@ -146,8 +146,12 @@ impl fmt::Display for Type {
     }
 }
 
-/// In [`Reg::id`]: the scalar is another one of that id plus the constant in [`Reg::off`].
-pub(crate) const ADD_CONST: u32 = 1 << 31;
+/// In [`Reg::id`]: the scalar is another one of that id plus the constant in [`Reg::off`], added in 64 bits.
+pub(crate) const ADD_CONST_64: u32 = 1 << 31;
+/// The same, added in 32 bits.
+pub(crate) const ADD_CONST_32: u32 = 1 << 30;
+/// Either.
+pub(crate) const ADD_CONST: u32 = ADD_CONST_64 | ADD_CONST_32;
 
 /// Ranges of packet pointers that say how they lie to the packet's end.
 pub(crate) const AT_PACKET_END: i32 = -1;
