@@ -2,6 +2,7 @@
 //!
 //! Holds what a person or CI does with the repository as a whole. No crate of the workspace depends on it.
 
+mod agree;
 mod bench;
 mod bpf;
 mod capture;
@@ -46,6 +47,12 @@ const COMMANDS: &[Command] = &[
         help: "[OBJECT…] every program on user and on linux, over the same packets, compared (root)",
         run: differential::compare,
     },
+    Command {
+        name: "agree",
+        help: "DIR… verify objects with this kernel and with ours, and compare (root)",
+        run: agree::run,
+    },
+    Command { name: "mutate", help: "DIR… the same with mutants of the programs (root)", run: agree::mutate },
     Command { name: "vm", help: "--kernel VERSION -- COMMAND… run it under another kernel", run: vm::run },
     Command { name: "capture", help: "record examples/traffic.pcap (root)", run: capture::run },
 ];

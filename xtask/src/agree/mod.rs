@@ -1,0 +1,219 @@
+//! `cargo xtask agree DIR…`: every program of every object, judged by the running kernel and by our verifier;
+//! `cargo xtask mutate DIR…`: mutants of the programs that both accept.
+//!
+//! Run as root, in release mode unless `--here` is given. A corpus is a folder with objects.
+
+mod kernel;
+mod mutant;
+mod objects;
+mod ours;
+mod tally;
+mod trace;
+mod verdict;
+
+use crate::{Outcome as Result, process};
+use alveary_abi::{ProgSet, ProgType as P};
+use alveary_linux::sys;
+use alveary_spec::{Program, Resolved};
+use kernel::Kernel;
+use mutant::{Draw, mutant};
+use objects::Object;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tally::Judged;
+use verdict::Verdict;
+
+const USAGE: &str = "[--here] [--all-types] [--only TEXT] [--table FILE] [--trace] [--unjudged] DIR…; of mutants, [--count N] [--seed N]";
+
+/// The program types that our verifier judges as a whole; of others it judges what needs no types of the kernel.
+const JUDGED: ProgSet = ProgSet::of(&[
+    P::SOCKET_FILTER,
+    P::KPROBE,
+    P::SCHED_CLS,
+    P::SCHED_ACT,
+    P::TRACEPOINT,
+    P::XDP,
+    P::PERF_EVENT,
+    P::CGROUP_SKB,
+    P::CGROUP_SOCK,
+    P::LWT_IN,
+    P::LWT_OUT,
+    P::LWT_XMIT,
+    P::SOCK_OPS,
+    P::SK_SKB,
+    P::CGROUP_DEVICE,
+    P::SK_MSG,
+    P::RAW_TRACEPOINT,
+    P::CGROUP_SOCK_ADDR,
+    P::LWT_SEG6LOCAL,
+    P::SK_REUSEPORT,
+    P::FLOW_DISSECTOR,
+    P::CGROUP_SYSCTL,
+    P::RAW_TRACEPOINT_WRITABLE,
+    P::CGROUP_SOCKOPT,
+    P::SK_LOOKUP,
+]);
+
+/// What is asked for.
+#[derive(Default)]
+struct Wanted {
+    folders: Vec<PathBuf>,
+    /// Only programs with this in `OBJECT:PROGRAM`.
+    only: Option<String>,
+    table: Option<PathBuf>,
+    /// Show where the logs of those that differ part.
+    trace: bool,
+    unjudged: bool,
+    /// Programs of types that need the kernel's types, too.
+    all_types: bool,
+    /// How many mutants; none for the programs themselves.
+    mutants: Option<usize>,
+    seed: u64,
+}
+
+/// `cargo xtask agree`.
+pub(crate) fn run(arguments: &[String]) -> Result {
+    command("agree", arguments, None)
+}
+
+/// `cargo xtask mutate`.
+pub(crate) fn mutate(arguments: &[String]) -> Result {
+    command("mutate", arguments, Some(10_000))
+}
+
+fn command(name: &str, arguments: &[String], mutants: Option<usize>) -> Result {
+    let Some(at) = arguments.iter().position(|a| a == "--here") else {
+        let mut release = process::cargo(&["run", "--release", "--quiet", "--package", "xtask", "--", name, "--here"]);
+        let folder = std::env::current_dir().map_err(|e| e.to_string())?;
+        return process::run(release.args(arguments).current_dir(folder));
+    };
+    let wanted = Wanted { mutants, seed: 1, ..Wanted::default() };
+    let wanted = parse(wanted, arguments.iter().take(at).chain(&arguments[at + 1..]))?;
+    if !process::is_root() {
+        return Err("the kernel verifies nothing for users: run it as root".into());
+    }
+    let all = judge_all(&wanted)?;
+    if let Some(file) = &wanted.table {
+        fs::write(file, tally::table(&all)).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    if wanted.unjudged {
+        tally::print_unjudged(&all);
+    }
+    tally::print_differences(&all);
+    tally::print_messages(&all);
+    println!();
+    tally::print_corpora(&all);
+    Ok(())
+}
+
+fn parse<'a>(
+    mut wanted: Wanted,
+    mut arguments: impl Iterator<Item = &'a String>,
+) -> std::result::Result<Wanted, String> {
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().cloned().ok_or_else(|| format!("{argument} needs a value; takes {USAGE}"));
+        let number = |text: String| text.parse().map_err(|_| format!("{argument} takes a number"));
+        match argument.as_str() {
+            "--only" => wanted.only = Some(value()?),
+            "--table" => wanted.table = Some(value()?.into()),
+            "--count" => wanted.mutants = Some(number(value()?)? as usize),
+            "--seed" => wanted.seed = number(value()?)?,
+            "--trace" => wanted.trace = true,
+            "--unjudged" => wanted.unjudged = true,
+            "--all-types" => wanted.all_types = true,
+            option if option.starts_with("--") => return Err(format!("no option {option}; takes {USAGE}")),
+            folder => wanted.folders.push(folder.into()),
+        }
+    }
+    if wanted.folders.is_empty() { Err(format!("takes {USAGE}")) } else { Ok(wanted) }
+}
+
+fn judge_all(wanted: &Wanted) -> std::result::Result<Vec<Judged>, String> {
+    let this = objects::this_kernel()?;
+    let mut files = Vec::new();
+    for folder in &wanted.folders {
+        objects::find(folder, &mut files)?;
+    }
+    let objects: Vec<Object> = files.iter().filter_map(|file| read(file, &this)).collect();
+    let programs = objects.iter().map(|object| object.spec.programs.len()).sum::<usize>().max(1);
+    let mutants = wanted.mutants.map(|count| count.div_ceil(programs));
+    let mut draw = Draw::new(wanted.seed);
+    let mut all = Vec::new();
+    for object in &objects {
+        let mut judges = Judges { object, kernel: Kernel::of(object), this: &this, trace: wanted.trace };
+        for program in object.programs() {
+            let name = format!("{}:{program}", object.name());
+            if wanted.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+                continue;
+            }
+            let resolved = object.resolve(program, &this).and_then(|found| {
+                let judged = wanted.all_types || JUDGED.has(found.0.ty);
+                if judged { Ok(found) } else { Err("of another type".to_owned()) }
+            });
+            match (resolved, mutants) {
+                (Ok((program, resolved)), None) => {
+                    let program = judges.kernel.loadable(&program, &resolved);
+                    all.push(judges.judge(name, &program, &resolved));
+                }
+                (Ok((program, resolved)), Some(count)) => {
+                    let program = judges.kernel.loadable(&program, &resolved);
+                    judges.judge_mutants(&name, &program, &resolved, count, &mut draw, &mut all);
+                }
+                (Err(why), None) => {
+                    let why = Verdict::none(why);
+                    all.push(Judged { corpus: object.corpus.clone(), name, kernel: why.clone(), ours: why });
+                }
+                (Err(_), Some(_)) => {}
+            }
+        }
+    }
+    if all.is_empty() { Err("no programs found".into()) } else { Ok(all) }
+}
+
+fn read(file: &Path, this: &alveary_spec::Kernel) -> Option<Object> {
+    Object::read(file, this).map_err(|why| eprintln!("{}: not read: {why}", file.display())).ok()
+}
+
+/// Both verifiers, for the programs of one object.
+struct Judges<'a> {
+    object: &'a Object,
+    kernel: Kernel<'a>,
+    this: &'a alveary_spec::Kernel,
+    trace: bool,
+}
+
+impl Judges<'_> {
+    fn judge(&mut self, name: String, program: &Arc<Program>, resolved: &Resolved) -> Judged {
+        let (kernel, _) = self.kernel.judge(program, resolved, sys::LOG_STATS);
+        let ours = ours::judge(program, resolved, self.this);
+        if self.trace {
+            let (_, log) = self.kernel.judge(program, resolved, sys::LOG_INSNS.and(sys::LOG_STATS));
+            trace::print(&name, &log, &ours::log(program, resolved, self.this));
+        }
+        Judged { corpus: self.object.corpus.clone(), name, kernel, ours }
+    }
+
+    /// `count` mutants of a program, if both accept it.
+    fn judge_mutants(
+        &mut self,
+        name: &str,
+        program: &Arc<Program>,
+        resolved: &Resolved,
+        count: usize,
+        draw: &mut Draw,
+        all: &mut Vec<Judged>,
+    ) {
+        let itself = self.judge(name.to_owned(), program, resolved);
+        if !(itself.kernel.outcome.accepts() && itself.ours.outcome.accepts()) {
+            return;
+        }
+        // Not every draw finds something to change.
+        let drawn = std::iter::repeat_with(|| mutant(program, draw)).take(count * 4).flatten().take(count);
+        for (changed, what) in drawn.collect::<Vec<_>>() {
+            all.push(self.judge(format!("{name}, {what}"), &Arc::new(changed), resolved));
+        }
+    }
+}
