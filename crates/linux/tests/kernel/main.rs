@@ -3,5 +3,6 @@
 mod elements;
 mod objects;
 mod programs;
+mod reading;
 mod refusals;
 mod support;
