@@ -6,6 +6,8 @@
 //!   runs (the kernel keeps no peak of that figure: it is looked at every millisecond),
 //! - how fast the kernel's types are opened, and written as a C header beside bpftool, if both are there,
 //! - how long an object with 500 CO-RE relocations takes to be resolved, beside libbpf,
+//! - how fast a ring buffer of the kernel is read, and how long an object of 10,000 instructions takes to be loaded, beside
+//!   libbpf,
 //! - `alveary show` on a small object: wall time from start to end, median of several runs.
 
 use std::{
@@ -43,13 +45,15 @@ pub(crate) fn measure_all(arguments: &[String]) -> Outcome {
     run(&mut cargo(&["bench", "--package", "alveary-vm", "--bench", "engine"]))?;
     run(&mut cargo(&["bench", "--package", "alveary-ports", "--bench", "read"]))?;
     run(&mut cargo(&["bench", "--package", "alveary-btf", "--bench", "open"]))?;
+    run(&mut cargo(&["bench", "--package", "alveary-linux", "--bench", "ring"]))?;
     run(&mut cargo(&["build", "--release", "--package", "alveary-cli"]))?;
     let alveary = process::target().join("release/alveary");
     let alveary = alveary.to_str().ok_or("the target folder's path is not UTF-8")?;
     throughput(alveary)?;
     start_up(alveary)?;
     header(alveary)?;
-    libbpf::measure()
+    libbpf::measure()?;
+    libbpf::measure_load()
 }
 
 fn throughput(alveary: &str) -> Outcome {

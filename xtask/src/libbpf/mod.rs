@@ -6,9 +6,11 @@
 //! libbpf is the machine's own. Another is taken by its flags for the C compiler:
 //! `LIBBPF_FLAGS="-I…/include …/libbpf.a -lelf -lz"`.
 
+mod load;
 mod matrix;
 mod relocations;
 
+pub(crate) use load::measure as measure_load;
 pub(crate) use relocations::measure;
 
 use std::{

@@ -57,6 +57,64 @@ fn a_run_on_linux_gives_what_one_on_user_gives() {
     assert_eq!(run("linux"), run("user"));
 }
 
+/// Programs of each type that takes packets: what they see of the headers, write, count and cut is the same.
+const PROGRAMS: &str = r#"
+    struct __sk_buff { __u32 len, pkt_type, mark, queue_mapping, protocol, vlan_present, vlan_tci, vlan_proto, priority,
+        ingress_ifindex, ifindex, tc_index, cb[5], hash, tc_classid, data, data_end; };
+    static long (*bpf_map_update_elem)(void *, const void *, const void *, __u64) = (void *)2;
+    static long (*bpf_skb_store_bytes)(void *, __u32, const void *, __u32, __u64) = (void *)9;
+    static long (*bpf_skb_load_bytes)(void *, __u32, void *, __u32) = (void *)26;
+    static long (*bpf_skb_change_tail)(void *, __u32, __u64) = (void *)38;
+    static long (*bpf_xdp_adjust_head)(void *, int) = (void *)44;
+    static long (*bpf_xdp_adjust_tail)(void *, int) = (void *)65;
+    struct { __uint(type, 1); __uint(max_entries, 256); __type(key, __u32); __type(value, __u64); } lengths SEC(".maps");
+    struct { __uint(type, 6); __uint(max_entries, 2); __type(key, __u32); __type(value, __u64); } counts SEC(".maps");
+    static void count(__u32 length, __u32 slot) {
+        __u64 one = 1, *seen = bpf_map_lookup_elem(&lengths, &length);
+        if (seen) ++*seen; else bpf_map_update_elem(&lengths, &length, &one, 0);
+        __u64 *all = bpf_map_lookup_elem(&counts, &slot);
+        if (all) *all += length;
+    }
+    SEC("socket") int filter(struct __sk_buff *skb) {
+        unsigned char header[24];
+        count(skb->len / 16, 0);
+        if (bpf_skb_load_bytes(skb, 0, header, sizeof(header))) return 0;
+        return header[12] == 8 && header[23] == 6 ? skb->len : skb->protocol == 0x0608 ? 60 : 0;
+    }
+    SEC("tc") int classifier(struct __sk_buff *skb) {
+        unsigned char mac[6] = { 2, 0, 0, 0, 0, skb->len & 0xff };
+        count(skb->len / 16, 1);
+        bpf_skb_store_bytes(skb, 6, mac, 6, 0);
+        if (skb->len > 200) bpf_skb_change_tail(skb, 128, 0);
+        return skb->protocol == 8 ? 0 : 2;
+    }
+    SEC("xdp") int frames(struct xdp_md *ctx) {
+        __u32 length = ctx->data_end - ctx->data;
+        count(length / 16, 0);
+        if (length & 1) { if (bpf_xdp_adjust_head(ctx, -4)) return 0; }
+        else if (bpf_xdp_adjust_tail(ctx, -8)) return 0;
+        unsigned char *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+        if (data + 4 > end) return 1;
+        data[0] = 0xaa; data[1] = 0xbb; data[2] = 0xcc; data[3] = 0xdd;
+        return length & 2 ? 2 : 3;
+    }"#;
+
+#[test]
+fn programs_of_each_type_do_the_same() {
+    let test = "programs_of_each_type_do_the_same";
+    if !permitted(test) {
+        return;
+    }
+    let Some(object) = alveary_testing::compile(test, PROGRAMS, "bpf", &["-g"]) else { return };
+    let session = Session::new().file("types.bpf.o", object).example("traffic.pcap");
+    for program in ["filter", "classifier", "frames"] {
+        let output = session.output(&format!("run types.bpf.o --prog {program} --pcap traffic.pcap --on both"));
+        assert_eq!(output.code, Some(0), "{program}: {}{}", output.stdout, output.stderr);
+        assert!(output.stdout.ends_with("no difference between user and linux\n"), "{}", output.stdout);
+        assert!(!output.stdout.contains("refused"), "every packet is one to both: {}", output.stdout);
+    }
+}
+
 /// A program that asks the clock: there they differ, and it is said in what.
 #[test]
 fn a_difference_is_named_and_fails() {

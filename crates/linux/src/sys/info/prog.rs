@@ -165,8 +165,12 @@ pub fn prog_info(fd: BorrowedFd<'_>, parts: ProgParts) -> Result<ProgInfo> {
         prog_tags: address_mut(&mut tags),
         ..RawProg::default()
     };
-    // SAFETY: each list has room for as many entries as the number beside it says.
-    unsafe { get(fd, &mut raw)? };
+    if parts == ProgParts::default() {
+        raw = counts;
+    } else {
+        // SAFETY: each list has room for as many entries as the number beside it says.
+        unsafe { get(fd, &mut raw)? };
+    }
     // A list can only be shorter than there was room for, or the kernel has taken its address out: it tells nothing.
     map_ids.truncate(raw.nr_map_ids as usize);
     ksyms.truncate(if raw.jited_ksyms == 0 { 0 } else { raw.nr_jited_ksyms as usize });
