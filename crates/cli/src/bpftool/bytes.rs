@@ -28,17 +28,18 @@ pub(crate) fn json(bytes: &[u8], json: &mut Json<'_>) -> io::Result<()> {
     json.array(|json| bytes.iter().try_for_each(|byte| json.value(Verbatim(format_args!("\"0x{byte:02x}\"")))))
 }
 
+/// A byte in C's notation.
+pub(crate) fn one(word: &str) -> Option<u8> {
+    super::words::number(word).and_then(|n| n.try_into().ok())
+}
+
 /// Takes `count` bytes, each a word: in C's notation, or all in hexadecimal behind `hex`.
 pub(crate) fn take(words: &mut Words<'_>, what: &str, count: usize) -> Result<Vec<u8>, Failure> {
     let hexadecimal = words.is("hex");
     let mut bytes = Vec::with_capacity(count.min(1 << 16));
     while bytes.len() < count {
         let Some(word) = words.peek() else { break };
-        let byte = if hexadecimal {
-            u8::from_str_radix(word.trim_start_matches("0x"), 16).ok()
-        } else {
-            super::words::number(word).and_then(|n| n.try_into().ok())
-        };
+        let byte = if hexadecimal { u8::from_str_radix(word.trim_start_matches("0x"), 16).ok() } else { one(word) };
         let Some(byte) = byte else {
             return Err(usage(format!("`{word}` is no byte of the {what}"))
                 .expected(format!("{count} bytes, {} of them are there", bytes.len()))

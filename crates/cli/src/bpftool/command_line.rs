@@ -58,6 +58,9 @@ const MAP: &[&str] = &[
     "dequeue",
     "freeze",
     "create",
+    "export",
+    "import",
+    "watch",
 ];
 
 /// The command line as our own parser takes it.

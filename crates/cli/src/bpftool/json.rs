@@ -65,6 +65,11 @@ impl<'a> Json<'a> {
         value.write(self)
     }
 
+    /// Hands over what is written so far to whoever reads it.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     fn open(&mut self, bracket: &str) -> io::Result<()> {
         self.separate()?;
         self.out.write_all(bracket.as_bytes())?;

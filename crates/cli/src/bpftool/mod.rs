@@ -12,10 +12,12 @@
 //! | `fdinfo` | what `/proc` tells about a descriptor |
 //! | `typed` | values by their BTF |
 //! | `bytes` | values without |
+//! | `device` | network devices by name |
 //! | `json` | JSON, laid out as bpftool does |
 
 pub(crate) mod bytes;
 pub(crate) mod command_line;
+pub(crate) mod device;
 pub(crate) mod fdinfo;
 pub(crate) mod json;
 pub(crate) mod options;

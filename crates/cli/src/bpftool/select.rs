@@ -68,6 +68,14 @@ pub(crate) fn link(words: &mut Words<'_>) -> Result<OwnedFd, Failure> {
     one(words, Object::Link, "link", "`id ID` or `pinned FILE`")
 }
 
+/// The types that the words name.
+pub(crate) fn btf(words: &mut Words<'_>) -> Result<OwnedFd, Failure> {
+    match words.peek() {
+        Some(word) if "id".starts_with(word) => one(words, Object::Btf, "BTF", "`id ID`"),
+        _ => Err(words.unexpected("`id ID`")),
+    }
+}
+
 /// A program's name in full: the kernel keeps 15 bytes, BTF has the rest.
 pub(crate) fn full_name(fd: BorrowedFd<'_>, info: &ProgInfo) -> String {
     let long = || {

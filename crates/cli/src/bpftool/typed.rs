@@ -12,8 +12,16 @@ const DEEPEST: u32 = 64;
 
 /// The types that the kernel keeps under this id; a module's stand on the kernel's own.
 pub(crate) fn types(id: u32) -> Result<Arc<Btf>, Failure> {
+    types_over(id, None)
+}
+
+/// The types that the kernel keeps under this id, which continue those of `base`.
+pub(crate) fn types_over(id: u32, base: Option<Arc<Btf>>) -> Result<Arc<Btf>, Failure> {
     let info = sys::btf_info(sys::open_id(Object::Btf, id, 0, None)?.as_fd(), true)?;
-    let base = if info.kernel && info.name != VMLINUX { Some(vmlinux()?) } else { None };
+    let base = match base {
+        None if info.kernel && info.name != VMLINUX => Some(vmlinux()?),
+        base => base,
+    };
     let named = |why: Diagnostic| why.in_file(format!("BTF {id}"));
     Ok(Arc::new(Btf::read_owned(info.bytes, base).map_err(named)?))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod asm;
 pub(crate) mod btf;
+pub(crate) mod cgroup;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod disasm;
@@ -10,6 +11,8 @@ pub(crate) mod link;
 pub(crate) mod load;
 pub(crate) mod man;
 pub(crate) mod map;
+pub(crate) mod net;
+pub(crate) mod perf;
 pub(crate) mod prog;
 pub(crate) mod run;
 pub(crate) mod show;

@@ -1,5 +1,11 @@
 //! What bpftool's users type, on objects that the test makes: our output beside that of bpftool.
 
+mod btf;
+mod cgroup;
+mod map;
+mod net;
+mod perf;
+
 use alveary_abi::{AttachType, MapType, ProgType};
 use alveary_linux::sys::{LinkCreate, Loaded, Map, MapCreate, ProgLoad, ProgQuery, Target};
 use std::{
@@ -45,17 +51,35 @@ pub(crate) fn same(words: &[&str]) {
     }
 }
 
-/// Processes that hold an object are told by bpftool only if it was built with its own eBPF programs. Those are the last
-/// thing that is told.
+/// Processes that hold an object are told by bpftool only if it was built with its own eBPF programs.
 fn without_pids(told: &str) -> String {
-    match (told.find(",\"pids\""), told.find("\n\tpids ")) {
-        (Some(at), _) => format!("{}}}\n", &told[..at]),
-        (None, Some(at)) => format!("{}\n", &told[..at]),
-        (None, None) => match told.find(",\n    \"pids\"") {
-            Some(at) => format!("{}\n}}\n", &told[..at]),
-            None => told.to_owned(),
-        },
+    const BEGINNINGS: [(&str, &str); 3] = [(",\"pids\":[", "]"), (",\n    \"pids\": [", "\n    ]"), ("\n\tpids ", "")];
+    for (beginning, end) in BEGINNINGS {
+        let Some((before, rest)) = told.split_once(beginning) else { continue };
+        let behind = match end {
+            "" => rest.find('\n').map_or("", |line| &rest[line..]),
+            end => rest.split_once(end).map_or("", |(_, behind)| behind),
+        };
+        return format!("{before}{behind}");
     }
+    told.to_owned()
+}
+
+/// Runs a script of the shell for each tool, as `$tool`, in a BPF file system and a network namespace of its own; both must print the same. Gives what they printed.
+#[track_caller]
+fn same_script(script: &str) -> String {
+    let run = |tool: &str| {
+        let script = format!(
+            "at=$(mktemp -d -t alvearyXXXXXX); mount -t bpf bpf $at; cd $at; tool={tool}
+             {script}
+             cd /; umount $at; rmdir $at"
+        );
+        let done = output("unshare", &["--mount", "--net", "--propagation", "private", "sh", "-c", &script]);
+        (text(&done.stdout), text(&done.stderr))
+    };
+    let ((theirs, their_errors), (ours, our_errors)) = (run(BPFTOOL), run(env!("CARGO_BIN_EXE_alveary")));
+    assert_eq!(ours, theirs, "{our_errors}\n{their_errors}");
+    ours
 }
 
 pub(crate) fn map(ty: MapType, name: &str, sizes: (u32, u32), entries: u32, flags: u32) -> Map {
@@ -182,7 +206,7 @@ fn links_look_as_from_bpftool_and_are_detached() {
     if !permitted("links_look_as_from_bpftool_and_are_detached") {
         return;
     }
-    let Some(cgroup) = Cgroup::new() else {
+    let Some(cgroup) = Cgroup::named("link") else {
         eprintln!("skipped: links_look_as_from_bpftool_and_are_detached: no cgroup2 at {CGROUPS:?}");
         return;
     };
@@ -215,9 +239,9 @@ const CGROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 struct Cgroup(std::path::PathBuf);
 
 impl Cgroup {
-    fn new() -> Option<Cgroup> {
+    fn named(name: &str) -> Option<Cgroup> {
         let root = CGROUPS.iter().map(std::path::Path::new).find(|root| root.join("cgroup.controllers").exists())?;
-        let path = root.join(format!("alveary-cli-{}", std::process::id()));
+        let path = root.join(format!("alveary-cli-{name}-{}", std::process::id()));
         std::fs::create_dir(&path).ok()?;
         Some(Cgroup(path))
     }

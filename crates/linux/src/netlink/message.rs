@@ -32,11 +32,11 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 
 /// A request that the kernel did not carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     /// Its number.
-    pub(crate) errno: Errno,
+    pub errno: Errno,
     /// What it says in words; often nothing.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 impl From<rustix::io::Errno> for Refusal {

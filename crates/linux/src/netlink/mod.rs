@@ -8,14 +8,15 @@ mod message;
 mod route;
 mod socket;
 mod tc;
+mod tc_list;
 mod xdp;
 
-pub(crate) use message::Refusal;
+pub use message::Refusal;
 pub use route::{Hook, Route, Tunnel};
 pub use tc::{Filter, Parent, filters};
 pub(crate) use tc::{add_clsact, add_filter, delete_clsact, delete_filter};
-pub use xdp::{DeviceXdp, XdpSlot, device_xdp};
-pub(crate) use xdp::{SetXdp, set_xdp};
+pub use tc_list::{Action, ListedFilter, listed_filters};
+pub use xdp::{DeviceXdp, NetDevice, SetXdp, XdpSlot, device_xdp, devices, set_xdp};
 
 /// `IFF`-independent address families of the UAPI that messages name.
 pub(crate) const AF_UNSPEC: u8 = 0;

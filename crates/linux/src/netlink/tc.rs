@@ -11,17 +11,17 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
-const RTM_NEWTFILTER: u16 = 44;
+pub(super) const RTM_NEWTFILTER: u16 = 44;
 const RTM_DELTFILTER: u16 = 45;
-const RTM_GETTFILTER: u16 = 46;
+pub(super) const RTM_GETTFILTER: u16 = 46;
 /// Bytes of `struct tcmsg`.
-const TCMSG: usize = 20;
-const TCA_KIND: u16 = 1;
-const TCA_OPTIONS: u16 = 2;
+pub(super) const TCMSG: usize = 20;
+pub(super) const TCA_KIND: u16 = 1;
+pub(super) const TCA_OPTIONS: u16 = 2;
 const TCA_BPF_FD: u16 = 6;
-const TCA_BPF_NAME: u16 = 7;
+pub(super) const TCA_BPF_NAME: u16 = 7;
 const TCA_BPF_FLAGS: u16 = 8;
-const TCA_BPF_ID: u16 = 11;
+pub(super) const TCA_BPF_ID: u16 = 11;
 /// The program's verdict is what happens, not the class of the packet.
 const ACT_DIRECT: u32 = 1;
 /// Any protocol (`ETH_P_ALL`), as on the wire.
@@ -38,7 +38,7 @@ pub enum Parent {
 }
 
 impl Parent {
-    fn number(self) -> u32 {
+    pub(super) fn number(self) -> u32 {
         match self {
             Parent::Ingress => 0xffff_fff2,
             Parent::Egress => 0xffff_fff3,
@@ -148,7 +148,7 @@ fn read(message: Message<'_>, parent: Parent) -> Option<Filter> {
 }
 
 /// `struct tcmsg`.
-fn tcmsg(device: u32, handle: u32, parent: u32, info: u32) -> [u8; TCMSG] {
+pub(super) fn tcmsg(device: u32, handle: u32, parent: u32, info: u32) -> [u8; TCMSG] {
     let mut fixed = [0; TCMSG];
     fixed[0] = AF_UNSPEC;
     for (at, value) in [(4, device), (8, handle), (12, parent), (16, info)] {

@@ -2,8 +2,8 @@
 
 use super::{
     AF_UNSPEC,
-    message::{Message, Refusal, Request, attributes, number},
-    socket::change,
+    message::{Message, Refusal, Request, attributes, number, string},
+    socket::{change, dump},
 };
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -12,6 +12,7 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
 /// Bytes of `struct ifinfomsg`.
 const IFINFO: usize = 16;
+const IFLA_IFNAME: u16 = 3;
 const IFLA_XDP: u16 = 43;
 const IFLA_XDP_FD: u16 = 1;
 const IFLA_XDP_FLAGS: u16 = 3;
@@ -51,6 +52,30 @@ pub fn device_xdp(device: u32) -> DeviceXdp {
     device_xdp_raw(device).unwrap_or_default()
 }
 
+/// A network device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetDevice {
+    /// Its number.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its XDP programs.
+    pub xdp: DeviceXdp,
+}
+
+/// The devices of this network namespace, in the kernel's order.
+///
+/// # Errors
+/// The kernel's.
+pub fn devices() -> Result<Vec<NetDevice>, Refusal> {
+    dump(Request::new(RTM_GETLINK, 0, &ifinfo(0)), |message| {
+        let xdp = read(message)?;
+        let name = message.attributes(IFINFO).find(|(ty, _)| *ty == IFLA_IFNAME);
+        let name = name.map_or_else(String::new, |(_, name)| string(name));
+        Some(NetDevice { index: number(message.body, 4)?, name, xdp })
+    })
+}
+
 fn read(message: Message<'_>) -> Option<DeviceXdp> {
     if message.ty != RTM_NEWLINK {
         return None;
@@ -70,20 +95,25 @@ fn read(message: Message<'_>) -> Option<DeviceXdp> {
 }
 
 /// What a device's XDP program shall be.
-pub(crate) struct SetXdp<'a> {
-    pub(crate) device: u32,
+#[derive(Clone, Copy, Debug)]
+pub struct SetXdp<'a> {
+    /// Number of the device.
+    pub device: u32,
     /// `None`: none.
-    pub(crate) program: Option<BorrowedFd<'a>>,
+    pub program: Option<BorrowedFd<'a>>,
     /// `XDP_FLAGS_…`.
-    pub(crate) flags: u32,
+    pub flags: u32,
     /// What has to be there; sets `XDP_FLAGS_REPLACE`.
-    pub(crate) expected: Option<BorrowedFd<'a>>,
+    pub expected: Option<BorrowedFd<'a>>,
 }
 
 const XDP_FLAGS_REPLACE: u32 = 1 << 4;
 
-/// Sets it.
-pub(crate) fn set_xdp(set: &SetXdp<'_>) -> Result<(), Refusal> {
+/// Sets it: the program stays until another is set, whoever ends.
+///
+/// # Errors
+/// The kernel's, or the driver's.
+pub fn set_xdp(set: &SetXdp<'_>) -> Result<(), Refusal> {
     let mut request = Request::new(RTM_SETLINK, 0, &ifinfo(set.device));
     request.nest(IFLA_XDP, |xdp| {
         xdp.number(IFLA_XDP_FD, set.program.map_or(u32::MAX, |fd| fd.as_raw_fd() as u32));

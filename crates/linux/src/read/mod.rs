@@ -18,7 +18,7 @@ mod stream;
 mod wait;
 
 pub use array::MappedArray;
-pub use perf::PerfBuffer;
+pub use perf::{PerfBuffer, PerfRecord, PerfSlot};
 pub use ring::RingBuffer;
 #[cfg(feature = "tokio")]
 pub use stream::{Event, EventStream};

@@ -28,10 +28,13 @@ struct EventAttr {
 
 const PERF_TYPE_SOFTWARE: u32 = 1;
 const PERF_COUNT_SW_BPF_OUTPUT: u64 = 10;
+const PERF_SAMPLE_TIME: u64 = 1 << 2;
 const PERF_SAMPLE_RAW: u64 = 1 << 10;
 const PERF_FLAG_FD_CLOEXEC: u64 = 1 << 3;
 const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
+/// Records that were lost.
 const PERF_RECORD_LOST: u32 = 2;
+/// A program's output.
 const PERF_RECORD_SAMPLE: u32 = 9;
 /// Where in the first page the positions of writer and reader stand.
 const DATA_HEAD: usize = 1024;
@@ -44,9 +47,37 @@ pub struct PerfBuffer {
     record: Vec<u8>,
 }
 
+/// What a buffer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PerfRecord<'a> {
+    /// What a program wrote, with up to 7 zeros behind it.
+    Sample {
+        /// When, in nanoseconds of the clock that perf events have.
+        time: u64,
+        /// The bytes.
+        data: &'a [u8],
+    },
+    /// What did not fit.
+    Lost {
+        /// Id of the event.
+        id: u64,
+        /// How many records.
+        count: u64,
+    },
+}
+
+/// A CPU, and the slot of the map that its buffer is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerfSlot {
+    /// The CPU.
+    pub cpu: u32,
+    /// The key in the map.
+    pub index: u32,
+}
+
 #[derive(Debug)]
 struct OneCpu {
-    cpu: u32,
+    slot: PerfSlot,
     fd: OwnedFd,
     memory: Mapping,
     /// Bytes of records, a power of two; they stand behind the first page.
@@ -61,13 +92,23 @@ impl PerfBuffer {
     /// `EINVAL` if it is no such map; what keeps events from being opened or memory from being mapped.
     pub fn open(map: &Map, pages: usize) -> io::Result<PerfBuffer> {
         let info = map.info().map_err(|e| io::Error::other(e.to_string()))?;
+        let slots = online()?.into_iter().filter(|cpu| *cpu < info.max_entries).map(|cpu| PerfSlot { cpu, index: cpu });
+        PerfBuffer::open_slots(map, pages, slots)
+    }
+
+    /// Reads these CPUs' output in these slots of the map, with buffers of so many pages, a power of two.
+    ///
+    /// # Errors
+    /// As for [`PerfBuffer::open`]; `E2BIG` for a slot that the map does not have.
+    pub fn open_slots(map: &Map, pages: usize, slots: impl IntoIterator<Item = PerfSlot>) -> io::Result<PerfBuffer> {
+        let info = map.info().map_err(|e| io::Error::other(e.to_string()))?;
         if info.ty != MapType::PERF_EVENT_ARRAY || !pages.is_power_of_two() {
             return Err(io::Error::from_raw_os_error(Errno::EINVAL.0));
         }
         let mut cpus = Vec::new();
-        for cpu in online()?.into_iter().filter(|cpu| *cpu < info.max_entries) {
-            let one = OneCpu::open(cpu, pages)?;
-            let put = map.update_fd(&cpu.to_ne_bytes(), one.fd.as_fd(), 0);
+        for slot in slots {
+            let one = OneCpu::open(slot, pages)?;
+            let put = map.update_fd(&slot.index.to_ne_bytes(), one.fd.as_fd(), 0);
             put.map_err(|e| io::Error::from_raw_os_error(e.errno().0))?;
             cpus.push(one);
         }
@@ -77,7 +118,19 @@ impl PerfBuffer {
     /// Hands over the records that are there, of one CPU after the other: the CPU, and the bytes (with up to 7 zeros
     /// behind them). Gives how many were lost since the last time.
     pub fn drain(&mut self, mut each: impl FnMut(u32, &[u8])) -> u64 {
-        self.cpus.iter().map(|one| one.drain(&mut self.record, &mut each)).sum()
+        let mut lost = 0;
+        self.records(|slot, record| match record {
+            PerfRecord::Sample { data, .. } => each(slot.cpu, data),
+            PerfRecord::Lost { count, .. } => lost += count,
+        });
+        lost
+    }
+
+    /// Hands over the records that are there, of one CPU after the other, and what was lost between them.
+    pub fn records(&mut self, mut each: impl FnMut(PerfSlot, PerfRecord<'_>)) {
+        for one in &self.cpus {
+            one.records(&mut self.record, &mut each);
+        }
     }
 
     /// The descriptors that become readable when a record is there.
@@ -87,13 +140,13 @@ impl PerfBuffer {
 }
 
 impl OneCpu {
-    fn open(cpu: u32, pages: usize) -> io::Result<OneCpu> {
+    fn open(slot: PerfSlot, pages: usize) -> io::Result<OneCpu> {
         let attr = EventAttr {
             ty: PERF_TYPE_SOFTWARE,
             size: size_of::<EventAttr>() as u32,
             config: PERF_COUNT_SW_BPF_OUTPUT,
             sample_period: 1,
-            sample_type: PERF_SAMPLE_RAW,
+            sample_type: PERF_SAMPLE_TIME | PERF_SAMPLE_RAW,
             read_format: 0,
             flags: 0,
             wakeup_events: 1,
@@ -107,7 +160,7 @@ impl OneCpu {
                 libc::SYS_perf_event_open,
                 attr.as_bytes().as_ptr(),
                 any_process,
-                cpu as i32,
+                slot.cpu as i32,
                 no_group,
                 PERF_FLAG_FD_CLOEXEC,
             )
@@ -123,13 +176,12 @@ impl OneCpu {
         if unsafe { libc::ioctl(fd.as_raw_fd(), PERF_EVENT_IOC_ENABLE as _, 0) } < 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(OneCpu { cpu, fd, memory, size: (page * pages) as u64, page })
+        Ok(OneCpu { slot, fd, memory, size: (page * pages) as u64, page })
     }
 
-    fn drain(&self, record: &mut Vec<u8>, each: &mut impl FnMut(u32, &[u8])) -> u64 {
+    fn records(&self, record: &mut Vec<u8>, each: &mut impl FnMut(PerfSlot, PerfRecord<'_>)) {
         let head = self.memory.word(DATA_HEAD).load(Ordering::Acquire);
         let mut at = self.memory.word(DATA_TAIL).load(Ordering::Relaxed);
-        let mut lost = 0;
         while at < head {
             self.bytes(at, 8, record);
             let (ty, len) = (number(record, 0), number(record, 4) >> 16);
@@ -139,18 +191,19 @@ impl OneCpu {
             self.bytes(at + 8, len as usize - 8, record);
             match ty {
                 PERF_RECORD_SAMPLE => {
-                    let size = number(record, 0) as usize;
-                    if let Some(data) = record.get(4..).and_then(|rest| rest.get(..size)) {
-                        each(self.cpu, data);
+                    let size = number(record, 8) as usize;
+                    if let Some(data) = record.get(12..).and_then(|rest| rest.get(..size)) {
+                        each(self.slot, PerfRecord::Sample { time: wide(record, 0), data });
                     }
                 }
-                PERF_RECORD_LOST => lost += u64::from(number(record, 8)) | u64::from(number(record, 12)) << 32,
+                PERF_RECORD_LOST => {
+                    each(self.slot, PerfRecord::Lost { id: wide(record, 0), count: wide(record, 8) });
+                }
                 _ => {}
             }
             at += u64::from(len);
             self.memory.word(DATA_TAIL).store(at, Ordering::Release);
         }
-        lost
     }
 
     /// Copies bytes that may stand partly at the end of the buffer and partly at its beginning.
@@ -166,6 +219,11 @@ impl OneCpu {
 /// A number of 4 bytes; 0 where there is none.
 fn number(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u32::from_ne_bytes(*b))
+}
+
+/// A number of 8 bytes.
+fn wide(bytes: &[u8], at: usize) -> u64 {
+    u64::from(number(bytes, at)) | u64::from(number(bytes, at + 4)) << 32
 }
 
 /// The CPUs that are online.

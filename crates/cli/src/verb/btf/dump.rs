@@ -1,19 +1,22 @@
 //! `alveary btf dump`: types as text. Takes bpftool's words, and options of our own.
 
 use super::raw;
-use crate::{failure::Failure, output, types};
+use crate::{
+    bpftool::{json::Json, options::Shape, select, typed, usage as word, words::Words},
+    failure::Failure,
+    output, types,
+};
 use alveary_btf::{Btf, TypeId};
 use alveary_diag::{Diagnostic, Place};
+use alveary_linux::sys::{self, ProgParts};
 use clap::{Args, ValueEnum, ValueHint};
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, os::fd::AsFd, path::PathBuf, sync::Arc};
 
 /// Show types: as they are stored, as a C header, or in Rust
 ///
-/// Takes what bpftool's `btf dump` takes: `file FILE`, then `format raw` or `format c`, with `unsorted` and `root_id ID`
-/// behind. `kernel` stands for the running kernel's types. FILE is raw BTF, or an object, kernel or module that holds some.
+/// Takes what bpftool's `btf dump` takes: `file FILE`, or what is loaded (`id ID`, `prog PROG`, `map MAP` with `key`,
+/// `value`, `kv` or `all` behind), then `format raw` or `format c`, with `unsorted` and `root_id ID` behind. `kernel` stands
+/// for the running kernel's types. FILE is raw BTF, or an object, kernel or module that holds some.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary btf dump kernel format c > vmlinux.h
@@ -21,7 +24,8 @@ use std::{
   alveary btf dump kernel format c --type task_struct --type sk_buff
   alveary btf dump file count.bpf.o --format rust --type service > types.rs")]
 pub(crate) struct Dump {
-    /// Where the types are, and how to show them: `file FILE` or `kernel`, `format FORMAT`, `unsorted`, `root_id ID`
+    /// Where the types are: `file FILE`, `kernel`, `id ID`, `prog PROG` or `map MAP [key|value|kv|all]`; and how to show
+    /// them: `format FORMAT`, `unsorted`, `root_id ID`
     #[arg(value_name = "WORDS", required = true, value_hint = ValueHint::FilePath)]
     words: Vec<String>,
 
@@ -54,56 +58,80 @@ enum Format {
 /// bpftool's words, understood.
 #[derive(Default)]
 struct Request {
-    file: Option<PathBuf>,
+    source: Option<Source>,
     format: Option<Format>,
     unsorted: bool,
     roots: Vec<TypeId>,
+    /// A map's key and value: shown alone, and even if they have no type.
+    of_map: Option<Vec<TypeId>>,
 }
 
-/// What bpftool dumps besides files: it lives in the kernel.
-const KERNEL_OBJECTS: [&str; 3] = ["id", "prog", "map"];
+/// Where the types are.
+enum Source {
+    File(PathBuf),
+    /// Loaded in the kernel, under this id.
+    Loaded(u32),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::File(path) => path.display().fmt(f),
+            Source::Loaded(id) => write!(f, "BTF {id}"),
+        }
+    }
+}
 
 impl Dump {
-    pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
+    pub(crate) fn run(&self, shape: Shape) -> Result<(), Failure> {
         let request = Request::read(&self.words)?;
-        let Some(file) = &request.file else {
-            return Err(word("nothing says where the types are").expected("`file FILE` or `kernel`").into());
+        let Some(source) = &request.source else {
+            return Err(word("nothing says where the types are")
+                .expected("`file FILE`, `kernel`, `id ID`, `prog PROG` or `map MAP`")
+                .into());
         };
         let base = self.base.as_deref().map(|base| types::open(base, None)).transpose()?.map(Arc::new);
-        let btf = types::open(file, base)?;
-        let format = match self.format.or(request.format).unwrap_or_default() {
-            Format::Raw if json => Format::Json,
-            format => format,
+        let btf = match source {
+            Source::File(path) => Arc::new(types::open(path, base)?),
+            Source::Loaded(id) => typed::types_over(*id, base)?,
         };
-        let roots = self.roots(&btf, &request, file)?;
-        match format {
-            Format::C | Format::Rust => {
+        let btf = &*btf;
+        let roots = self.roots(btf, &request, source)?;
+        match self.format.or(request.format).unwrap_or_default() {
+            format @ (Format::C | Format::Rust) => {
+                let of_map = || request.of_map.iter().flatten().copied().filter(|id| id.0 > 0).collect::<Vec<_>>();
+                let roots = roots.or_else(|| request.of_map.is_some().then(of_map));
                 let all = || if request.unsorted { (1..btf.count()).map(TypeId).collect() } else { btf.sorted() };
                 let roots = roots.unwrap_or_else(all);
                 let text = if format == Format::C { btf.to_c(roots) } else { btf.to_rust(roots) };
-                let text = text.map_err(|why| why.in_file(file.display().to_string()))?;
+                let text = text.map_err(|why| why.in_file(source.to_string()))?;
                 output::plain(&text)
             }
-            Format::Raw | Format::Json => {
-                let ids = roots.map_or_else(|| btf.ids().collect(), |roots| needed(&btf, roots));
-                if format == Format::Json {
-                    raw::json(&btf, &ids)
-                } else {
-                    output::write(|out| raw::text(&btf, &ids, out))
-                }
+            format => {
+                let ids = match (roots, &request.of_map) {
+                    (Some(roots), _) => needed(btf, roots),
+                    (None, Some(of_map)) => of_map.clone(),
+                    (None, None) => btf.ids().collect(),
+                };
+                let shape =
+                    if format == Format::Json && shape == Shape::Text { Shape::Json { pretty: false } } else { shape };
+                output::write(|out| match shape {
+                    Shape::Text => raw::text(btf, &ids, out),
+                    Shape::Json { pretty } => {
+                        raw::json(btf, &ids, &mut Json::new(&mut *out, pretty))?;
+                        writeln!(out)
+                    }
+                })
             }
         }
     }
 
     /// The types that were asked for; `None` if all are wanted.
-    fn roots(&self, btf: &Btf, request: &Request, file: &Path) -> Result<Option<Vec<TypeId>>, Failure> {
+    fn roots(&self, btf: &Btf, request: &Request, source: &Source) -> Result<Option<Vec<TypeId>>, Failure> {
         let mut roots = request.roots.clone();
         if let Some(id) = roots.iter().find(|id| btf.ty(**id).is_none()) {
             let why = Diagnostic::new("not-found", format!("there is no type {}", id.0), Place::Nowhere);
-            return Err(why
-                .expected(format!("an id below {}", btf.count()))
-                .in_file(file.display().to_string())
-                .into());
+            return Err(why.expected(format!("an id below {}", btf.count())).in_file(source.to_string()).into());
         }
         for name in &self.types {
             let before = roots.len();
@@ -111,7 +139,7 @@ impl Dump {
             if roots.len() == before {
                 let mut known: Vec<&str> = btf.ids().map(|id| btf.name(id)).filter(|n| !n.is_empty()).collect();
                 known.dedup();
-                return Err(missing(name, &known).in_file(file.display().to_string()).into());
+                return Err(missing(name, &known).in_file(source.to_string()).into());
             }
         }
         Ok(if roots.is_empty() { None } else { Some(roots) })
@@ -121,36 +149,49 @@ impl Dump {
 impl Request {
     fn read(words: &[String]) -> Result<Request, Failure> {
         let mut request = Request::default();
-        let mut words = words.iter().map(String::as_str);
-        while let Some(found) = words.next() {
-            let mut next =
-                |what: &str| words.next().ok_or_else(|| word(format!("nothing follows `{found}`")).expected(what));
-            match found {
-                "file" => request.file = Some(PathBuf::from(next("a file")?)),
-                types::KERNEL_WORD => request.file = Some(PathBuf::from(types::KERNEL)),
-                "format" => request.format = Some(format(next("raw, c, json or rust")?)?),
-                "unsorted" => request.unsorted = true,
-                "root_id" => {
-                    let id = next("the id of a type")?;
-                    let id = id
-                        .parse()
-                        .map_err(|_| word("this is no id of a type").expected("a number").found(format!("`{id}`")))?;
-                    request.roots.push(TypeId(id));
+        let mut words = Words::new(words);
+        while !words.is_empty() {
+            let of = |id: u32, what: &str| match id {
+                0 => {
+                    let why = format!("the {what} has no types");
+                    Err(Diagnostic::new("btf-none", why, Place::Nowhere).help("compile it with `-g`"))
                 }
-                object if KERNEL_OBJECTS.contains(&object) => {
-                    return Err(Diagnostic::new(
-                        "unsupported",
-                        format!("`{object}` names what is loaded in the kernel, which this version cannot reach"),
-                        Place::Nowhere,
+                id => Ok(Source::Loaded(id)),
+            };
+            if words.is("map") {
+                let info = sys::map_info(select::map(&mut words)?.as_fd())?;
+                let (key, value) = (info.btf_key_type, info.btf_value_type);
+                let which: [(&str, Option<Vec<TypeId>>); 4] = [
+                    ("key", Some(vec![key])),
+                    ("value", Some(vec![value])),
+                    ("all", None),
+                    ("kv", Some(vec![key, value])),
+                ];
+                let said = which.into_iter().find(|(name, _)| words.is(name));
+                request.of_map = said.map_or_else(|| Some(vec![key, value]), |(_, roots)| roots);
+                request.source = Some(of(info.btf_id, "map")?);
+            } else if words.is("prog") {
+                let info = sys::prog_info(select::prog(&mut words)?.as_fd(), ProgParts::default())?;
+                request.source = Some(of(info.btf_id, "program")?);
+            } else if words.is("id") {
+                request.source = Some(Source::Loaded(words.number("an id")?));
+            } else if words.is("file") {
+                request.source = Some(Source::File(PathBuf::from(words.must("a file")?)));
+            } else if words.is(types::KERNEL_WORD) {
+                request.source = Some(Source::File(PathBuf::from(types::KERNEL)));
+            } else if words.is("format") {
+                request.format = Some(format(words.must("raw, c, json or rust")?)?);
+            } else if words.is("unsorted") {
+                request.unsorted = true;
+            } else if words.is("root_id") {
+                request.roots.push(TypeId(words.number("the id of a type")?));
+            } else {
+                let other = words.peek().unwrap_or_default();
+                return Err(word(format!("`{other}` is no word of `btf dump`"))
+                    .expected(
+                        "`file FILE`, `kernel`, `id ID`, `prog PROG`, `map MAP`, `format FORMAT`, `unsorted` or `root_id ID`",
                     )
-                    .help("`file FILE` and `kernel` are supported")
                     .into());
-                }
-                other => {
-                    return Err(word(format!("`{other}` is no word of `btf dump`"))
-                        .expected("`file FILE`, `kernel`, `format FORMAT`, `unsorted` or `root_id ID`")
-                        .into());
-                }
             }
         }
         Ok(request)
@@ -181,8 +222,4 @@ fn missing(name: &str, known: &[&str]) -> Diagnostic {
         Some(near) => why.help(format!("did you mean `{near}`?")),
         None => why,
     }
-}
-
-fn word(message: impl Into<String>) -> Diagnostic {
-    Diagnostic::new("usage", message.into(), Place::Nowhere)
 }

@@ -1,8 +1,7 @@
 //! Types as they are stored, one after the other: bpftool's text and its JSON, from one list of fields.
 
-use crate::{failure::Failure, output};
+use crate::bpftool::json::Json;
 use alveary_btf::{Btf, Enum, Linkage, Type, TypeId};
-use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 
 /// What has no name is called so.
@@ -58,40 +57,43 @@ pub(super) fn text(btf: &Btf, ids: &[TypeId], out: &mut dyn Write) -> io::Result
     Ok(())
 }
 
-/// Prints the types with these ids as JSON.
-pub(super) fn json(btf: &Btf, ids: &[TypeId]) -> Result<(), Failure> {
-    let types: Vec<Value> = ids.iter().filter_map(|id| Some(object(btf, *id, Record::of(btf, *id)?))).collect();
-    output::object(&json!({ "types": types }))
+/// Writes the types with these ids as JSON.
+pub(super) fn json(btf: &Btf, ids: &[TypeId], json: &mut Json<'_>) -> io::Result<()> {
+    json.object(|json| {
+        json.name("types")?;
+        json.array(|json| {
+            let mut records = ids.iter().filter_map(|id| Some((*id, Record::of(btf, *id)?)));
+            records.try_for_each(|(id, record)| object(btf, id, record, json))
+        })
+    })
 }
 
-fn object(btf: &Btf, id: TypeId, record: Record<'_>) -> Value {
-    let mut map = Map::new();
-    map.insert("id".into(), id.0.into());
-    map.insert("kind".into(), record.kind.into());
-    map.insert("name".into(), known(btf.name(id)).into());
-    insert(&mut map, &record.fields);
-    if let Some(parts) = record.parts {
-        let each = parts.each.into_iter().map(|(name, fields, _)| {
-            let mut map = Map::new();
-            if let Some(name) = name {
-                map.insert("name".into(), known(name).into());
-            }
-            insert(&mut map, &fields);
-            Value::Object(map)
-        });
-        map.insert(parts.list.into(), each.collect());
-    }
-    Value::Object(map)
+fn object(btf: &Btf, id: TypeId, record: Record<'_>, json: &mut Json<'_>) -> io::Result<()> {
+    json.object(|json| {
+        json.field("id", id.0)?;
+        json.field("kind", record.kind)?;
+        json.field("name", known(btf.name(id)))?;
+        json_fields(&record.fields, json)?;
+        let Some(parts) = record.parts else { return Ok(()) };
+        json.name(parts.list)?;
+        json.array(|json| {
+            parts.each.iter().try_for_each(|(name, fields, _)| {
+                json.object(|json| {
+                    if let Some(name) = name {
+                        json.field("name", known(name))?;
+                    }
+                    json_fields(fields, json)
+                })
+            })
+        })
+    })
 }
 
-fn insert(map: &mut Map<String, Value>, fields: &Fields) {
-    for (name, field) in fields {
-        let value = match field {
-            Field::Number(n) | Field::Wide(n, _) => i64::try_from(*n).map_or_else(|_| json!(*n as u64), Value::from),
-            Field::Word(word) => (*word).into(),
-        };
-        map.insert((*name).into(), value);
-    }
+fn json_fields(fields: &Fields, json: &mut Json<'_>) -> io::Result<()> {
+    fields.iter().try_for_each(|(name, field)| match field {
+        Field::Number(n) | Field::Wide(n, _) => json.field(name, *n),
+        Field::Word(word) => json.field(name, *word),
+    })
 }
 
 fn write_fields(out: &mut dyn Write, kind: &str, fields: &Fields, first: &str) -> io::Result<()> {
@@ -131,7 +133,8 @@ impl<'a> Record<'a> {
     fn of(btf: &'a Btf, id: TypeId) -> Option<Record<'a>> {
         let refer = |kind, ty: TypeId| Record::plain(kind, vec![("type_id", number(ty.0))]);
         Some(match btf.ty(id)? {
-            Type::Void => return None,
+            // No type's number: what a map without types of keys says that they are.
+            Type::Void => Record::plain("UNKNOWN", Vec::new()),
             Type::Int(t) => Record::plain(
                 "INT",
                 vec![

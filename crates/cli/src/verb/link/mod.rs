@@ -4,6 +4,8 @@ mod json;
 mod show;
 mod text;
 
+pub(crate) use text::netfilter as netfilter_text;
+
 use crate::{
     bpftool::{options::Options, select, words::Words},
     failure::Failure,

@@ -123,7 +123,8 @@ fn detail(seen: &Seen, names: &Profile, out: &mut String) -> fmt::Result {
     }
 }
 
-fn netfilter(family: u32, hook: u32, priority: i32, flags: u32, out: &mut String) -> fmt::Result {
+/// A netfilter hook.
+pub(crate) fn netfilter(family: u32, hook: u32, priority: i32, flags: u32, out: &mut String) -> fmt::Result {
     const FAMILIES: [&str; 11] = ["", "inet", "ip", "arp", "", "netdev", "", "bridge", "", "", "ip6"];
     const HOOKS: [&str; 5] = ["prerouting", "input", "forward", "output", "postrouting"];
     const ARP_HOOKS: [&str; 2] = ["input", "output"];

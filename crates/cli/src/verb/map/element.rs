@@ -34,17 +34,7 @@ impl Lookup {
         let mut value = vec![0; map.map.value_size()];
         let shape = options.shape(json);
         match map.map.lookup(&key, &mut value, 0) {
-            Ok(()) => output::write(|out| match shape {
-                Shape::Json { pretty } => {
-                    map.json(&key, &value, &mut Json::new(&mut *out, pretty))?;
-                    writeln!(out)
-                }
-                Shape::Text if map.typed() => {
-                    map.formatted(&key, &value, true, &mut Json::new(&mut *out, true))?;
-                    writeln!(out)
-                }
-                Shape::Text => map.text(&key, &value, out),
-            }),
+            Ok(()) => map.print(&key, &value, shape),
             Err(why) if why.errno() == Errno::ENOENT => {
                 output::write(|out| match shape {
                     Shape::Text => writeln!(out, "key:\n{}\n\nNot found", bytes::hex(&key)),
@@ -145,7 +135,7 @@ pub(super) struct Takes {
 pub(super) struct Given {
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Value>,
-    flags: u64,
+    pub(super) flags: u64,
 }
 
 /// A value, or what stands in its place in maps of objects.

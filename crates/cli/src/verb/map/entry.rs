@@ -4,9 +4,11 @@ use crate::{
     bpftool::{
         bytes,
         json::Json,
+        options::Shape,
         typed::{self, Typed},
     },
     failure::Failure,
+    output,
 };
 use alveary_abi::{Errno, MapType, Profile};
 use alveary_btf::{Btf, TypeId};
@@ -71,6 +73,21 @@ impl Elements {
         let size = self.info.value_size as usize;
         let step = if self.per_cpu { size.next_multiple_of(8) } else { size };
         value.chunks(step.max(1)).map(move |one| &one[..size.min(one.len())])
+    }
+
+    /// Prints an element that was asked for by itself.
+    pub(super) fn print(&self, key: &[u8], value: &[u8], shape: Shape) -> Result<(), Failure> {
+        output::write(|out| match shape {
+            Shape::Json { pretty } => {
+                self.json(key, value, &mut Json::new(&mut *out, pretty))?;
+                writeln!(out)
+            }
+            Shape::Text if self.typed() => {
+                self.formatted(key, value, true, &mut Json::new(&mut *out, true))?;
+                writeln!(out)
+            }
+            Shape::Text => self.text(key, value, out),
+        })
     }
 
     /// An element as bytes, and by its types as well (`formatted`).
