@@ -54,6 +54,7 @@ const COMMANDS: &[Command] = &[
     },
     Command { name: "mutate", help: "DIR… the same with mutants of the programs (root)", run: agree::mutate },
     Command { name: "vm", help: "--kernel VERSION -- COMMAND… run it under another kernel", run: vm::run },
+    Command { name: "attach-table", help: "the table of docs/linux.md, on every kernel (root)", run: vm::write_table },
     Command { name: "capture", help: "record examples/traffic.pcap (root)", run: capture::run },
 ];
 

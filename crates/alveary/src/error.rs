@@ -30,6 +30,8 @@ pub enum Kind {
     Resolve,
     /// The target does not have what the program needs.
     Unsupported,
+    /// A program cannot be attached where it shall go.
+    Attach,
     /// There is no program, map or entry of that name.
     NotFound,
     /// A map refused an operation.

@@ -11,6 +11,7 @@
 //! | [`prog`] | programs from what they were resolved to |
 //! | [`read`] | ring buffers, perf buffers, mapped arrays |
 //! | [`attach`] | programs to where they run, as links that detach when they are dropped |
+//! | [`signal`] | waiting for the end that a user asks for |
 //! | [`netlink`] | what rtnetlink does and says about programs: XDP, `clsact`, routes |
 
 pub mod attach;
@@ -20,4 +21,5 @@ pub mod modules;
 pub mod netlink;
 pub mod prog;
 pub mod read;
+pub mod signal;
 pub mod sys;

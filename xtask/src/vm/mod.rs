@@ -8,10 +8,13 @@ mod debian;
 mod image;
 mod kernels;
 mod machine;
+mod table;
 
 use std::{process::exit, time::Duration};
 
 use crate::{Outcome, linked, process, test::report::Tally};
+pub(crate) use table::write as write_table;
+
 use image::File;
 use kernels::Kernel;
 
@@ -63,14 +66,18 @@ pub(crate) fn check(full: bool) -> Tally {
     tally
 }
 
-/// The binary runs an example inside, and the machine is the one that was asked for.
+/// The machine is the one that was asked for, the binary runs an example, and programs of every type are attached.
 fn smoke(kernel: &'static Kernel) -> Outcome {
     let script = format!(
-        "case $(uname -r) in {0}.*) ;; *) uname -r; exit 1; esac; alveary run examples/count.bpf.o --pcap examples/traffic.pcap",
+        "case $(uname -r) in {0}.*) ;; *) uname -r; exit 1; esac
+        alveary run examples/count.bpf.o --pcap examples/traffic.pcap
+        modprobe veth
+        /tests/attach --test-threads=1",
         kernel.name
     );
     let command = ["sh", "-euc", &script].map(String::from).to_vec();
-    let order = Order { kernel, tests: Vec::new(), files: Vec::new(), patience: PATIENCE, command };
+    let tests = vec!["alveary-linux".to_owned()];
+    let order = Order { kernel, tests, files: Vec::new(), patience: PATIENCE, command };
     match order.carry_out()? {
         0 => Ok(()),
         code => Err(format!("what ran inside ended with {code}")),

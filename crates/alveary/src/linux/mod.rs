@@ -1,5 +1,6 @@
 //! The running Linux kernel as a target.
 
+mod attach;
 mod builder;
 mod events;
 mod kernel;

@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod attach;
 mod bpftool;
 mod events;
 mod leaks;

@@ -1,10 +1,12 @@
 //! The verbs: one file each, with its options, its help and its work.
 
 pub(crate) mod asm;
+pub(crate) mod attach;
 pub(crate) mod btf;
 pub(crate) mod cgroup;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod detach;
 pub(crate) mod disasm;
 pub(crate) mod generate;
 pub(crate) mod link;

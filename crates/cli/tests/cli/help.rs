@@ -12,6 +12,8 @@ fn every_verb_explains_itself() {
         "show ",
         "disasm ",
         "asm ",
+        "attach ",
+        "detach ",
         "btf ",
         "btf dump ",
         "btf merge ",

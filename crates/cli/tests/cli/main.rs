@@ -1,6 +1,7 @@
 //! The binary, as people use it. What it prints is held against `tests/golden` (`UPDATE=1` renews it).
 
 mod asm;
+mod attach;
 mod bpftool;
 mod btf;
 mod check;

@@ -22,7 +22,10 @@ const LIBRARIES: &[&str] = &[
 ];
 
 /// The file of that path; a name without a folder is a library's or a command's.
-pub(super) fn find(name: &str) -> Result<PathBuf, Diagnostic> {
+///
+/// # Errors
+/// If there is none.
+pub fn find(name: &str) -> Result<PathBuf, Diagnostic> {
     if name.contains('/') {
         return Ok(PathBuf::from(name));
     }

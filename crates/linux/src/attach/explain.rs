@@ -6,7 +6,7 @@ use crate::{
     sys::{self, Capability, held, running},
 };
 use alveary_abi::{Errno, Tables, Version};
-use alveary_diag::{Diagnostic, Place as At};
+use alveary_diag::{Code, Diagnostic, Place as At};
 
 /// What a place takes.
 struct Needs {
@@ -91,7 +91,8 @@ fn explain(program: Program<'_>, place: &Place<'_>, call: &str, errno: Errno, te
     }
 }
 
-fn privilege(why: Diagnostic, needed: &[Capability]) -> Diagnostic {
+fn privilege(mut why: Diagnostic, needed: &[Capability]) -> Diagnostic {
+    why.code = Code(sys::PRIVILEGE);
     let list = |all: Vec<&Capability>| all.iter().map(ToString::to_string).collect::<Vec<_>>();
     let missing = list(needed.iter().filter(|capability| held(**capability) == Some(false)).collect());
     if missing.is_empty() {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `place` | where programs can go, and what a section name says of it |
 //! | `link` | what an attachment is to its holder |
+//! | `detach` | taking off what somebody attached |
 //! | `explain` | what an error number means for a place: privilege, feature, least kernel |
 //! | `owner` | whose programs are there already |
 //! | `xdp`, `tc`, `route`, `netfilter` | network devices and the way of packets |
@@ -16,6 +17,7 @@
 //! | `perf` | perf events, tracepoints |
 //! | `kprobe`, `uprobe`, `usdt`, `elf` | probes, and what they are looked up in |
 
+mod detach;
 mod elf;
 mod explain;
 mod hook;
@@ -32,6 +34,8 @@ mod uprobe;
 mod usdt;
 mod xdp;
 
+pub use detach::{detach_pinned, detach_tc, detach_xdp};
+pub use elf::find as find_file;
 pub use link::{Link, Pinned};
 pub use owner::{Owner, owners};
 pub use perf::{PerfEvent, Watched};

@@ -1,7 +1,11 @@
 //! Whose programs are there already.
 
-use crate::sys::{self, Object, ProgParts};
-use std::{fs, os::fd::AsFd};
+use crate::sys::{self, Object, PathFlags, ProgParts};
+use std::{
+    fs,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
 
 /// A process that holds something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +61,30 @@ pub(super) fn describe(prog: u32, link: Option<u32>) -> String {
         Some(link) => format!(", link {link}"),
         None => String::new(),
     };
-    let held =
-        if by.is_empty() { "no process that we see holds it".to_owned() } else { format!("held by {}", by.join(", ")) };
+    let pin = link.filter(|_| by.is_empty()).and_then(|link| pin_of(Path::new(BPFFS), link, DEEPEST));
+    let held = match pin {
+        Some(path) => format!("pinned at {}", path.display()),
+        None if by.is_empty() => "no process that we see holds it".to_owned(),
+        None => format!("held by {}", by.join(", ")),
+    };
     format!("{what} (id {prog}{how}; {held})")
+}
+
+/// Where people pin, and how deep their folders are.
+const BPFFS: &str = "/sys/fs/bpf";
+const DEEPEST: usize = 4;
+
+/// Where a link is pinned, if it is below `folder`.
+fn pin_of(folder: &Path, link: u32, depth: usize) -> Option<PathBuf> {
+    fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).find_map(|path| {
+        if path.is_dir() {
+            return if depth == 0 { None } else { pin_of(&path, link, depth - 1) };
+        }
+        let object = sys::obj_get(&path, PathFlags { read_only: true, ..PathFlags::default() }).ok();
+        let object = object.or_else(|| sys::obj_get(&path, PathFlags::default()).ok())?;
+        let found = sys::link_info(object.as_fd()).ok()?;
+        (found.id == link).then_some(path)
+    })
 }
 
 /// Whether this program runs others: what to do about it differs.

@@ -73,6 +73,12 @@ enum Failure {
     Netlink(crate::netlink::Refusal),
 }
 
+/// The flag by which netlink names a place.
+pub(super) fn flags_of(slot: XdpSlot) -> u32 {
+    let (_, flags) = [NATIVE, GENERIC, OFFLOAD].into_iter().find(|(at, _)| *at == slot).unwrap_or(NATIVE);
+    flags
+}
+
 /// What was made, before it knows its place.
 enum Made {
     Link(OwnedFd),
@@ -126,7 +132,7 @@ fn occupied(program: Program<'_>, place: &Place<'_>, device: &Device, prog: u32)
 }
 
 /// The link by which a program is on a device, if it has one.
-fn link_of(device: &Device, prog: u32) -> Option<u32> {
+pub(super) fn link_of(device: &Device, prog: u32) -> Option<u32> {
     sys::ids(Object::Link).map_while(Result::ok).find(|id| {
         let info = sys::open_id(Object::Link, *id, 0, None).and_then(|fd| sys::link_info(fd.as_fd()));
         info.is_ok_and(|info| {
@@ -144,7 +150,7 @@ fn take_over(
     slot: XdpSlot,
     prog: u32,
 ) -> Result<Link, Diagnostic> {
-    let (_, flags) = [NATIVE, GENERIC, OFFLOAD].into_iter().find(|(at, _)| *at == slot).unwrap_or(NATIVE);
+    let flags = flags_of(slot);
     let was = owner::describe(prog, link_of(device, prog));
     if let Some(id) = link_of(device, prog) {
         let link = sys::open_id(Object::Link, id, 0, None)?;

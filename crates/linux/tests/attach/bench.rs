@@ -169,7 +169,7 @@ impl Bench {
 }
 
 /// What the kernel says to a program, or which one would take it.
-fn refusal(kindred: &Kindred, errno: Errno) -> String {
+pub(crate) fn refusal(kindred: &Kindred, errno: Errno) -> String {
     let tables = Tables::linux();
     let of_type = tables.prog_types.iter().find(|row| row.ty == kindred.ty).map(|row| row.since);
     let of_place = tables.attach_types.iter().find(|row| Some(row.ty) == kindred.expected).map(|row| row.since);
@@ -186,10 +186,13 @@ fn running() -> Version {
     Version(numbers.next().expect("a number"), numbers.next().expect("another"))
 }
 
-/// The short of a refusal: what the kernel would have to be, or what it said.
+/// The short of a refusal: which kernel it takes, or what the kernel said.
 pub(crate) fn reason(why: &alveary_diag::Diagnostic) -> String {
-    let text = why.to_string();
-    text.lines().collect::<Vec<_>>().join("; ")
+    match (&why.expected, &why.kernel) {
+        (Some(expected), _) if expected.starts_with("Linux ") => format!("needs {}", expected.replace(" or newer", "")),
+        (_, Some(kernel)) => kernel.clone(),
+        _ => why.message.to_string(),
+    }
 }
 
 /// The running kernel's types.

@@ -1,7 +1,7 @@
 //! Every type with every place that it has, by the names that people give them.
 
 use super::{
-    bench::{BROKEN, Bench, Kindred, Refusal, Steps, reason},
+    bench::{BROKEN, Bench, Kindred, Refusal, Steps, reason, refusal},
     lab::Lab,
     struct_ops, triggers,
 };
@@ -361,8 +361,8 @@ fn replacement(bench: &Bench, _: &Lab) -> Steps {
         attach_to: Some(target.as_fd()),
         ..ProgLoad::new(P::EXT, &code)
     };
-    let loaded = replacing.load().map_err(|error| Refusal(format!("load: {}", error.errno())))?.fd;
     let kindred = Kindred::of(P::EXT, PASS);
+    let loaded = replacing.load().map_err(|error| Refusal(refusal(&kindred, error.errno())))?.fd;
     let place = Place::Replace { target: target.as_fd(), function: TypeId::VOID };
     bench.live_with(&kindred, loaded.as_fd(), &place, || {
         drop(TestRun { data: &[0; 64], ..TestRun::default() }.run(target.as_fd()));

@@ -1,0 +1,68 @@
+//! Programs of an object to where they run.
+
+use super::Linux;
+use crate::{Error, Kind, Loaded, ProgramRef, Result};
+use alveary_diag::{Diagnostic, Place as At};
+use alveary_linux::{
+    attach::{self, Link, Place, Program, UsdtMaps},
+    sys,
+};
+use std::os::fd::AsFd;
+
+/// The map by which programs that include libbpf's `usdt.bpf.h` find a probe's arguments.
+const USDT_SPECS: &str = "__bpf_usdt_specs";
+
+impl Loaded<Linux> {
+    /// Attaches a program to where its section says. The [`Link`] detaches it when it is dropped.
+    ///
+    /// ```no_run
+    /// # fn main() -> alveary::Result<()> {
+    /// use alveary::{Object, Target};
+    /// let loaded = Object::open("trace.bpf.o")?.load(Target::linux())?;
+    /// let link = loaded.attach("on_open")?; // SEC("tracepoint/syscalls/sys_enter_openat")
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Kind::Attach`] if the section leaves something open, a device or a control group ([`Loaded::attach_to`] takes
+    /// it), and what the kernel has against it.
+    pub fn attach(&self, program: &str) -> Result<Link> {
+        let program = self.program(program)?;
+        let place = said_by_section(&program).map_err(failed)?;
+        self.attach_to(program.spec().name.as_ref(), &place)
+    }
+
+    /// Attaches a program to a place.
+    ///
+    /// # Errors
+    /// [`Kind::Attach`] with what the kernel has against it, and what helps.
+    pub fn attach_to(&self, program: &str, place: &Place<'_>) -> Result<Link> {
+        let program = self.program(program)?;
+        let spec = program.spec();
+        let as_loaded =
+            Program { fd: program.handle().as_fd(), ty: spec.ty, expected: spec.expected, name: &spec.name };
+        let mut place = place.clone();
+        if let Place::Usdt { maps, .. } = &mut place
+            && maps.is_none()
+            && let Ok(specs) = self.map(USDT_SPECS)
+        {
+            *maps = Some(UsdtMaps { specs: specs.sys() });
+        }
+        attach::attach(as_loaded, &place).map_err(failed)
+    }
+}
+
+fn said_by_section(program: &ProgramRef<'_, Linux>) -> Result<Place<'static>, Diagnostic> {
+    let spec = program.spec();
+    Place::of(spec.attach.as_ref(), spec.ty)?.ok_or_else(|| {
+        let message = format!("the section of program `{}` does not say where to attach it", spec.name);
+        Diagnostic::new("attach-where", message, At::Nowhere).found(format!("SEC(\"{}\")", spec.section))
+    })
+}
+
+/// What is against an attachment, as an error of this library.
+fn failed(why: Diagnostic) -> Error {
+    let kind = if why.code.0 == sys::PRIVILEGE { Kind::Privilege } else { Kind::Attach };
+    Error::new(kind, why)
+}

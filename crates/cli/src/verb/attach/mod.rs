@@ -1,0 +1,172 @@
+//! `alveary attach`: programs of an object to where they run, until Ctrl-C or for good.
+
+mod held;
+mod place;
+
+pub(super) use place::one_of;
+
+use crate::{failure::Failure, files, inspect, output};
+use alveary::{
+    Linux, Loaded, Loader, Object, Target,
+    kernel::{
+        attach::{Link, Pinned},
+        signal::Ending,
+    },
+};
+use alveary_diag::{Diagnostic, Place as At};
+use alveary_spec::Spec;
+use clap::{Args, ValueHint};
+use serde::Serialize;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Load an object into the running kernel and attach its programs
+///
+/// Programs go where their section names say. What those leave open, a device, a control group, a process, is said by an
+/// option, which is for one program. They stay until Ctrl-C; with --pin for good.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  alveary attach trace.bpf.o
+  alveary attach filter.bpf.o --xdp eth0
+  alveary attach filter.bpf.o --prog classify --tcx eth0 egress --pin /sys/fs/bpf/classify
+  alveary detach /sys/fs/bpf/classify")]
+pub(crate) struct Attach {
+    /// The object file
+    #[arg(value_name = "OBJ", value_hint = ValueHint::FilePath, value_parser = files::input)]
+    object: PathBuf,
+
+    /// The program; needed if the object has several that could go to the place which an option names
+    #[arg(long, value_name = "NAME")]
+    prog: Option<String>,
+
+    #[command(flatten)]
+    place: place::Options,
+
+    /// Keep it attached: give the link this name in a BPF file system. Several links go into a folder of that name
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pin: Option<PathBuf>,
+}
+
+/// One program that is attached, as `--json` says it.
+#[derive(Serialize)]
+struct Attached<'a> {
+    program: &'a str,
+    id: u32,
+    place: &'a str,
+    notes: &'a [String],
+    pinned: Option<String>,
+}
+
+impl Attach {
+    pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
+        let ending = Ending::expect()?;
+        let object = Object::open(&self.object)?;
+        let programs = self.programs(object.spec())?;
+        let loader = programs.iter().fold(Loader::new(Target::linux()), |loader, name| loader.program(name));
+        let loaded = loader.load(&object)?;
+        let mut links = Vec::new();
+        for name in &programs {
+            links.push((name.as_str(), self.link(&loaded, name)?));
+        }
+        let mut held = Vec::new();
+        for (name, link) in links {
+            let id = loaded.program(name)?.handle().id();
+            let (place, notes) = (link.place().to_owned(), link.notes().to_vec());
+            let pinned = match &self.pin {
+                Some(path) => Some(pin(link, path, (programs.len() > 1).then_some(name))?),
+                None => {
+                    held.push(link);
+                    None
+                }
+            };
+            say(&Attached { program: name, id, place: &place, notes: &notes, pinned }, json)?;
+        }
+        if held.is_empty() {
+            return Ok(());
+        }
+        if !json {
+            output::plain("Ctrl-C detaches.\n")?;
+        }
+        ending.wait();
+        held.into_iter().rev().try_for_each(|link| Ok(link.detach()?))
+    }
+
+    /// The programs to be attached.
+    fn programs(&self, spec: &Spec) -> Result<Vec<String>, Failure> {
+        if let Some(name) = &self.prog {
+            return Ok(vec![inspect::program(spec, name, &self.object)?.name.clone()]);
+        }
+        let all: Vec<_> = inspect::in_order(spec).filter(|program| program.autoload).collect();
+        let fitting: Vec<_> = match self.place.types() {
+            Some(types) => all.iter().filter(|program| program.ty.is_some_and(|ty| types.contains(&ty))).collect(),
+            None => all.iter().collect(),
+        };
+        let names: Vec<String> = fitting.iter().map(|program| program.name.clone()).collect();
+        let file = self.object.display().to_string();
+        match (names.len(), self.place.types()) {
+            (0, _) => {
+                let there: Vec<String> = all.iter().map(|p| format!("{} in section {}", p.name, p.section)).collect();
+                Err(Diagnostic::new("no-program", "the object has no program for that", At::Nowhere)
+                    .found(if there.is_empty() { "no programs".to_owned() } else { there.join(", ") })
+                    .in_file(file)
+                    .into())
+            }
+            (1, _) | (_, None) => Ok(names),
+            (_, Some(_)) => {
+                Err(Diagnostic::new("which-program", "several programs of the object could go there", At::Nowhere)
+                    .found(names.join(", "))
+                    .help(format!("name the one: `--prog {}`", names[0]))
+                    .in_file(file)
+                    .into())
+            }
+        }
+    }
+
+    fn link(&self, loaded: &Loaded<Linux>, name: &str) -> Result<Link, Failure> {
+        let spec = loaded.program(name)?.spec().clone();
+        let held = held::Held::open(&self.place)?;
+        let link = match self.place.place(&held, &spec)? {
+            Some(place) => loaded.attach_to(name, &place),
+            None => loaded.attach(name),
+        };
+        link.map_err(|error| {
+            let mut why = error.diagnostic().clone();
+            if why.code.0 == "attach-where" {
+                why = why.help(place::wanted(spec.ty));
+            }
+            why.in_file(self.object.display().to_string()).into()
+        })
+    }
+}
+
+/// Pins a link, in a folder under its own name if it is one of several; says where, nothing if it needs no pin.
+fn pin(link: Link, path: &Path, among: Option<&str>) -> Result<String, Failure> {
+    let path = match among {
+        Some(name) => {
+            fs::create_dir_all(path).map_err(|why| Failure::file("make", path, &why))?;
+            path.join(name)
+        }
+        None => path.to_owned(),
+    };
+    Ok(match link.pin(&path)? {
+        Pinned::At(path) => path.display().to_string(),
+        Pinned::Without => String::new(),
+    })
+}
+
+fn say(said: &Attached<'_>, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::object(said);
+    }
+    output::write(|out| {
+        write!(out, "{} (id {}) is attached to {}", said.program, said.id, said.place)?;
+        match said.pinned.as_deref() {
+            None => writeln!(out)?,
+            Some("") => writeln!(out, ", and stays: it needs no pin")?,
+            Some(path) => writeln!(out, ", pinned at {path}")?,
+        }
+        said.notes.iter().try_for_each(|note| writeln!(out, "  {note}"))
+    })
+}

@@ -1,0 +1,123 @@
+//! `alveary attach` and `alveary detach`, in a network namespace of the test's own.
+
+use crate::session::Session;
+use std::process::Command;
+
+/// Runs a shell script in a network namespace with two devices that are joined, `v0` and `v1`; `$alveary` is the binary,
+/// `$pins` a folder of the BPF file system that goes with the script. Gives what it printed, errors too.
+fn laboratory(test: &str, session: &Session, script: &str) -> Option<String> {
+    if !alveary_testing::bpf::permitted(test) {
+        return None;
+    }
+    let whole = format!(
+        "ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up
+        mount --make-rprivate /; mount -t bpf bpf /sys/fs/bpf; pins=/sys/fs/bpf
+        exec 2>&1; {script}"
+    );
+    let output = Command::new("unshare")
+        .args(["--net", "--mount", "sh", "-uc", &whole])
+        .env("alveary", env!("CARGO_BIN_EXE_alveary"))
+        .current_dir(session.directory())
+        .output();
+    let Ok(output) = output else {
+        eprintln!("skipped: {test}: unshare is not installed");
+        return None;
+    };
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn attach_stays_until_it_is_interrupted() {
+    let session = Session::new().example("count.bpf.o");
+    let script = "$alveary attach count.bpf.o --xdp v0 > said & pid=$!
+        until grep -q Ctrl-C said; do kill -0 $pid || exit; done
+        ip link show v0 | grep -c prog/xdp
+        kill -INT $pid; wait $pid; echo ended with $?
+        ip link show v0 | grep -c prog/xdp; cat said";
+    let Some(text) = laboratory("attach_stays_until_it_is_interrupted", &session, script) else { return };
+    let lines: Vec<&str> = text.lines().collect();
+    let [attached, ended, detached, said, wait] = lines[..] else { panic!("{text}") };
+    assert_eq!((attached, ended, detached), ("1", "ended with 0", "0"), "{text}");
+    assert!(said.starts_with("count (id ") && said.ends_with("is attached to XDP of v0"), "{text}");
+    assert_eq!(wait, "Ctrl-C detaches.");
+}
+
+#[test]
+fn a_pin_keeps_it_and_detach_takes_it_off() {
+    let session = Session::new().example("count.bpf.o");
+    let script = "$alveary attach count.bpf.o --xdp v0 --pin $pins/count
+        ip link show v0 | grep -c prog/xdp
+        $alveary attach count.bpf.o --xdp v0
+        $alveary detach $pins/count
+        ip link show v0 | grep -c prog/xdp; ls $pins";
+    let Some(text) = laboratory("a_pin_keeps_it_and_detach_takes_it_off", &session, script) else { return };
+    for expected in [
+        "is attached to XDP of v0, pinned at /sys/fs/bpf/count\n1\n",
+        "another one is there",
+        "pinned at /sys/fs/bpf/count)",
+        "`--replace` puts this one in its place",
+        "detached /sys/fs/bpf/count\n0\n",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
+fn others_xdp_programs_are_recognised_and_replaced() {
+    let session = Session::new().example("count.bpf.o").example("filter.bpf.o");
+    // As `ip` attaches: by netlink, without a link.
+    let script = "ip link set dev v0 xdp obj filter.bpf.o sec xdp 2>&1 || echo no ip with BPF
+        $alveary attach count.bpf.o --xdp v0
+        $alveary attach count.bpf.o --xdp v0 --replace --pin $pins/count
+        $alveary --json detach --xdp v0
+        $alveary detach --xdp v0";
+    let Some(text) = laboratory("others_xdp_programs_are_recognised_and_replaced", &session, script) else { return };
+    if text.contains("no ip with BPF") {
+        eprintln!("SKIP others_xdp_programs_are_recognised_and_replaced: this `ip` does not load BPF");
+        return;
+    }
+    for expected in [
+        "`filter` (id ",
+        "took the place of `filter`",
+        "{\"detached\":[\"`count` (id ",
+        "no XDP program is attached to v0",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
+fn what_a_section_leaves_open_is_asked_for() {
+    let test = "what_a_section_leaves_open_is_asked_for";
+    let session = Session::new().example("count.bpf.o");
+    let script = "$alveary attach count.bpf.o
+        $alveary attach count.bpf.o --xdp v9
+        $alveary attach count.bpf.o --xdp v0 quick
+        $alveary attach count.bpf.o --tcx v0 ingress
+        $alveary detach --tc v0 ingress
+        $alveary detach $pins/nothing";
+    let Some(text) = laboratory(test, &session, script) else { return };
+    for expected in [
+        "help: name the device: `--xdp IF`",
+        "there is no network device `v9`",
+        "expected: native or generic or offload",
+        "found: count in section xdp",
+        "found: none that fits",
+        "the pinned object cannot be opened",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
+fn without_privilege_it_says_what_lacks() {
+    let session = Session::new().example("count.bpf.o");
+    let nobody = "setpriv --reuid 65534 --clear-groups --inh-caps=-all";
+    let script = format!("chmod 755 . ; {nobody} $alveary attach count.bpf.o --xdp v0");
+    let Some(text) = laboratory("without_privilege_it_says_what_lacks", &session, &script) else { return };
+    if text.contains("not found") || text.contains("Permission denied") {
+        eprintln!("SKIP without_privilege_it_says_what_lacks: {}", text.trim());
+        return;
+    }
+    assert!(text.contains("this process lacks CAP_BPF") && text.contains("help: run it as root"), "{text}");
+}

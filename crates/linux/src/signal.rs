@@ -1,0 +1,42 @@
+//! Waiting for the end that a user asks for, so that what is attached can be detached in order.
+
+use std::{io, mem};
+
+/// SIGINT and SIGTERM, held back from now on so that they end no process before it has cleaned up.
+#[derive(Debug)]
+pub struct Ending(());
+
+const SIGNALS: [libc::c_int; 2] = [libc::SIGINT, libc::SIGTERM];
+
+impl Ending {
+    /// Holds the signals back in this thread and those that it makes: to be called before others are made.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn expect() -> io::Result<Ending> {
+        let set = signals();
+        // SAFETY: the set is filled in; nobody wants the old mask.
+        let done = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+        if done == 0 { Ok(Ending(())) } else { Err(io::Error::from_raw_os_error(done)) }
+    }
+
+    /// Waits until one of them comes.
+    pub fn wait(&self) {
+        let set = signals();
+        let mut came = 0;
+        // SAFETY: the set is filled in, and the number goes where there is room for it.
+        while unsafe { libc::sigwait(&raw const set, &raw mut came) } != 0 {}
+    }
+}
+
+fn signals() -> libc::sigset_t {
+    // SAFETY: an empty set is all that is needed for the calls, which fill it in.
+    unsafe {
+        let mut set = mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in SIGNALS {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        set
+    }
+}
