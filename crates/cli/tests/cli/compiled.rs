@@ -266,7 +266,10 @@ fn core_relocations_are_shown_applied_and_explained_where_they_fail() {
         .run("run prog.o --prog offset --pcap traffic.pcap --btf kernel.btf")
         .run("disasm prog.o --prog unguarded --btf kernel.btf")
         .run("show prog.o --relocs --btf prog.o")
-        .run("show prog.o --btf kernel.btf");
+        .run("show prog.o --btf kernel.btf")
+        .example("count.bpf.o")
+        .run("btf diff kernel.btf kernel.btf --for prog.o")
+        .run("btf diff count.bpf.o count.bpf.o --for prog.o");
     golden("core.txt", session.text());
 }
 

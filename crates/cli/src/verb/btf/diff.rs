@@ -1,7 +1,7 @@
 //! `alveary btf diff`: what changed between the types of two files.
 
 use crate::{failure::Failure, inspect, output, types};
-use alveary_btf::{Change, Difference, MemberChange, Spot};
+use alveary_btf::{Btf, Change, Difference, MemberChange, Spot};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 use std::{
@@ -41,7 +41,18 @@ impl Diff {
             let types: Vec<Value> = differences.iter().map(object).collect();
             return output::object(&json!({ "types": types }));
         }
-        output::write(|out| text(&differences, out))
+        let nothing = only.as_ref().map_or("", |only| nothing_to_compare(only, [&before, &after]));
+        output::write(|out| text(&differences, nothing, out))
+    }
+}
+
+/// Why two sets cannot differ in the types of an object, if they cannot: that there are no differences says little then.
+fn nothing_to_compare(only: &BTreeSet<String>, sets: [&Btf; 2]) -> &'static str {
+    let bare = |name: &str| name.rsplit(' ').next().unwrap_or_default().to_owned();
+    match only {
+        only if only.is_empty() => ": the object has no CO-RE relocations",
+        only if only.iter().any(|name| sets.iter().any(|btf| btf.named(&bare(name)).next().is_some())) => "",
+        _ => ": neither has any of the types that the object uses",
     }
 }
 
@@ -52,9 +63,9 @@ fn used_by(path: &Path) -> Result<BTreeSet<String>, Failure> {
     Ok(spec.functions.values().flat_map(|f| &f.core).flat_map(|reloc| btf.core_types(reloc)).collect())
 }
 
-fn text(differences: &[Difference], out: &mut dyn Write) -> io::Result<()> {
+fn text(differences: &[Difference], nothing: &str, out: &mut dyn Write) -> io::Result<()> {
     if differences.is_empty() {
-        return writeln!(out, "no differences");
+        return writeln!(out, "no differences{nothing}");
     }
     for Difference { name, change } in differences {
         match change {
