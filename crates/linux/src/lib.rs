@@ -1,6 +1,7 @@
 //! The Linux target: the only crate that calls bpf(2).
 //!
-//! Descriptors are [`OwnedFd`](std::os::fd::OwnedFd)s: what is dropped is let go. Knows no eBPF objects, and of other ELF files the symbols that probes name; prints nothing.
+//! Descriptors are [`OwnedFd`](std::os::fd::OwnedFd)s: what is dropped is let go. Knows no
+//! eBPF objects, and of other ELF files the symbols that probes name. Prints nothing.
 //!
 //! | module | holds |
 //! |---|---|
