@@ -1,6 +1,6 @@
 //! What changed between two sets: the layout of structs and unions, the names of enumerations. Types are known by name.
 
-use crate::{Btf, CoreReloc, Enum, Type, TypeId, layout::DEPTH};
+use crate::{Btf, CoreKind, CoreReloc, Enum, Type, TypeId, essential_name, layout::DEPTH};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A type that is not the same in both sets.
@@ -52,55 +52,83 @@ pub struct Spot {
     pub ty: String,
 }
 
+/// What an object asks for: types by their names in C terms (`struct sock`), and of each the members or enumerators; `None`
+/// if it is asked for as a whole.
+pub type Asked = BTreeMap<String, Option<BTreeSet<String>>>;
+
 /// Members of one struct that are looked at.
 const MEMBERS: usize = 1 << 16;
 
 impl Btf {
-    /// What is different in `other`: of all types with these names in C terms (`struct sock`), or of all.
+    /// What is different in `other`: of what is asked for, or of everything.
     #[must_use]
-    pub fn diff(&self, other: &Btf, only: Option<&BTreeSet<String>>) -> Vec<Difference> {
+    pub fn diff(&self, other: &Btf, only: Option<&Asked>) -> Vec<Difference> {
         let (before, after) = (self.by_c_name(only), other.by_c_name(only));
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let change = |name: &String| match (before.get(name), after.get(name)) {
-            (Some(a), Some(b)) => changed(self, *a, other, *b),
+            (Some(a), Some(b)) => changed(self, *a, other, *b, only.and_then(|only| only.get(name)?.as_ref())),
             (Some(_), None) => Some(Change::Removed),
             (None, _) => Some(Change::Added),
         };
         names.into_iter().filter_map(|name| Some(Difference { name: name.clone(), change: change(name)? })).collect()
     }
 
-    /// The names in C terms of the structs, unions and enumerations that a CO-RE relocation goes through. What follows
-    /// `___` in a name is no part of it.
-    #[must_use]
-    pub fn core_types(&self, reloc: &CoreReloc) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
+    /// Adds what a CO-RE relocation asks for. What follows `___` in a type's name is no part of it.
+    pub fn add_asked(&self, reloc: &CoreReloc, asked: &mut Asked) {
         let mut ty = self.resolve(reloc.ty);
-        let mut note = |ty| {
-            if !self.name(ty).is_empty() {
-                let name = self.c_name(ty);
-                names.insert(name.split("___").next().unwrap_or_default().to_owned());
+        let mut holder = self.asked_name(ty);
+        let steps = self.string(reloc.access).unwrap_or_default().split(':').map(|step| step.parse::<usize>().ok());
+        match (reloc.kind, self.ty(ty)) {
+            (CoreKind::TypeIdLocal, _) => return,
+            (CoreKind::EnumvalExists | CoreKind::EnumvalValue, Some(Type::Enum(t) | Type::Enum64(t))) => {
+                let name = steps.take(1).flatten().next().and_then(|step| t.values().nth(step)).map(|v| v.name);
+                return note(asked, holder, name);
             }
-        };
-        note(ty);
-        let access = self.string(reloc.access).unwrap_or_default();
-        for step in access.split(':').skip(1).take(DEPTH as usize) {
-            let Ok(step) = step.parse::<usize>() else { break };
-            let next = match self.resolved(ty) {
-                Type::Struct(t) | Type::Union(t) => t.members().nth(step).map(|m| m.ty),
-                Type::Array(t) => Some(t.element),
-                _ => None,
-            };
-            let Some(next) = next else { break };
-            ty = self.resolve(next);
-            if matches!(self.ty(ty), Some(Type::Struct(_) | Type::Union(_))) {
-                note(ty);
+            (CoreKind::TypeIdTarget | CoreKind::TypeExists | CoreKind::TypeSize | CoreKind::TypeMatches, _) => {
+                return note(asked, holder, None);
             }
+            _ => {}
         }
-        names
+        let mut path = String::new();
+        for step in steps.skip(1).take(DEPTH as usize) {
+            let (next, name) = match (self.resolved(ty), step) {
+                (Type::Struct(t) | Type::Union(t), Some(step)) => match t.members().nth(step) {
+                    Some(member) => (member.ty, member.name),
+                    None => break,
+                },
+                (Type::Array(t), Some(_)) => {
+                    ty = self.resolve(t.element);
+                    (holder, path) = (self.asked_name(ty), String::new());
+                    continue;
+                }
+                _ => break,
+            };
+            path.push_str(name);
+            ty = self.resolve(next);
+            let record = matches!(self.ty(ty), Some(Type::Struct(_) | Type::Union(_)));
+            if record && self.name(ty).is_empty() {
+                path.push_str(if name.is_empty() { "" } else { "." });
+                continue;
+            }
+            note(asked, holder.take(), Some(&path));
+            if record {
+                holder = self.asked_name(ty);
+            }
+            path.clear();
+        }
+        if !path.is_empty() {
+            note(asked, holder, Some(path.trim_end_matches('.')));
+        }
+    }
+
+    fn asked_name(&self, ty: TypeId) -> Option<String> {
+        let known = matches!(self.ty(ty)?, Type::Struct(_) | Type::Union(_) | Type::Enum(_) | Type::Enum64(_));
+        let name = (known && !self.name(ty).is_empty()).then(|| self.c_name(ty))?;
+        Some(essential_name(&name).to_owned())
     }
 
     /// Structs, unions and enumerations by name; the first of those of one name.
-    fn by_c_name(&self, only: Option<&BTreeSet<String>>) -> BTreeMap<String, TypeId> {
+    fn by_c_name(&self, only: Option<&Asked>) -> BTreeMap<String, TypeId> {
         let mut found = BTreeMap::new();
         for id in (1..self.count()).map(TypeId) {
             let (keyword, name) = match self.ty(id) {
@@ -110,7 +138,7 @@ impl Btf {
                 _ => continue,
             };
             let known = format!("{keyword} {name}");
-            if !name.is_empty() && only.is_none_or(|only| only.contains(&known)) {
+            if !name.is_empty() && only.is_none_or(|only| only.contains_key(&known)) {
                 found.entry(known).or_insert(id);
             }
         }
@@ -144,24 +172,47 @@ impl Btf {
     }
 }
 
-fn changed(one: &Btf, a: TypeId, other: &Btf, b: TypeId) -> Option<Change> {
+/// Adds a part of a type; without a part the whole, which holds all parts.
+fn note(asked: &mut Asked, holder: Option<String>, part: Option<&str>) {
+    let Some(holder) = holder else { return };
+    let parts = asked.entry(holder).or_insert_with(|| Some(BTreeSet::new()));
+    match (part, parts) {
+        (Some(part), Some(parts)) => drop(parts.insert(part.to_owned())),
+        (None, parts) => *parts = None,
+        (Some(_), None) => {}
+    }
+}
+
+/// Whether a member is asked for, or stands in one that is.
+fn is_asked(name: &str, only: Option<&BTreeSet<String>>) -> bool {
+    let within =
+        |part: &String| name.strip_prefix(part.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    only.is_none_or(|only| only.iter().any(within))
+}
+
+fn changed(one: &Btf, a: TypeId, other: &Btf, b: TypeId, only: Option<&BTreeSet<String>>) -> Option<Change> {
     match (one.ty(a)?, other.ty(b)?) {
         (Type::Struct(t) | Type::Union(t), Type::Struct(u) | Type::Union(u)) => {
-            let (before, after) = (one.spots(a), other.spots(b));
+            let (mut before, mut after) = (one.spots(a), other.spots(b));
+            before.retain(|(name, _)| is_asked(name, only));
+            after.retain(|(name, _)| is_asked(name, only));
             let known: BTreeMap<&str, &Spot> = before.iter().map(|(name, spot)| (&**name, spot)).collect();
             let still: BTreeSet<&str> = after.iter().map(|(name, _)| &**name).collect();
             let gone = before.iter().filter(|(name, _)| !still.contains(&**name));
             let mut members: Vec<MemberChange> = gone
                 .map(|(name, spot)| MemberChange { name: name.clone(), before: Some(spot.clone()), after: None })
                 .collect();
-            members.extend(after.iter().filter(|(name, spot)| known.get(&**name) != Some(&spot)).map(
-                |(name, spot)| {
-                    let before = known.get(&**name).map(|spot| (*spot).clone());
-                    MemberChange { name: name.clone(), before, after: Some(spot.clone()) }
-                },
-            ));
+            members.extend(
+                after.iter().filter(|(name, spot)| known.get(&**name).is_none_or(|before| !before.same(spot))).map(
+                    |(name, spot)| {
+                        let before = known.get(&**name).map(|spot| (*spot).clone());
+                        MemberChange { name: name.clone(), before, after: Some(spot.clone()) }
+                    },
+                ),
+            );
             let size = (t.size, u.size);
-            (size.0 != size.1 || !members.is_empty()).then_some(Change::Layout { size, members })
+            // The size matters to those who ask for the whole.
+            (only.is_none() && size.0 != size.1 || !members.is_empty()).then_some(Change::Layout { size, members })
         }
         (Type::Enum(t) | Type::Enum64(t), Type::Enum(u) | Type::Enum64(u)) => {
             let (before, after) = (values(t), values(u));
@@ -170,13 +221,33 @@ fn changed(one: &Btf, a: TypeId, other: &Btf, b: TypeId) -> Option<Change> {
             let mut found: Vec<_> = names
                 .into_iter()
                 .map(|name| (name.to_owned(), both(name).0, both(name).1))
-                .filter(|(_, before, after)| before != after)
+                .filter(|(name, before, after)| before != after && is_asked(name, only))
                 .collect();
             found.sort_by_key(|(_, before, after)| after.or(*before));
             (!found.is_empty()).then_some(Change::Values(found))
         }
         _ => None,
     }
+}
+
+impl Spot {
+    fn same(&self, other: &Spot) -> bool {
+        (self.bit, self.bits) == (other.bit, other.bits)
+            && (self.ty == other.ty || plain_name(&self.ty) == plain_name(&other.ty))
+    }
+}
+
+/// A type's name with C's numbers in one spelling: clang says `unsigned long`, gcc `long unsigned int`.
+fn plain_name(name: &str) -> String {
+    let end = name.find(['*', '[', '(']).unwrap_or(name.len());
+    let (base, around) = name.split_at(end);
+    let mut words: Vec<&str> = base.split_ascii_whitespace().collect();
+    if words.iter().all(|word| ["unsigned", "signed", "long", "short", "int", "char"].contains(word)) {
+        let is_char = words.contains(&"char");
+        words.retain(|word| *word != "int" && (is_char || *word != "signed"));
+        words.sort_unstable();
+    }
+    format!("{}{around}", words.join(" "))
 }
 
 fn values(t: Enum<'_>) -> BTreeMap<&str, i128> {

@@ -48,7 +48,7 @@ mod ty;
 mod value;
 mod write;
 
-pub use diff::{Change, Difference, MemberChange, Spot};
+pub use diff::{Asked, Change, Difference, MemberChange, Spot};
 pub use ext::{CoreKind, CoreReloc, Ext, FuncInfo, LineInfo, Records};
 pub use index::essential_name;
 pub use parse::{Snippet, parse_plain};

@@ -73,6 +73,9 @@ const LEVELS: u32 = 256;
 /// Types in this many steps a word of the set are followed, at most.
 const STEPS: usize = 64;
 
+/// Tabs that a line begins with, at most: as many as libbpf writes.
+const TABS: u32 = 13;
+
 /// Bytes of text that one byte of types may become; the kernel's become half as many as they are.
 const GROWTH: usize = 16;
 
@@ -236,7 +239,7 @@ impl<'a> Writer<'a> {
     }
 
     fn indent(&mut self, level: u32) {
-        for _ in 0..level {
+        for _ in 0..level.min(TABS) {
             self.out.push('\t');
         }
     }

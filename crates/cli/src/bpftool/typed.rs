@@ -1,4 +1,5 @@
 //! Values by their types, as bpftool writes them: members by name, arrays of characters as text, enumerators by name.
+//! What differs from bpftool, and why, is in docs/btf.md.
 
 use super::json::{Json, Verbatim};
 use crate::failure::Failure;
@@ -6,6 +7,9 @@ use alveary_btf::{Btf, Enum, Int, Type, TypeId};
 use alveary_diag::Diagnostic;
 use alveary_linux::sys::{self, Object};
 use std::{io, os::fd::AsFd, sync::Arc};
+
+#[cfg(test)]
+mod tests;
 
 /// Types inside types, at most: what the kernel accepts is far below.
 const DEEPEST: u32 = 64;
@@ -57,6 +61,7 @@ impl Typed<'_> {
             Type::Ptr(_) if self.plain => json.value(Verbatim(format_args!("\"{:#x}\"", unsigned(bytes, 8)))),
             Type::Ptr(_) => json.value(unsigned(bytes, 8)),
             Type::Enum(e) | Type::Enum64(e) => self.enumerator(e, bytes, json),
+            Type::Float { size, .. } => self.float(size, bytes, json),
             Type::Struct(s) | Type::Union(s) => json.object(|json| {
                 for member in s.members() {
                     json.name(member.name)?;
@@ -127,6 +132,19 @@ impl Typed<'_> {
         }
     }
 
+    /// A number with a point; what JSON has no number for is text.
+    fn float(self, size: u32, bytes: &[u8], json: &mut Json<'_>) -> io::Result<()> {
+        let raw = unsigned(bytes, size.min(8) as usize);
+        let (short, long) = (f32::from_bits(raw as u32), f64::from_bits(raw));
+        match size {
+            4 if short.is_finite() => json.value(Verbatim(format_args!("{short}"))),
+            4 => json.value(&short.to_string()),
+            8 if long.is_finite() => json.value(Verbatim(format_args!("{long}"))),
+            8 => json.value(&long.to_string()),
+            _ => self.wide(bit_field(bytes, 0, size.saturating_mul(8)), json),
+        }
+    }
+
     fn enumerator(self, e: Enum<'_>, bytes: &[u8], json: &mut Json<'_>) -> io::Result<()> {
         let size = (e.size as usize).min(8);
         let bits = 64 - 8 * size as u32;
@@ -135,7 +153,8 @@ impl Typed<'_> {
         // Enumerators are compared by their bits: how wide the number is decides, not whether it has a sign.
         match e.values().find(|v| (v.value as u64) << bits == raw << bits) {
             Some(found) => json.value(found.name),
-            None => json.value(signed),
+            None if e.signed() => json.value(signed),
+            None => json.value(raw),
         }
     }
 

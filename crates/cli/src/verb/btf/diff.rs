@@ -1,11 +1,10 @@
 //! `alveary btf diff`: what changed between the types of two files.
 
 use crate::{failure::Failure, inspect, output, types};
-use alveary_btf::{Btf, Change, Difference, MemberChange, Spot};
+use alveary_btf::{Asked, Btf, Change, Difference, MemberChange, Spot};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeSet,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -13,7 +12,8 @@ use std::{
 /// Show what changed between two sets of types
 ///
 /// Structs and unions whose members are new, gone, elsewhere or of another type; enumerations whose names are new, gone
-/// or of another value. Types are known by name.
+/// or of another value. Types are known by name; numbers are the same however compilers spell them. The exit code is 1 if
+/// there are differences.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary btf diff vmlinux-6.1.btf kernel
@@ -27,7 +27,10 @@ pub(super) struct Diff {
     #[arg(value_name = "B", value_hint = ValueHint::FilePath)]
     after: PathBuf,
 
-    /// Only the types that the CO-RE relocations of this object go through
+    /// Only what the CO-RE relocations of this object ask for
+    ///
+    /// The members that they go through, the enumerators that they name, and as a whole the types whose size or existence
+    /// they ask for.
     #[arg(long = "for", value_name = "OBJ", value_hint = ValueHint::FilePath)]
     object: Option<PathBuf>,
 }
@@ -35,32 +38,38 @@ pub(super) struct Diff {
 impl Diff {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         let (before, after) = (types::open(&self.before, None)?, types::open(&self.after, None)?);
-        let only = self.object.as_deref().map(used_by).transpose()?;
+        let only = self.object.as_deref().map(asked_by).transpose()?;
         let differences = before.diff(&after, only.as_ref());
         if json {
             let types: Vec<Value> = differences.iter().map(object).collect();
-            return output::object(&json!({ "types": types }));
+            output::object(&json!({ "types": types }))?;
+        } else {
+            let nothing = only.as_ref().map_or("", |only| nothing_to_compare(only, [&before, &after]));
+            output::write(|out| text(&differences, nothing, out))?;
         }
-        let nothing = only.as_ref().map_or("", |only| nothing_to_compare(only, [&before, &after]));
-        output::write(|out| text(&differences, nothing, out))
+        if differences.is_empty() { Ok(()) } else { Err(Failure::Silent) }
     }
 }
 
 /// Why two sets cannot differ in the types of an object, if they cannot: that there are no differences says little then.
-fn nothing_to_compare(only: &BTreeSet<String>, sets: [&Btf; 2]) -> &'static str {
+fn nothing_to_compare(only: &Asked, sets: [&Btf; 2]) -> &'static str {
     let bare = |name: &str| name.rsplit(' ').next().unwrap_or_default().to_owned();
     match only {
         only if only.is_empty() => ": the object has no CO-RE relocations",
-        only if only.iter().any(|name| sets.iter().any(|btf| btf.named(&bare(name)).next().is_some())) => "",
+        only if only.keys().any(|name| sets.iter().any(|btf| btf.named(&bare(name)).next().is_some())) => "",
         _ => ": neither has any of the types that the object uses",
     }
 }
 
-/// The types that the relocations of an object go through.
-fn used_by(path: &Path) -> Result<BTreeSet<String>, Failure> {
+/// What the relocations of an object ask for.
+fn asked_by(path: &Path) -> Result<Asked, Failure> {
     let spec = inspect::open(path)?;
-    let Some(btf) = &spec.btf else { return Ok(BTreeSet::new()) };
-    Ok(spec.functions.values().flat_map(|f| &f.core).flat_map(|reloc| btf.core_types(reloc)).collect())
+    let mut asked = Asked::new();
+    if let Some(btf) = &spec.btf {
+        let all = spec.functions.values().flat_map(|f| &f.core);
+        all.for_each(|reloc| btf.add_asked(reloc, &mut asked));
+    }
+    Ok(asked)
 }
 
 fn text(differences: &[Difference], nothing: &str, out: &mut dyn Write) -> io::Result<()> {
@@ -93,6 +102,9 @@ fn text(differences: &[Difference], nothing: &str, out: &mut dyn Write) -> io::R
     Ok(())
 }
 
+/// As many members as are named that have moved together.
+const FEW: usize = 4;
+
 /// Members one by one; those that have only moved, and by the same distance as the one before, together.
 fn write_members(members: &[MemberChange], out: &mut dyn Write) -> io::Result<()> {
     let mut rest = members;
@@ -100,10 +112,14 @@ fn write_members(members: &[MemberChange], out: &mut dyn Write) -> io::Result<()
         let moved = distance(first);
         let same = moved.map_or(1, |_| rest.iter().take_while(|m| distance(m) == moved).count());
         match (moved, &rest[..same]) {
-            (Some(bits), [_, .., last]) => {
+            (Some(bits), group @ [_, .., last]) => {
                 let way = if bits > 0 { "later" } else { "earlier" };
                 let by = amount(bits.unsigned_abs());
-                writeln!(out, "    ~ {same} members from {} to {}: {by} {way}", first.name, last.name)?;
+                let names = match same {
+                    ..=FEW => group.iter().map(|member| &*member.name).collect::<Vec<_>>().join(", "),
+                    _ => format!("{same} members from {} to {}", first.name, last.name),
+                };
+                writeln!(out, "    ~ {names}: {by} {way}")?;
             }
             _ => write_member(first, out)?,
         }
@@ -146,6 +162,7 @@ fn amount(bits: u64) -> String {
 
 fn place(spot: &Spot) -> String {
     match spot.bits {
+        Some(1) => format!("bit {}", spot.bit),
         Some(bits) => format!("{bits} bits from bit {}", spot.bit),
         None => format!("at byte {}", spot.bit / 8),
     }
