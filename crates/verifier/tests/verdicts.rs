@@ -81,6 +81,10 @@ const CASES: &[Case] = &[
          r1 = r6\nr2 = -4\ncall bpf_xdp_adjust_head\nr0 = *(u8 *)(r7 + 0)\ne:\nexit",
         Rejected("R7 invalid mem access 'scalar'")),
 
+    case("a byte beside a spilled constant is not that constant", XDP,
+        "r2 = *(u32 *)(r1 + 12)\n*(u32 *)(r10 - 4) = r2\nr3 = 0\n*(u8 *)(r10 - 8) = r3\n*(u8 *)(r10 - 7) = r2\n\
+         r0 = *(u8 *)(r10 - 7)\nif r0 == 0 goto e\nr0 = *(u64 *)(r3 + 0)\ne:\nexit",
+        Rejected("R3 invalid mem access 'scalar'")),
     case("the stack is written and read", XDP, "r1 = 5\n*(u64 *)(r10 - 8) = r1\nr0 = *(u64 *)(r10 - 8)\nexit", Accepted),
     case("below the stack", XDP, "r1 = 5\n*(u64 *)(r10 - 520) = r1\nr0 = 0\nexit",
         Rejected("invalid write to stack R10 off=-520 size=8")),

@@ -51,6 +51,13 @@ impl Verifier<'_> {
         Ok(())
     }
 
+    /// What the kernel's log remarks on the main program's prototype, which does not matter to the verdict.
+    pub(crate) fn remark_on_main(&mut self) {
+        if self.log.on() && self.program.subprogs[0].global {
+            let _ = self.read_arguments(0);
+        }
+    }
+
     /// Whether the registers are what a global function takes.
     pub(super) fn match_arguments(&mut self, subprog: u32) -> Check {
         let args = self.arguments_of(subprog)?;

@@ -41,6 +41,7 @@ impl Verifier<'_> {
         self.insn = start;
         self.previous = None;
         if subprog == 0 {
+            self.remark_on_main();
             *self.reg_mut(1) = Reg::pointer(Type::of(Kind::Ctx));
         } else {
             self.enter_global(subprog)?;

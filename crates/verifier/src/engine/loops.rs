@@ -11,12 +11,13 @@ use crate::{
     stop::Check,
     verifier::Verifier,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 /// A loop as it was entered: the calls that led to it, and its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Chain {
     callsites: [u32; MAX_FRAMES],
+    depth: usize,
     scc: u32,
 }
 
@@ -28,11 +29,21 @@ impl Chain {
             let at = state.frame_insn(n);
             let scc = program.aux[at as usize].scc;
             if scc != 0 {
-                return Some(Chain { callsites, scc });
+                return Some(Chain { callsites, depth: n, scc });
             }
             callsites[n] = at;
         }
         None
+    }
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(")?;
+        for callsite in &self.callsites[..self.depth] {
+            write!(f, "{callsite},")?;
+        }
+        write!(f, "{})", self.scc)
     }
 }
 
@@ -67,7 +78,11 @@ impl Verifier<'_> {
     /// A checkpoint was made; it may be the entry of a loop.
     pub(super) fn enter_loop(&mut self, id: StateId) {
         if let Some(chain) = Chain::of(&self.store[id].state, &self.program) {
-            self.loops.turns.entry(chain).or_default().entry.get_or_insert(id);
+            let turn = self.loops.turns.entry(chain).or_default();
+            if turn.entry.is_none() {
+                turn.entry = Some(id);
+                self.log.detail(format_args!("SCC enter {chain}\n"));
+            }
         }
     }
 
@@ -78,6 +93,7 @@ impl Verifier<'_> {
         if turn.entry != Some(id) {
             return Ok(());
         }
+        self.log.detail(format_args!("SCC exit {chain}\n"));
         turn.entry = None;
         let mut backedges = std::mem::take(&mut turn.backedges);
         self.counts.backedges -= backedges.len() as u32;
@@ -107,6 +123,7 @@ impl Verifier<'_> {
         state.insn = self.insn;
         let Some(chain) = Chain::of(&self.store[equal].state, &self.program) else { return };
         self.loops.turns.entry(chain).or_default().backedges.push(Backedge { state, equal });
+        self.log.detail(format_args!("SCC backedge {chain}\n"));
         self.counts.backedges += 1;
         self.update_peak();
     }

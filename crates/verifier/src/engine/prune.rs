@@ -94,8 +94,8 @@ impl Verifier<'_> {
         Ok(Visit::New)
     }
 
-    /// Compares with a state whose ways on are not finished: `Some(true)` if the path went around a loop and brings
-    /// nothing new.
+    /// Compares with a state whose ways on are not finished: `Some` if the path brings nothing new, and whether it went
+    /// around a loop to get there.
     fn compare_unfinished(&mut self, id: StateId) -> Check<Option<bool>> {
         let insn = self.insn;
         let old = &self.store[id].state;
@@ -111,7 +111,7 @@ impl Verifier<'_> {
             return Ok(Some(true));
         }
         if self.program.aux[insn as usize].calls_back {
-            return Ok(self.states_equal(id, Exact::RangeWithin).then_some(true));
+            return Ok(self.states_equal(id, Exact::RangeWithin).then_some(false));
         }
         let old = &self.store[id].state;
         if may_be_looping(old, &self.cur)
