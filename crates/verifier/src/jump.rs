@@ -160,8 +160,11 @@ impl Verifier<'_> {
             }
         } else if map.ty == M::XSKMAP {
             reg.ty = Type::of(Kind::XdpSock);
+            // To the kernel a socket out of a map stays another one than a socket that was looked up.
+            reg.extra += 1;
         } else if matches!(map.ty, M::SOCKMAP | M::SOCKHASH) {
             reg.ty = Type::of(Kind::Socket);
+            reg.extra += 1;
         }
         reg
     }
