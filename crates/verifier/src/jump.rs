@@ -281,12 +281,16 @@ fn sync_linked(state: &mut State, regno: u8, linked: &Linked) {
         if !reg.is_scalar() || reg.id & !ADD_CONST != base {
             continue;
         }
+        // A distance in 32 bits says nothing of one in 64.
+        if (reg.id ^ known.id) & ADD_CONST == ADD_CONST {
+            continue;
+        }
         let plain = reg.id & ADD_CONST == 0 && known.id & ADD_CONST == 0;
         if plain || reg.off == known.off {
             *reg = known;
         } else {
             let (off, id) = (reg.off, reg.id);
-            let wide = if id & ADD_CONST_32 != 0 { Wide::W32 } else { Wide::W64 };
+            let wide = if (id | known.id) & ADD_CONST_32 != 0 { Wide::W32 } else { Wide::W64 };
             *reg = Reg { off, id, val: known.val.plus(i64::from(off) - i64::from(known.off), wide), ..known };
         }
     }

@@ -85,6 +85,11 @@ const CASES: &[Case] = &[
         "r2 = *(u32 *)(r1 + 12)\n*(u32 *)(r10 - 4) = r2\nr3 = 0\n*(u8 *)(r10 - 8) = r3\n*(u8 *)(r10 - 7) = r2\n\
          r0 = *(u8 *)(r10 - 7)\nif r0 == 0 goto e\nr0 = *(u64 *)(r3 + 0)\ne:\nexit",
         Rejected("R3 invalid mem access 'scalar'")),
+    case("a number is not below another that wrapped around in 32 bits", XDP,
+        "r6 = *(u32 *)(r1 + 12)\nr2 = 0\n*(u64 *)(r10 - 8) = r2\nr2 = r10\nr2 += -8\nr1 = m0 ll\n\
+         call bpf_map_lookup_elem\nif r0 == 0 goto e\nr7 = r6\nw7 += 5\nif r7 > 9 goto e\nif r6 s< 0 goto e\n\
+         r0 += r6\nr0 = *(u8 *)(r0 + 0)\ne:\nr0 = 0\nexit",
+        Rejected("R0 unbounded memory access, make sure to bounds check any such access")),
     case("the stack is written and read", XDP, "r1 = 5\n*(u64 *)(r10 - 8) = r1\nr0 = *(u64 *)(r10 - 8)\nexit", Accepted),
     case("below the stack", XDP, "r1 = 5\n*(u64 *)(r10 - 520) = r1\nr0 = 0\nexit",
         Rejected("invalid write to stack R10 off=-520 size=8")),
