@@ -81,7 +81,7 @@ fn parse_version(text: &str) -> Result<(Version, u8), String> {
 }
 
 /// The file with this kernel's configuration, if there is one.
-fn own_config() -> Option<PathBuf> {
+pub(crate) fn own_config() -> Option<PathBuf> {
     let proc = PathBuf::from(OWN_CONFIG);
     if proc.exists() {
         return Some(proc);
@@ -91,7 +91,8 @@ fn own_config() -> Option<PathBuf> {
     boot.exists().then_some(boot)
 }
 
-fn read_config(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+/// The options in a file of the kernel's configuration.
+pub(crate) fn read_config(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let failed = |why| Failure::file("read", path, &why);
     let mut bytes = fs::read(path).map_err(failed)?;
     if bytes.starts_with(&[0x1f, 0x8b]) {

@@ -9,6 +9,7 @@
 //! | [`btf`] | an object's types as the kernel takes them |
 //! | [`map`] | maps from their Specs: made, filled, frozen, pinned |
 //! | [`modules`] | the types of the kernel's modules |
+//! | [`probe`] | what the kernel can do, by asking it |
 //! | [`prog`] | programs from what they were resolved to |
 //! | [`read`] | ring buffers, perf buffers, mapped arrays |
 //! | [`attach`] | programs to where they run, as links that detach when they are dropped |
@@ -20,6 +21,7 @@ pub mod btf;
 pub mod map;
 pub mod modules;
 pub mod netlink;
+pub mod probe;
 pub mod prog;
 pub mod read;
 pub mod signal;

@@ -40,7 +40,7 @@ const VERBS: [(&str, &[&str]); 13] = [
     ("batch", &[]),
 ];
 const PROG: &[&str] =
-    &["show", "list", "dump", "pin", "load", "loadall", "attach", "detach", "tracelog", "run", "profile"];
+    &["show", "list", "dump", "pin", "load", "loadall", "attach", "detach", "tracelog", "run", "profile", "top"];
 const MAP: &[&str] = &[
     "show",
     "list",

@@ -2,13 +2,16 @@
 
 pub(crate) mod asm;
 pub(crate) mod attach;
+pub(crate) mod batch;
 pub(crate) mod btf;
 pub(crate) mod cgroup;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod detach;
 pub(crate) mod disasm;
+pub(crate) mod feature;
 pub(crate) mod generate;
+pub(crate) mod iter;
 pub(crate) mod link;
 pub(crate) mod load;
 pub(crate) mod man;

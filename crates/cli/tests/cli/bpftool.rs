@@ -5,6 +5,7 @@ mod cgroup;
 mod map;
 mod net;
 mod perf;
+mod system;
 
 use alveary_abi::{AttachType, MapType, ProgType};
 use alveary_linux::sys::{LinkCreate, Loaded, Map, MapCreate, ProgLoad, ProgQuery, Target};

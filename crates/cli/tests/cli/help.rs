@@ -35,6 +35,10 @@ fn every_verb_explains_itself() {
         "net ",
         "cgroup ",
         "perf ",
+        "iter ",
+        "feature ",
+        "batch ",
+        "prog top ",
         "completions ",
         "man ",
     ] {

@@ -3,6 +3,7 @@
 mod dump;
 mod run;
 mod show;
+mod top;
 
 use crate::{bpftool::options::Options, failure::Failure};
 use clap::{Args, Subcommand};
@@ -13,7 +14,8 @@ use clap::{Args, Subcommand};
   alveary prog list
   alveary prog show name count --json
   alveary prog dump xlated name count linum
-  alveary prog show pinned /sys/fs/bpf/count")]
+  alveary prog show pinned /sys/fs/bpf/count
+  alveary prog top")]
 pub(crate) struct Prog {
     #[command(subcommand)]
     action: Action,
@@ -28,6 +30,7 @@ enum Action {
     Show(show::Show),
     Dump(dump::Dump),
     Run(run::Run),
+    Top(top::Top),
 }
 
 impl Prog {
@@ -36,6 +39,7 @@ impl Prog {
             Action::Show(show) => show.run(self.options, json),
             Action::Dump(dump) => dump.run(self.options, json),
             Action::Run(run) => run.run(self.options, json),
+            Action::Top(top) => top.run(self.options, json),
         }
     }
 }
