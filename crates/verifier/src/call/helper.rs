@@ -138,7 +138,7 @@ impl Verifier<'_> {
                 if !self.reg(2).is_null() {
                     reject!(self, EINVAL, "get_local_storage() doesn't support non-zero flags\n");
                 }
-                self.mark_precise(2)
+                Ok(())
             }
             H::FOR_EACH_MAP_ELEM => self.call_back_for_each(call),
             H::TIMER_SET_CALLBACK => self.call_back_timer(call),
