@@ -84,6 +84,13 @@ pub(crate) fn mutate(arguments: &[String]) -> Result {
     command("mutate", arguments, Some(10_000))
 }
 
+/// That both say the same of every program of the objects in `folder`.
+pub(crate) fn hold(folder: &Path) -> Result {
+    let wanted = Wanted { folders: vec![folder.to_owned()], ..Wanted::default() };
+    let differing: Vec<String> = judge_all(&wanted)?.iter().filter_map(Judged::difference).collect();
+    if differing.is_empty() { Ok(()) } else { Err(differing.join("; ")) }
+}
+
 fn command(name: &str, arguments: &[String], mutants: Option<usize>) -> Result {
     let Some(at) = arguments.iter().position(|a| a == "--here") else {
         let mut release = process::cargo(&["run", "--release", "--quiet", "--package", "xtask", "--", name, "--here"]);

@@ -27,6 +27,12 @@ impl Judged {
         )
     }
 
+    /// What each says, if that differs.
+    pub(crate) fn difference(&self) -> Option<String> {
+        let (kernel, ours) = (self.kernel.outcome.text(), self.ours.outcome.text());
+        (self.counts() && !self.agrees()).then(|| format!("{}: the kernel says {kernel}, we {ours}", self.name))
+    }
+
     /// Our processed instructions as a multiple of the kernel's.
     fn insns_ratio(&self) -> Option<f64> {
         let (ours, kernel) = (self.ours.insns?, self.kernel.insns.filter(|n| *n > 0)?);

@@ -10,7 +10,7 @@ mod runner;
 use std::{process::exit, time::Instant};
 
 use crate::{
-    Outcome, bpf, fuzz, packages,
+    Outcome, agree, bpf, fuzz, packages,
     process::{self, cargo},
     vm,
 };
@@ -97,6 +97,11 @@ fn objects() -> Tally {
         Some(obstacle) => Tally::skipped("cargo xtask bpf --check", &obstacle),
         None => Tally::of("cargo xtask bpf --check", bpf::check()),
     };
+    let what = "the verifier agrees with the kernel on the examples";
+    tally.add(match bpf::kernel_obstacle() {
+        Some(obstacle) => Tally::skipped(what, &obstacle),
+        None => Tally::of(what, agree::hold(&process::path("examples"))),
+    });
     let what = "the kernel loads the examples";
     tally.add(match bpf::kernel_obstacle() {
         Some(obstacle) => Tally::skipped(what, &obstacle),
