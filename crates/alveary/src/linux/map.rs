@@ -10,7 +10,7 @@ use alveary_linux::{
 };
 use alveary_spec::MapSpec;
 use std::{
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -44,13 +44,21 @@ impl LinuxMap {
     /// [`Kind::Map`] if there is none, or one of another type or with other sizes of keys or values.
     pub fn pinned(path: impl AsRef<Path>, spec: &MapSpec) -> Result<LinuxMap> {
         let fd = sys::obj_get(path.as_ref(), sys::PathFlags::default()).map_err(|e| failed(e, Kind::Map))?;
+        LinuxMap::opened(fd, &path.as_ref().display().to_string(), spec)
+    }
+
+    /// A map that was opened, to be used in place of the one that `spec` describes; `what` it is, for messages.
+    ///
+    /// # Errors
+    /// [`Kind::Map`] if it is of another type or has other sizes of keys or values.
+    pub fn opened(fd: OwnedFd, what: &str, spec: &MapSpec) -> Result<LinuxMap> {
         let map = sys::Map::from_fd(fd).map_err(|e| failed(e, Kind::Map))?;
         let info = map.info().map_err(|e| failed(e, Kind::Map))?;
         let mut spec = spec.clone();
         let (expected, found) =
             ((spec.def.ty.0, spec.def.key_size, spec.def.value_size), (info.ty.0, info.key_size, info.value_size));
         if expected != found {
-            let message = format!("`{}` cannot stand for map `{}`", path.as_ref().display(), spec.name);
+            let message = format!("`{what}` cannot stand for map `{}`", spec.name);
             let words = |(ty, key, value)| format!("type {ty}, keys of {key} bytes, values of {value}");
             let why = Diagnostic::new("pinned-map", message, Place::Nowhere);
             return Err(Error::new(Kind::Map, why.expected(words(expected)).found(words(found))));

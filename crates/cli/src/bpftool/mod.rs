@@ -22,6 +22,7 @@ pub(crate) mod fdinfo;
 pub(crate) mod json;
 pub(crate) mod options;
 pub(crate) mod owners;
+pub(crate) mod pins;
 pub(crate) mod select;
 pub(crate) mod symbols;
 pub(crate) mod typed;

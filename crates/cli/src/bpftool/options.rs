@@ -19,6 +19,10 @@ pub(crate) struct Options {
     /// Show where objects are pinned
     #[arg(short = 'f', long = "bpffs", global = true)]
     pub(crate) pinned: bool,
+
+    /// Never mount a BPF file system to pin in
+    #[arg(short = 'n', long, global = true)]
+    pub(crate) nomount: bool,
 }
 
 impl Options {

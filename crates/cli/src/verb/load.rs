@@ -2,6 +2,7 @@
 
 use super::run::{Programs, parse_type};
 use crate::{
+    bpftool::pins::Pins,
     failure::Failure,
     inspect, output,
     table::{HEADING, printable},
@@ -193,33 +194,6 @@ fn device(name: &str) -> Result<u32, Diagnostic> {
         Diagnostic::new("device", format!("there is no network device `{name}`"), Place::Nowhere)
             .help("`ip link` lists those that there are")
     })
-}
-
-/// Names that were given so far: they are taken back unless all could be.
-#[derive(Default)]
-struct Pins(Vec<PathBuf>);
-
-impl Pins {
-    /// Where an object of this name is pinned: a BPF file system takes no dot in names.
-    fn place(&self, directory: &Path, name: &str) -> PathBuf {
-        directory.join(name.replace('.', "_"))
-    }
-
-    fn made(&mut self, path: PathBuf) {
-        self.0.push(path);
-    }
-
-    fn stay(mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for Pins {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            fs::remove_file(path).ok();
-        }
-    }
 }
 
 /// What stays in the kernel.

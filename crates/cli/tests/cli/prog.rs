@@ -5,8 +5,8 @@ use crate::{
     session::Session,
 };
 use alveary::{Linux, Loaded, Object, Target};
-use alveary_abi::{MapType, ProgType};
-use alveary_linux::sys::ProgLoad;
+use alveary_abi::{AttachType, MapType, ProgType};
+use alveary_linux::sys::{ProgLoad, ProgQuery, Target as At};
 use std::process::Output;
 
 /// What a program may hold: functions, callbacks, maps, variables, kernel helpers, atomics, wide numbers.
@@ -218,4 +218,210 @@ fn maps_of_code_are_named_by_id() {
     let _held = program.load().expect("the kernel takes it");
     let listing = printed(&["prog", "dump", "xlated", "name", "cli_named"]);
     assert!(listing.starts_with(&format!("   0: (18) r1 = map[id:{number}]\n")), "{listing}");
+}
+
+#[test]
+fn machine_code_is_that_of_the_kernel() {
+    let test = "machine_code_is_that_of_the_kernel";
+    if !permitted(test) {
+        return;
+    }
+    let Some(loaded) = compiled(test) else { return };
+    let id = id(&loaded);
+    let listing = printed(&["prog", "dump", "jited", "id", &id, "linum"]);
+    for part in ["int walk(struct xdp_md * context):\nbpf_prog_", "_weigh:\n", " line_num:31 "] {
+        assert!(listing.contains(part), "{part} is not in {listing}");
+    }
+    let filter = printed(&["prog", "dump", "jited", "id", &self::id(&example("filter.bpf.o"))]);
+    assert!(filter.contains("\n; packet->vlans++;\n"), "{filter}");
+    // All bytes are there, in their order.
+    let session = Session::new();
+    let file = session.directory().join("code").display().to_string();
+    printed(&["prog", "dump", "jited", "id", &id, "file", &file]);
+    let json = printed(&["-j", "prog", "dump", "jited", "id", &id, "opcodes"]);
+    let told: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+    let insns: Vec<_> = list(&told).iter().flat_map(|function| list(&function["insns"])).collect();
+    let bytes: Vec<u8> = insns
+        .iter()
+        .flat_map(|insn| list(&insn["opcodes"]))
+        .map(|byte| byte.as_str().and_then(|text| u8::from_str_radix(&text[2..], 16).ok()).expect("it is a byte"))
+        .collect();
+    assert_eq!(bytes, session.read("code"));
+    if cfg!(target_arch = "x86_64") {
+        assert!(insns.iter().any(|insn| insn["operation"] == "push" && insn["operands"][0] == "%rbp"), "{json}");
+        assert!(!listing.contains("(bad)"), "{listing}");
+    }
+    let wrong = ours(&["prog", "dump", "jited", "id", &id, "visual"]);
+    assert!(!wrong.status.success());
+}
+
+/// Runs a script in a mount namespace of its own, with a BPF file system at `$at` and two more directories, `$empty` and
+/// `$full`.
+fn among_mounts(script: &str) -> Output {
+    let ours = env!("CARGO_BIN_EXE_alveary");
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    let script = format!(
+        "set -e; root=$(mktemp -d -t alvearyXXXXXX); at=$root/bpf empty=$root/empty full=$root/full ours={ours}
+         mkdir $at $empty $full; echo content > $full/file; mount -t bpf bpf $at; cd {examples}
+         trap 'for dir in $at $empty $root/new; do umount $dir 2> $root/out || true; done; rm -r --one-file-system $root' EXIT
+         {script}"
+    );
+    output("unshare", &["--mount", "--propagation", "private", "sh", "-c", &script])
+}
+
+#[test]
+fn objects_are_loaded_as_by_bpftool() {
+    if !permitted("objects_are_loaded_as_by_bpftool") {
+        return;
+    }
+    let done = among_mounts(
+        "for tool in bpftool $ours; do
+           dir=$at/$(basename $tool); mkdir $dir
+           $tool -j prog load count.bpf.o $dir/one
+           $tool prog loadall filter.bpf.o $dir/all pinmaps $dir/maps
+           id=$(bpftool -j map show pinned $dir/maps/stats | sed 's/.*\"id\":\\([0-9]*\\).*/\\1/')
+           $tool prog load filter.bpf.o $dir/named map name stats id $id type xdp
+           $tool prog show pinned $dir/named | grep -q \"map_ids.*\\b$id\\b\"
+           $tool prog pin pinned $dir/one $dir/two
+           (cd $dir; for file in one two named all/*; do echo $file $(bpftool prog show pinned $file | grep -o 'name.*gpl'); done
+            ls maps) > $root/$(basename $tool)
+         done
+         cmp $root/bpftool $root/alveary; cat $root/alveary",
+    );
+    assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
+    let told = text(&done.stdout);
+    assert!(told.starts_with("null\nnull\n") && told.contains("all/filter name filter tag"), "{told}");
+}
+
+#[test]
+fn nothing_is_mounted_over_content() {
+    if !permitted("nothing_is_mounted_over_content") {
+        return;
+    }
+    let done = among_mounts(
+        "for words in \"load count.bpf.o $full/count\" \"loadall count.bpf.o $full\" \"load count.bpf.o $full/file\" \\
+                      \"load -n count.bpf.o $empty/count\" \"load count.bpf.o $root/none/count\"; do
+           if $ours prog $words; then echo \"done: $words\"; exit 1; fi
+         done
+         cat $full/file
+         $ours prog load count.bpf.o $empty/count && $ours prog loadall count.bpf.o $root/new
+         ls $empty $root/new; findmnt -n -o TARGET -t bpf | grep -c $root",
+    );
+    assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
+    let told = text(&done.stdout);
+    assert!(told.starts_with("content\n") && told.ends_with("\n3\n"), "{told}");
+    let refused = text(&done.stderr);
+    assert!(refused.contains("a directory with one entry, which a mount would hide"), "{refused}");
+    assert!(refused.contains("mount -t bpf bpf /sys/fs/bpf"), "{refused}");
+}
+
+#[test]
+fn a_load_that_fails_leaves_nothing() {
+    if !permitted("a_load_that_fails_leaves_nothing") {
+        return;
+    }
+    // A map's name is taken already when the programs are pinned.
+    let done = among_mounts(
+        "mkdir $at/maps $at/maps/stats
+         if $ours prog loadall filter.bpf.o $at/all pinmaps $at/maps; then exit 1; fi
+         if $ours prog load count.bpf.o $at/one map name nought id 1; then exit 1; fi
+         if $ours prog load count.bpf.o $at/one type nought; then exit 1; fi
+         find $at -type f ! -name '*.debug'",
+    );
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(text(&done.stdout), "");
+    assert!(text(&done.stderr).contains("is no type of programs"), "{}", text(&done.stderr));
+}
+
+#[test]
+fn programs_go_on_maps_of_sockets() {
+    if !permitted("programs_go_on_maps_of_sockets") {
+        return;
+    }
+    use std::os::fd::AsFd;
+    let sockets = map(MapType::SOCKMAP, "cli_sockets", (4, 4), 4, 0);
+    let code = alveary_testing::code("r0 = 1\nexit", |_, _| unreachable!("there is no symbol"));
+    let load = |name, ty| ProgLoad { name, license: c"GPL", ..ProgLoad::new(ty, &code) }.load();
+    let _held = load("cli_verdict", ProgType::SK_MSG).expect("the kernel takes it");
+    let attached = || {
+        let query = ProgQuery { target: At::Fd(sockets.as_fd()), ty: AttachType::SK_MSG_VERDICT, flags: 0 };
+        query.query().expect("the kernel tells").progs.len()
+    };
+    let map_id = sockets.info().expect("the kernel tells").id.to_string();
+    let words = |verb| ["-j", "prog", verb, "name", "cli_verdict", "sk_msg_verdict", "id", &map_id].map(str::to_owned);
+    for (tool, other) in [(BPFTOOL, env!("CARGO_BIN_EXE_alveary")), (env!("CARGO_BIN_EXE_alveary"), BPFTOOL)] {
+        for (tool, verb, expected) in [(tool, "attach", 1), (other, "detach", 0)] {
+            let words = words(verb);
+            let done = output(tool, &words.each_ref().map(String::as_str));
+            assert_eq!(text(&done.stdout), "null\n", "{tool} {verb}: {}", text(&done.stderr));
+            assert_eq!(attached(), expected, "{tool} {verb}");
+        }
+    }
+    let wrong = ours(&["prog", "attach", "name", "cli_verdict", "xdp", "id", &map_id]);
+    assert!(text(&wrong.stderr).contains("sk_skb_stream_parser"), "{}", text(&wrong.stderr));
+}
+
+#[test]
+fn streams_of_a_program_are_shown() {
+    let test = "streams_of_a_program_are_shown";
+    if !permitted(test) {
+        return;
+    }
+    let source = r#"
+        extern int bpf_stream_vprintk_impl(int, const char *fmt__str, const void *, __u32 len__sz, void *aux__prog)
+            SEC(".ksyms");
+        SEC("xdp") int speak(void *context) {
+            bpf_stream_vprintk_impl(1, "one line\n\"quoted\"\n", 0, 0, 0);
+            bpf_stream_vprintk_impl(2, "and another\n", 0, 0, 0);
+            return 2;
+        }
+        char LICENSE[] SEC("license") = "GPL";"#;
+    let Some(object) = alveary_testing::compile(test, source, "bpfel", &["-g", "-mcpu=v3"]) else { return };
+    let Ok(loaded) = Object::parse(&object).and_then(|object| object.load(Target::linux())) else {
+        eprintln!("skipped: {test}: this kernel's programs have no streams");
+        return;
+    };
+    let (id, run) = (id(&loaded), || loaded.program("speak").and_then(|p| p.run(&[0; 64])).expect("it runs"));
+    run();
+    assert_eq!(printed(&["prog", "tracelog", "stdout", "id", &id]), "one line\n\"quoted\"\n");
+    assert_eq!(printed(&["prog", "tracelog", "stdout", "id", &id]), "", "it was taken");
+    run();
+    assert_eq!(
+        printed(&["-j", "prog", "tracelog", "stdout", "id", &id]),
+        r#"["one line\n","\"quoted\"\n"]"#.to_owned() + "\n"
+    );
+    assert_eq!(printed(&["prog", "tracelog", "stderr", "id", &id]), "and another\nand another\n");
+}
+
+#[test]
+fn the_trace_pipe_is_shown_as_it_comes() {
+    let test = "the_trace_pipe_is_shown_as_it_comes";
+    if !permitted(test) {
+        return;
+    }
+    let source = r#"
+        static long (*print)(const char *, __u32, ...) = (void *)6;
+        SEC("xdp") int trace(void *context) { print("of tracelog", sizeof("of tracelog")); return 2; }
+        char LICENSE[] SEC("license") = "GPL";"#;
+    let Some(object) = alveary_testing::compile(test, source, "bpfel", &[]) else { return };
+    let loaded = Object::parse(&object).and_then(|object| object.load(Target::linux())).expect("the kernel takes it");
+    // An instance of its own: what others print into the common pipe stays there.
+    let done = among_mounts(&format!(
+        "mkdir $root/new; mount -t tracefs tracefs $root/new; mine=$root/new/instances/alveary-$$; mkdir $mine
+         echo 1 > $mine/events/bpf_trace/bpf_trace_printk/enable
+         head -c 64 /dev/zero > $root/packet
+         for shape in '' -j; do
+           $ours prog run id {} data_in $root/packet > $root/out
+           : > $root/log
+           $ours $shape prog tracelog instance alveary-$$ > $root/log & reader=$!
+           tries=0
+           until grep -q 'of tracelog' $root/log; do tries=$((tries + 1)); [ $tries -lt 5000 ]; done
+           kill $reader; wait $reader || true
+           grep -o -e '^.\"' -e 'of tracelog.*' $root/log
+         done
+         rmdir $mine",
+        id(&loaded)
+    ));
+    assert_eq!(text(&done.stdout), "of tracelog\n[\"\nof tracelog\\n\"\n", "{}", text(&done.stderr));
 }

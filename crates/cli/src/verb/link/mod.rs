@@ -7,7 +7,7 @@ mod text;
 pub(crate) use text::netfilter as netfilter_text;
 
 use crate::{
-    bpftool::{options::Options, select, words::Words},
+    bpftool::{options::Options, pins, select, words::Words},
     failure::Failure,
 };
 use alveary_linux::sys::{self, PathFlags};
@@ -56,6 +56,7 @@ impl Link {
                 let link = select::link(&mut words)?;
                 let path = words.must("a path in a BPF file system")?;
                 words.end()?;
+                pins::ready(Path::new(path), self.options.nomount)?;
                 sys::obj_pin(link.as_fd(), Path::new(path), PathFlags::default())?;
                 shape.done()
             }

@@ -1,7 +1,7 @@
 //! `alveary map create`, `pin`, `freeze`: maps made, named and locked.
 
 use crate::{
-    bpftool::{device, options::Options, select, usage, words::Words},
+    bpftool::{device, options::Options, pins, select, usage, words::Words},
     failure::Failure,
 };
 use alveary_abi::Profile;
@@ -58,6 +58,7 @@ impl Create {
         map.map_type = ty.ok_or_else(|| usage("the map has no type").expected("`type TYPE`"))?;
         map.name = name.ok_or_else(|| usage("the map has no name").expected("`name NAME`"))?;
         let made = MapCreate { inner_map: inner.as_ref().map(|fd| fd.as_fd()), ..map }.create()?;
+        pins::ready(Path::new(path), options.nomount)?;
         sys::obj_pin(made.as_fd(), Path::new(path), PathFlags::default())?;
         options.shape(json).done()
     }
@@ -92,6 +93,7 @@ impl Pin {
         let map = select::map(&mut words)?;
         let path = words.must("a path in a BPF file system")?;
         words.end()?;
+        pins::ready(Path::new(path), options.nomount)?;
         sys::obj_pin(map.as_fd(), Path::new(path), PathFlags::default())?;
         options.shape(json).done()
     }

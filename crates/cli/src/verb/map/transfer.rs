@@ -7,7 +7,7 @@ use crate::{
         fdinfo::FdInfo,
         json::{Json, Verbatim},
         options::{Options, Shape},
-        select, usage,
+        pins, select, usage,
         words::Words,
     },
     failure::Failure,
@@ -130,6 +130,7 @@ impl Import {
             if exported.frozen != 0 {
                 map.map.freeze()?;
             }
+            pins::ready(Path::new(path), options.nomount)?;
             sys::obj_pin(map.map.as_fd(), Path::new(path), PathFlags::default())?;
         } else {
             return Err(words.unexpected("`pinned PATH` or `into MAP`"));

@@ -1,9 +1,13 @@
 //! `alveary prog`: programs in the running kernel, as bpftool shows and handles them.
 
+mod attach;
 mod dump;
+mod load;
+mod pin;
 mod run;
 mod show;
 mod top;
+mod tracelog;
 
 use crate::{bpftool::options::Options, failure::Failure};
 use clap::{Args, Subcommand};
@@ -14,6 +18,7 @@ use clap::{Args, Subcommand};
   alveary prog list
   alveary prog show name count --json
   alveary prog dump xlated name count linum
+  alveary prog load count.bpf.o /sys/fs/bpf/count
   alveary prog show pinned /sys/fs/bpf/count
   alveary prog top")]
 pub(crate) struct Prog {
@@ -31,6 +36,17 @@ enum Action {
     Dump(dump::Dump),
     Run(run::Run),
     Top(top::Top),
+    /// Load an object, and pin its first program
+    Load(load::Load),
+    /// Load an object, and pin its programs in a directory
+    #[command(name = "loadall")]
+    LoadAll(load::Load),
+    Pin(pin::Pin),
+    /// Attach a program to a map of sockets, or as the flow dissector
+    Attach(attach::Attached),
+    /// Detach a program from a map of sockets, or as the flow dissector
+    Detach(attach::Attached),
+    Tracelog(tracelog::Tracelog),
 }
 
 impl Prog {
@@ -40,6 +56,12 @@ impl Prog {
             Action::Dump(dump) => dump.run(self.options, json),
             Action::Run(run) => run.run(self.options, json),
             Action::Top(top) => top.run(self.options, json),
+            Action::Load(load) => load.run(false, self.options, json),
+            Action::LoadAll(load) => load.run(true, self.options, json),
+            Action::Pin(pin) => pin.run(self.options, json),
+            Action::Attach(attach) => attach.attach(self.options, json),
+            Action::Detach(attach) => attach.detach(self.options, json),
+            Action::Tracelog(tracelog) => tracelog.run(self.options, json),
         }
     }
 }

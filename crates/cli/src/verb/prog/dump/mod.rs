@@ -3,6 +3,8 @@
 mod code;
 mod dot;
 mod graph;
+mod jited;
+mod machine;
 mod source;
 mod xlated;
 
@@ -22,6 +24,7 @@ use alveary_diag::{Diagnostic, Place};
 use alveary_linux::sys::{self, ProgInfo, ProgParts};
 use clap::Args;
 use code::Code;
+use jited::Jited;
 use source::Source;
 use std::{
     fs::OpenOptions,
@@ -43,9 +46,10 @@ use std::{
 
 Examples:
   alveary prog dump xlated name filter linum
+  alveary prog dump jited name filter opcodes
   alveary prog dump xlated id 7 visual | dot -Tpng > filter.png")]
 pub(super) struct Dump {
-    /// `xlated`, the program (`id ID`, `name NAME`, `tag TAG` or `pinned FILE`), then what to show
+    /// `xlated` (eBPF) or `jited` (machine code), the program (`id ID`, `name NAME`, `tag TAG` or `pinned FILE`), then what to show
     #[arg(value_name = "WORD", required = true)]
     words: Vec<String>,
 }
@@ -71,21 +75,20 @@ impl Dump {
     pub(super) fn run(&self, options: Options, json: bool) -> Result<(), Failure> {
         let shape = options.shape(json);
         let mut words = Words::new(&self.words);
-        if !words.is("xlated") {
-            return Err(words.unexpected("`xlated`"));
+        let jited = words.is("jited");
+        if !jited && !words.is("xlated") {
+            return Err(words.unexpected("`xlated` or `jited`"));
         }
         let programs = select::progs(&mut words)?;
         let wanted = Wanted::read(&mut words)?;
-        wanted.check(shape, programs.len())?;
-        let parts = ProgParts { xlated: true, jited: true, maps: false };
-        let mut all = programs.iter().map(|fd| Seen::of(fd, parts)).collect::<Result<Vec<_>, _>>()?;
-        match (&mut *all, wanted.file) {
-            ([seen], Some(file)) => {
-                save(Path::new(file), &seen.bytes)?;
-                shape.done()
-            }
-            (all, _) => show(all, &wanted, shape),
+        wanted.check(shape, programs.len(), jited)?;
+        if let (Some(file), [program]) = (wanted.file, &*programs) {
+            let mut info = sys::prog_info(program.as_fd(), ProgParts { xlated: !jited, jited, maps: false })?;
+            save(Path::new(file), &bytes(&mut info, jited)?)?;
+            return shape.done();
         }
+        let all = programs.iter().map(|fd| Seen::of(fd, jited)).collect::<Result<Vec<_>, _>>()?;
+        show(&all, &wanted, shape)
     }
 }
 
@@ -109,10 +112,13 @@ impl<'a> Wanted<'a> {
     }
 
     /// Not everything goes together.
-    fn check(&self, shape: Shape, programs: usize) -> Result<(), Failure> {
+    fn check(&self, shape: Shape, programs: usize, jited: bool) -> Result<(), Failure> {
         let Detail { opcodes, numbers } = self.detail;
         if self.file.is_some() && (opcodes || numbers || self.visual) {
             return Err(usage("`file` writes bytes: `opcodes`, `linum` and `visual` mean nothing to it").into());
+        }
+        if self.visual && jited {
+            return Err(usage("`visual` shows the control flow of eBPF").expected("`xlated`, not `jited`").into());
         }
         if self.visual && shape != Shape::Text {
             return Err(usage("`visual` is text for Graphviz, there is no JSON of it").into());
@@ -129,56 +135,87 @@ impl<'a> Wanted<'a> {
 struct Seen {
     info: ProgInfo,
     name: String,
-    bytes: Vec<u8>,
-    code: Code,
+    listing: Listing,
     source: Source,
 }
 
+enum Listing {
+    Xlated(Box<Code>),
+    Jited(Jited),
+}
+
 impl Seen {
-    fn of(fd: &OwnedFd, parts: ProgParts) -> Result<Seen, Failure> {
+    fn of(fd: &OwnedFd, jited: bool) -> Result<Seen, Failure> {
         let fd = fd.as_fd();
-        let mut info = sys::prog_info(fd, parts)?;
+        // The names of functions are those of their machine code.
+        let mut info = sys::prog_info(fd, ProgParts { xlated: !jited, jited: true, maps: false })?;
         let name = select::full_name(fd, &info);
-        let bytes = info.xlated.take().filter(|bytes| !bytes.is_empty()).ok_or_else(|| hidden(&info))?;
         let btf = if info.btf_id == 0 { None } else { Some(typed::types(info.btf_id)?) };
         let source = Source { btf, funcs: std::mem::take(&mut info.funcs), lines: std::mem::take(&mut info.lines) };
-        let code = Code::new(&bytes, std::mem::take(&mut info.jited_ksyms));
-        Ok(Seen { info, name, bytes, code, source })
+        let bytes = bytes(&mut info, jited)?;
+        let listing = if jited {
+            Listing::Jited(Jited::new(&info, &bytes, &source)?)
+        } else {
+            Listing::Xlated(Box::new(Code::new(&bytes, std::mem::take(&mut info.jited_ksyms))))
+        };
+        Ok(Seen { info, name, listing, source })
+    }
+
+    fn text(&self, wanted: &Wanted<'_>, out: &mut dyn Write) -> io::Result<()> {
+        match &self.listing {
+            Listing::Xlated(code) if wanted.visual => dot::graph(code, &self.source, wanted.detail, out),
+            Listing::Xlated(code) => xlated::text(code, &self.source, wanted.detail, out),
+            Listing::Jited(code) => code.text(&self.source, wanted.detail, out),
+        }
+    }
+
+    fn json(&self, wanted: &Wanted<'_>, json: &mut Json<'_>) -> io::Result<()> {
+        match &self.listing {
+            Listing::Xlated(code) => xlated::json(code, &self.source, wanted.detail, json),
+            Listing::Jited(code) => code.json(&self.source, wanted.detail, json),
+        }
     }
 }
 
-/// The kernel keeps the code to itself.
-fn hidden(info: &ProgInfo) -> Diagnostic {
-    let message = format!("the kernel does not show the code of program {}", info.id);
-    Diagnostic::new("hidden", message, Place::Nowhere)
-        .help("it takes CAP_PERFMON (or CAP_SYS_ADMIN), and `sysctl kernel.kptr_restrict` below 2")
+/// The bytes of a program's code.
+fn bytes(info: &mut ProgInfo, jited: bool) -> Result<Vec<u8>, Failure> {
+    if jited && info.jited_len == 0 {
+        let message = format!("program {} is interpreted: it has no machine code", info.id);
+        return Err(Diagnostic::new("not-jited", message, Place::Nowhere)
+            .help("`sysctl net.core.bpf_jit_enable=1` has the kernel make some of programs that are loaded then")
+            .into());
+    }
+    let code = if jited { info.jited.take() } else { info.xlated.take() };
+    code.filter(|bytes| !bytes.is_empty()).ok_or_else(|| {
+        let message = format!("the kernel does not show the code of program {}", info.id);
+        Diagnostic::new("hidden", message, Place::Nowhere)
+            .help("it takes CAP_PERFMON (or CAP_SYS_ADMIN), and `sysctl kernel.kptr_restrict` below 2")
+            .into()
+    })
 }
 
 fn show(all: &[Seen], wanted: &Wanted<'_>, shape: Shape) -> Result<(), Failure> {
     let profile = Profile::linux_6_18();
     match (shape, all) {
-        (Shape::Text, [seen]) if wanted.visual => {
-            output::write(|out| dot::graph(&seen.code, &seen.source, wanted.detail, out))
-        }
-        (Shape::Text, [seen]) => output::write(|out| text(seen, wanted, out)),
+        (Shape::Text, [seen]) => output::write(|out| seen.text(wanted, out)),
         (Shape::Text, all) => output::write(|out| {
             for (i, seen) in all.iter().enumerate() {
                 write!(out, "{}", if i > 0 { "\n" } else { "" })?;
                 show::header_text(&seen.info, &seen.name, &profile, out)?;
-                text(seen, wanted, out)?;
+                seen.text(wanted, out)?;
             }
             Ok(())
         }),
         (Shape::Json { pretty }, all) => output::write(|out| {
             let mut json = Json::new(out, pretty);
             match all {
-                [seen] => code_json(seen, wanted, &mut json)?,
+                [seen] => seen.json(wanted, &mut json)?,
                 all => json.array(|json| {
                     all.iter().try_for_each(|seen| {
                         json.object(|json| {
                             show::header_json(&seen.info, &seen.name, &profile, json)?;
                             json.name("insns")?;
-                            code_json(seen, wanted, json)
+                            seen.json(wanted, json)
                         })
                     })
                 })?,
@@ -186,14 +223,6 @@ fn show(all: &[Seen], wanted: &Wanted<'_>, shape: Shape) -> Result<(), Failure> 
             writeln!(out)
         }),
     }
-}
-
-fn text(seen: &Seen, wanted: &Wanted<'_>, out: &mut dyn Write) -> io::Result<()> {
-    xlated::text(&seen.code, &seen.source, wanted.detail, out)
-}
-
-fn code_json(seen: &Seen, wanted: &Wanted<'_>, json: &mut Json<'_>) -> io::Result<()> {
-    xlated::json(&seen.code, &seen.source, wanted.detail, json)
 }
 
 /// Writes a file that is for its owner alone: code may say what the kernel's addresses are.

@@ -1,0 +1,117 @@
+//! Names in BPF file systems, where objects of the kernel are pinned: that there is such a file system, and that names
+//! that were given go again if not all could be.
+
+use crate::failure::Failure;
+use alveary_diag::{Diagnostic, Place};
+use rustix::{
+    fs::{Mode, mkdir, statfs},
+    mount::{MountFlags, mount},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// `BPF_FS_MAGIC`.
+const MAGIC: u64 = 0xcafe_4a11;
+
+/// For its owner alone.
+const PRIVATE: Mode = Mode::RWXU;
+
+/// Names that were given so far: they are taken back unless all could be.
+#[derive(Default)]
+pub(crate) struct Pins(Vec<PathBuf>);
+
+impl Pins {
+    /// Where an object of this name is pinned: a BPF file system takes no dot in names.
+    pub(crate) fn place(&self, directory: &Path, name: &str) -> PathBuf {
+        directory.join(name.replace('.', "_"))
+    }
+
+    pub(crate) fn made(&mut self, path: PathBuf) {
+        self.0.push(path);
+    }
+
+    pub(crate) fn stay(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            fs::remove_file(path).ok();
+        }
+    }
+}
+
+/// Has the directory of a name that will be pinned be in a BPF file system. One is mounted, unless `nomount`, on a
+/// directory that is empty; never on another, whose content would vanish.
+pub(crate) fn ready(name: &Path, nomount: bool) -> Result<(), Failure> {
+    let directory = parent(name);
+    if is_bpffs(directory) {
+        return Ok(());
+    }
+    mount_on(directory, nomount)
+}
+
+/// The same for a directory that names will be pinned in, which is made if it is not there.
+pub(crate) fn ready_directory(directory: &Path, nomount: bool) -> Result<(), Failure> {
+    if is_bpffs(directory) {
+        return Ok(());
+    }
+    if directory.exists() {
+        return mount_on(directory, nomount);
+    }
+    let inside = is_bpffs(parent(directory));
+    if !inside && nomount {
+        return Err(none(directory, "no directory is there, and none may be mounted"));
+    }
+    mkdir(directory, PRIVATE).map_err(|why| Failure::file("make", directory, &why.into()))?;
+    if inside {
+        return Ok(());
+    }
+    mount_on(directory, nomount).inspect_err(|_| {
+        // It was made for this alone.
+        fs::remove_dir(directory).ok();
+    })
+}
+
+/// The directory that a name stands in.
+fn parent(name: &Path) -> &Path {
+    match name.parent() {
+        Some(directory) if directory != Path::new("") => directory,
+        _ => Path::new("."),
+    }
+}
+
+fn is_bpffs(directory: &Path) -> bool {
+    statfs(directory).is_ok_and(|found| found.f_type as u64 == MAGIC)
+}
+
+fn mount_on(directory: &Path, nomount: bool) -> Result<(), Failure> {
+    let content = fs::read_dir(directory).map_err(|why| Failure::file("read", directory, &why))?.count();
+    if content > 0 {
+        let what = if content == 1 { "one entry".to_owned() } else { format!("{content} entries") };
+        return Err(none(directory, &format!("a directory with {what}, which a mount would hide")));
+    }
+    if nomount {
+        return Err(none(directory, "an empty directory, and none may be mounted"));
+    }
+    mount("bpf", directory, "bpf", MountFlags::empty(), Some(c"mode=0700")).map_err(|why| {
+        let message = format!("no BPF file system can be mounted there: {why}");
+        Diagnostic::new("mount", message, Place::Nowhere)
+            .in_file(directory.display().to_string())
+            .help("it takes CAP_SYS_ADMIN; pin below one that is mounted already: `findmnt -t bpf`")
+            .into()
+    })
+}
+
+fn none(directory: &Path, found: &str) -> Failure {
+    Diagnostic::new("bpffs", "there is no BPF file system to pin in", Place::Nowhere)
+        .in_file(directory.display().to_string())
+        .expected("a directory of one")
+        .found(found)
+        .help("pin below one that is there (`findmnt -t bpf`), or mount one: `mount -t bpf bpf /sys/fs/bpf`")
+        .into()
+}
