@@ -15,13 +15,24 @@ use alveary_abi::MapType;
 use alveary_diag::{Diagnostic, Place};
 use alveary_linux::{
     read::{PerfBuffer, PerfRecord, PerfSlot, Waiter},
+    signal::Ending,
     sys::Map,
 };
 use clap::Args;
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 /// Pages of the buffer of each CPU.
 const PAGES: usize = 16;
+/// How often it is looked whether it shall end.
+const LOOK_UP: Duration = Duration::from_millis(100);
 /// Numbers of records (`enum perf_event_type`).
 const SAMPLE: u32 = 9;
 const LOST: u32 = 2;
@@ -64,7 +75,10 @@ impl EventPipe {
         let buffer = buffer.map_err(|why| unreadable(&why))?;
         output::write(|out| match options.shape(json) {
             Shape::Text => follow(buffer, &mut Text(out)),
-            Shape::Json { pretty } => Json::new(out, pretty).array(|json| follow(buffer, json)),
+            Shape::Json { pretty } => {
+                Json::new(&mut *out, pretty).array(|json| follow(buffer, json))?;
+                writeln!(out)
+            }
         })
     }
 }
@@ -87,7 +101,8 @@ fn follow(mut buffer: PerfBuffer, sink: &mut dyn Sink) -> io::Result<()> {
     for fd in buffer.fds() {
         waiter.add(fd, 0)?;
     }
-    loop {
+    let ended = ended()?;
+    while !ended.load(Ordering::Relaxed) {
         let mut done = Ok(());
         buffer.records(|slot, record| {
             if done.is_ok() {
@@ -96,8 +111,21 @@ fn follow(mut buffer: PerfBuffer, sink: &mut dyn Sink) -> io::Result<()> {
         });
         done?;
         sink.flush()?;
-        waiter.wait(None)?.for_each(drop);
+        waiter.wait(Some(LOOK_UP))?.for_each(drop);
     }
+    Ok(())
+}
+
+/// Becomes true when the user ends it: what was begun is closed.
+fn ended() -> io::Result<Arc<AtomicBool>> {
+    let ending = Ending::expect()?;
+    let ended = Arc::new(AtomicBool::new(false));
+    let tell = Arc::clone(&ended);
+    thread::spawn(move || {
+        ending.wait();
+        tell.store(true, Ordering::Relaxed);
+    });
+    Ok(ended)
 }
 
 struct Text<'a>(&'a mut dyn Write);

@@ -5,7 +5,7 @@ use alveary_abi::{MapType, ProgType};
 use alveary_isa::Inst;
 use alveary_linux::sys::{ProgLoad, TestRun};
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     os::fd::{AsFd, AsRawFd},
     process::{Command, Stdio},
     sync::mpsc,
@@ -82,6 +82,20 @@ fn events_are_printed_as_they_come() {
     child.wait().expect("it ends");
     assert!(lines[0].starts_with("== @") && lines[0].contains(" CPU: ") && lines[0].ends_with(" ====="), "{lines:?}");
     assert!(lines[1].starts_with("01 02 03 04"), "{lines:?}");
+
+    // What was begun is closed, whoever ends it.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_alveary"))
+        .args(["-j", "map", "event_pipe", "id", &id(&events)])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary can be run");
+    let mut stdout = child.stdout.take().expect("it is piped");
+    let mut told = vec![0];
+    stdout.read_exact(&mut told).expect("the list begins");
+    assert!(output("kill", &["-INT", &child.id().to_string()]).status.success());
+    stdout.read_to_end(&mut told).expect("it ends");
+    assert_eq!(text(&told), "[]\n");
+    assert!(child.wait().expect("it ends").success());
 
     let other = map(MapType::HASH, "cli_no_events", (4, 4), 4, 0);
     let refused = output(env!("CARGO_BIN_EXE_alveary"), &["map", "event_pipe", "id", &id(&other)]);
