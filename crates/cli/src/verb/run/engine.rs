@@ -18,6 +18,7 @@ pub(super) trait Engine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Judged {
     pub(super) code: i32,
+    /// The code's name, if it has one and someone wants to see it.
     pub(super) name: Option<&'static str>,
     pub(super) changed: bool,
     /// Instructions; 0 where they are not counted.
@@ -41,12 +42,16 @@ impl Engine for OnUser<'_> {
     #[inline]
     fn run(&mut self, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Result<Judged, Stopped> {
         let verdict = self.0.run(packet).map_err(Stopped::Trap)?;
-        let redirect = left.is_some().then(|| verdict.redirect()).flatten();
-        if let Some(left) = left {
-            left.extend(verdict.bytes());
-        }
+        // What only those ask for who look at single packets costs more than a small program.
+        let (name, redirect) = match left {
+            Some(left) => {
+                left.extend(verdict.bytes());
+                (verdict.name(), verdict.redirect())
+            }
+            None => (None, None),
+        };
         let changed = !verdict.is(packet.data);
-        Ok(Judged { code: verdict.code(), name: verdict.name(), changed, insns: verdict.insns(), redirect })
+        Ok(Judged { code: verdict.code(), name, changed, insns: verdict.insns(), redirect })
     }
 }
 
@@ -66,11 +71,12 @@ impl Engine for OnLinux {
     fn run(&mut self, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Result<Judged, Stopped> {
         let verdict = self.packets.run(packet).map_err(Stopped::Refused)?;
         self.took += Duration::from_nanos(verdict.duration().into());
+        let name = left.is_some().then(|| verdict.name()).flatten();
         if let Some(left) = left {
             left.extend(verdict.bytes());
         }
         let changed = verdict.bytes() != packet.data;
-        Ok(Judged { code: verdict.code(), name: verdict.name(), changed, insns: 0, redirect: None })
+        Ok(Judged { code: verdict.code(), name, changed, insns: 0, redirect: None })
     }
 
     fn took(&mut self) -> Option<Duration> {
