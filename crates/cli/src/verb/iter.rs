@@ -1,7 +1,7 @@
 //! `alveary iter`: iterators of an object, pinned, so that reading their file runs them.
 
 use crate::{
-    bpftool::{options::Options, select, words::Words},
+    bpftool::{options::Options, pins, select, words::Words},
     failure::Failure,
 };
 use alveary::{Object, Target as On};
@@ -46,6 +46,7 @@ impl Iter {
         let path = words.must("a path in a BPF file system")?;
         let map = if words.is("map") { Some(select::map(&mut words)?) } else { None };
         words.end()?;
+        pins::ready(Path::new(path), self.options.nomount)?;
         let loaded = Object::open(object)?.load(On::linux())?;
         let Some(program) = loaded.programs().next() else {
             return Err(Diagnostic::new("not-found", "the object has no program", Place::Nowhere)
