@@ -35,6 +35,8 @@ pub enum Sizes {
     NarrowLoads,
     /// The same, but a narrower load has to begin where the element does.
     NarrowLoadsAtStart,
+    /// A load may be of half the element, or all of it.
+    Halves,
     /// A number of two bytes with padding behind it: loads are of the whole element or inside the number.
     PaddedHalf,
     /// 1 to 8 bytes inside the whole array as a load, 4 or 8 as a store (`bpf_sock_addr.user_ip6`).
@@ -116,9 +118,12 @@ impl Field {
         inside
             && match self.sizes {
                 Sizes::Exact => bytes == width,
-                Sizes::NarrowLoads | Sizes::NarrowLoadsAtStart | Sizes::PaddedHalf if store => bytes == width,
+                Sizes::NarrowLoads | Sizes::NarrowLoadsAtStart | Sizes::Halves | Sizes::PaddedHalf if store => {
+                    bytes == width
+                }
                 Sizes::NarrowLoads => bytes <= width,
                 Sizes::NarrowLoadsAtStart => bytes <= width && off == self.off,
+                Sizes::Halves => bytes <= width && bytes >= width / 2,
                 Sizes::PaddedHalf => bytes == width || off + bytes <= self.off + width / 2,
                 Sizes::WideStores => !store || bytes >= width,
                 Sizes::Any => true,

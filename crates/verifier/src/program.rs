@@ -115,6 +115,8 @@ pub(crate) struct Aux {
 #[derive(Debug)]
 pub(crate) struct Prepared<'a> {
     pub(crate) program: &'a Program,
+    /// Where it is to be attached.
+    pub(crate) expected: Option<AttachType>,
     insts: Vec<Option<Inst>>,
     pub(crate) maps: Vec<Map>,
     pub(crate) subprogs: Vec<Subprog>,
@@ -136,13 +138,17 @@ impl<'a> Prepared<'a> {
             insts[at] = inst;
             at += inst.map_or(1, |inst| inst.slots());
         }
+        // What bpf(2) makes of none.
+        let unnamed = (program.ty == ProgType::CGROUP_SOCK).then_some(AttachType::CGROUP_INET_SOCK_CREATE);
+        let expected = program.expected.or(unnamed);
         let called = |inst: &Option<Inst>| match inst {
-            Some(Inst::CallHelper { id }) => called(profile, program.ty, program.expected, *id),
+            Some(Inst::CallHelper { id }) => called(profile, program.ty, expected, *id),
             _ => None,
         };
         let aux = insts.iter().map(|inst| Aux { helper: called(inst), ..Aux::default() }).collect();
         Some(Prepared {
             program,
+            expected,
             insts,
             maps: find_maps(program, maps)?,
             subprogs: Vec::new(),

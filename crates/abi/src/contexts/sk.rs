@@ -1,7 +1,7 @@
 //! Contexts of programs that pick or watch sockets: messages, reuseport groups, lookups.
 
 use crate::{
-    Access, CtxLayout, FieldKind, ProgSet, ProgType as P, Scope, Version,
+    Access, CtxLayout, FieldKind, ProgSet, ProgType as P, Scope, Sizes, Version,
     context::{Field, long, word},
 };
 
@@ -38,7 +38,7 @@ const REUSEPORT: &[Field] = &[
     long("data", 0).gives(FieldKind::PacketStart).by(PORT),
     long("data_end", 8).gives(FieldKind::PacketEnd).by(PORT),
     word("len", 16).narrow().by(PORT),
-    word("eth_protocol", 20).narrow().by(PORT),
+    word("eth_protocol", 20).sized(Sizes::Halves).by(PORT),
     word("ip_protocol", 24).narrow().by(PORT),
     word("bind_inany", 28).narrow().by(PORT),
     word("hash", 32).by(PORT),

@@ -21,11 +21,7 @@ const fn read(ty: P) -> (Scope, Access) {
     (Scope::of(ProgSet::of(&[ty]), Version(0, 0)), Access::Read)
 }
 
-const REGS: &[Field] = &[long("regs", 0).times(21).sized(Sizes::Any).by(&[
-    // Only uprobes may be attached with a program that writes.
-    (Scope::of(ProgSet::of(&[P::KPROBE]), Version(6, 18)), Access::ReadWrite),
-    read(P::KPROBE),
-])];
+const REGS: &[Field] = &[long("regs", 0).times(21).sized(Sizes::Any).by(&[read(P::KPROBE)])];
 
 const EVENT: &[Field] = &[
     long("regs", 0).times(21).by(&[read(P::PERF_EVENT)]),

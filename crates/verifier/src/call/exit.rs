@@ -35,7 +35,7 @@ impl Verifier<'_> {
         } else {
             let program = self.program.program;
             let row = self.profile.prog_type(program.ty);
-            let Some(rule) = row.and_then(|row| row.ret_rule(program.expected, self.profile.version)) else {
+            let Some(rule) = row.and_then(|row| row.ret_rule(self.program.expected, self.profile.version)) else {
                 return Ok(());
             };
             ("At program exit", (rule.min, rule.max))

@@ -16,7 +16,7 @@ impl Verifier<'_> {
         let Some(layout) = row.ctx else { refuse!("the context of {} programs", row.name) };
         let store = access == Access::Write;
         let field = find(layout, off, size, store).filter(|field| {
-            let allowed = field.access(program.ty, program.expected, self.profile.version);
+            let allowed = field.access(program.ty, self.program.expected, self.profile.version);
             let pointer = field.kind != FieldKind::Scalar;
             !(signed && pointer)
                 && field.since <= self.profile.version
