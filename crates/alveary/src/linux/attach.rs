@@ -33,6 +33,19 @@ impl Loaded<Linux> {
         self.attach_to(program.spec().name.as_ref(), &place)
     }
 
+    /// Attaches a program if it was loaded and its section says where; `None` if not.
+    ///
+    /// # Errors
+    /// As for [`Loaded::attach`].
+    pub fn attach_as_said(&self, program: &str) -> Result<Option<Link>> {
+        let Ok(loaded) = self.program(program) else { return Ok(None) };
+        let spec = loaded.spec();
+        match Place::of(spec.attach.as_ref(), spec.ty).map_err(failed)? {
+            Some(place) => self.attach_to(program, &place).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Attaches a program to a place.
     ///
     /// # Errors

@@ -115,6 +115,25 @@ impl<'a, B: Backend> Progs<'a, B> {
     }
 }
 
+/// What the programs are attached by: each until it is dropped. `None` was not loaded, or its section does not say where.
+#[cfg(target_os = "linux")]
+#[allow(dead_code)]
+pub struct Links {
+    /// Of `count`.
+    pub count: Option<alveary::kernel::attach::Link>,
+}
+
+#[cfg(target_os = "linux")]
+#[allow(dead_code)]
+impl Count<alveary::Linux> {
+    /// Attaches the programs to where their sections say.
+    pub fn attach(&self) -> Result<Links> {
+        Ok(Links {
+            count: self.loaded.attach_as_said("count")?,
+        })
+    }
+}
+
 /// The object's types.
 #[allow(
     clippy::all,

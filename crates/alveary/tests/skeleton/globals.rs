@@ -145,6 +145,28 @@ impl<'a, B: Backend> Progs<'a, B> {
     }
 }
 
+/// What the programs are attached by: each until it is dropped. `None` was not loaded, or its section does not say where.
+#[cfg(target_os = "linux")]
+#[allow(dead_code)]
+pub struct Links {
+    /// Of `measure`.
+    pub measure: Option<alveary::kernel::attach::Link>,
+    /// Of `optional`.
+    pub optional: Option<alveary::kernel::attach::Link>,
+}
+
+#[cfg(target_os = "linux")]
+#[allow(dead_code)]
+impl Globals<alveary::Linux> {
+    /// Attaches the programs to where their sections say.
+    pub fn attach(&self) -> Result<Links> {
+        Ok(Links {
+            measure: self.loaded.attach_as_said("measure")?,
+            optional: self.loaded.attach_as_said("optional")?,
+        })
+    }
+}
+
 /// The object's types.
 #[allow(
     clippy::all,

@@ -89,6 +89,18 @@ fn the_readmes_example_counts_by_name_and_type() -> alveary::Result<()> {
     Ok(())
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_running_kernel_attaches_what_sections_say() -> alveary::Result<()> {
+    if !alveary_testing::bpf::permitted("the_running_kernel_attaches_what_sections_say") {
+        return Ok(());
+    }
+    let count = count::Open::new()?.load(Target::linux())?;
+    // `SEC("xdp")` names no device: nothing is attached, and nothing is wrong.
+    assert!(count.attach()?.count.is_none());
+    Ok(())
+}
+
 #[test]
 fn variables_are_set_before_a_program_runs_and_read_behind_it() -> alveary::Result<()> {
     use globals::types::mode;

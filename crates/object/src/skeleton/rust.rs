@@ -46,6 +46,23 @@ $PUT        Ok(object)
 }
 ";
 
+/// What attaches. `$STRUCT` holds a link for each program, `$MADE` makes it.
+const LINKS: &str = "
+/// What the programs are attached by: each until it is dropped. `None` was not loaded, or its section does not say where.
+#[cfg(target_os = \"linux\")]
+#[allow(dead_code)]
+$STRUCT
+
+#[cfg(target_os = \"linux\")]
+#[allow(dead_code)]
+impl $NAME<alveary::Linux> {
+    /// Attaches the programs to where their sections say.
+    pub fn attach(&self) -> Result<Links> {
+        Ok($MADE)
+    }
+}
+";
+
 pub(super) fn write(skeleton: &Skeleton<'_>) -> Result<String, Diagnostic> {
     let writer = Writer::new(skeleton)?;
     let mut out =
@@ -187,7 +204,25 @@ impl<'a> Writer<'a> {
             writeln!(out, "        self.0.program(\"{}\")\n    }}", program.name).ok();
         }
         writeln!(out, "}}").ok();
+        self.links(out);
         Ok(())
+    }
+
+    /// What the programs are attached by, on the target that attaches.
+    fn links(&self, out: &mut String) {
+        let (mut fields, mut made) = (String::new(), String::new());
+        for program in &self.programs {
+            let (field, name) = (rust(&program.name), &program.name);
+            writeln!(fields, "    /// Of `{name}`.\n    pub {field}: Option<alveary::kernel::attach::Link>,").ok();
+            writeln!(made, "            {field}: self.loaded.attach_as_said(\"{name}\")?,").ok();
+        }
+        let links = if fields.is_empty() {
+            ("pub struct Links {}".to_owned(), "Links {}".to_owned())
+        } else {
+            (format!("pub struct Links {{\n{fields}}}"), format!("Links {{\n{made}        }}"))
+        };
+        let text = LINKS.replace("$NAME", &self.name).replace("$STRUCT", &links.0).replace("$MADE", &links.1);
+        out.push_str(&text);
     }
 
     /// The type of a map's field, and what makes one.
@@ -255,7 +290,9 @@ fn camel(name: &str) -> String {
     let name: String = name.split('_').map(word).collect();
     // The names of the module's own types stay theirs.
     match name.as_str() {
-        "Open" | "OpenMaps" | "OpenProgs" | "Maps" | "Progs" | "Object" | "Loader" | "Loaded" | "" => name + "Object",
+        "Links" | "Open" | "OpenMaps" | "OpenProgs" | "Maps" | "Progs" | "Object" | "Loader" | "Loaded" | "" => {
+            name + "Object"
+        }
         _ if name.starts_with(|c: char| c.is_ascii_digit()) => format!("Object{name}"),
         _ => name,
     }
