@@ -64,7 +64,7 @@ u64 fetches(u64 *p, u32 *q, u64 v) {
 fn installed(tool: &str) -> bool {
     let found = Command::new(tool).arg("--version").output().is_ok();
     if !found {
-        eprintln!("skipped: {tool} is not installed");
+        eprintln!("SKIP {tool} is not installed");
     }
     found
 }
@@ -149,7 +149,7 @@ fn objects_of_libxdp1_read_as_llvm_reads_them() {
     let list = list.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     let objects: Vec<PathBuf> = list.lines().filter(|line| line.ends_with(".o")).map(PathBuf::from).collect();
     if objects.is_empty() {
-        eprintln!("skipped: libxdp1 is not installed");
+        eprintln!("SKIP libxdp1 is not installed");
         return;
     }
     if installed("llvm-objdump-19") {

@@ -58,7 +58,7 @@ const EXPRESSIONS: [&str; 48] = [
 #[test]
 fn filters_are_printed_as_tcpdump_prints_them() {
     if Command::new("tcpdump").arg("--version").output().is_err() {
-        eprintln!("skipped: tcpdump is not installed");
+        eprintln!("SKIP tcpdump is not installed");
         return;
     }
     let tcpdump = |form: &str, expression: &str| {

@@ -25,7 +25,7 @@ mod command {
 pub fn permitted(test: &str) -> bool {
     let map = Map::create(&crate::def(MapType::ARRAY, 4, 4, 1), None);
     if let Err(e) = &map {
-        eprintln!("skipped: {test}: bpf(2) is not permitted here ({e})");
+        eprintln!("SKIP {test}: bpf(2) is not permitted here: {e}");
     }
     map.is_ok()
 }

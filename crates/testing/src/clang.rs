@@ -34,7 +34,7 @@ pub fn compile(test: &str, source: &str, target: &str, options: &[&str]) -> Opti
         .stdout(Stdio::piped())
         .spawn();
     let Ok(mut clang) = clang else {
-        eprintln!("skipped: {test} (clang-19 is missing)");
+        eprintln!("SKIP {test}: clang-19 is missing");
         return None;
     };
     clang.stdin.take().expect("a pipe").write_all(format!("{HEADER}{source}").as_bytes()).expect("a source");

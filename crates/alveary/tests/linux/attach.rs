@@ -15,7 +15,7 @@ mod probed;
 /// An object from C that includes libbpf's headers; `None`, and a line about it, if they or the compiler are not there.
 fn with_headers(test: &str, source: &str) -> Option<Object> {
     if !Path::new("/usr/include/bpf/usdt.bpf.h").exists() {
-        eprintln!("skipped: {test} (libbpf-dev is missing)");
+        eprintln!("SKIP {test}: libbpf-dev is missing");
         return None;
     }
     let headers = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
@@ -25,7 +25,7 @@ fn with_headers(test: &str, source: &str) -> Option<Object> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .inspect_err(|_| eprintln!("skipped: {test} (clang-19 is missing)"))
+        .inspect_err(|_| eprintln!("SKIP {test}: clang-19 is missing"))
         .ok()?;
     clang.stdin.take().expect("a pipe").write_all(source.as_bytes()).expect("a source");
     let output = clang.wait_with_output().expect("an end");

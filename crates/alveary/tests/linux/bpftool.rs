@@ -29,7 +29,7 @@ fn programs_have_the_same_tags_as_by_libbpf() {
         return;
     }
     if Command::new("bpftool").arg("version").output().is_err() {
-        eprintln!("skipped: {test} (bpftool is missing)");
+        eprintln!("SKIP {test}: bpftool is missing");
         return;
     }
     let compared: usize = objects().iter().map(|path| compare(path)).sum();

@@ -37,7 +37,7 @@ impl BpfFs {
         if mounted.is_ok_and(|status| status.success()) {
             return Some(BpfFs(path));
         }
-        eprintln!("skipped: {test} (no BPF file system can be mounted)");
+        eprintln!("SKIP {test}: no BPF file system can be mounted");
         std::fs::remove_dir(&path).ok();
         None
     }

@@ -20,7 +20,7 @@ fn laboratory(test: &str, session: &Session, script: &str) -> Option<String> {
         .current_dir(session.directory())
         .output();
     let Ok(output) = output else {
-        eprintln!("skipped: {test}: unshare is not installed");
+        eprintln!("SKIP {test}: unshare is not installed");
         return None;
     };
     Some(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -25,7 +25,7 @@ pub(crate) fn permitted(test: &str) -> bool {
     }
     let there = Command::new(BPFTOOL).arg("version").output().is_ok_and(|o| o.status.success());
     if !there {
-        eprintln!("skipped: {test}: bpftool is not installed");
+        eprintln!("SKIP {test}: bpftool is not installed");
     }
     there
 }
@@ -208,7 +208,7 @@ fn links_look_as_from_bpftool_and_are_detached() {
         return;
     }
     let Some(cgroup) = Cgroup::named("link") else {
-        eprintln!("skipped: links_look_as_from_bpftool_and_are_detached: no cgroup2 at {CGROUPS:?}");
+        eprintln!("SKIP links_look_as_from_bpftool_and_are_detached: no cgroup2 at {CGROUPS:?}");
         return;
     };
     let code = alveary_testing::code("r0 = 1\nexit", |_, _| unreachable!("there is no symbol"));

@@ -176,12 +176,12 @@ fn without_privilege_it_is_said_what_lacks() {
         command.args(arguments.split(' ')).current_dir(session.directory()).output()
     };
     let Ok(output) = nobody("run count.bpf.o --pcap traffic.pcap --on linux") else {
-        eprintln!("skipped: {test} (setpriv is missing)");
+        eprintln!("SKIP {test}: setpriv is missing");
         return;
     };
     let text = String::from_utf8_lossy(&output.stderr);
     if text.contains("Permission denied") {
-        eprintln!("skipped: {test} (nobody may not look at the binary)");
+        eprintln!("SKIP {test}: nobody may not look at the binary");
         return;
     }
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -199,7 +199,7 @@ impl BpfFs {
         if mounted.is_ok_and(|status| status.success()) {
             return Some(BpfFs(path));
         }
-        eprintln!("skipped: {test} (no BPF file system can be mounted)");
+        eprintln!("SKIP {test}: no BPF file system can be mounted");
         fs::remove_dir(&path).ok();
         None
     }

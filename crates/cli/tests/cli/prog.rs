@@ -379,7 +379,7 @@ fn streams_of_a_program_are_shown() {
         char LICENSE[] SEC("license") = "GPL";"#;
     let Some(object) = alveary_testing::compile(test, source, "bpfel", &["-g", "-mcpu=v3"]) else { return };
     let Ok(loaded) = Object::parse(&object).and_then(|object| object.load(Target::linux())) else {
-        eprintln!("skipped: {test}: this kernel's programs have no streams");
+        eprintln!("SKIP {test}: this kernel's programs have no streams");
         return;
     };
     let (id, run) = (id(&loaded), || loaded.program("speak").and_then(|p| p.run(&[0; 64])).expect("it runs"));

@@ -71,7 +71,7 @@ fn a_link_is_made_described_swapped_detached() {
         // SAFETY: only this thread is moved, and it ends with the test.
         let moved = unsafe { libc::unshare(libc::CLONE_NEWNET) };
         if moved != 0 {
-            eprintln!("skipped: a_link_is_made_described_swapped_detached (no network namespace can be made)");
+            eprintln!("SKIP a_link_is_made_described_swapped_detached: no network namespace can be made");
             return;
         }
         // The loopback device of the new namespace is number 1.

@@ -10,7 +10,7 @@ fn as_nobody(test: &str, what: impl FnOnce() + Send + 'static) {
     std::thread::spawn(move || {
         // SAFETY: the system call, unlike the function, changes this thread alone; it ends with the test.
         let changed = unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) };
-        if changed == 0 { what() } else { eprintln!("skipped: {test} (the user cannot be changed)") }
+        if changed == 0 { what() } else { eprintln!("SKIP {test}: the user cannot be changed") }
     })
     .join()
     .expect("the test");

@@ -35,7 +35,7 @@ pub(crate) fn compile(test: &str, source: &str, options: &[&str]) -> Option<Vec<
         .stdout(Stdio::piped())
         .spawn();
     let Ok(mut clang) = clang else {
-        eprintln!("skipped: {test} (clang-19 is missing)");
+        eprintln!("SKIP {test}: clang-19 is missing");
         return None;
     };
     clang.stdin.take().unwrap().write_all(format!("{HEADER}{source}").as_bytes()).unwrap();

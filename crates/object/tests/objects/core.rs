@@ -276,7 +276,7 @@ fn relocations_are_listed_and_applied_to_look_at() {
 fn this_machines_kernel_answers() {
     let test = "this_machines_kernel_answers";
     let Ok(bytes) = std::fs::read("/sys/kernel/btf/vmlinux") else {
-        eprintln!("skipped: {test} (the kernel shows no BTF)");
+        eprintln!("SKIP {test}: the kernel shows no BTF");
         return;
     };
     let source = r#"
@@ -345,7 +345,7 @@ fn the_smallest_types_answer_as_all_do() {
 fn the_smallest_types_of_this_machines_kernel_are_no_larger_than_bpftools() {
     let test = "the_smallest_types_of_this_machines_kernel_are_no_larger_than_bpftools";
     let Ok(bytes) = std::fs::read("/sys/kernel/btf/vmlinux") else {
-        eprintln!("skipped: {test} (the kernel shows no BTF)");
+        eprintln!("SKIP {test}: the kernel shows no BTF");
         return;
     };
     let all = Btf::read(&bytes, None).unwrap();

@@ -116,7 +116,7 @@ fn theirs(test: &str, objects: &[Vec<u8>]) -> Option<Vec<u8>> {
     let inputs: Vec<_> = objects.iter().enumerate().map(|(i, o)| scratch.file(&format!("{i}.o"), o)).collect();
     let output = scratch.0.join("out.o");
     let Ok(ran) = Command::new(BPFTOOL).args(["gen", "object"]).arg(&output).args(inputs).output() else {
-        eprintln!("skipped: {test} (bpftool is missing)");
+        eprintln!("SKIP {test}: bpftool is missing");
         return None;
     };
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
@@ -329,12 +329,12 @@ fn the_kernel_takes_what_was_linked() {
     let file = scratch.file("linked.o", &linked(&[a, b]).unwrap());
     let pin = format!("/sys/fs/bpf/alveary-{test}-{}", process::id());
     let Ok(ran) = Command::new(BPFTOOL).args(["prog", "load"]).arg(&file).arg(&pin).output() else {
-        eprintln!("skipped: {test} (bpftool is missing)");
+        eprintln!("SKIP {test}: bpftool is missing");
         return;
     };
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     if !ran.status.success() && ["Operation not permitted", "bpffs", "mount"].iter().any(|w| said.contains(w)) {
-        eprintln!("skipped: {test} (programs cannot be loaded here: {said})");
+        eprintln!("SKIP {test}: programs cannot be loaded here: {said}");
         return;
     }
     fs::remove_file(&pin).ok();

@@ -83,7 +83,7 @@ fn llvm_reads_what_is_written() {
     let output = Command::new("llvm-objdump-19").args(["-dr", "--no-show-raw-insn"]).arg(&path).output();
     std::fs::remove_file(&path).unwrap();
     let Ok(output) = output else {
-        eprintln!("skipped: llvm_reads_what_is_written (llvm-objdump-19 is missing)");
+        eprintln!("SKIP llvm_reads_what_is_written: llvm-objdump-19 is missing");
         return;
     };
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");

@@ -20,7 +20,7 @@ fn programs_of_cgroups_are_handled_as_by_bpftool() {
         return;
     }
     let Some(cgroup) = Cgroup::named("verbs") else {
-        eprintln!("skipped: {test}: no cgroup2 at {CGROUPS:?}");
+        eprintln!("SKIP {test}: no cgroup2 at {CGROUPS:?}");
         return;
     };
     let inner = cgroup.0.join("inner");

@@ -61,7 +61,7 @@ fn tcx_is_attached_and_shown() {
     let done = output("unshare", &["--net", "sh", "-c", &script]);
     let told = text(&done.stdout);
     if !done.status.success() && text(&done.stderr).contains("EINVAL") {
-        eprintln!("skipped: tcx_is_attached_and_shown: this kernel has no tcx");
+        eprintln!("SKIP tcx_is_attached_and_shown: this kernel has no tcx");
         return;
     }
     assert!(done.status.success(), "{told}{}", text(&done.stderr));

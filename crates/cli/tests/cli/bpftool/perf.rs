@@ -17,7 +17,7 @@ fn what_a_process_holds_open_is_shown_as_by_bpftool() {
     let program = program.expect("the kernel takes it");
     // It fires only when a task hangs.
     let Ok(open) = raw_tracepoint_open(Some(c"sched_process_hang"), program.fd.as_fd(), 0) else {
-        eprintln!("skipped: {test}: this kernel has no raw tracepoints");
+        eprintln!("SKIP {test}: this kernel has no raw tracepoints");
         return;
     };
     let (pid, fd) = (std::process::id(), open.as_raw_fd());

@@ -66,7 +66,7 @@ macro_rules! check_all {
 #[test]
 fn the_kernel_lays_them_out_so() {
     let Ok(bytes) = fs::read("/sys/kernel/btf/vmlinux") else {
-        eprintln!("skipped: the_kernel_lays_them_out_so (this kernel has no BTF)");
+        eprintln!("SKIP the_kernel_lays_them_out_so: this kernel has no BTF");
         return;
     };
     let btf = Btf::read(&bytes, None).expect("the kernel's BTF");
