@@ -9,22 +9,32 @@ use alveary_btf::{Btf, Kind};
 use alveary_isa::Endian;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+/// An object's types in the kernel.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Their descriptor.
+    pub fd: OwnedFd,
+    /// Whether functions are among them. Without, maps have types, but no program can say which of its functions has which.
+    pub functions: bool,
+}
+
 /// Loads an object's types. What an older kernel does not know is replaced by what it knows: the types get plainer, step
 /// by step, until it takes them.
 ///
 /// # Errors
 /// The kernel's, with its log: of the types as they are.
-pub fn load(btf: &Btf, token: Option<BorrowedFd<'_>>) -> sys::Result<OwnedFd> {
+pub fn load(btf: &Btf, token: Option<BorrowedFd<'_>>) -> sys::Result<Loaded> {
     let mut bytes = Bytes::of(btf);
     bytes.define_externs();
     let first = match (BtfLoad { bytes: &bytes.raw, token }).load() {
         Err(e) if e.errno() == Errno::EINVAL => e,
-        done => return done,
+        done => return done.map(|fd| Loaded { fd, functions: true }),
     };
-    for step in STEPS {
+    for (done, step) in STEPS.iter().enumerate() {
         step(&mut bytes);
         if let Ok(fd) = (BtfLoad { bytes: &bytes.raw, token }).load() {
-            return Ok(fd);
+            // The last step takes the functions out.
+            return Ok(Loaded { fd, functions: done + 1 < STEPS.len() });
         }
     }
     Err(first)

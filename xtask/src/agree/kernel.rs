@@ -27,7 +27,8 @@ pub(crate) struct Kernel<'a> {
 
 impl<'a> Kernel<'a> {
     pub(crate) fn of(object: &'a Object) -> Kernel<'a> {
-        let btf = object.spec.btf.as_ref().and_then(|types| btf::load(types, None).ok());
+        let loaded = object.spec.btf.as_ref().and_then(|types| btf::load(types, None).ok());
+        let btf = loaded.filter(|types| types.functions).map(|types| types.fd);
         Kernel { object, btf, maps: BTreeMap::new() }
     }
 

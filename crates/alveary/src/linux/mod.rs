@@ -15,6 +15,7 @@ use crate::{Backend, Error, Kind, Origin, Outcome, Packet, ProgramRef, Result, T
 use alveary_abi::Errno;
 use alveary_btf::Btf;
 use alveary_linux::{
+    btf::Loaded,
     map::MapFrom,
     prog::{ProgFrom, Refused},
     sys::{self, LogLevel, ProgInfo, ProgParts},
@@ -54,8 +55,8 @@ struct State {
     types: Mutex<Vec<Types>>,
 }
 
-/// The types of an object, and their descriptor if the kernel takes them.
-type Types = (Weak<Btf>, Option<Arc<OwnedFd>>);
+/// The types of an object, and those that the kernel takes of them.
+type Types = (Weak<Btf>, Option<Arc<Loaded>>);
 
 /// A program of the running kernel. Clones are the same program; `Send` and `Sync`. Its descriptor ([`AsFd`]) is closed
 /// with the last of them.
@@ -78,7 +79,7 @@ impl Linux {
     }
 
     /// The object's types, loaded; `None` if the kernel does not take them.
-    fn types(&self, btf: Option<&Arc<Btf>>) -> Option<Arc<OwnedFd>> {
+    fn types(&self, btf: Option<&Arc<Btf>>) -> Option<Arc<Loaded>> {
         let btf = btf?;
         let mut known = self.0.types.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(weak, _)| weak.strong_count() > 0);
@@ -166,7 +167,7 @@ impl Backend for Linux {
         let types = self.types(from.btf);
         let from = MapFrom {
             object: from.object,
-            btf: types.as_deref().map(OwnedFd::as_fd),
+            btf: types.as_deref().map(|types| types.fd.as_fd()),
             inner: inner.map(AsFd::as_fd),
             pins: self.0.pins.as_deref(),
             token: self.token(),
@@ -180,7 +181,7 @@ impl Backend for Linux {
         let fds: Vec<BorrowedFd<'_>> = maps.iter().map(AsFd::as_fd).collect();
         let from = ProgFrom {
             maps: &fds,
-            btf: types.as_deref().map(OwnedFd::as_fd),
+            btf: types.as_deref().filter(|types| types.functions).map(|types| types.fd.as_fd()),
             kernel: Some((self.0.bare.profile.version, self.0.bare.patch)),
             ifindex: self.0.ifindex,
             log: self.0.log,
