@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 examples=../examples
-clang=$(command -v clang-19 || command -v clang)
+# Line information names files as seen from here: a seed says nothing of the machine that it was made on.
+clang=("$(command -v clang-19 || command -v clang)" "-ffile-prefix-map=$PWD=.")
 objcopy=$(command -v llvm-objcopy-19 || command -v llvm-objcopy)
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
@@ -15,9 +16,9 @@ words() { # 32-bit words, little-endian
 put() { printf "$(words "$@")"; }
 
 # elf: with line information, without it, of the other byte order.
-"$clang" -O2 -g -target bpfel -c seeds.c -o seeds/elf/features.o
+"${clang[@]}" -O2 -g -target bpfel -c seeds.c -o seeds/elf/features.o
 "$objcopy" --remove-section=".debug*" --remove-section=".rel.debug*" seeds/elf/features.o
-"$clang" -O2 -target bpfeb -c seeds.c -o seeds/elf/big.o
+"${clang[@]}" -O2 -target bpfeb -c seeds.c -o seeds/elf/big.o
 "$objcopy" --strip-debug $examples/filter.bpf.o seeds/elf/filter.o
 (cd .. && cargo run --quiet -- asm fuzz/seeds/assemble/notation.s -o fuzz/seeds/elf/assembled.o)
 
@@ -37,11 +38,11 @@ cp seeds/btf/features seeds/btf/split seeds/btf_write/
 
 # read_types: an object that asks for fields, and the types that it asks; a module with its distilled base (an `int`, of
 # which the module has a typedef), and those types.
-"$clang" -O2 -g -target bpfel -c relocated.c -o "$work/relocated.o"
+"${clang[@]}" -O2 -g -target bpfel -c relocated.c -o "$work/relocated.o"
 "$objcopy" --remove-section=".debug*" --remove-section=".rel.debug*" "$work/relocated.o"
-"$clang" -O2 -g -DKERNEL -target bpfel -c relocated.c -o "$work/kernel.o"
+"${clang[@]}" -O2 -g -DKERNEL -target bpfel -c relocated.c -o "$work/kernel.o"
 "$objcopy" --dump-section .BTF="$work/kernel.btf" "$work/kernel.o" "$work/rest"
-echo | "$clang" -target bpfel -x c -c - -o "$work/empty.o"
+echo | "${clang[@]}" -target bpfel -x c -c - -o "$work/empty.o"
 "$objcopy" --add-section .BTF="$work/kernel.btf" "$work/empty.o" "$work/kernel.o"
 { put 0x1eb9f 24 0 16 16 5 1 0x1000000 4 0x1000020; printf '\0int\0'; } > "$work/base.btf"
 { put 0x1eb9f 24 0 12 12 7 5 0x8000000 1; printf 'number\0'; } > "$work/module.btf"
@@ -53,7 +54,7 @@ done
 # link: the length of the first object, and both; of either byte order.
 for order in bpfel bpfeb; do
     for other in '' -DOTHER; do
-        "$clang" -O2 -g $other -target $order -c shared.c -o "$work/shared$other.o"
+        "${clang[@]}" -O2 -g $other -target $order -c shared.c -o "$work/shared$other.o"
         "$objcopy" --remove-section=".debug*" --remove-section=".rel.debug*" "$work/shared$other.o"
     done
     { put "$(stat -c %s "$work/shared.o")"; cat "$work/shared.o" "$work/shared-DOTHER.o"; } > seeds/link/$order
