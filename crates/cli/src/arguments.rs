@@ -7,7 +7,7 @@ use std::process::ExitCode;
 /// Exit code of a command line that makes no sense.
 const USAGE: u8 = 2;
 
-/// Read, assemble and run eBPF programs in user space: no root and no kernel needed
+/// eBPF in one command: check and run programs in user space, load and look after them in the kernel
 #[derive(Debug, Parser)]
 #[command(name = "alveary", version, max_term_width = 100, arg_required_else_help = true)]
 pub(crate) struct Arguments {
