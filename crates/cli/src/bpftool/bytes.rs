@@ -18,14 +18,28 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
             8 => "  ",
             _ => " ",
         });
-        text.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
+        text.extend(digits(*byte));
     }
     text
 }
 
-/// Bytes as a list of texts: `["0x01","0x00"]`.
+/// Bytes as a list of texts: `["0x01","0x00"]`. Written at once: large maps are nothing but this.
 pub(crate) fn json(bytes: &[u8], json: &mut Json<'_>) -> io::Result<()> {
-    json.array(|json| bytes.iter().try_for_each(|byte| json.value(Verbatim(format_args!("\"0x{byte:02x}\"")))))
+    if bytes.is_empty() {
+        return json.array(|_| Ok(()));
+    }
+    let mut text = String::with_capacity(bytes.len() * 7);
+    for byte in bytes {
+        text.push_str(if text.is_empty() { "\"0x" } else { ",\"0x" });
+        text.extend(digits(*byte));
+        text.push('"');
+    }
+    json.array(|json| json.value(Verbatim(format_args!("{text}"))))
+}
+
+fn digits(byte: u8) -> [char; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)]))
 }
 
 /// A byte in C's notation.
