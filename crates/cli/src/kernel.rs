@@ -58,17 +58,22 @@ impl KernelOptions {
         if let Some(types) = self.types.wanted(spec)? {
             user = user.modules(self.types.modules(Some(&types))).btf(types);
         }
-        let asks = spec.externs.keys().any(|name| name.starts_with("CONFIG_"));
-        let own = || if asks { own_config() } else { None };
-        match self.kconfig.clone().or_else(own) {
-            Some(path) => Ok(user.kconfig(read_config(&path)?)),
-            None => Ok(user),
-        }
+        Ok(match config(self.kconfig.as_deref(), spec)? {
+            Some(options) => user.kconfig(options),
+            None => user,
+        })
     }
 }
 
+/// The kernel's configuration: that of the file, if one is given; this kernel's, if the object asks for some.
+pub(crate) fn config(given: Option<&Path>, spec: &Spec) -> Result<Option<BTreeMap<String, String>>, Failure> {
+    let asks = spec.externs.keys().any(|name| name.starts_with("CONFIG_"));
+    let own = || if asks { own_config() } else { None };
+    given.map(Path::to_owned).or_else(own).map(|path| read_config(&path)).transpose()
+}
+
 /// Reads a version in clap's manner.
-fn parse_version(text: &str) -> Result<(Version, u8), String> {
+pub(crate) fn parse_version(text: &str) -> Result<(Version, u8), String> {
     let wrong = || "a version is two or three numbers: 6.1, 6.1.55".to_owned();
     let mut parts = text.split('.');
     let (Some(major), Some(minor), patch, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {

@@ -3,7 +3,12 @@
 mod judge;
 mod show;
 
-use crate::{failure::Failure, inspect, kernel::KernelTypes, output};
+use crate::{
+    failure::Failure,
+    inspect,
+    kernel::{self, KernelTypes, parse_version},
+    output,
+};
 use alveary_abi::{Profile, Version};
 use alveary_spec::Kernel;
 use alveary_verifier::{LogLevel, Verdict};
@@ -35,13 +40,18 @@ pub(crate) struct Check {
     #[arg(long = "type", value_name = "TYPE")]
     ty: Option<String>,
 
-    /// The kernel to be loaded into, like 6.1: what it does not have yet is missing
-    #[arg(long, value_name = "VERSION", default_value = "6.18", value_parser = version)]
-    kernel: Version,
+    /// The kernel to be loaded into, like 6.1 or 6.1.55: what it does not have yet is missing
+    #[arg(long, visible_alias = "kernel-version", value_name = "VERSION", default_value = "6.18.44",
+        value_parser = parse_version)]
+    kernel: (Version, u8),
 
     /// The kernel's types: raw BTF, as in /sys/kernel/btf/vmlinux; this machine's unless it is given
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     btf: Option<PathBuf>,
+
+    /// The kernel's configuration: what __kconfig variables are; this machine's unless it is given
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    kconfig: Option<PathBuf>,
 
     /// What the log shows: 1 the path that is rejected, 2 everything, 4 figures; sums of these
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(0..8))]
@@ -83,10 +93,16 @@ impl Check {
             if let Some(name) = &self.prog {
                 inspect::program(&spec, name, path)?;
             }
-            let profile = Profile::linux(self.kernel);
+            let (version, patch) = self.kernel;
+            let profile = Profile::linux(version);
             let ty = self.ty.as_deref().map(|name| judge::prog_type(&profile, name)).transpose()?;
+            let types = KernelTypes { btf: self.btf.clone() };
+            let btf = types.wanted(&spec)?;
             let kernel = Kernel {
-                btf: KernelTypes { btf: self.btf.clone() }.wanted(&spec)?,
+                modules: types.modules(btf.as_ref()),
+                btf,
+                kconfig: kernel::config(self.kconfig.as_deref(), &spec)?.unwrap_or_default(),
+                patch,
                 cpus: judge::possible_cpus(),
                 ..Kernel::of(profile)
             };
@@ -100,15 +116,5 @@ impl Check {
         output::write(|out| show::write(&judged, format, self.stats, out))?;
         let rejected = |one: &Judged| matches!(one.verdict, Verdict::Reject(_));
         if judged.iter().any(rejected) { Err(Failure::Silent) } else { Ok(()) }
-    }
-}
-
-/// Reads a version in clap's manner.
-fn version(text: &str) -> Result<Version, String> {
-    let number = |part: Option<&str>| part.and_then(|part| part.parse().ok());
-    let mut parts = text.split('.');
-    match (number(parts.next()), number(parts.next())) {
-        (Some(major), Some(minor)) => Ok(Version(major, minor)),
-        _ => Err("a version is two numbers: 6.1".to_owned()),
     }
 }

@@ -293,6 +293,11 @@ fn the_kernels_configuration_and_version_are_given_or_asked_for() {
         .file("config.none", "# not set\n")
         .run("run prog.o --prog ticks --pcap traffic.pcap --kconfig config.none")
         .run("run prog.o --prog ticks --pcap traffic.pcap --kernel-version 6");
+    // What a verdict depends on is given in the same words.
+    let verdict = session.output("check prog.o --prog ticks --kconfig config --kernel-version 6.1.55 --json");
+    assert!(verdict.stdout.contains("\"verdict\":\"accept\""), "{}{}", verdict.stdout, verdict.stderr);
+    let without = session.output("check prog.o --prog ticks --kconfig config.without --json");
+    assert!(without.stdout.contains("CONFIG_HZ"), "{}{}", without.stdout, without.stderr);
     golden("kconfig.txt", session.text());
 }
 
