@@ -86,7 +86,7 @@ pub(super) fn kernel(kernel: &Kernel) -> Result<PathBuf, String> {
     places.into_iter().find(|file| file.is_file()).ok_or_else(|| format!("no kernel in {}", folder.display()))
 }
 
-/// Busybox and the modules; made once.
+/// Busybox and the modules, which take long to put together and stay as they are: made once.
 pub(super) fn base(kernel: &Kernel) -> Result<Vec<u8>, String> {
     let file = debian::folder().join(format!("linux-{}.cpio", kernel.name));
     if let Ok(bytes) = fs::read(&file) {
@@ -116,7 +116,6 @@ pub(super) fn base(kernel: &Kernel) -> Result<Vec<u8>, String> {
     }
     archive.folder("sbin");
     archive.link("sbin/modprobe", "../bin/busybox");
-    archive.file("init", 0o755, INIT.as_bytes());
     let mut folders = BTreeSet::new();
     add_tree(&mut archive, &mut folders, &tree, &folder)?;
     let bytes = archive.finish();
@@ -125,9 +124,10 @@ pub(super) fn base(kernel: &Kernel) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Appends an order's files, and its command as a script.
+/// Appends what an order brings: init, its files, and its command as a script.
 pub(super) fn add(image: &mut Vec<u8>, files: &[File], words: &[String]) -> Outcome {
     let mut archive = Archive::new(OF_ORDER);
+    archive.file("init", 0o755, INIT.as_bytes());
     let mut folders = BTreeSet::new();
     for file in files {
         parents(&mut archive, &mut folders, &file.inside);
