@@ -1,6 +1,9 @@
 //! Maps from their Specs: made, filled, frozen; pinned by name and found again.
 
-use crate::sys::{self, MapCreate, MapInfo, PathFlags};
+use crate::{
+    attach::explain_interface,
+    sys::{self, MapCreate, MapInfo, PathFlags},
+};
 use alveary_abi::{
     Errno, MapType,
     flags::{BPF_F_MMAPABLE, BPF_F_NUMA_NODE, BPF_F_RDONLY_PROG},
@@ -68,12 +71,13 @@ pub fn create(spec: &MapSpec, from: &MapFrom<'_>) -> Result<Made, Diagnostic> {
     {
         return Ok(Made { map, pin: None });
     }
-    let map = make(spec, from).map_err(|e| e.named(&spec.name).diagnostic())?;
+    let map = make(spec, from)?;
     fill(spec, &map).map_err(|e| e.named(&spec.name).diagnostic())?;
     Ok(Made { map, pin })
 }
 
-fn make(spec: &MapSpec, from: &MapFrom<'_>) -> sys::Result<sys::Map> {
+fn make(spec: &MapSpec, from: &MapFrom<'_>) -> Result<sys::Map, Diagnostic> {
+    let refused = |e: sys::Error| e.named(&spec.name).diagnostic();
     let def = &spec.def;
     let typed = from.btf.filter(|_| !UNTYPED.contains(&def.ty));
     // Without types of its own for the key, an index has none that matters.
@@ -94,13 +98,24 @@ fn make(spec: &MapSpec, from: &MapFrom<'_>) -> sys::Result<sys::Map> {
         ..MapCreate::default()
     };
     if let Initial::StructOps(ops) = &spec.initial {
-        let value_type = ops.kernel.as_ref().map_or(TypeId::VOID, |kernel| kernel.value_type);
-        return MapCreate { btf: from.btf, btf_vmlinux_value_type: value_type, ..plain }.create();
+        let Some(kernel) = &ops.kernel else { return Err(without_types(spec)) };
+        let create = MapCreate { btf: from.btf, btf_vmlinux_value_type: kernel.value_type, ..plain };
+        return create.create().map_err(|e| {
+            let errno = e.errno();
+            explain_interface(refused(e), def.flags, errno)
+        });
     }
-    let Some(btf) = typed else { return plain.create() };
+    let Some(btf) = typed else { return plain.create().map_err(refused) };
     let typed = MapCreate { btf: Some(btf), btf_key_type: key, btf_value_type: value, ..plain }.create();
     // Kernels differ in which types they take for which maps; the map is as good without.
-    typed.or_else(|e| if special(spec) { Err(e) } else { plain.create().map_err(|_| e) })
+    typed.or_else(|e| if special(spec) { Err(e) } else { plain.create().map_err(|_| e) }).map_err(refused)
+}
+
+/// A kernel interface is laid out by the kernel's types.
+fn without_types(spec: &MapSpec) -> Diagnostic {
+    let message = format!("`{}` is a kernel interface, and the kernel does not tell its types", spec.name);
+    Diagnostic::new("struct-ops", message, Place::Section { section: spec.section.clone(), at: spec.at })
+        .expected("a kernel with CONFIG_DEBUG_INFO_BTF, and /sys/kernel/btf/vmlinux to be read")
 }
 
 /// Whether the map depends on its types: parts of the value are found by them.

@@ -2,6 +2,7 @@
 
 use super::Linux;
 use crate::{Error, Kind, Loaded, ProgramRef, Result};
+use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place as At};
 use alveary_linux::{
     attach::{self, Link, Place, Program, UsdtMaps},
@@ -69,13 +70,18 @@ impl Loaded<Linux> {
 fn said_by_section(program: &ProgramRef<'_, Linux>) -> Result<Place<'static>, Diagnostic> {
     let spec = program.spec();
     Place::of(spec.attach.as_ref(), spec.ty)?.ok_or_else(|| {
+        if spec.ty == ProgType::STRUCT_OPS {
+            let message = format!("program `{}` is a function of a kernel interface", spec.name);
+            return Diagnostic::new("attach", message, At::Nowhere)
+                .expected("that interface to be registered, as a whole");
+        }
         let message = format!("the section of program `{}` does not say where to attach it", spec.name);
         Diagnostic::new("attach-where", message, At::Nowhere).found(format!("SEC(\"{}\")", spec.section))
     })
 }
 
 /// What is against an attachment, as an error of this library.
-fn failed(why: Diagnostic) -> Error {
+pub(super) fn failed(why: Diagnostic) -> Error {
     let kind = if why.code.0 == sys::PRIVILEGE { Kind::Privilege } else { Kind::Attach };
     Error::new(kind, why)
 }

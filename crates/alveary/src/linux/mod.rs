@@ -3,6 +3,7 @@
 mod attach;
 mod builder;
 mod events;
+mod interface;
 mod kernel;
 mod map;
 mod packets;

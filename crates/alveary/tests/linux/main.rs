@@ -5,6 +5,7 @@
 mod attach;
 mod bpftool;
 mod events;
+mod interface;
 mod leaks;
 mod loading;
 mod pins;

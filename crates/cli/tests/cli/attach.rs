@@ -121,3 +121,42 @@ fn without_privilege_it_says_what_lacks() {
     }
     assert!(text.contains("this process lacks CAP_BPF") && text.contains("help: run it as root"), "{text}");
 }
+
+#[test]
+fn kernel_interfaces_are_registered() {
+    let test = "kernel_interfaces_are_registered";
+    let source = r#"
+        struct sock;
+        struct tcp_congestion_ops {
+            __u32 (*ssthresh)(struct sock *sk); void (*cong_avoid)(struct sock *sk, __u32 ack, __u32 acked);
+            __u32 (*undo_cwnd)(struct sock *sk); char name[16];
+        };
+        char LICENSE[] SEC("license") = "GPL";
+        SEC("struct_ops") __u32 ssthresh(__u64 *ctx) { return 2; }
+        SEC("struct_ops") void cong_avoid(__u64 *ctx) {}
+        SEC("struct_ops") __u32 undo(__u64 *ctx) { return 2; }
+        SEC("?struct_ops") __u32 optional(__u64 *ctx) { return 3; }
+        SEC(".struct_ops.link") struct tcp_congestion_ops control = {
+            .ssthresh = (void *)ssthresh, .cong_avoid = (void *)cong_avoid, .undo_cwnd = (void *)undo, .name = "NAME" };
+        SEC("?.struct_ops.link") struct tcp_congestion_ops other = {
+            .ssthresh = (void *)optional, .cong_avoid = (void *)cong_avoid, .undo_cwnd = (void *)undo, .name = "NAME2" };
+    "#;
+    let name = format!("alvcli{}", std::process::id());
+    let Some(object) = alveary_testing::compile(test, &source.replace("NAME", &name), "bpf", &["-g"]) else { return };
+    let session = Session::new().file("control.bpf.o", object);
+    let script = format!(
+        "there() {{ tr ' ' '\\n' < /proc/sys/net/ipv4/tcp_available_congestion_control | grep -c {name} | tr '\\n' ' '; }}
+        $alveary attach control.bpf.o --pin $pins/control; there; rm $pins/control && echo gone; there
+        $alveary --json attach control.bpf.o --prog optional --pin $pins/other; there; rm $pins/other"
+    );
+    let Some(text) = laboratory(test, &session, &script) else { return };
+    let lines: Vec<&str> = text.lines().collect();
+    let [registered, there, other, again] = lines[..] else { panic!("{text}") };
+    assert!(
+        registered.starts_with("control (map ")
+            && registered.ends_with(") is registered, pinned at /sys/fs/bpf/control")
+    );
+    assert_eq!(there, "1 gone", "{text}");
+    assert!(other.starts_with("0 {\"map\":\"other\",\"id\":") && other.ends_with("/sys/fs/bpf/other\"}"), "{text}");
+    assert_eq!(again, "1 ", "{text}");
+}

@@ -1,9 +1,8 @@
-//! Attachments that are one call each: cgroups, network namespaces, what a program was loaded for, iterators, kernel
-//! interfaces.
+//! Attachments that are one call each: cgroups, network namespaces, what a program was loaded for, iterators.
 
 use super::{Link, Place, Program, explain::refused};
-use crate::sys::{self, IterTarget, LinkCreate, LinkOptions, Order, Target, raw_tracepoint_open};
-use alveary_abi::{AttachType, Errno, ProgType, Version};
+use crate::sys::{IterTarget, LinkCreate, LinkOptions, Order, Target, raw_tracepoint_open};
+use alveary_abi::{AttachType, Errno, ProgType};
 use alveary_btf::TypeId;
 use alveary_diag::{Diagnostic, Place as At};
 use std::{ffi::CString, os::fd::BorrowedFd};
@@ -111,25 +110,4 @@ pub(super) fn attach_iterator(
         ..LinkCreate::new(program.fd, Target::None, AttachType::TRACE_ITER)
     };
     Ok(Link::of_fd(place, create.create().map_err(|error| refused(program, place, &error))?))
-}
-
-/// Kernel interfaces have links since then.
-const STRUCT_OPS_LINKS: Version = Version(6, 4);
-
-pub(super) fn register(map: BorrowedFd<'_>, name: &str) -> Result<Link, Diagnostic> {
-    let fd = LinkCreate::new(map, Target::None, AttachType::STRUCT_OPS).create().map_err(|error| {
-        let why = Diagnostic::new("attach", format!("the kernel interface `{name}` cannot be registered"), At::Nowhere)
-            .found(error.errno().to_string());
-        if sys::running().is_some_and(|running| running < STRUCT_OPS_LINKS) {
-            return why.expected("Linux 6.4 or newer, which has links for it");
-        }
-        match error.errno() {
-            Errno::EBUSY | Errno::EEXIST => why.note("one of this name is registered"),
-            Errno::EINVAL => {
-                why.expected("a map of type struct_ops that was made with BPF_F_LINK (section `.struct_ops.link`)")
-            }
-            _ => why,
-        }
-    })?;
-    Ok(Link::of_fd(name, fd))
 }

@@ -13,7 +13,8 @@
 //! | `owner` | whose programs are there already |
 //! | `xdp`, `tc`, `route`, `netfilter` | network devices and the way of packets |
 //! | `socket` | sockets, maps of sockets, LIRC |
-//! | `hook` | cgroups, network namespaces, tracing by BTF, iterators, kernel interfaces: plain links |
+//! | `hook` | cgroups, network namespaces, tracing by BTF, iterators: plain links |
+//! | `interface` | kernel interfaces (`struct_ops`) |
 //! | `perf` | perf events, tracepoints |
 //! | `kprobe`, `uprobe`, `usdt`, `elf` | probes, and what they are looked up in |
 
@@ -21,6 +22,7 @@ mod detach;
 mod elf;
 mod explain;
 mod hook;
+mod interface;
 mod kprobe;
 mod link;
 mod netfilter;
@@ -36,6 +38,8 @@ mod xdp;
 
 pub use detach::{detach_pinned, detach_tc, detach_xdp};
 pub use elf::find as find_file;
+pub(crate) use interface::explain as explain_interface;
+pub use interface::{register, unregister};
 pub use link::{Link, Pinned};
 pub use owner::{Owner, owners};
 pub use perf::{PerfEvent, Watched};
@@ -122,12 +126,4 @@ pub fn attach(program: Program<'_>, place: &Place<'_>) -> Result<Link, Diagnosti
             usdt::attach(program, place, path, (provider, name), *pid, *cookie, maps.as_ref())
         }
     }
-}
-
-/// Registers a kernel interface (`struct_ops`) whose map is filled.
-///
-/// # Errors
-/// The kernel's: `EBUSY` if it is registered already.
-pub fn register(map: BorrowedFd<'_>, name: &str) -> Result<Link, Diagnostic> {
-    hook::register(map, name)
 }

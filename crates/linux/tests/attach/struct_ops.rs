@@ -74,8 +74,7 @@ pub(crate) fn congestion_control(bench: &Bench, _: &Lab) -> Steps {
         Errno::EINVAL => Refusal("no links of kernel interfaces (Linux 6.4)".into()),
         errno => Refusal(format!("map: {errno}")),
     })?;
-    map.update(&0u32.to_ne_bytes(), &value, 0).map_err(|error| Refusal(format!("map: {}", error.errno())))?;
-    let link = register(map.as_fd(), "alveary_test").map_err(|why| Refusal(reason(&why)))?;
+    let link = register(&map, &value, "alveary_test").map_err(|why| Refusal(reason(&why)))?;
     bench.watch(link, controlled)
 }
 

@@ -13,6 +13,7 @@ use alveary::{
         signal::Ending,
     },
 };
+use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place as At};
 use alveary_spec::Spec;
 use clap::{Args, ValueHint};
@@ -25,7 +26,8 @@ use std::{
 /// Load an object into the running kernel and attach its programs
 ///
 /// Programs go where their section names say. What those leave open, a device, a control group, a process, is said by an
-/// option, which is for one program. They stay until Ctrl-C; with --pin for good.
+/// option, which is for one program. Kernel interfaces (`.struct_ops`) are registered. They stay until Ctrl-C; with --pin
+/// for good.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary attach trace.bpf.o
@@ -49,14 +51,30 @@ pub(crate) struct Attach {
     pin: Option<PathBuf>,
 }
 
-/// One program that is attached, as `--json` says it.
+/// What is attached, as `--json` says it.
 #[derive(Serialize)]
 struct Attached<'a> {
-    program: &'a str,
-    id: u32,
+    #[serde(flatten)]
+    what: What<'a>,
     place: &'a str,
     notes: &'a [String],
     pinned: Option<String>,
+}
+
+/// A program; a kernel interface by its map, whose programs go as one.
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum What<'a> {
+    Program { program: &'a str, id: u32 },
+    Interface { map: &'a str, id: u32 },
+}
+
+impl<'a> What<'a> {
+    fn name(self) -> &'a str {
+        match self {
+            What::Program { program: name, .. } | What::Interface { map: name, .. } => name,
+        }
+    }
 }
 
 impl Attach {
@@ -64,24 +82,23 @@ impl Attach {
         let ending = Ending::expect()?;
         let object = Object::open(&self.object)?;
         let programs = self.programs(object.spec())?;
-        let loader = programs.iter().fold(Loader::new(Target::linux()), |loader, name| loader.program(name));
+        let everything = self.prog.is_none() && self.place.types().is_none();
+        let named = programs.iter().filter(|_| !everything);
+        let loader = named.fold(Loader::new(Target::linux()), |loader, name| loader.program(name));
         let loaded = loader.load(&object)?;
-        let mut links = Vec::new();
-        for name in &programs {
-            links.push((name.as_str(), self.link(&loaded, name)?));
-        }
+        let links = self.links(&loaded, &programs)?;
+        let several = links.len() > 1;
         let mut held = Vec::new();
-        for (name, link) in links {
-            let id = loaded.program(name)?.handle().id();
+        for (what, link) in links {
             let (place, notes) = (link.place().to_owned(), link.notes().to_vec());
             let pinned = match &self.pin {
-                Some(path) => Some(pin(link, path, (programs.len() > 1).then_some(name))?),
+                Some(path) => Some(pin(link, path, several.then_some(what.name()))?),
                 None => {
                     held.push(link);
                     None
                 }
             };
-            say(&Attached { program: name, id, place: &place, notes: &notes, pinned }, json)?;
+            say(&Attached { what, place: &place, notes: &notes, pinned }, json)?;
         }
         if held.is_empty() {
             return Ok(());
@@ -124,6 +141,25 @@ impl Attach {
         }
     }
 
+    /// Attaches the programs, and registers the kernel interfaces.
+    fn links<'a>(&self, loaded: &'a Loaded<Linux>, programs: &'a [String]) -> Result<Vec<(What<'a>, Link)>, Failure> {
+        let mut links = Vec::new();
+        for name in programs {
+            // A function of an interface that is made on demand only is not loaded.
+            let Ok(program) = loaded.program(name) else { continue };
+            if program.spec().ty != ProgType::STRUCT_OPS {
+                let id = program.handle().id();
+                links.push((What::Program { program: name, id }, self.link(loaded, name)?));
+            }
+        }
+        for map in loaded.interfaces() {
+            let id = loaded.map(map)?.sys().info().map_err(Diagnostic::from)?.id;
+            let link = loaded.register(map).map_err(|error| self.failed(error.diagnostic().clone()))?;
+            links.push((What::Interface { map, id }, link));
+        }
+        Ok(links)
+    }
+
     fn link(&self, loaded: &Loaded<Linux>, name: &str) -> Result<Link, Failure> {
         let spec = loaded.program(name)?.spec().clone();
         let held = held::Held::open(&self.place)?;
@@ -136,8 +172,12 @@ impl Attach {
             if why.code.0 == "attach-where" {
                 why = why.help(place::wanted(spec.ty));
             }
-            why.in_file(self.object.display().to_string()).into()
+            self.failed(why)
         })
+    }
+
+    fn failed(&self, why: Diagnostic) -> Failure {
+        why.in_file(self.object.display().to_string()).into()
     }
 }
 
@@ -161,7 +201,10 @@ fn say(said: &Attached<'_>, json: bool) -> Result<(), Failure> {
         return output::object(said);
     }
     output::write(|out| {
-        write!(out, "{} (id {}) is attached to {}", said.program, said.id, said.place)?;
+        match said.what {
+            What::Program { program, id } => write!(out, "{program} (id {id}) is attached to {}", said.place)?,
+            What::Interface { map, id } => write!(out, "{map} (map {id}) is registered")?,
+        }
         match said.pinned.as_deref() {
             None => writeln!(out)?,
             Some("") => writeln!(out, ", and stays: it needs no pin")?,
