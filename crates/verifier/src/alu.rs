@@ -357,6 +357,7 @@ impl Verifier<'_> {
         }
         let parent = self.cur.parent.map(|id| self.store[id].state.clone());
         let earlier = parent.and_then(|parent| self.earlier_entry(&parent, insn));
+        self.record_ways(true, true);
         let queued = self.push_path(insn + 1, insn)?;
         queued.may_goto_depth += 1;
         if let Some(earlier) = earlier {

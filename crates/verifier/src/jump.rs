@@ -41,6 +41,7 @@ impl Verifier<'_> {
                 self.mark_precise(src)?;
             }
             self.print_changes();
+            self.record_ways(!taken, taken);
             self.insn = if taken { self.target(off.into()) } else { self.insn + 1 };
             return Ok(Flow::Jump);
         }
@@ -48,6 +49,7 @@ impl Verifier<'_> {
         if linked.len() > 1 {
             self.step(Note::default(), linked);
         }
+        self.record_ways(true, true);
         let (target, insn) = (self.target(off.into()), self.insn);
         self.push_path(target, insn)?;
         if a.is_scalar() && b.is_scalar() {

@@ -11,6 +11,8 @@
 //! | `scalar` | what is known of a number |
 //! | `alu`, `jump`, `memory`, `call` | what each kind of instruction asks for and does |
 //! | `engine` | paths, checkpoints, precision, liveness, loops |
+//! | `facts` | what was learnt of each instruction |
+//! | `prove` | from a verdict to a proof |
 //! | `depth` | how much stack a chain of calls takes |
 //! | `log` | the kernel's log |
 //!
@@ -37,12 +39,14 @@ mod constant;
 mod depth;
 mod engine;
 mod env;
+pub mod facts;
 mod front;
 mod jump;
 mod limits;
 mod log;
 mod memory;
 mod program;
+mod prove;
 mod report;
 pub mod scalar;
 mod state;
@@ -50,11 +54,14 @@ mod stop;
 mod verifier;
 
 pub use env::{Caps, Env};
+pub use facts::Facts;
 pub use log::LogLevel;
+pub use prove::{Verified, prove};
 pub use report::{Rejection, Report, Stats, Verdict};
 
 use alveary_abi::{Errno, ProgSet, ProgType as P};
 use alveary_spec::Program;
+use facts::Recorder;
 use program::Prepared;
 use stop::{Check, Stop, refuse};
 use verifier::Verifier;
@@ -72,6 +79,20 @@ pub fn check(program: &Program, env: &Env<'_>) -> Report {
     let mut verifier = Verifier::new(env, prepared);
     let done = run(&mut verifier);
     report(verifier, done)
+}
+
+/// What the kernel would say of a program, and, if it would load it, what was learnt of each instruction.
+#[must_use]
+pub fn check_with_facts(program: &Program, env: &Env<'_>) -> (Report, Option<Facts>) {
+    let Some(prepared) = Prepared::new(program, env.maps, &env.kernel.profile) else {
+        return (check(program, env), None);
+    };
+    let mut verifier = Verifier::new(env, prepared);
+    verifier.recorder = Some(Recorder::new(program.insns.len()));
+    let done = run(&mut verifier);
+    let recorder = verifier.recorder.take().filter(|_| done.is_ok());
+    let facts = recorder.map(|recorder| Facts::of(&verifier.program, recorder));
+    (report(verifier, done), facts)
 }
 
 fn run(v: &mut Verifier<'_>) -> Check {

@@ -56,6 +56,15 @@ impl Map {
         self.special.iter().find(|special| special.kind == kind).map(|special| special.off)
     }
 
+    /// The number, zero-extended, that stands in its value and never changes.
+    pub(crate) fn constant_at(&self, off: i64, size: i64) -> Option<u64> {
+        let at = usize::try_from(off).ok().filter(|_| self.has_direct_value())?;
+        let bytes = self.constant.as_ref()?.get(at..at.checked_add(size as usize)?)?;
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        Some(u64::from_le_bytes(word))
+    }
+
     /// Whether addresses in its only value can be taken.
     pub(crate) fn has_direct_value(&self) -> bool {
         self.ty == MapType::ARRAY && self.max_entries == 1

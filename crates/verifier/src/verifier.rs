@@ -4,6 +4,7 @@ use crate::{
     call::Arguments,
     engine::{Explored, IdMap, Liveness, Loops, Pending},
     env::Env,
+    facts::Recorder,
     log::{Log, Named},
     program::Prepared,
     state::{Frame, Kind, Note, Reg, State, Step, Store, Type},
@@ -66,6 +67,8 @@ pub(crate) struct Verifier<'a> {
     /// Global functions that are called, and those of them that are checked.
     pub(crate) called: Vec<bool>,
     pub(crate) verified: Vec<bool>,
+    /// What is learnt for those who run the program, if someone asks.
+    pub(crate) recorder: Option<Recorder>,
     /// The line whose text was printed last.
     line: Option<usize>,
 }
@@ -98,6 +101,7 @@ impl<'a> Verifier<'a> {
             arguments: Vec::new(),
             called: Vec::new(),
             verified: Vec::new(),
+            recorder: None,
             line: None,
             program,
         }

@@ -6,7 +6,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
-use alveary_abi::{HelperId as H, MapType, Proto, flags};
+use alveary_abi::{Arg, HelperId as H, MapType, Proto, flags};
 
 /// What is gathered over the arguments of a call.
 #[derive(Debug)]
@@ -79,8 +79,10 @@ impl Verifier<'_> {
         self.check_sealed(&call)?;
         self.mark_tail_index(&call)?;
         self.write_filled(&call.memory)?;
+        let args = proto.args.iter().take_while(|arg| **arg != Arg::None).count();
+        self.record_call(args, call.key);
         self.release_argument(&call, name)?;
-        self.check_special(&call)?;
+        self.check_special(&call, name)?;
         self.clear_caller_saved();
         self.set_returned(&call)?;
         self.check_map_of(&call, name)?;
@@ -131,7 +133,7 @@ impl Verifier<'_> {
     }
 
     /// What rows do not say.
-    fn check_special(&mut self, call: &Call) -> Check {
+    fn check_special(&mut self, call: &Call, name: &str) -> Check {
         match call.id {
             H::TAIL_CALL => self.check_nothing_held("tail_call", true),
             H::GET_LOCAL_STORAGE => {
@@ -144,7 +146,7 @@ impl Verifier<'_> {
             H::TIMER_SET_CALLBACK => self.call_back_timer(call),
             H::LOOP => self.call_back_loop(call),
             H::SNPRINTF => self.check_format(3, 5),
-            H::FIND_VMA | H::USER_RINGBUF_DRAIN => refuse!("a callback of {}", call.id.0),
+            _ if call.callback.is_some() => refuse!("a callback of bpf_{name}"),
             _ => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
-use alveary_abi::{HelperId as H, MapType as M, MemSize, Ret, SpecialKind};
+use alveary_abi::{HelperId as H, MapType as M, MemSize, Ret, SpecialKind, flags};
 
 /// Those that give the same socket by another type.
 const CASTS: [H; 8] = [
@@ -48,6 +48,10 @@ impl Verifier<'_> {
             reject!(self, EINVAL, "kernel subsystem misconfigured verifier\n");
         }
         let map = call.map.map(|map| &self.program.maps[map as usize]);
+        if self.recorder.is_some() && self.finds(call) && map.is_some_and(|m| m.flags & flags::BPF_F_INNER_MAP != 0) {
+            // Linux goes by the template's size. The map that is found there may be smaller.
+            refuse!("an entry by its number in an inner map of any size");
+        }
         let sure = reg.ty == Type::of(Kind::MapValue);
         let lock = sure && map.is_some_and(|m| m.special(SpecialKind::SpinLock).is_some());
         let socket = call.id == H::MAP_LOOKUP_ELEM && map.is_some_and(|m| matches!(m.ty, M::SOCKMAP | M::SOCKHASH));

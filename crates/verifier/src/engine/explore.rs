@@ -89,7 +89,12 @@ impl Verifier<'_> {
                 }
                 previous = Some(self.insn);
                 self.liveness.begin(&self.cur, &self.program, self.insn);
+                self.record_reached();
+                let at = self.insn;
                 let flow = self.check_instruction()?;
+                if flow == Flow::Next {
+                    self.record_result(at);
+                }
                 self.liveness.commit();
                 flow
             };

@@ -138,15 +138,8 @@ impl Verifier<'_> {
 
     /// The bytes of a value that never changes.
     fn constant(&self, reg: &Reg, off: i64, size: i64, signed: bool) -> Option<u64> {
-        let at = usize::try_from(off.checked_add(reg.val.value()? as i64)?).ok()?;
-        let map = &self.program.maps[reg.extra as usize];
-        if !map.has_direct_value() {
-            return None;
-        }
-        let bytes = map.constant.as_ref()?.get(at..at + size as usize)?;
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        let value = u64::from_le_bytes(word);
+        let at = off.checked_add(reg.val.value()? as i64)?;
+        let value = self.program.maps[reg.extra as usize].constant_at(at, size)?;
         let unused = 64 - 8 * size as u32;
         Some(if signed { (((value << unused) as i64) >> unused) as u64 } else { value })
     }

@@ -3,7 +3,7 @@
 use super::{Access, Value};
 use crate::{
     engine::Flow,
-    state::{Kind, Type},
+    state::{Kind, Reg, Type},
     stop::{Check, reject},
     verifier::Verifier,
 };
@@ -14,24 +14,24 @@ impl Verifier<'_> {
     pub(crate) fn check_load(&mut self, size: i64, signed: bool, dst: u8, src: u8, off: i16) -> Check {
         self.check_read(src)?;
         self.check_write(dst)?;
-        let through = self.reg(src).ty;
+        let through = *self.reg(src);
         self.check_access(src, off.into(), size, Access::Read, Value::Reg(dst), false, signed)?;
-        self.same_pointer(through)
+        self.accessed_through(&through, off)
     }
 
     pub(crate) fn check_store(&mut self, size: i64, dst: u8, off: i16, src: u8) -> Check {
         self.check_read(src)?;
         self.check_read(dst)?;
-        let through = self.reg(dst).ty;
+        let through = *self.reg(dst);
         self.check_access(dst, off.into(), size, Access::Write, Value::Reg(src), false, false)?;
-        self.same_pointer(through)
+        self.accessed_through(&through, off)
     }
 
     pub(crate) fn check_store_imm(&mut self, size: i64, dst: u8, off: i16, imm: i32) -> Check {
         self.check_read(dst)?;
-        let through = self.reg(dst).ty;
+        let through = *self.reg(dst);
         self.check_access(dst, off.into(), size, Access::Write, Value::Imm(imm), false, false)?;
-        self.same_pointer(through)
+        self.accessed_through(&through, off)
     }
 
     pub(crate) fn check_atomic(&mut self, size: i64, op: AtomicOp, dst: u8, src: u8, off: i16) -> Check {
@@ -55,31 +55,32 @@ impl Verifier<'_> {
         if let Some(loaded) = loaded {
             self.write_unknown(loaded)?;
         }
-        let off = i64::from(off);
-        self.check_access(dst, off, size, Access::Read, Value::None, true, false)?;
+        let through = *self.reg(dst);
+        let at = i64::from(off);
+        self.check_access(dst, at, size, Access::Read, Value::None, true, false)?;
         if let Some(loaded) = loaded {
-            self.check_access(dst, off, size, Access::Read, Value::Reg(loaded), true, false)?;
+            self.check_access(dst, at, size, Access::Read, Value::Reg(loaded), true, false)?;
         }
-        self.same_pointer(self.reg(dst).ty)?;
-        self.check_access(dst, off, size, Access::Write, Value::None, true, false)
+        self.accessed_through(&through, off)?;
+        self.check_access(dst, at, size, Access::Write, Value::None, true, false)
     }
 
     pub(crate) fn check_load_acquire(&mut self, size: i64, dst: u8, src: u8, off: i16) -> Check {
         self.check_read(src)?;
         self.check_write(dst)?;
         self.check_atomic_pointer(src, "loads from")?;
-        let through = self.reg(src).ty;
+        let through = *self.reg(src);
         self.check_access(src, off.into(), size, Access::Read, Value::Reg(dst), true, false)?;
-        self.same_pointer(through)
+        self.accessed_through(&through, off)
     }
 
     pub(crate) fn check_store_release(&mut self, size: i64, dst: u8, src: u8, off: i16) -> Check {
         self.check_read(src)?;
         self.check_read(dst)?;
         self.check_atomic_pointer(dst, "stores into")?;
-        let through = self.reg(dst).ty;
+        let through = *self.reg(dst);
         self.check_access(dst, off.into(), size, Access::Write, Value::Reg(src), true, false)?;
-        self.same_pointer(through)
+        self.accessed_through(&through, off)
     }
 
     fn check_atomic_pointer(&mut self, reg: u8, does: &str) -> Check {
@@ -100,6 +101,12 @@ impl Verifier<'_> {
     /// Whether a register holds an address that the program may not learn.
     pub(crate) fn leaks(&self, reg: u8) -> bool {
         !self.env.caps.perfmon && self.reg(reg).is_pointer()
+    }
+
+    /// The access through a pointer was allowed, as far as it goes by itself.
+    fn accessed_through(&mut self, through: &Reg, off: i16) -> Check {
+        self.record_access(through, off.into());
+        self.same_pointer(through.ty)
     }
 
     /// An instruction that is rewritten for what its pointer is cannot be used with pointers of another kind.

@@ -55,6 +55,24 @@ impl<const B: u32> Bounds<B> {
         self.umin > other.umax || self.umax < other.umin || self.smin > other.smax || self.smax < other.smin
     }
 
+    /// The limits of both together.
+    pub(super) fn join(&self, other: &Self) -> Self {
+        Bounds {
+            umin: self.umin.min(other.umin),
+            umax: self.umax.max(other.umax),
+            smin: self.smin.min(other.smin),
+            smax: self.smax.max(other.smax),
+        }
+    }
+
+    /// Gives up the limits that are not those of `before`.
+    pub(super) fn widen_from(&mut self, before: &Self) {
+        self.umin = if self.umin == before.umin { self.umin } else { 0 };
+        self.umax = if self.umax == before.umax { self.umax } else { Self::UMAX };
+        self.smin = if self.smin == before.smin { self.smin } else { Self::SMIN };
+        self.smax = if self.smax == before.smax { self.smax } else { Self::SMAX };
+    }
+
     /// Only what lies in both.
     pub(super) fn intersect(&mut self, other: &Self) {
         self.clamp_unsigned(other.umin, other.umax);

@@ -89,6 +89,25 @@ impl<const W: u32, const H: u32> ScalarOf<W, H> {
         self.wide.covers(&other.wide) && self.half.covers(&other.half) && self.bits.covers(other.bits)
     }
 
+    /// What this or `other` can be.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        ScalarOf {
+            bits: self.bits.union(other.bits),
+            wide: self.wide.join(&other.wide),
+            half: self.half.join(&other.half),
+        }
+    }
+
+    /// Gives up what has changed since `before`, so that it cannot change often.
+    pub fn widen_from(&mut self, before: &Self) {
+        if self.bits != before.bits {
+            self.bits = Tnum::UNKNOWN;
+        }
+        self.wide.widen_from(&before.wide);
+        self.half.widen_from(&before.half);
+    }
+
     /// Forgets the ranges; the bits stay known.
     pub const fn forget_ranges(&mut self) {
         self.wide = Bounds::FULL;

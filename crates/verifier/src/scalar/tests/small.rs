@@ -170,6 +170,23 @@ fn operations_of_one_operand_cover_every_result<const W: u32, const H: u32>() {
     }
 }
 
+fn joins_hold_both<const W: u32, const H: u32>() {
+    each_pair::<W, H>(|a, of_a, b, of_b| {
+        let joined = a.join(b);
+        let mut widened = joined;
+        widened.widen_from(a);
+        assert!(widened.covers(&joined) && joined.covers(a) && joined.covers(b), "{a:?} and {b:?}: {joined:?}");
+        for value in of_a.iter().chain(of_b) {
+            assert!(joined.contains(*value) && widened.contains(*value), "{value} of {a:?} and {b:?}: {joined:?}");
+        }
+    });
+}
+
+#[test]
+fn joins_hold_both_of_6_bits() {
+    joins_hold_both::<6, 3>();
+}
+
 #[test]
 fn sync_loses_no_value_of_6_bits() {
     sync_loses_no_value::<6, 3>();

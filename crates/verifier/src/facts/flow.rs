@@ -1,0 +1,544 @@
+//! The ranges of numbers: an analysis that follows every way through the program, joins what is known where ways meet,
+//! and goes on until nothing changes. No way ends early, and nothing is believed of numbers that the exploration found.
+//!
+//! Of the exploration it takes which instructions are reached, which ways jumps go, and what pointers point to.
+
+use super::{
+    Access, Argument, Base, Fact, MapRef, REGISTERS,
+    record::{divisor, written},
+    values::Values,
+};
+use crate::{program::Prepared, scalar::Scalar};
+use alveary_abi::HelperId;
+use alveary_isa::{AluOp, CmpOp, Inst, Operand, Reg, Swap, Wide, Width};
+use std::collections::BTreeSet;
+
+/// How often ways may bring something new to a place before what changes there is given up.
+const PATIENCE: u32 = 4;
+/// How often everything is followed once more, to find again what was given up.
+const TIGHTENINGS: u32 = 2;
+
+/// Completes the facts; gives the registers at the start of each stretch without jumps.
+pub(super) fn find(program: &Prepared<'_>, facts: &mut [Fact]) -> Vec<(u32, [Scalar; REGISTERS])> {
+    let flow = Flow {
+        program,
+        facts,
+        starts: starts(program),
+        escapes: (0..program.subprogs.len()).map(|n| escapes(program, n)).collect(),
+    };
+    let mut known = flow.settle();
+    for _ in 0..TIGHTENINGS {
+        known = flow.tighten(&known);
+    }
+    let Flow { starts, escapes, .. } = flow;
+    Writer { program, escapes: &escapes, starts: &starts, known: &known }.write(facts);
+    let entries = (0..).zip(known.entries).filter_map(|(at, entry)| Some((at, entry?.values.regs)));
+    entries.collect()
+}
+
+/// What is known where ways meet.
+#[derive(Clone)]
+struct Entry {
+    values: Values,
+    changes: u32,
+}
+
+/// What is known of the whole program.
+struct Known {
+    /// Where a stretch of code without jumps begins that is reached.
+    entries: Vec<Option<Entry>>,
+    /// What each function gives back, once a way through it is known.
+    exits: Vec<Option<Entry>>,
+}
+
+struct Flow<'a> {
+    program: &'a Prepared<'a>,
+    facts: &'a [Fact],
+    /// Whether a stretch of code without jumps begins at each slot.
+    starts: Vec<bool>,
+    /// For each function: whether its frame pointer goes where writes through it cannot be told.
+    escapes: Vec<bool>,
+}
+
+/// What comes of one stretch of code.
+#[derive(Default)]
+struct Outcome {
+    /// What is known at the starts of others.
+    entries: Vec<(u32, Values)>,
+    /// What the function that it is in gives back.
+    exits: Vec<Scalar>,
+    /// The function that it calls.
+    callee: Option<u32>,
+}
+
+/// What comes behind a stretch of code.
+enum End {
+    Jump {
+        to: u32,
+    },
+    Fork {
+        at: u32,
+        next: u32,
+        to: u32,
+    },
+    Call {
+        callee: u32,
+        next: u32,
+    },
+    Return,
+    /// The next stretch follows.
+    Next {
+        to: u32,
+    },
+    /// Nothing: what follows is not reached.
+    Nothing,
+}
+
+impl Known {
+    fn nothing(program: &Prepared<'_>) -> Known {
+        let none = |count| (0..count).map(|_| None).collect();
+        Known { entries: none(program.len() as usize), exits: none(program.subprogs.len()) }
+    }
+}
+
+impl Flow<'_> {
+    /// Follows all ways until nothing changes.
+    fn settle(&self) -> Known {
+        let mut known = Known::nothing(self.program);
+        take_in(&mut known.entries[0], &Values::UNKNOWN);
+        // Starts of the stretches that call each function.
+        let mut callers = vec![BTreeSet::new(); self.escapes.len()];
+        let mut waiting = BTreeSet::from([0]);
+        while let Some(start) = waiting.pop_first() {
+            let outcome = self.follow(start, &known);
+            if let Some(callee) = outcome.callee {
+                callers[callee as usize].insert(start);
+            }
+            for (at, values) in outcome.entries {
+                if known.entries.get_mut(at as usize).is_some_and(|entry| take_in(entry, &values)) {
+                    waiting.insert(at);
+                }
+            }
+            let subprog = self.program.subprog_of(start) as usize;
+            for result in outcome.exits {
+                if take_in(&mut known.exits[subprog], &returning(result)) {
+                    waiting.extend(&callers[subprog]);
+                }
+            }
+        }
+        known
+    }
+
+    /// Follows each stretch once more from what is known before it. What comes of that holds as well, and says more
+    /// where a loop's numbers were given up that its condition bounds.
+    fn tighten(&self, known: &Known) -> Known {
+        let mut new = Known::nothing(self.program);
+        new.entries[0] = Some(Entry { values: Values::UNKNOWN, changes: 0 });
+        for start in (0..self.program.len()).filter(|at| known.entries[*at as usize].is_some()) {
+            let outcome = self.follow(start, known);
+            for (at, values) in outcome.entries {
+                if let Some(entry) = new.entries.get_mut(at as usize) {
+                    join(entry, &values);
+                }
+            }
+            let subprog = self.program.subprog_of(start) as usize;
+            for result in outcome.exits {
+                join(&mut new.exits[subprog], &returning(result));
+            }
+        }
+        new
+    }
+
+    /// Follows the code from the start of a stretch.
+    fn follow(&self, start: u32, known: &Known) -> Outcome {
+        let mut outcome = Outcome::default();
+        let Some(entry) = &known.entries[start as usize] else { return outcome };
+        let mut values = entry.values.clone();
+        let subprog = self.program.subprog_of(start);
+        let mut at = start;
+        let end = loop {
+            let fact = &self.facts[at as usize];
+            let Some(inst) = self.program.inst(at).filter(|_| fact.reached) else { break End::Nothing };
+            if ends_function(inst) && subprog != 0 {
+                outcome.exits.push(Scalar::UNKNOWN);
+            }
+            if let (Inst::FuncAddr { .. }, Some(callee)) = (inst, self.program.callee(at)) {
+                outcome.entries.extend(u32::try_from(callee).map(|to| (to, Values::UNKNOWN)));
+            }
+            if let Some(end) = end_of(self.program, at, inst) {
+                break end;
+            }
+            transfer(self.program, fact, inst, self.escapes[subprog as usize], &mut values);
+            at += inst.slots() as u32;
+            match self.starts.get(at as usize) {
+                Some(true) => break End::Next { to: at },
+                Some(false) => {}
+                None => break End::Nothing,
+            }
+        };
+        match end {
+            End::Jump { to } | End::Next { to } => outcome.entries.push((to, values)),
+            End::Fork { at, next, to } => {
+                let [behind, there] = ways(self.program, &self.facts[at as usize], at, &values);
+                outcome.entries.extend(behind.map(|values| (next, values)));
+                outcome.entries.extend(there.map(|values| (to, values)));
+            }
+            End::Call { callee, next } => {
+                outcome.callee = Some(callee);
+                outcome.entries.push((self.program.subprogs[callee as usize].start, values.of_callee()));
+                if let Some(exit) = &known.exits[callee as usize] {
+                    returned(&mut values, exit.values.regs[0], self.escapes[subprog as usize]);
+                    outcome.entries.push((next, values));
+                }
+            }
+            End::Return => outcome.exits.push(values.regs[0]),
+            End::Nothing => {}
+        }
+        outcome
+    }
+}
+
+/// Where stretches of code without jumps begin: every place that is come to otherwise than from the slot before it.
+fn starts(program: &Prepared<'_>) -> Vec<bool> {
+    let mut starts = vec![false; program.len() as usize];
+    let mut mark = |at: u32| {
+        if let Some(start) = starts.get_mut(at as usize) {
+            *start = true;
+        }
+    };
+    program.subprogs.iter().for_each(|subprog| mark(subprog.start));
+    for at in 0..program.len() {
+        match program.inst(at).and_then(|inst| end_of(program, at, inst)) {
+            Some(End::Jump { to } | End::Next { to }) => mark(to),
+            Some(End::Fork { next, to, .. }) => [next, to].into_iter().for_each(&mut mark),
+            Some(End::Call { next, .. }) => mark(next),
+            Some(End::Return | End::Nothing) | None => {}
+        }
+    }
+    starts
+}
+
+/// Whether a function may end in a call: what it gives back then is not known.
+fn ends_function(inst: Inst) -> bool {
+    match inst {
+        Inst::CallHelper { id } => id == HelperId::TAIL_CALL.0 as i32,
+        Inst::LoadAbs { .. } | Inst::LoadInd { .. } => true,
+        _ => false,
+    }
+}
+
+/// What a function gives back.
+fn returning(result: Scalar) -> Values {
+    let mut values = Values::UNKNOWN;
+    values.regs[0] = result;
+    values
+}
+
+fn join(entry: &mut Option<Entry>, values: &Values) {
+    match entry {
+        Some(entry) => {
+            entry.values.take_in(values, false);
+        }
+        None => *entry = Some(Entry { values: values.clone(), changes: 0 }),
+    }
+}
+
+/// Takes in what a way brings; whether that was new.
+fn take_in(entry: &mut Option<Entry>, values: &Values) -> bool {
+    match entry {
+        Some(entry) => {
+            let changed = entry.values.take_in(values, entry.changes >= PATIENCE);
+            entry.changes += u32::from(changed);
+            changed
+        }
+        None => {
+            *entry = Some(Entry { values: values.clone(), changes: 0 });
+            true
+        }
+    }
+}
+
+/// Behind a call of a function of the program.
+fn returned(values: &mut Values, result: Scalar, escapes: bool) {
+    values.forget_caller_saved();
+    values.regs[0] = result;
+    if escapes {
+        values.forget_stack();
+    }
+}
+
+/// Whether the frame pointer of function `n` is used otherwise than as the base of a load or store.
+fn escapes(program: &Prepared<'_>, n: usize) -> bool {
+    let subprog = &program.subprogs[n];
+    let fp = |operand: Operand| operand == Operand::Reg(Reg::FP);
+    (subprog.start..subprog.end).filter_map(|at| program.inst(at)).any(|inst| match inst {
+        Inst::Load { .. } | Inst::LoadAcquire { .. } => false,
+        Inst::Store { src, .. } => fp(src),
+        Inst::Atomic { src, .. } | Inst::StoreRelease { src, .. } => src == Reg::FP,
+        Inst::Alu { src, dst, .. } | Inst::Jmp { src, dst, .. } => fp(src) || dst == Reg::FP,
+        Inst::MovSx { src, .. } | Inst::AddrSpaceCast { src, .. } => src == Reg::FP,
+        _ => false,
+    })
+}
+
+/// What comes behind an instruction that ends a stretch.
+fn end_of(program: &Prepared<'_>, at: u32, inst: Inst) -> Option<End> {
+    let jump = |off: i64| u32::try_from(i64::from(at) + off + 1).map_or(End::Nothing, |to| End::Jump { to });
+    Some(match inst {
+        Inst::Ja { off, .. } => jump(off.into()),
+        Inst::Jmp { off, .. } | Inst::MayGoto { off } => match jump(off.into()) {
+            End::Jump { to } => End::Fork { at, next: at + 1, to },
+            end => end,
+        },
+        Inst::CallLocal { .. } => {
+            let callee = program.callee(at).and_then(|to| program.subprog_at(u32::try_from(to).ok()?));
+            callee.map_or(End::Nothing, |callee| End::Call { callee, next: at + 1 })
+        }
+        Inst::Exit => End::Return,
+        _ => return None,
+    })
+}
+
+/// What is known on each side of a jump: behind it, and where it goes. `None` where no run goes on.
+fn ways(program: &Prepared<'_>, fact: &Fact, at: u32, values: &Values) -> [Option<Values>; 2] {
+    let mut open = [fact.falls_through, fact.jumps];
+    let mut sides = [values.clone(), values.clone()];
+    if let Some(Inst::Jmp { wide, op, dst, src, .. }) = program.inst(at) {
+        let (a, b) = (number(values, dst), operand(values, src));
+        if src == Operand::Reg(dst) {
+            let [taken, not_taken] = a.split_itself(op, wide);
+            set(&mut sides[0], dst, not_taken);
+            set(&mut sides[1], dst, taken);
+        } else {
+            if let Some(taken) = decided(&a, op, &b, wide) {
+                open[usize::from(!taken)] = false;
+            }
+            let split = a.split(op, &b, wide);
+            for (side, [a, b]) in sides.iter_mut().zip([split.not_taken, split.taken]) {
+                set(side, dst, a);
+                if let Operand::Reg(src) = src {
+                    set(side, src, b);
+                }
+            }
+        }
+    }
+    let [behind, there] = sides;
+    [open[0].then_some(behind), open[1].then_some(there)]
+}
+
+fn decided(a: &Scalar, op: CmpOp, b: &Scalar, wide: Wide) -> Option<bool> {
+    (a.is_consistent() && b.is_consistent()).then(|| a.compare(op, b, wide)).flatten()
+}
+
+fn number(values: &Values, reg: Reg) -> Scalar {
+    values.regs.get(usize::from(reg.0)).copied().unwrap_or(Scalar::UNKNOWN)
+}
+
+fn operand(values: &Values, operand: Operand) -> Scalar {
+    match operand {
+        Operand::Reg(reg) => number(values, reg),
+        Operand::Imm(imm) => Scalar::known(i64::from(imm) as u64),
+    }
+}
+
+fn set(values: &mut Values, reg: Reg, mut value: Scalar) {
+    value.settle();
+    if let Some(place) = values.regs.get_mut(usize::from(reg.0)) {
+        *place = value;
+    }
+}
+
+/// What an instruction does that neither jumps nor calls a function of the program.
+fn transfer(program: &Prepared<'_>, fact: &Fact, inst: Inst, escapes: bool, values: &mut Values) {
+    match inst {
+        Inst::Alu { wide, op, dst, src } => {
+            let value = computed(number(values, dst), op, operand(values, src), wide);
+            set(values, dst, value);
+        }
+        Inst::Neg { wide, dst } => {
+            let mut value = number(values, dst);
+            value.negate(wide);
+            set(values, dst, value);
+        }
+        Inst::MovSx { wide, bits, dst, src } => {
+            let mut value = number(values, src);
+            match wide {
+                Wide::W64 => value.sign_extend(bits.into()),
+                Wide::W32 => value.sign_extend_half(bits.into()),
+            }
+            set(values, dst, value);
+        }
+        Inst::Swap { kind, bits, dst } => {
+            let mut value = number(values, dst);
+            value.swap(bits.into(), matches!(kind, Swap::ToBe | Swap::Bswap));
+            set(values, dst, value);
+        }
+        Inst::LoadImm64 { dst, value } => set(values, dst, Scalar::known(value)),
+        Inst::Load { width, signed, dst, .. } => {
+            let value = loaded(program, fact, width, signed, values);
+            set(values, dst, value);
+        }
+        Inst::LoadAcquire { width, dst, .. } => {
+            let value = loaded(program, fact, width, false, values);
+            set(values, dst, value);
+        }
+        Inst::Store { width, src, .. } => stored(fact.access, width, Some(operand(values, src)), values),
+        Inst::StoreRelease { width, src, .. } => stored(fact.access, width, Some(number(values, src)), values),
+        Inst::Atomic { width, .. } => {
+            stored(fact.access, width, None, values);
+            if let Some(dst) = written(inst) {
+                set(values, Reg(dst), narrow(Scalar::UNKNOWN, width, false));
+            }
+        }
+        Inst::CallHelper { .. } => returned(values, Scalar::UNKNOWN, escapes),
+        Inst::LoadAbs { width, .. } | Inst::LoadInd { width, .. } => {
+            values.forget_caller_saved();
+            set(values, Reg::R0, narrow(Scalar::UNKNOWN, width, false));
+        }
+        _ => {
+            if let Some(dst) = written(inst) {
+                set(values, Reg(dst), Scalar::UNKNOWN);
+            }
+        }
+    }
+}
+
+fn computed(a: Scalar, op: AluOp, b: Scalar, wide: Wide) -> Scalar {
+    let mut value = a;
+    value.apply(op, &b, wide);
+    // Linux's rules say nothing of these: a quotient is no larger than what is divided, a remainder is smaller than
+    // what it is divided by. Zero divides to zero, and leaves all as remainder.
+    let (most, by) = match wide {
+        Wide::W64 => (a.wide.umax, b.wide.umin..=b.wide.umax),
+        Wide::W32 => (a.half.umax, b.half.umin..=b.half.umax),
+    };
+    let limit = match op {
+        AluOp::Div => Some(most / by.start().max(&1)),
+        AluOp::Mod if *by.start() > 0 => Some(most.min(by.end().saturating_sub(1))),
+        AluOp::Mod => Some(most),
+        _ => None,
+    };
+    if wide == Wide::W32 {
+        value.zero_extend_half();
+    }
+    if let Some(limit) = limit {
+        value.wide.umax = value.wide.umax.min(limit);
+        value.sync();
+    }
+    value
+}
+
+/// What a load gives.
+fn loaded(program: &Prepared<'_>, fact: &Fact, width: Width, signed: bool, values: &Values) -> Scalar {
+    let bytes = width.bytes() as i64;
+    let known = match fact.access {
+        Some(Access { base: Base::Frame, offset: (off, most) }) if off == most => values.load(off, bytes),
+        Some(Access { base: Base::Value(MapRef::Own(map)), offset: (off, most) }) if off == most => {
+            program.maps[usize::from(map)].constant_at(off, bytes).map(Scalar::known)
+        }
+        // Fields of 32 bits hold pointers.
+        Some(Access { base: Base::Context, .. }) if fact.pointer.is_some() => return Scalar::UNKNOWN,
+        _ => None,
+    };
+    narrow(known.unwrap_or(Scalar::UNKNOWN), width, signed)
+}
+
+/// The low bytes of a number, extended to the whole.
+fn narrow(mut value: Scalar, width: Width, signed: bool) -> Scalar {
+    let bits = width.bytes() as u32 * 8;
+    if bits < 64 {
+        if signed { value.sign_extend(bits) } else { value.zero_extend(bits) }
+    }
+    value
+}
+
+/// What a store leaves on the stack.
+fn stored(access: Option<Access>, width: Width, value: Option<Scalar>, values: &mut Values) {
+    let bytes = width.bytes() as i64;
+    match access {
+        Some(Access { base: Base::Frame, offset: (off, most) }) => match value.filter(|_| off == most) {
+            Some(value) => values.store(off, bytes, value),
+            None => values.forget_bytes(off, most.saturating_add(bytes)),
+        },
+        // Memory that is none of this frame's.
+        Some(_) => {}
+        None => values.forget_stack(),
+    }
+}
+
+/// Goes over the code once more, when all is known, and writes down what is.
+struct Writer<'a> {
+    program: &'a Prepared<'a>,
+    escapes: &'a [bool],
+    starts: &'a [bool],
+    known: &'a Known,
+}
+
+impl Writer<'_> {
+    fn write(&self, facts: &mut [Fact]) {
+        let mut visited = vec![false; facts.len()];
+        for (start, entry) in (0..).zip(&self.known.entries) {
+            if let Some(entry) = entry {
+                self.stretch(start, entry.values.clone(), facts, &mut visited);
+            }
+        }
+        for (fact, visited) in facts.iter_mut().zip(visited) {
+            if !visited {
+                *fact = Fact::DEAD;
+            }
+        }
+    }
+
+    fn stretch(&self, start: u32, mut values: Values, facts: &mut [Fact], visited: &mut [bool]) {
+        let escapes = self.escapes[self.program.subprog_of(start) as usize];
+        let mut at = start;
+        loop {
+            let Some(fact) = facts.get_mut(at as usize).filter(|fact| fact.reached) else { return };
+            let Some(inst) = self.program.inst(at) else { return };
+            visited[at as usize] = true;
+            write_operands(fact, inst, &values);
+            match end_of(self.program, at, inst) {
+                Some(End::Fork { .. }) => {
+                    let open = ways(self.program, fact, at, &values).map(|side| side.is_some());
+                    [fact.falls_through, fact.jumps] = open;
+                    return;
+                }
+                Some(End::Call { callee, .. }) => {
+                    let exit = self.known.exits[callee as usize].as_ref();
+                    fact.result = exit.map_or(Scalar::UNKNOWN, |exit| exit.values.regs[0]);
+                    return;
+                }
+                Some(_) => return,
+                None => {}
+            }
+            transfer(self.program, fact, inst, escapes, &mut values);
+            if let Some(dst) = written(inst) {
+                fact.result = number(&values, Reg(dst));
+            }
+            at += inst.slots() as u32;
+            if self.starts.get(at as usize).is_none_or(|start| *start) {
+                return;
+            }
+        }
+    }
+}
+
+/// What an instruction works on.
+fn write_operands(fact: &mut Fact, inst: Inst, values: &Values) {
+    fact.divisor_not_zero = divisor(inst).is_some_and(|by| is_not_zero(inst, &number(values, Reg(by))));
+    if let Some(call) = &mut fact.call {
+        for (arg, value) in call.args.iter_mut().zip(&values.regs[1..]) {
+            if let Argument::Number(number) = arg {
+                *number = *value;
+            }
+        }
+    }
+}
+
+/// Whether the division that `inst` is never divides by zero, `by` being what it divides by.
+fn is_not_zero(inst: Inst, by: &Scalar) -> bool {
+    match inst {
+        Inst::Alu { wide: Wide::W32, .. } => by.half.umin > 0 || by.half_bits().ones != 0,
+        _ => by.wide.umin > 0 || by.bits.ones != 0,
+    }
+}

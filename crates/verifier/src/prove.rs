@@ -1,0 +1,94 @@
+//! From a verdict to a proof: what may run without being checked.
+
+use crate::{Env, Facts, Report, Stats, Verdict, check_with_facts};
+use alveary_abi::{Profile, Version};
+use alveary_spec::{Kernel, MapSpec, Program};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A program that was found to be safe, with what was learnt of its instructions. [`prove`] alone makes one, so that it
+/// can be asked for where unproven code must not come.
+///
+/// It holds for a kernel with these rows and this many CPUs, and for maps that are as they were said to be: of these
+/// types and sizes, with this content where that can never change.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    program: Arc<Program>,
+    profile: Profile,
+    cpus: u32,
+    maps: Vec<MapSpec>,
+    facts: Facts,
+    stats: Stats,
+}
+
+impl Verified {
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// The rows that it was proven by; the version is the newest, whose rules all proofs go by.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The number of CPUs that it was proven for.
+    #[must_use]
+    pub fn cpus(&self) -> u32 {
+        self.cpus
+    }
+
+    /// The maps that it was proven with, in the program's order.
+    #[must_use]
+    pub fn maps(&self) -> &[MapSpec] {
+        &self.maps
+    }
+
+    /// What is known of its instructions.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// How much work it was.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+}
+
+/// Proves that a program accesses only what it is given, and gives helpers only what they take: by the rules of the
+/// newest kernel, whichever version `env` names, since those of older ones are known to let through what is unsafe.
+///
+/// # Errors
+/// The verdict, if it is not that the program is accepted. Programs are judged as the kernel does on a little-endian
+/// machine; on others nothing is proven.
+pub fn prove(program: Arc<Program>, env: &Env<'_>) -> Result<Verified, Box<Report>> {
+    if cfg!(target_endian = "big") {
+        return Err(refused("the verifier knows the byte order of little-endian machines only"));
+    }
+    let profile = &env.kernel.profile;
+    let newest = Profile::new(Version::NEWEST, profile.limits, profile.tables().clone());
+    let Kernel { btf, modules, cpus, .. } = env.kernel;
+    let kernel = Kernel { btf: btf.clone(), modules: modules.clone(), cpus: *cpus, ..Kernel::of(newest) };
+    let (report, facts) = check_with_facts(&program, &Env { kernel: &kernel, ..*env });
+    match (&report.verdict, facts) {
+        (Verdict::Accept, Some(facts)) => {
+            let maps = proven_maps(&program, env.maps);
+            let Kernel { profile, cpus, .. } = kernel;
+            Ok(Verified { program, profile, cpus, maps, facts, stats: report.stats })
+        }
+        _ => Err(Box::new(report)),
+    }
+}
+
+/// The maps that a program names. All are there: it could not have been judged without.
+fn proven_maps(program: &Program, maps: &BTreeMap<String, MapSpec>) -> Vec<MapSpec> {
+    program.maps.iter().filter_map(|name| maps.get(name)).cloned().collect()
+}
+
+fn refused(reason: &str) -> Box<Report> {
+    let verdict = Verdict::Refused { reason: reason.to_owned(), insn: 0 };
+    Box::new(Report { verdict, log: String::new(), stats: Stats::default() })
+}
