@@ -13,6 +13,7 @@ mod libbpf;
 mod linked;
 mod packages;
 mod process;
+mod sound;
 mod test;
 mod vm;
 
@@ -53,6 +54,11 @@ const COMMANDS: &[Command] = &[
         run: agree::run,
     },
     Command { name: "mutate", help: "DIR… the same with mutants of the programs (root)", run: agree::mutate },
+    Command {
+        name: "sound",
+        help: "[--count N] [--seed N] [--kernel] generated programs: what is accepted runs without a trap",
+        run: sound::run,
+    },
     Command { name: "vm", help: "--kernel VERSION -- COMMAND… run it under another kernel", run: vm::run },
     Command { name: "attach-table", help: "the table of docs/linux.md, on every kernel (root)", run: vm::write_table },
     Command { name: "capture", help: "record examples/traffic.pcap (root)", run: capture::run },

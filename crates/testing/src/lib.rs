@@ -1,9 +1,16 @@
-//! What tests of several crates share: programs from text and from C, definitions of maps, the running kernel as
-//! oracle. Nothing but tests depends on it. Knows neither engines nor targets: what is tested is the test's business.
+//! What tests of several crates share: programs from text, from C and from seeds, definitions of maps, the running
+//! kernel as oracle. Nothing but tests depends on it. Knows neither engines nor targets: what is tested is the test's
+//! business.
 
+pub mod arith;
 pub mod bpf;
 mod clang;
+mod draw;
+mod generate;
+pub mod instructions;
 mod plain;
 
 pub use clang::compile;
+pub use draw::Draw;
+pub use generate::{Generated, Generator, Needs, PROGRAMS, map_names, maps};
 pub use plain::{code, def, kernel, map_spec, program};

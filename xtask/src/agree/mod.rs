@@ -9,7 +9,7 @@ mod objects;
 mod ours;
 mod tally;
 mod trace;
-mod verdict;
+pub(crate) mod verdict;
 
 use crate::{Outcome as Result, process};
 use alveary_abi::{ProgSet, ProgType as P};

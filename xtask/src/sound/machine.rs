@@ -1,0 +1,164 @@
+//! Where accepted programs run: checked, over packets and map contents that are drawn.
+
+use alveary_abi::{MapType, ProgType};
+use alveary_net::{Net, SkBuff, Skb, Start, Xdp, XdpBuff};
+use alveary_runtime::{Family, Fault, LoadedMap, Prog, Ran, Runtime, TrapKind, Vcpu, World};
+use alveary_spec::{Kernel, MapSpec, Program};
+use alveary_testing::{Draw, Needs, PROGRAMS};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Instructions that a run may take of which the verifier does not know how many it takes.
+const BUDGET: u64 = 1 << 20;
+/// How often a program runs.
+pub(crate) const ROUNDS: usize = 6;
+const LENGTHS: [usize; 12] = [0, 1, 13, 14, 15, 34, 42, 60, 64, 128, 300, 1500];
+
+/// Types of programs that run here, of those that programs are generated for.
+pub(crate) fn runs(ty: ProgType) -> bool {
+    Xdp::TYPES.contains(&ty) || Skb::TYPES.contains(&ty)
+}
+
+/// A runtime with a CPU, and for each type the maps of its programs.
+pub(crate) struct Machine {
+    runtime: Arc<Runtime>,
+    cpu: Vcpu,
+    maps: BTreeMap<u32, Vec<LoadedMap>>,
+    specs: Vec<MapSpec>,
+    draw: Draw,
+    xdp: XdpBuff,
+    skb: SkBuff,
+}
+
+/// How the runs of a program ended.
+pub(crate) enum Ended {
+    /// Well, after so many instructions.
+    Well(u64),
+    /// One of them took more than its budget, which nobody says is wrong.
+    Long,
+    /// In a trap.
+    Trapped(Box<Fault>),
+}
+
+pub(crate) fn runtime(kernel: Kernel, seed: u64) -> Arc<Runtime> {
+    let world = World { seed: Some(seed), ..World::repeatable() };
+    let net = Arc::new(Net::default());
+    Runtime::builder(kernel, world).family::<Xdp>(net.clone()).family::<Skb>(net).trace_lines(16).build()
+}
+
+/// Whether a program that uses this can run.
+pub(crate) fn can(runtime: &Runtime, ty: ProgType, needs: Needs<'_>) -> bool {
+    let backed = |backings: &[alveary_runtime::Backing], name| backings.iter().any(|b| b.field == name);
+    match needs {
+        Needs::Helper(id) => !runs(ty) || runtime.has_helper(ty, id),
+        Needs::Field(name) if ty == ProgType::XDP => backed(Xdp::backings(), name),
+        Needs::Field(name) => !runs(ty) || backed(Skb::backings(), name),
+    }
+}
+
+impl Machine {
+    /// `specs`: the maps, in the order of programs' indices.
+    pub(crate) fn new(runtime: &Arc<Runtime>, cpu: u32, specs: Vec<MapSpec>, seed: u64) -> Result<Machine, String> {
+        let cpu = runtime.vcpu(cpu).ok_or("no such virtual CPU")?;
+        let (runtime, maps, draw) = (runtime.clone(), BTreeMap::new(), Draw::new(seed));
+        Ok(Machine { runtime, cpu, maps, specs, draw, xdp: XdpBuff::new(), skb: SkBuff::new() })
+    }
+
+    /// Runs a program a few times. `steps`: what each may take, if that is known. What runs well may be tail-called by
+    /// those after it.
+    pub(crate) fn run(&mut self, program: &Arc<Program>, steps: Option<u64>, rounds: usize) -> Result<Ended, String> {
+        let maps = self.maps_of(program.ty)?;
+        let prog = self.runtime.load(program.clone(), maps.clone()).map_err(|refused| refused.to_string())?;
+        self.renew(&maps);
+        self.cpu.set_budget(steps.unwrap_or(BUDGET));
+        let (mut insns, mut long) = (0, false);
+        for round in 0..rounds {
+            if round > 0 {
+                self.fill(&maps[0]);
+                self.fill(&maps[12]);
+            }
+            match self.once(&prog) {
+                Ok(ran) => insns += ran.insns,
+                Err(fault) if steps.is_none() && fault.trap.kind == TrapKind::Budget => long = true,
+                Err(fault) => return Ok(Ended::Trapped(fault)),
+            }
+        }
+        let slot = self.draw.below(4) as u32;
+        self.runtime.set_slot(&maps[PROGRAMS as usize], slot, &prog).map_err(|refused| refused.to_string())?;
+        Ok(if long { Ended::Long } else { Ended::Well(insns) })
+    }
+
+    fn once(&mut self, prog: &Arc<Prog>) -> Result<Ran, Box<Fault>> {
+        let len = if self.draw.chance(1, 3) { self.draw.below(200) as usize } else { self.draw.of(&LENGTHS) };
+        let packet = bytes(&mut self.draw, len);
+        const FAMILY: &str = "the program is of this family";
+        match prog.program().ty {
+            ProgType::XDP => {
+                self.xdp.set(&packet);
+                self.cpu.batch::<Xdp>(prog).expect(FAMILY).run(&self.xdp)
+            }
+            ty => {
+                let start = if ty == ProgType::SOCKET_FILTER { Start::Network } else { Start::Link };
+                self.skb.set(&packet, start);
+                self.cpu.batch::<Skb>(prog).expect(FAMILY).run(&self.skb)
+            }
+        }
+    }
+
+    fn maps_of(&mut self, ty: ProgType) -> Result<Vec<LoadedMap>, String> {
+        if let Some(maps) = self.maps.get(&ty.0) {
+            return Ok(maps.clone());
+        }
+        let made = self.specs.iter().map(|spec| self.runtime.create_map(spec).map_err(|refused| refused.to_string()));
+        let maps = made.collect::<Result<Vec<_>, _>>()?;
+        self.maps.insert(ty.0, maps.clone());
+        Ok(maps)
+    }
+
+    /// Other contents than before.
+    fn renew(&mut self, maps: &[LoadedMap]) {
+        for map in maps {
+            if let Some(streams) = map.map.streams() {
+                streams.drain(&mut |_| {});
+            }
+            let mut value = vec![0; map.map.user_value_size()];
+            match map.spec.def.ty {
+                MapType::QUEUE | MapType::STACK => while map.map.take(&[], &mut value).is_ok() {},
+                MapType::HASH | MapType::LRU_HASH | MapType::PERCPU_HASH | MapType::LPM_TRIE => self.empty(map),
+                _ => {}
+            }
+            self.fill(map);
+        }
+    }
+
+    fn empty(&mut self, map: &LoadedMap) {
+        let mut key = vec![0; map.spec.def.key_size as usize];
+        while map.map.next_key(None, &mut key).is_ok() && map.map.remove(&key).is_ok() {}
+    }
+
+    /// Writes values of a map, of some keys.
+    fn fill(&mut self, map: &LoadedMap) {
+        let def = &map.spec.def;
+        let size = map.map.user_value_size();
+        let mut fill = |key: &[u8]| {
+            let value = bytes(&mut self.draw, size);
+            // A map that is full, or that programs alone write to, stays as it is.
+            let _ = map.map.write(key, &value, 0);
+        };
+        match def.ty {
+            MapType::ARRAY | MapType::PERCPU_ARRAY => (0..def.max_entries).for_each(|key| fill(&key.to_ne_bytes())),
+            MapType::HASH => (0..3u64).for_each(|key| fill(&key.to_ne_bytes())),
+            MapType::LRU_HASH | MapType::PERCPU_HASH => (0..3u32).for_each(|key| fill(&key.to_ne_bytes())),
+            MapType::LPM_TRIE => [8u32, 24, 32].iter().for_each(|bits| fill(&u64::from(*bits).to_ne_bytes())),
+            MapType::QUEUE | MapType::STACK => fill(&[]),
+            _ => {}
+        }
+    }
+}
+
+/// Bytes of which edges, masks and small numbers are likelier than others.
+fn bytes(draw: &mut Draw, len: usize) -> Vec<u8> {
+    let words = std::iter::repeat_with(|| draw.word().to_ne_bytes());
+    let mut bytes: Vec<u8> = words.take(len.div_ceil(8)).flatten().collect();
+    bytes.truncate(len);
+    bytes
+}

@@ -1,0 +1,260 @@
+//! `cargo xtask sound`: programs are generated; those that our verifier accepts run checked, over drawn packets and map
+//! contents. A trap is a fault of the verifier.
+//!
+//! Built for release unless `--here` is given. With `--kernel`, as root, the running kernel judges them, too.
+
+mod kernel;
+mod machine;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+use crate::{Outcome, agree::verdict::family, process};
+use alveary_abi::ProgType;
+use alveary_isa::decode;
+use alveary_runtime::Fault;
+use alveary_spec::{MapSpec, Program};
+use alveary_testing::{Generated, Generator, map_names, maps};
+use alveary_verifier::{Env, Report, Verdict, check};
+use machine::{Ended, Machine, ROUNDS};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+use tally::{Difference, Tally};
+
+const USAGE: &str = "[--here] [--count N] [--seed N] [-j N] [--rounds N] [--show] [--kernel]";
+
+/// Types that programs are generated for.
+const TYPES: [ProgType; 5] =
+    [ProgType::XDP, ProgType::SCHED_CLS, ProgType::SCHED_ACT, ProgType::SOCKET_FILTER, ProgType::CGROUP_SKB];
+
+/// Instructions that a verification may take: what is longer is given up, so that there is time for many.
+const LIMIT: u32 = 20_000;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+struct Wanted {
+    /// Accepted programs.
+    count: u64,
+    seed: u64,
+    threads: u32,
+    /// How often each runs.
+    rounds: usize,
+    /// Print the program of the seed and what is said of it.
+    show: bool,
+    kernel: bool,
+}
+
+impl Default for Wanted {
+    fn default() -> Wanted {
+        Wanted { count: 10_000, seed: 1, threads: 1, rounds: ROUNDS, show: false, kernel: false }
+    }
+}
+
+/// `cargo xtask sound`.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let Some(at) = arguments.iter().position(|a| a == "--here") else {
+        let mut release =
+            process::cargo(&["run", "--release", "--quiet", "--package", "xtask", "--", "sound", "--here"]);
+        return process::run(release.args(arguments));
+    };
+    let wanted = parse(arguments.iter().take(at).chain(&arguments[at + 1..]))?;
+    if wanted.kernel && !process::is_root() {
+        return Err("the kernel verifies nothing for users: run it as root".into());
+    }
+    if wanted.show {
+        return show(&wanted);
+    }
+    let start = Instant::now();
+    let tally = hold(&wanted)?;
+    tally.print(start.elapsed());
+    if tally.findings.is_empty() { Ok(()) } else { Err(format!("{} findings", tally.findings.len())) }
+}
+
+fn parse<'a>(mut arguments: impl Iterator<Item = &'a String>) -> Result<Wanted, String> {
+    let mut wanted = Wanted::default();
+    while let Some(argument) = arguments.next() {
+        let mut number = || {
+            let text = arguments.next().ok_or_else(|| format!("{argument} needs a value; takes {USAGE}"))?;
+            text.parse::<u64>().map_err(|_| format!("{argument} takes a number"))
+        };
+        match argument.as_str() {
+            "--count" => wanted.count = number()?,
+            "--seed" => wanted.seed = number()?,
+            "-j" => wanted.threads = number()?.clamp(1, 64) as u32,
+            "--rounds" => wanted.rounds = number()? as usize,
+            "--show" => wanted.show = true,
+            "--kernel" => wanted.kernel = true,
+            other => return Err(format!("no option {other}; takes {USAGE}")),
+        }
+    }
+    Ok(wanted)
+}
+
+/// What is the same for every program.
+struct Bench {
+    generator: Generator,
+    runtime: Arc<alveary_runtime::Runtime>,
+    kernel: alveary_spec::Kernel,
+    maps: BTreeMap<String, MapSpec>,
+    theirs: Option<kernel::Kernel>,
+}
+
+impl Bench {
+    fn new(wanted: &Wanted) -> Result<Bench, String> {
+        let mut kernel = alveary_testing::kernel(wanted.threads);
+        if !wanted.kernel {
+            kernel.profile.limits.insns = LIMIT;
+        }
+        let runtime = machine::runtime(kernel.clone(), wanted.seed);
+        let generator = Generator::new(&TYPES, |ty, needs| machine::can(&runtime, ty, needs));
+        let bench = Bench { generator, runtime, kernel, maps: maps(), theirs: None };
+        let theirs =
+            if wanted.kernel { Some(kernel::Kernel::new(&bench.specs(), &bench.generator.program(0))?) } else { None };
+        Ok(Bench { theirs, ..bench })
+    }
+
+    fn specs(&self) -> Vec<MapSpec> {
+        map_names().iter().map(|name| self.maps[name].clone()).collect()
+    }
+
+    fn machine(&self, thread: u32, seed: u64) -> Result<Machine, String> {
+        Machine::new(&self.runtime, thread, self.specs(), seed.wrapping_add(u64::from(thread) << 32))
+    }
+
+    fn check(&self, program: &Program) -> Report {
+        check(program, &Env::new(&self.kernel, &self.maps))
+    }
+
+    /// The steps that a run may take, if verification tells.
+    fn steps(made: &Generated, report: &Report) -> Option<u64> {
+        made.bounded.then_some(u64::from(report.stats.insns_processed))
+    }
+}
+
+/// Seeds from the first on, until enough programs are accepted.
+fn hold(wanted: &Wanted) -> Result<Tally, String> {
+    let bench = Bench::new(wanted)?;
+    let (next, accepted) = (AtomicU64::new(wanted.seed), AtomicU64::new(0));
+    thread::scope(|scope| {
+        let work = |thread| {
+            let (bench, next, accepted) = (&bench, &next, &accepted);
+            move || {
+                let mut machine = bench.machine(thread, wanted.seed)?;
+                let mut tally = Tally::default();
+                while accepted.load(Ordering::Relaxed) < wanted.count && tally.findings.len() < 10 {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if one(bench, &mut machine, seed, wanted.rounds, &mut tally)? {
+                        accepted.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                Ok::<Tally, String>(tally)
+            }
+        };
+        let threads: Vec<_> = (0..wanted.threads).map(|thread| scope.spawn(work(thread))).collect();
+        let mut sum = Tally::default();
+        for thread in threads {
+            sum.add(thread.join().map_err(|_| "a thread panicked")??);
+        }
+        Ok(sum)
+    })
+}
+
+/// One program; whether it is accepted.
+fn one(bench: &Bench, machine: &mut Machine, seed: u64, rounds: usize, tally: &mut Tally) -> Result<bool, String> {
+    let mut made = bench.generator.program(seed);
+    made.program.name = seed.to_string().into();
+    let report = bench.check(&made.program);
+    tally.programs += 1;
+    let ours = match &report.verdict {
+        Verdict::Accept => Ok(()),
+        Verdict::Reject(why) => Err(family(why.message.lines().next_back().unwrap_or_default())),
+        Verdict::Refused { reason, .. } => {
+            *tally.refused.entry(reason.clone()).or_default() += 1;
+            return Ok(false);
+        }
+    };
+    if let Some(kernel) = &bench.theirs {
+        compare(kernel, &made.program, seed, &ours, tally);
+    }
+    if let Err(reason) = ours {
+        *tally.rejected.entry(reason).or_default() += 1;
+        return Ok(false);
+    }
+    tally.accepted += 1;
+    tally.count(&made.program);
+    if !machine::runs(made.program.ty) {
+        tally.judged_only += 1;
+        return Ok(true);
+    }
+    let program = Arc::new(made.program.clone());
+    match machine.run(&program, Bench::steps(&made, &report), rounds) {
+        Ok(Ended::Well(insns)) => tally.insns += insns,
+        Ok(Ended::Long) => tally.long += 1,
+        Ok(Ended::Trapped(fault)) => tally.findings.push(finding(bench, machine, &made, seed, &fault)),
+        Err(refused) => *tally.refused.entry(refused).or_default() += 1,
+    }
+    Ok(true)
+}
+
+fn compare(kernel: &kernel::Kernel, program: &Program, seed: u64, ours: &Result<(), String>, tally: &mut Tally) {
+    let theirs = kernel.accepts(program);
+    tally.kernel[0] += 1;
+    tally.kernel[1] += u64::from(theirs);
+    match (ours, theirs) {
+        (Ok(()), false) => Difference::add(&mut tally.only_ours, family(&kernel.message(program)), seed),
+        (Err(reason), true) => Difference::add(&mut tally.only_theirs, reason.clone(), seed),
+        _ => {}
+    }
+}
+
+/// A trap, and the smallest program that still shows it.
+fn finding(bench: &Bench, machine: &mut Machine, made: &Generated, seed: u64, fault: &Fault) -> String {
+    let where_from = format!("seed {seed}: program {} trapped: {}", fault.program.name, fault.diagnostic());
+    let trapped = |program: &Program, machine: &mut Machine| {
+        let report = bench.check(program);
+        let program = Arc::new(program.clone());
+        let steps = Bench::steps(made, &report);
+        report.verdict == Verdict::Accept && matches!(machine.run(&program, steps, 200), Ok(Ended::Trapped(_)))
+    };
+    let smallest = made.shrink(|program| trapped(program, machine));
+    format!("{where_from}\n{}", text(&smallest))
+}
+
+/// A program as text.
+fn text(program: &Program) -> String {
+    let mut text = format!("type {:?}, functions {:?}\n", program.ty, program.subprogs);
+    let mut at = 0;
+    while let Ok(inst) = decode(&program.insns, at) {
+        text += &format!("{at:>4}: {inst}\n");
+        at += inst.slots();
+    }
+    text
+}
+
+/// Prints one program and what is said of it.
+fn show(wanted: &Wanted) -> Outcome {
+    let bench = Bench::new(wanted)?;
+    let mut machine = bench.machine(0, wanted.seed)?;
+    let made = bench.generator.program(wanted.seed);
+    print!("{}", text(&made.program));
+    let report = bench.check(&made.program);
+    println!("we: {:?}", report.verdict);
+    if let Some(kernel) = &bench.theirs {
+        println!("the kernel: {} {}", kernel.accepts(&made.program), kernel.message(&made.program));
+    }
+    if report.verdict == Verdict::Accept && machine::runs(made.program.ty) {
+        match machine.run(&Arc::new(made.program.clone()), Bench::steps(&made, &report), wanted.rounds)? {
+            Ended::Well(insns) => println!("ran {insns} instructions in {} runs", wanted.rounds),
+            Ended::Long => println!("ran beyond its budget"),
+            Ended::Trapped(fault) => println!("trapped: {}", fault.diagnostic()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! A short run, for every change.
+
+use super::{Wanted, hold};
+
+#[test]
+fn what_is_accepted_runs_without_a_trap() {
+    let tally = hold(&Wanted { count: 1_000, ..Wanted::default() }).expect("it runs");
+    assert!(tally.findings.is_empty(), "{}", tally.findings.join("\n"));
+    assert!((tally.programs * 2 / 5..tally.programs * 4 / 5).contains(&tally.accepted), "of {}", tally.programs);
+}
