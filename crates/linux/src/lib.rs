@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`sys`] | every command of bpf(2) as a typed call |
 //! | [`btf`] | an object's types as the kernel takes them |
+//! | [`function`] | functions of programs that are loaded |
 //! | [`map`] | maps from their Specs: made, filled, frozen, pinned |
 //! | [`modules`] | the types of the kernel's modules |
 //! | [`probe`] | what the kernel can do, by asking it |
@@ -18,6 +19,7 @@
 
 pub mod attach;
 pub mod btf;
+pub mod function;
 pub mod map;
 pub mod modules;
 pub mod netlink;

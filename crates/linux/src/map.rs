@@ -2,6 +2,7 @@
 
 use crate::{
     attach::explain_interface,
+    read::MappedArena,
     sys::{self, MapCreate, MapInfo, PathFlags},
 };
 use alveary_abi::{
@@ -55,6 +56,8 @@ const UNTYPED: &[MapType] = &[
 pub struct Made {
     /// The map.
     pub map: sys::Map,
+    /// The memory of an arena that was made.
+    pub arena: Option<MappedArena>,
     /// Where it is to be pinned, once everything that it belongs to is loaded; `None` if it is not, or was found there.
     pub pin: Option<PathBuf>,
 }
@@ -69,11 +72,12 @@ pub fn create(spec: &MapSpec, from: &MapFrom<'_>) -> Result<Made, Diagnostic> {
     if let Some(path) = &pin
         && let Some(map) = pinned(spec, path)?
     {
-        return Ok(Made { map, pin: None });
+        return Ok(Made { map, arena: None, pin: None });
     }
     let map = make(spec, from)?;
     fill(spec, &map).map_err(|e| e.named(&spec.name).diagnostic())?;
-    Ok(Made { map, pin })
+    let arena = (spec.def.ty == MapType::ARENA).then(|| fill_arena(spec, &map)).transpose()?;
+    Ok(Made { map, arena, pin })
 }
 
 fn make(spec: &MapSpec, from: &MapFrom<'_>) -> Result<sys::Map, Diagnostic> {
@@ -129,6 +133,26 @@ fn fill(spec: &MapSpec, map: &sys::Map) -> sys::Result<()> {
         map.update(&0u32.to_ne_bytes(), bytes, 0)?;
     }
     if spec.freeze { map.freeze() } else { Ok(()) }
+}
+
+/// An arena with its variables in it, mapped: without an address of its own that is what gives it one.
+fn fill_arena(spec: &MapSpec, map: &sys::Map) -> Result<MappedArena, Diagnostic> {
+    let refused = |why: String| {
+        let message = format!("arena `{}` cannot be filled", spec.name);
+        Diagnostic::new("arena", message, Place::Section { section: spec.section.clone(), at: spec.at }).found(why)
+    };
+    let arena = MappedArena::open(map).map_err(|error| match Errno(error.raw_os_error().unwrap_or(0)) {
+        Errno::EEXIST => refused(format!("something else at {:#x} in this process", spec.def.extra))
+            .help("give it another address: `__ulong(map_extra, …)`"),
+        _ => refused(error.to_string()),
+    })?;
+    match &spec.initial {
+        Initial::Bytes(bytes) if !arena.write(0, bytes) => Err(refused(format!(
+            "{} bytes of variables, and pages that only programs may allocate (BPF_F_SEGV_ON_FAULT), or too few",
+            bytes.len()
+        ))),
+        _ => Ok(arena),
+    }
 }
 
 /// The name that the kernel shows: data sections carry the object's in front, cut so that both are seen.

@@ -55,10 +55,9 @@ pub fn load(program: &Program, from: &ProgFrom<'_>) -> Result<sys::Loaded, Box<R
     let unasked = |why| Box::new(Refused { why, log: String::new(), errno: None });
     let insns = with_maps(program, from.maps).map_err(unasked)?;
     let license = CString::new(program.license.as_str()).unwrap_or_default();
-    let target = program.target.clone().transpose().map_err(unasked)?;
-    let (attach_to, attach_btf_id) = match (from.replaces, target) {
-        (Some((fd, function)), _) => (Some(fd), function),
-        (None, target) => (None, target.unwrap_or_default()),
+    let (attach_to, attach_btf_id) = match from.replaces {
+        Some((fd, function)) => (Some(fd), function),
+        None => (None, program.target.clone().transpose().map_err(unasked)?.unwrap_or_default()),
     };
     // Records refer to types: without these they are nothing.
     let (funcs, lines) = if from.btf.is_some() { (&*program.funcs, &*program.lines) } else { Default::default() };

@@ -40,8 +40,7 @@ impl Loaded<Linux> {
     /// As for [`Loaded::attach`].
     pub fn attach_as_said(&self, program: &str) -> Result<Option<Link>> {
         let Ok(loaded) = self.program(program) else { return Ok(None) };
-        let spec = loaded.spec();
-        match Place::of(spec.attach.as_ref(), spec.ty).map_err(failed)? {
+        match place_of(&loaded).map_err(failed)? {
             Some(place) => self.attach_to(program, &place).map(Some),
             None => Ok(None),
         }
@@ -67,9 +66,19 @@ impl Loaded<Linux> {
     }
 }
 
+/// Where a program goes; `None` if its section leaves something open.
+fn place_of(program: &ProgramRef<'_, Linux>) -> Result<Option<Place<'static>>, Diagnostic> {
+    let spec = program.spec();
+    if program.target().0.targets.contains_key(&*spec.name) {
+        // The function of another program was named when it was loaded.
+        return Ok(Some(Place::Loaded { cookie: 0 }));
+    }
+    Place::of(spec.attach.as_ref(), spec.ty)
+}
+
 fn said_by_section(program: &ProgramRef<'_, Linux>) -> Result<Place<'static>, Diagnostic> {
     let spec = program.spec();
-    Place::of(spec.attach.as_ref(), spec.ty)?.ok_or_else(|| {
+    place_of(program)?.ok_or_else(|| {
         if spec.ty == ProgType::STRUCT_OPS {
             let message = format!("program `{}` is a function of a kernel interface", spec.name);
             return Diagnostic::new("attach", message, At::Nowhere)

@@ -1,8 +1,9 @@
 //! Settings of the Linux target.
 
-use super::{Linux, kernel};
+use super::{Linux, kernel, targets::TargetProgram};
 use alveary_linux::sys::LogLevel;
 use std::{
+    collections::BTreeMap,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock},
@@ -15,11 +16,18 @@ pub struct LinuxBuilder {
     log: LogLevel,
     ifindex: u32,
     token: Option<OwnedFd>,
+    targets: BTreeMap<String, TargetProgram>,
 }
 
 impl Default for LinuxBuilder {
     fn default() -> LinuxBuilder {
-        LinuxBuilder { pins: Some("/sys/fs/bpf".into()), log: LogLevel::NONE, ifindex: 0, token: None }
+        LinuxBuilder {
+            pins: Some("/sys/fs/bpf".into()),
+            log: LogLevel::NONE,
+            ifindex: 0,
+            token: None,
+            targets: BTreeMap::new(),
+        }
     }
 }
 
@@ -60,11 +68,21 @@ impl LinuxBuilder {
         self
     }
 
+    /// Loads `program` for a function of another program, which it replaces (`SEC("freplace/…")`) or traces
+    /// (`SEC("fentry/…")`, `fexit`, `fmod_ret`). Without `function`, it is the one that the section names, or else the
+    /// other program's first.
+    #[must_use]
+    pub fn target_program(mut self, program: &str, target: OwnedFd, function: Option<&str>) -> LinuxBuilder {
+        let function = function.map(str::to_owned);
+        self.targets.insert(program.to_owned(), TargetProgram { fd: target, function });
+        self
+    }
+
     /// The target.
     #[must_use]
     pub fn build(self) -> Linux {
-        let LinuxBuilder { pins, log, ifindex, token } = self;
+        let LinuxBuilder { pins, log, ifindex, token, targets } = self;
         let (types, whole) = (Mutex::default(), OnceLock::new());
-        Linux(Arc::new(super::State { bare: kernel::bare(), whole, pins, log, ifindex, token, types }))
+        Linux(Arc::new(super::State { bare: kernel::bare(), whole, pins, log, ifindex, token, targets, types }))
     }
 }

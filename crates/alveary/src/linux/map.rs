@@ -6,6 +6,7 @@ use alveary_abi::{Errno, MapType};
 use alveary_diag::{Diagnostic, Place};
 use alveary_linux::{
     map::Made,
+    read::MappedArena,
     sys::{self, Cursor},
 };
 use alveary_spec::MapSpec;
@@ -65,13 +66,19 @@ impl LinuxMap {
         }
         spec.def.max_entries = info.max_entries;
         spec.def.flags = info.map_flags;
-        Ok(LinuxMap::new(Made { map, pin: None }, spec))
+        Ok(LinuxMap::new(Made { map, arena: None, pin: None }, spec))
     }
 
     /// What bpf(2) does with it.
     #[must_use]
     pub fn sys(&self) -> &sys::Map {
         &self.0.made.map
+    }
+
+    /// The memory of an arena that was made with the object.
+    #[must_use]
+    pub fn arena(&self) -> Option<&MappedArena> {
+        self.0.made.arena.as_ref()
     }
 
     /// Gives it a name in a BPF file system, by which it lives on.

@@ -7,12 +7,15 @@ mod interface;
 mod kernel;
 mod map;
 mod packets;
+mod targets;
 
 pub use builder::LinuxBuilder;
 pub use map::LinuxMap;
 pub use packets::{LinuxPackets, LinuxVerdict};
 
 use crate::{Backend, Error, Kind, Origin, Outcome, Packet, ProgramRef, Result, TestRun, error::OrKind};
+use targets::TargetProgram;
+
 use alveary_abi::Errno;
 use alveary_btf::Btf;
 use alveary_linux::{
@@ -23,6 +26,7 @@ use alveary_linux::{
 };
 use alveary_spec::{Kernel, MapSpec, Program, Spec};
 use std::{
+    collections::BTreeMap,
     fmt, fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
@@ -52,6 +56,8 @@ struct State {
     log: LogLevel,
     ifindex: u32,
     token: Option<OwnedFd>,
+    /// What programs are loaded for of other programs', by name.
+    targets: BTreeMap<String, TargetProgram>,
     /// Types that are loaded, for as long as someone has the object that they are from.
     types: Mutex<Vec<Types>>,
 }
@@ -182,12 +188,12 @@ impl Backend for Linux {
         let fds: Vec<BorrowedFd<'_>> = maps.iter().map(AsFd::as_fd).collect();
         let from = ProgFrom {
             maps: &fds,
+            replaces: targets::of(program, &self.0.targets).or_kind(Kind::Unsupported)?,
             btf: types.as_deref().filter(|types| types.functions).map(|types| types.fd.as_fd()),
             kernel: Some((self.0.bare.profile.version, self.0.bare.patch)),
             ifindex: self.0.ifindex,
             log: self.0.log,
             token: self.token(),
-            ..ProgFrom::default()
         };
         let sys::Loaded { fd, log } = alveary_linux::prog::load(program, &from).map_err(|refused| {
             let Refused { why, log, errno } = *refused;

@@ -1,5 +1,6 @@
 use crate::support::{allowed, compiled, example};
-use alveary::{Kind, MapHandle, Object, Packet, Target};
+use alveary::{Kind, MapHandle, Object, Packet, Target, kernel::sys::TestRun};
+use std::os::fd::AsFd;
 
 /// A frame of IPv4 and UDP.
 fn frame() -> Vec<u8> {
@@ -168,4 +169,38 @@ fn what_an_object_asks_of_the_kernel_is_found() {
     let version = loaded.map(".bss").unwrap().lookup(&[0; 4]).unwrap().unwrap();
     let version = u32::from_ne_bytes(version[..4].try_into().unwrap());
     assert_ne!(version >> 16, 0, "{version:#x}");
+}
+
+/// Variables in an arena are there before a program runs, whether the arena has an address of its own or gets one.
+#[test]
+fn variables_of_arenas_are_written() {
+    let test = "variables_of_arenas_are_written";
+    let source = r#"
+        #define __arena __attribute__((address_space(1)))
+        struct { __uint(type, 33); __uint(map_flags, 1 << 10); __uint(max_entries, 3); EXTRA } arena SEC(".maps");
+        char LICENSE[] SEC("license") = "GPL";
+        int __arena SEC(".addr_space.1") first = 30;
+        long __arena SEC(".addr_space.1") second = 12;
+        SEC("syscall") int sum(void *ctx) { asm volatile("" : : "r"(&arena)); second++; return first + second; }
+    "#;
+    for extra in ["__ulong(map_extra, 0x1ull << 44);", ""] {
+        let source = source.replace("EXTRA", extra);
+        let bytes =
+            allowed(test).then(|| alveary_testing::compile(test, &source, "bpf", &["-g", "-mcpu=v4"])).flatten();
+        let Some(bytes) = bytes else { return };
+        let object = Object::parse(&bytes).expect("an object");
+        let loaded = match object.load(Target::linux()) {
+            Err(why) if why.to_string().contains("6.9") => return eprintln!("SKIP {test}: no arenas before Linux 6.9"),
+            loaded => loaded.expect("it loads"),
+        };
+        let program = loaded.program("sum").expect("it is there").handle().clone();
+        let run = || TestRun::default().run(program.as_fd()).expect("it runs").retval;
+        assert_eq!((run(), run()), (43, 44), "{extra}");
+        let arena = loaded.map("arena").expect("it is there").arena().expect("its memory");
+        assert!(extra.is_empty() || arena.address() == 1 << 44);
+        assert_eq!(arena.read(0, 4), Some(30u32.to_ne_bytes().to_vec()));
+        assert_eq!(arena.read(8, 8), Some(14u64.to_ne_bytes().to_vec()));
+        assert!(arena.write(8, &100u64.to_ne_bytes()) && !arena.write(3 * 4096 - 4, &[0; 8]));
+        assert_eq!((run(), arena.read(3 * 4096 - 4, 8)), (131, None));
+    }
 }

@@ -9,4 +9,5 @@ mod interface;
 mod leaks;
 mod loading;
 mod pins;
+mod replace;
 mod support;

@@ -10,6 +10,7 @@
 //! | `symbols` | the kernel's symbols by address |
 //! | `owners` | who keeps an object: paths in BPF file systems, processes |
 //! | `fdinfo` | what `/proc` tells about a descriptor |
+//! | `over` | what an iterator goes over |
 //! | `typed` | values by their BTF |
 //! | `bytes` | values without |
 //! | `device` | network devices by name |
@@ -21,6 +22,7 @@ pub(crate) mod device;
 pub(crate) mod fdinfo;
 pub(crate) mod json;
 pub(crate) mod options;
+pub(crate) mod over;
 pub(crate) mod owners;
 pub(crate) mod pins;
 pub(crate) mod select;

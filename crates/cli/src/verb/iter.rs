@@ -1,21 +1,21 @@
 //! `alveary iter`: iterators of an object, pinned, so that reading their file runs them.
 
 use crate::{
-    bpftool::{options::Options, pins, select, words::Words},
+    bpftool::{options::Options, over::Over, pins, words::Words},
     failure::Failure,
 };
-use alveary::{Object, Target as On};
-use alveary_abi::AttachType;
-use alveary_diag::{Diagnostic, Place};
-use alveary_linux::sys::{self, IterTarget, LinkCreate, LinkOptions, PathFlags, Target};
+use alveary::{Object, Target, kernel::attach::Place};
+use alveary_diag::{Diagnostic, Place as At};
 use clap::{Args, Subcommand};
-use std::{os::fd::AsFd, path::Path};
+use std::path::Path;
 
 /// Pin iterators: programs that go over what the kernel has, and write files of it
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary iter pin tasks.bpf.o /sys/fs/bpf/tasks
   alveary iter pin elements.bpf.o /sys/fs/bpf/services map name services
+  alveary iter pin tasks.bpf.o /sys/fs/bpf/mine pid 1234
+  alveary iter pin groups.bpf.o /sys/fs/bpf/groups cgroup /sys/fs/cgroup/system.slice ancestors
   cat /sys/fs/bpf/tasks")]
 pub(crate) struct Iter {
     #[command(subcommand)]
@@ -33,8 +33,9 @@ enum Action {
 /// Load an object's first program, an iterator, and pin it
 #[derive(Debug, Args)]
 struct Pin {
-    /// The object, and the path in a BPF file system; then, for an iterator over a map's elements, `map MAP`
-    #[arg(value_name = "OBJ FILE [map MAP]", required = true)]
+    /// The object, and the path in a BPF file system; then what it goes over: `map MAP` (an iterator over elements needs
+    /// it), `cgroup DIR [self|descendants|descendants_post|ancestors]`, `task TID`, `pid PID`
+    #[arg(value_name = "OBJ FILE [OVER]", required = true)]
     words: Vec<String>,
 }
 
@@ -44,19 +45,15 @@ impl Iter {
         let mut words = Words::new(words);
         let object = words.must("an object file")?;
         let path = words.must("a path in a BPF file system")?;
-        let map = if words.is("map") { Some(select::map(&mut words)?) } else { None };
-        words.end()?;
+        let over = Over::read(&mut words)?;
         pins::ready(Path::new(path), self.options.nomount)?;
-        let loaded = Object::open(object)?.load(On::linux())?;
+        let loaded = Object::open(object)?.load(Target::linux())?;
         let Some(program) = loaded.programs().next() else {
-            return Err(Diagnostic::new("not-found", "the object has no program", Place::Nowhere)
+            return Err(Diagnostic::new("not-found", "the object has no program", At::Nowhere)
                 .in_file(object.to_owned())
                 .into());
         };
-        let over = map.as_ref().map_or(IterTarget::All, |map| IterTarget::Map(map.as_fd()));
-        let create = LinkCreate::new(program.handle().as_fd(), Target::None, AttachType::TRACE_ITER);
-        let link = LinkCreate { options: LinkOptions::Iter(over), ..create }.create()?;
-        sys::obj_pin(link.as_fd(), Path::new(path), PathFlags::default())?;
+        loaded.attach_to(&program.spec().name, &Place::Iter(over.target()))?.pin(Path::new(path))?;
         self.options.shape(json).done()
     }
 }

@@ -1,15 +1,22 @@
 //! `alveary load`: an object's programs into the running kernel, where they stay by their pins.
 
-use super::run::{Programs, parse_type};
+use super::{
+    keep,
+    run::{Programs, parse_type},
+    target_prog::TargetProg,
+};
 use crate::{
-    bpftool::pins::Pins,
+    bpftool::pins::{self, Pins},
     failure::Failure,
     inspect, output,
     table::{HEADING, printable},
 };
 use alveary::{
     Backend, Kind, Linux, LinuxMap, Loaded, Loader, Object,
-    kernel::sys::{self, LOG_BRANCHES, LOG_INSNS, LOG_STATS, LogLevel},
+    kernel::{
+        attach::{Link, Pinned},
+        sys::{self, LOG_BRANCHES, LOG_INSNS, LOG_STATS, LogLevel},
+    },
 };
 use alveary_abi::{MapType, ProgType};
 use alveary_diag::{Diagnostic, Place};
@@ -24,23 +31,30 @@ use std::{
 /// Load an object into the running kernel and pin its programs
 ///
 /// Makes the object's maps, loads its programs, and gives each a name below DIR in a BPF file system, by which they
-/// stay until the name is removed. Nothing is attached. If anything fails nothing stays, neither pins nor programs.
+/// stay until the name is removed. Nothing is attached, unless --autoattach is given. If anything fails nothing stays,
+/// neither pins nor programs.
 ///
 /// With --json the result is one object: `programs` and `maps`, each with `name`, `id`, `pinned` (null for maps that are
-/// not), programs with `type` and `tag`.
+/// not), programs with `type`, `tag`, `attached` (where, or null); `interfaces` with `map`, `id`, `pinned`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary load count.bpf.o --pin /sys/fs/bpf/count
   alveary load filter.bpf.o --pin /sys/fs/bpf/filter --pin-maps /sys/fs/bpf/filter/maps
+  alveary load trace.bpf.o --pin /sys/fs/bpf/trace --autoattach
   alveary load count.bpf.o --pin /sys/fs/bpf/again --map services=/sys/fs/bpf/count/services")]
 pub(crate) struct Load {
     /// The object file
     #[arg(value_name = "OBJ", value_hint = ValueHint::FilePath)]
     object: PathBuf,
 
-    /// Pin each program in this directory under its name; it is made if it is not there
+    /// Pin each program in this directory under its name; it is made if it is not there. A BPF file system is mounted
+    /// on it if it is in none and empty
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pin: PathBuf,
+
+    /// Attach the programs whose sections say where, and pin their links in place of them; register kernel interfaces
+    #[arg(long)]
+    autoattach: bool,
 
     /// Pin each map in this directory under its name
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -61,6 +75,9 @@ pub(crate) struct Load {
     /// Where maps that the object wants pinned by name are looked for and pinned
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "/sys/fs/bpf")]
     pin_root: PathBuf,
+
+    #[command(flatten)]
+    target: TargetProg,
 
     /// Bind the programs to a network device, for its metadata functions
     #[arg(long, value_name = "DEVICE")]
@@ -100,6 +117,10 @@ fn reuse(text: &str) -> Result<(String, PathBuf), String> {
 
 impl Load {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
+        // What cannot be pinned is not loaded either.
+        for directory in [Some(&self.pin), self.pin_maps.as_ref()].into_iter().flatten() {
+            pins::ready_directory(directory, false)?;
+        }
         let loaded = self.load()?;
         let mut pins = Pins::default();
         let kept = self.keep(&loaded, &mut pins)?;
@@ -116,6 +137,7 @@ impl Load {
             linux = linux.device(device(name)?);
         }
         let object = Object::from_spec(inspect::open(&self.object)?);
+        let linux = self.target.give(linux, object.spec())?;
         let stem = self.object.file_name().and_then(|n| n.to_str()).and_then(|n| n.split('.').next());
         let mut loader = Loader::new(linux.build()).named(stem.unwrap_or_default());
         for name in &self.programs {
@@ -157,14 +179,18 @@ impl Load {
         for program in loaded.programs() {
             let info = program.handle().info(sys::ProgParts::default())?;
             let path = pins.place(&self.pin, &program.spec().name);
-            program.handle().pin(&path)?;
+            // A kernel interface is attached as a whole.
+            let attached = self.autoattach && program.spec().ty != ProgType::STRUCT_OPS;
+            let keep::Kept { place, notes } = keep::keep(loaded, &program.spec().name, &path, attached)?;
             pins.made(path.clone());
+            kept.notes.extend(notes);
             let profile = &loaded.target().kernel().profile;
             kept.programs.push(KeptProgram {
                 name: program.spec().name.to_string(),
                 ty: profile.prog_type(info.ty).map_or("unknown", |row| row.name),
                 id: info.id,
                 tag: info.tag.iter().map(|byte| format!("{byte:02x}")).collect(),
+                attached: place,
                 pinned: path,
             });
         }
@@ -179,7 +205,31 @@ impl Load {
             let info = map.sys().info().map_err(|e| Failure::from(e.diagnostic()))?;
             kept.maps.push(KeptMap { name: name.to_owned(), ty: type_name(loaded, info.ty), id: info.id, pinned });
         }
+        if self.autoattach {
+            self.register(loaded, pins, &mut kept)?;
+        }
         Ok(kept)
+    }
+
+    /// Registers the kernel interfaces: none stays unless all do.
+    fn register(&self, loaded: &Loaded<Linux>, pins: &mut Pins, kept: &mut Kept) -> Result<(), Failure> {
+        let register = |map| Ok((map, loaded.register(map)?));
+        let mut links: Vec<(&str, Link)> = loaded.interfaces().map(register).collect::<Result<_, Failure>>()?;
+        // Those that need no pin stay as soon as they are let go of, and nothing is wrong with that.
+        links.sort_by_key(|(_, link)| link.fds().next().is_none());
+        for (map, link) in links {
+            let path = pins.place(&self.pin, map);
+            let id = loaded.map(map)?.sys().info().map_err(|e| Failure::from(e.diagnostic()))?.id;
+            let pinned = match link.pin(&path)? {
+                Pinned::At(path) => {
+                    pins.made(path.clone());
+                    Some(path)
+                }
+                Pinned::Without => None,
+            };
+            kept.interfaces.push(KeptInterface { map: map.to_owned(), id, pinned });
+        }
+        Ok(())
     }
 }
 
@@ -200,7 +250,9 @@ fn device(name: &str) -> Result<u32, Diagnostic> {
 #[derive(Default)]
 struct Kept {
     programs: Vec<KeptProgram>,
+    interfaces: Vec<KeptInterface>,
     maps: Vec<KeptMap>,
+    notes: Vec<String>,
 }
 
 struct KeptProgram {
@@ -208,7 +260,14 @@ struct KeptProgram {
     ty: &'static str,
     id: u32,
     tag: String,
+    attached: Option<String>,
     pinned: PathBuf,
+}
+
+struct KeptInterface {
+    map: String,
+    id: u32,
+    pinned: Option<PathBuf>,
 }
 
 struct KeptMap {
@@ -221,11 +280,17 @@ struct KeptMap {
 impl Kept {
     fn json(&self) -> Value {
         let path = |path: &Path| path.display().to_string();
-        let program = |p: &KeptProgram| json!({ "name": p.name, "type": p.ty, "id": p.id, "tag": p.tag, "pinned": path(&p.pinned) });
+        let program = |p: &KeptProgram| {
+            let KeptProgram { name, ty, id, tag, attached, pinned } = p;
+            json!({ "name": name, "type": ty, "id": id, "tag": tag, "attached": attached, "pinned": path(pinned) })
+        };
+        let interface =
+            |i: &KeptInterface| json!({ "map": i.map, "id": i.id, "pinned": i.pinned.as_deref().map(path) });
         let map =
             |m: &KeptMap| json!({ "name": m.name, "type": m.ty, "id": m.id, "pinned": m.pinned.as_deref().map(path) });
         json!({
             "programs": self.programs.iter().map(program).collect::<Vec<_>>(),
+            "interfaces": self.interfaces.iter().map(interface).collect::<Vec<_>>(),
             "maps": self.maps.iter().map(map).collect::<Vec<_>>(),
         })
     }
@@ -233,8 +298,25 @@ impl Kept {
     fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "{HEADING}programs{HEADING:#}")?;
         for p in &self.programs {
-            let KeptProgram { name, ty, id, tag, pinned } = p;
-            writeln!(out, "  {}: {ty}, id {id}, tag {tag}, pinned at {}", printable(name), pinned.display())?;
+            let KeptProgram { name, ty, id, tag, attached, pinned } = p;
+            write!(out, "  {}: {ty}, id {id}, tag {tag}, ", printable(name))?;
+            if let Some(place) = attached {
+                write!(out, "attached to {place}, ")?;
+            }
+            writeln!(out, "pinned at {}", pinned.display())?;
+        }
+        for note in &self.notes {
+            writeln!(out, "  {note}")?;
+        }
+        if !self.interfaces.is_empty() {
+            writeln!(out, "{HEADING}kernel interfaces{HEADING:#}")?;
+        }
+        for KeptInterface { map, id, pinned } in &self.interfaces {
+            write!(out, "  {}: map {id}, registered, ", printable(map))?;
+            match pinned {
+                Some(path) => writeln!(out, "pinned at {}", path.display())?,
+                None => writeln!(out, "and stays: it needs no pin")?,
+            }
         }
         if !self.maps.is_empty() {
             writeln!(out, "{HEADING}maps{HEADING:#}")?;

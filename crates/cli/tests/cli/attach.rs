@@ -160,3 +160,62 @@ fn kernel_interfaces_are_registered() {
     assert!(other.starts_with("0 {\"map\":\"other\",\"id\":") && other.ends_with("/sys/fs/bpf/other\"}"), "{text}");
     assert_eq!(again, "1 ", "{text}");
 }
+
+#[test]
+fn load_attaches_what_says_where() {
+    let test = "load_attaches_what_says_where";
+    let source = r#"
+        char LICENSE[] SEC("license") = "GPL";
+        SEC("raw_tp/sys_enter") int traced(void *ctx) { return 0; }
+        SEC("xdp") int open(struct xdp_md *ctx) { return 2; }"#;
+    let Some(object) = alveary_testing::compile(test, source, "bpf", &["-g"]) else { return };
+    let session = Session::new().file("two.bpf.o", object);
+    let script = "$alveary load two.bpf.o --pin $pins/two --autoattach
+        $alveary link show pinned $pins/two/traced | grep -o 'raw_tracepoint\\|sys_enter'; rm $pins/two/*
+        $alveary --json load two.bpf.o --pin $pins/two --pin-maps $pins/two --autoattach | grep -o '\"attached\":[^,]*'
+        $alveary load two.bpf.o --pin /proc/two; mkdir full; touch full/x; $alveary load two.bpf.o --pin full";
+    let Some(text) = laboratory(test, &session, script) else { return };
+    for expected in [
+        "attached to the raw tracepoint sys_enter, pinned at /sys/fs/bpf/two/traced\n",
+        "pinned at /sys/fs/bpf/two/open\n  nothing says where `open` is attached: the program is pinned instead\n",
+        "raw_tracepoint\nsys_enter\n\"attached\":\"the raw tracepoint sys_enter\"\n\"attached\":null\n",
+        "/proc/two",
+        "a directory with one entry, which a mount would hide",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
+fn iterators_go_over_what_is_named() {
+    let test = "iterators_go_over_what_is_named";
+    let source = r#"
+        struct seq_file; struct bpf_map; struct task_struct; struct cgroup;
+        struct bpf_iter_meta { struct seq_file *seq; __u64 session_id, seq_num; };
+        struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; };
+        struct bpf_iter__cgroup { struct bpf_iter_meta *meta; struct cgroup *cgroup; };
+        struct bpf_iter__bpf_map_elem { struct bpf_iter_meta *meta; struct bpf_map *map; void *key, *value; };
+        static long (*seq_write)(struct seq_file *to, const void *data, __u32 len) = (void *)127;
+        char LICENSE[] SEC("license") = "GPL";
+        #define PRINT(what) { if (ctx->what) seq_write(ctx->meta->seq, "x", 1); return 0; }
+        SEC("iter/task") int tasks(struct bpf_iter__task *ctx) PRINT(task)
+        SEC("iter/cgroup") int groups(struct bpf_iter__cgroup *ctx) PRINT(cgroup)
+        SEC("iter/bpf_map_elem") int elements(struct bpf_iter__bpf_map_elem *ctx) PRINT(key)"#;
+    let Some(object) = alveary_testing::compile(test, source, "bpf", &["-g"]) else { return };
+    let session = Session::new().file("over.bpf.o", object);
+    // A control group with two below it; the shell is one thread.
+    let script = "cgroups=$(findmnt -t cgroup2 -n -o TARGET | head -1)/alveary-over-$$; mkdir -p $cgroups/a $cgroups/b
+        over() { name=$1; shift; $alveary attach over.bpf.o --prog $name --over \"$@\" --pin $pins/$name > said || cat said
+            cat $pins/$name; echo; rm -f $pins/$name; }
+        over tasks pid $$; over tasks task $$
+        over groups cgroup $cgroups self; over groups cgroup $cgroups
+        rmdir $cgroups/a $cgroups/b $cgroups
+        bpftool map create $pins/map type array key 4 value 4 entries 5 name over
+        over elements map pinned $pins/map
+        $alveary attach over.bpf.o --prog elements
+        $alveary attach over.bpf.o --prog elements --over nothing at";
+    let Some(text) = laboratory(test, &session, script) else { return };
+    assert!(text.starts_with("x\nx\nx\nxxx\nxxxxx\n"), "{text}");
+    assert!(text.contains("help: say what an iterator goes over: `--over map name MAP`"), "{text}");
+    assert!(text.contains("expected: `map MAP`, `cgroup DIR [ORDER]`, `task TID` or `pid PID`"), "{text}");
+}

@@ -27,10 +27,31 @@ impl Mapping {
         let start = unsafe {
             libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), offset as libc::off_t)
         };
+        Mapping::of(start, len, writable)
+    }
+
+    /// Maps `len` bytes of a descriptor for writing, at this address if nothing of ours stands there; 0 leaves the
+    /// address to the kernel.
+    pub(super) fn at(fd: BorrowedFd<'_>, address: u64, len: usize) -> io::Result<Mapping> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | if address == 0 { 0 } else { libc::MAP_FIXED_NOREPLACE };
+        let wanted = std::ptr::without_provenance_mut(address as usize);
+        // SAFETY: a new mapping that replaces none touches nothing of ours.
+        let start = unsafe { libc::mmap(wanted, len, protection, flags, fd.as_raw_fd(), 0) };
+        Mapping::of(start, len, true)
+    }
+
+    /// What `mmap` gave.
+    fn of(start: *mut libc::c_void, len: usize, writable: bool) -> io::Result<Mapping> {
         match NonNull::new(start.cast::<u8>()) {
             Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => Ok(Mapping { start, len, writable }),
             _ => Err(io::Error::last_os_error()),
         }
+    }
+
+    /// Where it begins.
+    pub(super) fn address(&self) -> u64 {
+        self.start.addr().get() as u64
     }
 
     /// Bytes of it.

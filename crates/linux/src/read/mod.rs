@@ -6,9 +6,11 @@
 //! | `ring` | ring buffers |
 //! | `perf` | perf event arrays as buffers, one for each CPU |
 //! | `array` | the values of arrays that may be mapped |
+//! | `arena` | arenas |
 //! | `wait` | waiting for any of several |
 //! | `stream` | the same for tokio |
 
+mod arena;
 mod array;
 mod mapping;
 mod perf;
@@ -17,6 +19,7 @@ mod ring;
 mod stream;
 mod wait;
 
+pub use arena::MappedArena;
 pub use array::MappedArray;
 pub use perf::{PerfBuffer, PerfRecord, PerfSlot};
 pub use ring::RingBuffer;

@@ -1,7 +1,10 @@
 //! The files that a place is named by, open as long as they are needed.
 
 use super::place::Options;
-use crate::failure::Failure;
+use crate::{
+    bpftool::{over::Over, words::Words},
+    failure::Failure,
+};
 use alveary::kernel::sys;
 use alveary_diag::{Diagnostic, Place as At};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
@@ -12,7 +15,10 @@ use std::{
 };
 
 /// A control group, a network namespace, a socket, a map: at most one, as the options are for one place.
-pub(super) struct Held(Option<OwnedFd>);
+pub(super) struct Held {
+    fd: Option<OwnedFd>,
+    over: Option<Over>,
+}
 
 impl Held {
     pub(super) fn open(options: &Options) -> Result<Held, Failure> {
@@ -24,12 +30,18 @@ impl Held {
             Options { socket: Some(text), .. } | Options { reuseport: Some(text), .. } => Some(socket(text)?),
             _ => None,
         };
-        Ok(Held(fd))
+        let over = options.over.as_deref().map(|words| Over::read(&mut Words::new(words))).transpose()?;
+        Ok(Held { fd, over })
     }
 
     /// The file that was named.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.0.as_ref().map(AsFd::as_fd)
+        self.fd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// What an iterator goes over.
+    pub(super) fn over(&self) -> Option<&Over> {
+        self.over.as_ref()
     }
 }
 

@@ -5,9 +5,10 @@ mod place;
 
 pub(super) use place::one_of;
 
+use super::target_prog::TargetProg;
 use crate::{failure::Failure, files, inspect, output};
 use alveary::{
-    Linux, Loaded, Loader, Object, Target,
+    Linux, Loaded, Loader, Object,
     kernel::{
         attach::{Link, Pinned},
         signal::Ending,
@@ -33,6 +34,8 @@ use std::{
   alveary attach trace.bpf.o
   alveary attach filter.bpf.o --xdp eth0
   alveary attach filter.bpf.o --prog classify --tcx eth0 egress --pin /sys/fs/bpf/classify
+  alveary attach patch.bpf.o --target-prog /sys/fs/bpf/classify weight
+  alveary attach tasks.bpf.o --over pid 1234 --pin /sys/fs/bpf/tasks
   alveary detach /sys/fs/bpf/classify")]
 pub(crate) struct Attach {
     /// The object file
@@ -42,6 +45,9 @@ pub(crate) struct Attach {
     /// The program; needed if the object has several that could go to the place which an option names
     #[arg(long, value_name = "NAME")]
     prog: Option<String>,
+
+    #[command(flatten)]
+    target: TargetProg,
 
     #[command(flatten)]
     place: place::Options,
@@ -84,7 +90,8 @@ impl Attach {
         let programs = self.programs(object.spec())?;
         let everything = self.prog.is_none() && self.place.types().is_none();
         let named = programs.iter().filter(|_| !everything);
-        let loader = named.fold(Loader::new(Target::linux()), |loader, name| loader.program(name));
+        let linux = self.target.give(Linux::builder(), object.spec())?.build();
+        let loader = named.fold(Loader::new(linux), |loader, name| loader.program(name));
         let loaded = loader.load(&object)?;
         let links = self.links(&loaded, &programs)?;
         let several = links.len() > 1;

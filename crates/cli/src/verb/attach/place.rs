@@ -105,6 +105,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "HERTZ", group = "where")]
     sample: Option<u64>,
 
+    /// What an iterator goes over: `map MAP`, `cgroup DIR [ORDER]`, `task TID`, `pid PID`
+    #[arg(long, num_args = 2..=4, value_names = ["WHAT", "WHICH"], group = "where")]
+    pub(super) over: Option<Vec<String>>,
+
     /// Uprobes and samples of this process alone
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
@@ -166,6 +170,7 @@ pub(super) fn wanted(ty: ProgType) -> &'static str {
         ProgType::KPROBE => "name the function: `--kprobe FUNCTION`, or `--uprobe FILE:FUNCTION`",
         ProgType::TRACEPOINT => "name it: `--tracepoint CATEGORY/NAME`",
         ProgType::RAW_TRACEPOINT | ProgType::RAW_TRACEPOINT_WRITABLE => "name it: `--raw-tracepoint NAME`",
+        ProgType::TRACING => "say what an iterator goes over: `--over map name MAP`",
         ProgType::LIRC_MODE2 => "name the receiver: `--lirc /dev/lirc0`",
         ty if CGROUP.contains(&ty) && ty != ProgType::LSM => "name the control group: `--cgroup DIR`",
         ty if ROUTE.contains(&ty) => "name the route: `--route PREFIX IF`",
@@ -190,6 +195,7 @@ impl Options {
             (self.tracepoint.is_some(), &[ProgType::TRACEPOINT]),
             (self.raw_tracepoint.is_some(), &[ProgType::RAW_TRACEPOINT, ProgType::RAW_TRACEPOINT_WRITABLE]),
             (self.sample.is_some(), &[ProgType::PERF_EVENT]),
+            (self.over.is_some(), &[ProgType::TRACING]),
             (self.kprobe.is_some() || self.kretprobe.is_some() || self.kprobe_multi.is_some(), PROBES),
             (self.uprobe.is_some() || self.uretprobe.is_some() || self.uprobe_multi.is_some(), PROBES),
             (self.usdt.is_some(), PROBES),
@@ -199,6 +205,9 @@ impl Options {
 
     /// The place that the options name for a program; `None` if they name none.
     pub(super) fn place<'a>(&self, held: &'a Held, program: &Program) -> Result<Option<Place<'a>>, Failure> {
+        if let Some(over) = held.over() {
+            return Ok(Some(Place::Iter(over.target())));
+        }
         if let Some(place) = self.on_device(program)? {
             return Ok(Some(place));
         }

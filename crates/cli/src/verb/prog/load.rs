@@ -9,19 +9,16 @@ use crate::{
     },
     failure::Failure,
     inspect,
-    verb::run::Programs,
+    verb::{keep::keep, run::Programs},
 };
-use alveary::{
-    Linux, LinuxMap, LinuxProgram, Loaded, Loader, Object, ProgramRef,
-    kernel::attach::{self, Device, Pinned},
-};
+use alveary::{Linux, LinuxMap, Loaded, Loader, Object, kernel::attach::Device};
 use alveary_abi::{AttachType, Profile, ProgType, flags::BPF_F_XDP_DEV_BOUND_ONLY};
 use alveary_diag::{Diagnostic, Place};
 use alveary_spec::{MapSpec, Spec};
 use clap::Args;
 use std::{
     io::{self, Write},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     path::Path,
 };
 
@@ -87,7 +84,8 @@ impl Load {
         for program in programs.take(if all { usize::MAX } else { 1 }) {
             found = true;
             let path = if all { made.place(path, &program.spec().name) } else { path.to_owned() };
-            keep(&program, &path, wanted.attach, shape)?;
+            let kept = keep(&loaded, &program.spec().name, &path, wanted.attach)?;
+            kept.notes.iter().for_each(|note| remark(note, shape));
             made.made(path);
         }
         if !found {
@@ -222,34 +220,6 @@ fn once<T>(place: &mut Option<T>, value: T, what: &str) -> Result<(), Failure> {
         None => Ok(()),
         Some(_) => Err(usage(format!("`{what}` is said twice")).into()),
     }
-}
-
-/// Pins a program or, if it is to be attached and its section says where, its link.
-fn keep(program: &ProgramRef<'_, Linux>, path: &Path, attached: bool, shape: Shape) -> Result<(), Failure> {
-    let handle: &LinuxProgram = program.handle();
-    let spec = program.spec();
-    let place = if attached { attach::Place::of(spec.attach.as_ref(), spec.ty)? } else { None };
-    match place {
-        Some(place) => {
-            let given = attach::Program { fd: handle.as_fd(), ty: spec.ty, expected: spec.expected, name: &spec.name };
-            let link = attach::attach(given, &place)?;
-            let notes = link.notes().to_vec();
-            if link.pin(path)? == Pinned::Without {
-                handle.pin(path)?;
-            }
-            notes.iter().for_each(|note| remark(note, shape));
-        }
-        None => {
-            handle.pin(path)?;
-            if attached {
-                remark(
-                    &format!("nothing says where `{}` is attached: the program is pinned instead", spec.name),
-                    shape,
-                );
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A line for people, beside the result.
