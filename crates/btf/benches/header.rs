@@ -17,11 +17,11 @@ fn main() {
         let start = Instant::now();
         let btf = Btf::read(&bytes, None).unwrap_or_else(|why| panic!("{why}"));
         let open = start.elapsed();
-        let unsorted = btf.to_c((1..btf.count()).map(TypeId)).unwrap_or_else(|why| panic!("{why}")).len();
+        let unsorted = btf.to_c_whole((1..btf.count()).map(TypeId)).unwrap_or_else(|why| panic!("{why}")).len();
         let in_order = start.elapsed() - open;
         let all = btf.sorted();
         let sorting = start.elapsed() - open - in_order;
-        let sorted = btf.to_c(all).unwrap_or_else(|why| panic!("{why}")).len();
+        let sorted = btf.to_c_whole(all).unwrap_or_else(|why| panic!("{why}")).len();
         let by_name = start.elapsed() - open - in_order;
         assert!(unsorted > 0 && sorted > 0);
         for (least, took) in least.iter_mut().zip([open, in_order, sorting, by_name]) {

@@ -1,6 +1,6 @@
 //! Alignments, which BTF does not say: what the members' offsets let one conclude.
 
-use crate::{Btf, Composite, Type, TypeId, layout::DEPTH};
+use crate::{Btf, Composite, Kind, Type, TypeId, layout::DEPTH};
 
 /// Alignments that were asked for, so that each is worked out once.
 pub(crate) struct Aligns<'a> {
@@ -37,14 +37,15 @@ impl<'a> Aligns<'a> {
             return (known != NONE && known != 0).then_some(known.into());
         }
         let number = |size: u32| Some(size.clamp(1, POINTER));
-        let align = match self.btf.resolved(id) {
-            Type::Int(t) => number(t.size),
-            Type::Enum(t) | Type::Enum64(t) => number(t.size),
-            Type::Float { size, .. } => number(size),
-            Type::Ptr(_) => Some(POINTER),
-            Type::Array(t) => self.nested(t.element, depth + 1),
-            Type::Struct(t) | Type::Union(t) => Some(self.widest(t, depth).unwrap_or(1)),
-            _ => None,
+        let resolved = self.btf.resolve(id);
+        let align = match self.btf.kind_and_third(resolved) {
+            Some((Kind::Int | Kind::Enum | Kind::Enum64 | Kind::Float, size)) => number(size),
+            Some((Kind::Ptr, _)) => Some(POINTER),
+            _ => match self.btf.ty(resolved) {
+                Some(Type::Array(t)) => self.nested(t.element, depth + 1),
+                Some(Type::Struct(t) | Type::Union(t)) => Some(self.widest(t, depth).unwrap_or(1)),
+                _ => None,
+            },
         };
         if let Some(known) = self.known.get_mut(id.0 as usize) {
             *known = align.map_or(NONE, |a| a as u8);

@@ -36,20 +36,21 @@ impl Btf {
         let mut id = id;
         let mut count = 1u32;
         for _ in 0..DEPTH {
-            let size = match self.resolved(id) {
-                Type::Int(t) => t.size,
-                Type::Ptr(_) => 8,
-                Type::Struct(t) | Type::Union(t) => t.size,
-                Type::Enum(t) | Type::Enum64(t) => t.size,
-                Type::Float { size, .. } => size,
-                Type::DataSec(t) => t.size,
-                Type::Array(t) => {
-                    count = count.checked_mul(t.len)?;
-                    id = t.element;
+            // The third word of what has a size is that size.
+            let size = match self.kind_and_third(self.resolve(id))? {
+                (Kind::Ptr, _) => 8,
+                (
+                    Kind::Int | Kind::Struct | Kind::Union | Kind::Enum | Kind::Enum64 | Kind::Float | Kind::DataSec,
+                    size,
+                ) => size,
+                (Kind::Var, to) => {
+                    id = TypeId(to);
                     continue;
                 }
-                Type::Var { ty, .. } => {
-                    id = ty;
+                (Kind::Array, _) => {
+                    let Some(Type::Array(t)) = self.ty(self.resolve(id)) else { return None };
+                    count = count.checked_mul(t.len)?;
+                    id = t.element;
                     continue;
                 }
                 _ => return None,

@@ -26,6 +26,27 @@ pub struct Btf {
     pub(crate) names: Names,
 }
 
+/// The words that every type begins with.
+pub(crate) struct Head {
+    id: TypeId,
+    pub(crate) kind: Kind,
+    /// The offset of its name; 0 if it has none.
+    pub(crate) name: u32,
+    third: u32,
+}
+
+impl Head {
+    /// The type that a reference or an array is about.
+    pub(crate) fn refers_to(&self, btf: &Btf) -> TypeId {
+        TypeId(if self.kind == Kind::Array { self.first_part(btf) } else { self.third })
+    }
+
+    /// The word behind these: an array's element, the name of an enumeration's first value.
+    pub(crate) fn first_part(&self, btf: &Btf) -> u32 {
+        btf.words(self.id).nth(HEAD).unwrap_or(0)
+    }
+}
+
 impl Btf {
     /// The byte order of the target that the types describe.
     #[must_use]
@@ -131,16 +152,20 @@ impl Btf {
         (0..count).map(move |i| set.word(at + 4 * i))
     }
 
-    /// The name of a type, and nothing else looked at.
-    pub(crate) fn own_name(&self, id: TypeId) -> &str {
-        let off = self.place(id).map_or(0, |(set, at)| set.word(at));
-        self.string(off).unwrap_or_default()
-    }
-
     /// The kind of a type and its third word (its size, or the type that it refers to), without looking at its name.
     pub(crate) fn kind_and_third(&self, id: TypeId) -> Option<(Kind, u32)> {
+        self.head(id).map(|head| (head.kind, head.third))
+    }
+
+    /// What every type begins with, without a look at strings. `void` has none.
+    pub(crate) fn head(&self, id: TypeId) -> Option<Head> {
         let (set, at) = self.place(id)?;
-        Some((Shape::of(set.word(at + 4))?.kind, set.word(at + 8)))
+        Some(Head { id, kind: Shape::of(set.word(at + 4))?.kind, name: set.word(at), third: set.word(at + 8) })
+    }
+
+    /// Whether a type's `kind_flag` is set.
+    pub(crate) fn has_flag(&self, id: TypeId) -> bool {
+        self.place(id).is_some_and(|(set, at)| set.word(at + 4) >> 31 == 1)
     }
 
     /// Whether a type is a struct or union that has a name.

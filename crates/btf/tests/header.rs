@@ -1,6 +1,6 @@
 //! The C header: what it says in small, and that all of the kernel's compiles to the layout that its BTF gives.
 
-use alveary_btf::{Array, Btf, Builder, Composite, Enumerator, Member, New, Param, Type, TypeId};
+use alveary_btf::{Array, Btf, Builder, Composite, Enumerator, Linkage, Member, New, Param, Type, TypeId};
 use alveary_isa::Endian;
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ fn int(b: &mut Builder) -> TypeId {
 fn header(b: Builder) -> String {
     let btf = b.finish().unwrap();
     let text = btf.to_c(btf.ids()).unwrap();
-    let (_, text) = text.split_once("= record)\n#endif\n\n").unwrap();
+    let (_, text) = text.split_once("#define __bpf_fastcall\n#endif\n#endif\n\n").unwrap();
     text.split_once("#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n#pragma clang attribute pop").unwrap().0.to_owned()
 }
 
@@ -137,6 +137,101 @@ fn types_made_to_harm_are_refused_soon() {
     }
 }
 
+/// The declarations of a header by their first lines, in order.
+fn order(b: Builder) -> Vec<String> {
+    let btf = b.finish().unwrap();
+    let text = btf.to_c_whole(btf.sorted()).unwrap();
+    let (_, text) = text.split_once("#define __bpf_fastcall\n#endif\n#endif\n\n").unwrap();
+    let (types, _) = text.split_once("\n/* BPF kfuncs */").unwrap();
+    let blocks = types.split("\n\n").filter(|block| !block.is_empty());
+    blocks.map(|block| block.lines().take(2).map(str::trim).collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn whole_sets_are_ordered_by_kind_and_name_whatever_the_order_of_their_ids() {
+    let constants = |name| [Enumerator { name, value: 1 }];
+    let mut b = Builder::new(Endian::Little);
+    b.add(&New::Fwd { name: "away", union: false });
+    let proto = b.add(&New::FuncProto { ret: TypeId::VOID, params: &[] });
+    let call = b.add(&New::Ptr(proto));
+    b.add(&New::Typedef { name: "call_t", ty: call });
+    let int = int(&mut b);
+    let zebra = b.add(&New::Struct { name: "zebra", size: 4, members: &[member("n", int, 0, None)] });
+    b.add(&New::Typedef { name: "zebra_t", ty: zebra });
+    b.add(&New::Struct { name: "ape", size: 4, members: &[member("n", int, 0, None)] });
+    let nameless = b.add(&New::Struct { name: "", size: 4, members: &[member("n", int, 0, None)] });
+    b.add(&New::Typedef { name: "bare_t", ty: nameless });
+    b.add(&New::Typedef { name: "number_t", ty: int });
+    b.add(&New::Enum { name: "state", size: 4, signed: false, values: &constants("ON") });
+    b.add(&New::Enum { name: "", size: 4, signed: false, values: &constants("MOST") });
+    b.add(&New::Enum { name: "", size: 4, signed: false, values: &constants("LEAST") });
+    let expected = [
+        "enum { LEAST = 1,",
+        "enum { MOST = 1,",
+        "enum state { ON = 1,",
+        "typedef int number_t;",
+        "typedef struct { int n;",
+        "struct ape { int n;",
+        "struct zebra { int n;",
+        "typedef struct zebra zebra_t;",
+        "typedef void (*call_t)(void);",
+        "struct away;",
+    ];
+    assert_eq!(order(b), expected);
+}
+
+#[test]
+fn types_of_one_name_are_ordered_by_what_they_consist_of() {
+    let twins = |names: [&'static str; 3]| {
+        let mut b = Builder::new(Endian::Little);
+        let int = int(&mut b);
+        for name in names {
+            b.add(&New::Struct { name: "twin", size: 4, members: &[member(name, int, 0, None)] });
+        }
+        order(b)
+    };
+    let expected = ["struct twin { int a;", "struct twin___2 { int b;", "struct twin___3 { int c;"];
+    for names in [["a", "b", "c"], ["c", "b", "a"], ["b", "c", "a"]] {
+        assert_eq!(twins(names), expected);
+    }
+}
+
+#[test]
+fn functions_that_programs_may_call_get_prototypes() {
+    let mut b = Builder::new(Endian::Little);
+    let int = int(&mut b);
+    let proto = b.add(&New::FuncProto { ret: int, params: &[Param { name: "n", ty: int }] });
+    for (name, tags) in [("zoom", &["bpf_kfunc"][..]), ("inner", &[]), ("add", &["bpf_fastcall", "bpf_kfunc"])] {
+        let func = b.add(&New::Func { name, proto, linkage: Linkage::Static });
+        for tag in tags {
+            b.add(&New::DeclTag { name: tag, ty: func, component: None });
+        }
+    }
+    let btf = b.finish().unwrap();
+    let text = btf.to_c_whole(btf.ids()).unwrap();
+    let prototypes = "\n/* BPF kfuncs */\n#ifndef BPF_NO_KFUNC_PROTOTYPES\n\
+                      extern __bpf_fastcall int add(int n) __weak __ksym;\n\
+                      extern int zoom(int n) __weak __ksym;\n#endif\n\n";
+    assert!(text.contains(prototypes), "{text}");
+    assert!(!btf.to_c(btf.ids()).unwrap().contains("zoom"), "a choice of types brings no functions along");
+}
+
+#[test]
+fn a_type_tag_with_a_flag_is_the_attribute_that_it_names() {
+    let mut b = Builder::new(Endian::Little);
+    let tagged = b.add(&New::TypeTag { name: "address_space(1)", ty: TypeId::VOID });
+    let ptr = b.add(&New::Ptr(tagged));
+    b.add(&New::Typedef { name: "arena_t", ty: ptr });
+    let mut bytes = b.finish().unwrap().bytes().to_vec();
+    for (flag, attribute) in [(0, "btf_type_tag(\"address_space(1)\")"), (0x80, "address_space(1)")] {
+        // The type section begins behind the 24 bytes of the header; the flag is the highest bit of the second word.
+        bytes[24 + 7] |= flag;
+        let btf = Btf::read(&bytes, None).unwrap();
+        let text = btf.to_c(btf.ids()).unwrap();
+        assert!(text.contains(&format!("typedef void __attribute__(({attribute})) *arena_t;")), "{text}");
+    }
+}
+
 /// The list of variable arguments is the compiler's own type: on BPF it is a pointer, whatever the kernel's was.
 fn is_va_list(btf: &Btf, ty: TypeId) -> bool {
     let mut ty = ty;
@@ -189,7 +284,7 @@ fn the_kernels_header_compiles_to_the_layout_that_its_types_give() {
         }
     }
     for ids in [btf.ids().collect(), btf.sorted()] {
-        let mut text = btf.to_c(ids.iter().copied()).unwrap();
+        let mut text = btf.to_c_whole(ids.iter().copied()).unwrap();
         let mut asserted = 0;
         for (tag, t) in ids.iter().copied().filter_map(tag).filter(|(_, t)| times[t.name] == 1) {
             if t.members().any(|m| is_va_list(&btf, m.ty)) {

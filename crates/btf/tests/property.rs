@@ -101,7 +101,7 @@ fn said(btf: &Btf, id: TypeId) -> String {
 /// Everything that can be asked of a set; each question has to end.
 fn ask(btf: &Btf) {
     let _ = btf.to_c((1..btf.count()).map(TypeId));
-    let _ = btf.to_c(btf.sorted());
+    let _ = btf.to_c_whole(btf.sorted());
     let _ = btf.to_rust(btf.ids());
     let _ = btf.dedup();
     let _ = btf.diff(btf, None);

@@ -11,7 +11,9 @@ impl<'a> Writer<'a> {
     /// Writes the declaration of `name` as a value of type `id`; `depth` counts declarations inside declarations.
     pub(super) fn declare(&mut self, id: TypeId, name: &str, indent: u32, depth: u32) -> Result<(), Diagnostic> {
         self.check_size(id)?;
-        let mut chain = vec![id];
+        let mut chain = std::mem::take(&mut self.chain);
+        chain.clear();
+        chain.push(id);
         let mut last = id;
         loop {
             let next = match self.btf.kind_and_third(last) {
@@ -31,7 +33,9 @@ impl<'a> Writer<'a> {
             chain.push(next);
             last = next;
         }
-        self.unwind(&mut chain, name, indent, depth)
+        self.unwind(&mut chain, name, indent, depth)?;
+        self.chain = chain;
+        Ok(())
     }
 
     fn unwind(&mut self, chain: &mut Vec<TypeId>, name: &str, indent: u32, depth: u32) -> Result<(), Diagnostic> {
@@ -106,9 +110,9 @@ impl<'a> Writer<'a> {
             }
             Type::Typedef { .. } => self.put_ident(id),
             Type::TypeTag { name, .. } => {
-                self.out.push_str(" __attribute__((btf_type_tag(\"");
-                self.out.push_str(name);
-                self.out.push_str("\")))");
+                // One with a flag stands for the attribute that it names.
+                let (before, after) = if self.btf.has_flag(id) { ("", "") } else { ("btf_type_tag(\"", "\")") };
+                self.out.extend([" __attribute__((", before, name, after, "))"]);
             }
             _ => return Err(problem(format!("`{}` is no type that a value can have", self.btf.c_name(id)), id)),
         }

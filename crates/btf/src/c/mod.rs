@@ -9,17 +9,22 @@
 //! | `emit` | definitions and forward declarations, one by one |
 //! | `record` | structs and unions with their padding, enumerations |
 //! | `declare` | a name with its type: `int (*name)(void)` |
-//! | `sort` | the order in which whole sets are listed |
+//! | `names` | how often each name was given |
+//! | `kfuncs` | prototypes of the kernel's functions |
+//! | `sort`, `twins` | the order in which whole sets are listed |
 
 mod declare;
 mod emit;
+mod kfuncs;
+mod names;
 mod order;
 mod record;
 mod sort;
+mod twins;
 
-use crate::{Btf, Type, TypeId, align::Aligns, hash::Seed};
+use self::names::Names;
+use crate::{Btf, Type, TypeId, align::Aligns};
 use alveary_diag::{Diagnostic, Place};
-use std::collections::HashMap;
 
 const TOP: &str = "\
 #ifndef __VMLINUX_H__
@@ -27,6 +32,22 @@ const TOP: &str = "\
 
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
 #pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
+#endif
+
+#ifndef __ksym
+#define __ksym __attribute__((section(\".ksyms\")))
+#endif
+
+#ifndef __weak
+#define __weak __attribute__((weak))
+#endif
+
+#ifndef __bpf_fastcall
+#if __has_attribute(bpf_fastcall)
+#define __bpf_fastcall __attribute__((bpf_fastcall))
+#else
+#define __bpf_fastcall
+#endif
 #endif
 
 ";
@@ -47,9 +68,21 @@ impl Btf {
     pub fn to_c(&self, roots: impl IntoIterator<Item = TypeId>) -> Result<String, Diagnostic> {
         let mut writer = Writer::new(self);
         writer.out.push_str(TOP);
-        for root in roots {
-            writer.write(root)?;
-        }
+        writer.write_all(roots)?;
+        writer.out.push_str(BOTTOM);
+        Ok(writer.out)
+    }
+
+    /// A C header with all types, in this order ([`Btf::sorted`], or by id), and behind them the prototypes of the
+    /// kernel's functions that programs may call.
+    ///
+    /// # Errors
+    /// As [`Btf::to_c`].
+    pub fn to_c_whole(&self, order: impl IntoIterator<Item = TypeId>) -> Result<String, Diagnostic> {
+        let mut writer = Writer::new(self);
+        writer.out.push_str(TOP);
+        writer.write_all(order)?;
+        writer.kfuncs()?;
         writer.out.push_str(BOTTOM);
         Ok(writer.out)
     }
@@ -84,11 +117,13 @@ struct Writer<'a> {
     out: String,
     states: Vec<State>,
     /// How often each name was given: to structs, unions and enumerations; to typedefs and enumerators.
-    tags: HashMap<&'a str, u32, Seed>,
-    idents: HashMap<&'a str, u32, Seed>,
+    tags: Names<'a>,
+    idents: Names<'a>,
     aligns: Aligns<'a>,
     /// What was ordered and not yet written.
     queue: Vec<TypeId>,
+    /// Room for the chain of types that is being declared.
+    chain: Vec<TypeId>,
     /// Steps that ordering may still take.
     steps: usize,
     /// Bytes that `out` may have.
@@ -120,7 +155,6 @@ enum Progress {
 
 impl<'a> Writer<'a> {
     fn new(btf: &'a Btf) -> Writer<'a> {
-        let seed = Seed::new();
         let mut size = 0;
         let mut set = Some(btf);
         while let Some(btf) = set {
@@ -131,10 +165,11 @@ impl<'a> Writer<'a> {
             btf,
             out: String::with_capacity(size / 2),
             states: vec![State::default(); btf.count() as usize],
-            tags: HashMap::with_capacity_and_hasher(btf.offsets.len() / 8, seed),
-            idents: HashMap::with_capacity_and_hasher(btf.offsets.len() / 2, seed),
+            tags: Names::new(btf.offsets.len() / 8),
+            idents: Names::new(btf.offsets.len() / 2),
             aligns: Aligns::new(btf),
             queue: Vec::new(),
+            chain: Vec::new(),
             steps: 4096 + STEPS * (size / 4),
             most: (64 << 10) + GROWTH * size,
             bare: false,
@@ -146,11 +181,15 @@ impl<'a> Writer<'a> {
         writer
     }
 
-    /// Writes a type behind what it needs; what was written before is not written again.
-    fn write(&mut self, root: TypeId) -> Result<(), Diagnostic> {
-        self.order(root, false, 0)?;
-        for id in std::mem::take(&mut self.queue) {
-            self.emit(id, None, 0)?;
+    /// Writes each type behind what it needs; what was written before is not written again.
+    fn write_all(&mut self, roots: impl IntoIterator<Item = TypeId>) -> Result<(), Diagnostic> {
+        let mut ordered = Vec::new();
+        for root in roots {
+            self.order(root, false, 0)?;
+            std::mem::swap(&mut ordered, &mut self.queue);
+            for id in ordered.drain(..) {
+                self.emit(id, None, 0)?;
+            }
         }
         Ok(())
     }
@@ -191,7 +230,7 @@ impl<'a> Writer<'a> {
         let name = ty.name();
         let number = match self.states[id.0 as usize].number {
             0 if name.is_empty() || !numbered => 1,
-            0 => count(&mut self.tags, name),
+            0 => self.tags.count(name),
             known => known,
         };
         self.state(id).number = number;
@@ -202,7 +241,7 @@ impl<'a> Writer<'a> {
     fn put_ident(&mut self, id: TypeId) {
         let name = self.btf.name(id);
         let number = match self.states[id.0 as usize].number {
-            0 => count(&mut self.idents, name),
+            0 => self.idents.count(name),
             known => known,
         };
         self.state(id).number = number;
@@ -243,13 +282,6 @@ impl<'a> Writer<'a> {
             self.out.push('\t');
         }
     }
-}
-
-/// Counts one more use of a name.
-fn count<'a>(names: &mut HashMap<&'a str, u32, Seed>, name: &'a str) -> u32 {
-    let number = names.entry(name).or_default();
-    *number += 1;
-    *number
 }
 
 fn problem(message: impl Into<std::borrow::Cow<'static, str>>, id: TypeId) -> Diagnostic {

@@ -137,7 +137,7 @@ impl<'a> Writer<'a> {
         for value in t.values() {
             self.out.push('\n');
             self.indent(level + 1);
-            let number = super::count(&mut self.idents, value.name);
+            let number = self.idents.count(value.name);
             self.put_numbered(value.name, number);
             self.out.push_str(" = ");
             self.put_number(value.value);

@@ -102,8 +102,11 @@ impl Dump {
                 let of_map = || request.of_map.iter().flatten().copied().filter(|id| id.0 > 0).collect::<Vec<_>>();
                 let roots = roots.or_else(|| request.of_map.is_some().then(of_map));
                 let all = || if request.unsorted { (1..btf.count()).map(TypeId).collect() } else { btf.sorted() };
-                let roots = roots.unwrap_or_else(all);
-                let text = if format == Format::C { btf.to_c(roots) } else { btf.to_rust(roots) };
+                let text = match (format, roots) {
+                    (Format::C, Some(roots)) => btf.to_c(roots),
+                    (Format::C, None) => btf.to_c_whole(all()),
+                    (_, roots) => btf.to_rust(roots.unwrap_or_else(all)),
+                };
                 let text = text.map_err(|why| why.in_file(source.to_string()))?;
                 output::plain(&text)
             }
