@@ -6,6 +6,7 @@ mod map;
 mod net;
 mod perf;
 mod system;
+mod values;
 
 use alveary_abi::{AttachType, MapType, ProgType};
 use alveary_linux::sys::{LinkCreate, Loaded, Map, MapCreate, ProgLoad, ProgQuery, Target};
