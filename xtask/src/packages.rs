@@ -23,6 +23,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "xz-utils", serves: "other kernels, in virtual machines" },
     Package { name: "gcc", serves: "the C interface's example" },
     Package { name: "libc6-dev", serves: "the C interface's example" },
+    Package { name: "g++", serves: "C skeletons used from C++" },
 ];
 
 /// Installs what is missing, if we are root on Debian; gives a line on each package that stays missing.

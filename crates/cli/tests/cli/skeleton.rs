@@ -60,6 +60,55 @@ int main(int argc, char **argv)
 }
 "#;
 
+/// The same through the methods that C++ has, which need no prefix.
+const METHODS: &str = r#"
+#include <linux/types.h>
+#include <bpf/bpf.h>
+#include <cstdio>
+#include <cstring>
+enum mode { OFF, COUNT };
+struct limit { char name[4]; __u64 bytes; __u32 low : 3, high : 5; };
+#include HEADER
+
+#define CHECK(what) do { if (!(what)) { fprintf(stderr, "%s\n", #what); return 1; } } while (0)
+
+int main(int argc, char **argv)
+{
+	char packet[80] = {};
+	bpf_test_run_opts run = {};
+	bpf_object_open_opts options = {};
+	size_t size;
+
+	options.sz = sizeof(options);
+	options.relaxed_maps = true;
+	globals *skel = globals::open(&options);
+	CHECK(skel && !strcmp(bpf_object__name(skel->obj), "globals"));
+	CHECK(!memcmp(globals::elf_bytes(&size), "\x7f" "ELF", 4) && size > 1000);
+	CHECK(skel->data->threshold == 1000 && skel->rodata->limits[1].bytes == 100 && skel->rodata->mode == OFF);
+	skel->rodata->mode = COUNT;
+	if (argc > 1) {
+		run.sz = sizeof(run);
+		run.data_in = packet;
+		run.data_size_in = 60;
+		CHECK(!globals::load(skel) && !globals::attach(skel));
+		CHECK(!bpf_prog_test_run_opts(bpf_program__fd(skel->progs.measure), &run) && run.retval == 2);
+		CHECK(skel->bss->seen.packets == 1);
+		globals::detach(skel);
+	}
+	globals::destroy(skel);
+	skel = globals::open();
+	CHECK(skel);
+	globals::destroy(skel);
+	if (argc > 1) {
+		skel = globals::open_and_load();
+		CHECK(skel && bpf_program__fd(skel->progs.measure) > 0);
+		globals::destroy(skel);
+	}
+	puts("done");
+	return 0;
+}
+"#;
+
 /// The same through a subskeleton of an object that somebody else opened.
 const PART: &str = r#"
 #include <linux/types.h>
@@ -85,23 +134,26 @@ int main(int argc, char **argv)
 }
 "#;
 
-/// Compiles a program against a header; `None`, and a line about it, if that cannot be done here.
+/// Compiles a program in C against a header; `None`, and a line about it, if that cannot be done here.
 fn compile(test: &str, session: &Session, header: &str, source: &str) -> Option<PathBuf> {
+    compile_as("cc", test, session, header, source)
+}
+
+/// Compiles a program with one of gcc's compilers.
+fn compile_as(compiler: &str, test: &str, session: &Session, header: &str, source: &str) -> Option<PathBuf> {
     if !Path::new("/usr/include/bpf/libbpf.h").exists() {
         eprintln!("SKIP {test}: libbpf-dev is missing");
         return None;
     }
     let program = session.directory().join("program");
-    session.write("program.c", source.as_bytes());
+    let file = if compiler == "cc" { "program.c" } else { "program.cc" };
+    session.write(file, source.as_bytes());
     let define = format!("-DHEADER=\"{header}\"");
     let options = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-unused-function", "-Werror", &define, "-o"];
-    let Ok(output) = Command::new("cc")
-        .args(options)
-        .args(["program", "program.c", "-lbpf"])
-        .current_dir(session.directory())
-        .output()
+    let Ok(output) =
+        Command::new(compiler).args(options).args(["program", file, "-lbpf"]).current_dir(session.directory()).output()
     else {
-        eprintln!("SKIP {test}: gcc is missing");
+        eprintln!("SKIP {test}: {compiler} is missing");
         return None;
     };
     assert!(output.status.success(), "{header}: {}", String::from_utf8_lossy(&output.stderr));
@@ -114,7 +166,16 @@ fn bpftool(arguments: &[&str]) -> Option<Output> {
 
 #[test]
 fn a_program_uses_our_header_as_it_uses_bpftools() {
-    const TEST: &str = "a_program_uses_our_header_as_it_uses_bpftools";
+    used_alike("a_program_uses_our_header_as_it_uses_bpftools", "cc", MAIN);
+}
+
+#[test]
+fn a_program_in_cpp_uses_the_methods_of_our_header_as_those_of_bpftools() {
+    used_alike("a_program_in_cpp_uses_the_methods_of_our_header_as_those_of_bpftools", "g++", METHODS);
+}
+
+/// A program does what it should with either header.
+fn used_alike(test: &str, compiler: &str, source: &str) {
     let session = Session::new();
     let object = globals();
     let object = object.to_str().expect("the path is text");
@@ -125,9 +186,9 @@ fn a_program_uses_our_header_as_it_uses_bpftools() {
         session.write("theirs.h", &theirs.stdout);
         headers.push("theirs.h");
     }
-    let permitted = alveary_testing::bpf::permitted(TEST);
+    let permitted = alveary_testing::bpf::permitted(test);
     for header in headers {
-        let Some(program) = compile(TEST, &session, header, MAIN) else { return };
+        let Some(program) = compile_as(compiler, test, &session, header, source) else { return };
         let mut run = Command::new(program);
         if permitted {
             run.arg("load");
