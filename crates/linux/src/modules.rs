@@ -1,9 +1,14 @@
-//! The types of the running kernel's modules, as sysfs shows them: a file each, over the kernel's own types.
+//! The types of the running kernel's modules: as sysfs shows them, a file each, over the kernel's own types; and as
+//! descriptors, by which programs name them.
 
+use crate::sys::{self, Object};
 use alveary_btf::Btf;
-use alveary_spec::{Module, Modules};
+use alveary_diag::{Diagnostic, Place};
+use alveary_spec::{Module, Modules, Program};
 use std::{
+    collections::BTreeMap,
     fs,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -35,4 +40,50 @@ fn read(folder: &Path, name: &str, kernel: &Arc<Btf>) -> Option<Module> {
     let bytes = fs::read(folder.join(name)).ok()?;
     let btf = Btf::read_owned(bytes, Some(kernel.clone())).ok()?;
     Some(Module { name: name.into(), btf: Arc::new(btf) })
+}
+
+/// Types of modules, by descriptors.
+#[derive(Debug, Default)]
+pub struct Opened(BTreeMap<String, OwnedFd>);
+
+impl Opened {
+    /// Opens what a program names: the types of modules whose functions and variables it uses, or that it is for. Asks the
+    /// kernel only if there is something.
+    ///
+    /// # Errors
+    /// What the kernel has against it: looking for a module's types takes `CAP_SYS_ADMIN`.
+    pub fn for_program(program: &Program) -> sys::Result<Opened> {
+        let of_target = program.target.as_ref().and_then(|target| target.as_ref().ok()?.module.as_deref());
+        let mut wanted: Vec<&str> = program.modules.iter().map(|name| &**name).chain(of_target).collect();
+        let mut opened = BTreeMap::new();
+        let mut after = 0;
+        while !wanted.is_empty()
+            && let Some(id) = sys::next_id(Object::Btf, after)?
+        {
+            after = id;
+            // It may have gone since.
+            let Ok(fd) = sys::open_id(Object::Btf, id, 0, None) else { continue };
+            let info = sys::btf_info(fd.as_fd(), false)?;
+            if info.kernel && wanted.contains(&&*info.name) {
+                wanted.retain(|name| *name != info.name);
+                opened.insert(info.name, fd);
+            }
+        }
+        Ok(Opened(opened))
+    }
+
+    /// The types of a module.
+    ///
+    /// # Errors
+    /// It is not among those that are open: the module has gone.
+    pub fn named(&self, module: &str) -> Result<BorrowedFd<'_>, Diagnostic> {
+        self.0.get(module).map(AsFd::as_fd).ok_or_else(|| {
+            Diagnostic::new(
+                "module",
+                format!("the kernel does not show the types of module `{module}`"),
+                Place::Nowhere,
+            )
+            .help(format!("load the module: `modprobe {module}`"))
+        })
+    }
 }

@@ -1,11 +1,14 @@
 //! Programs from what they were resolved to.
 
-use crate::sys::{self, LogLevel, ProgLoad};
+use crate::{
+    modules::Opened,
+    sys::{self, LogLevel, ProgLoad},
+};
 use alveary_abi::{Errno, Version};
 use alveary_btf::TypeId;
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::{Insn, Reg};
-use alveary_spec::Program;
+use alveary_spec::{KernelType, Program};
 use std::{
     ffi::CString,
     os::fd::{AsRawFd, BorrowedFd},
@@ -18,6 +21,8 @@ pub struct ProgFrom<'a> {
     pub maps: &'a [BorrowedFd<'a>],
     /// The object's types, loaded.
     pub btf: Option<BorrowedFd<'a>>,
+    /// The types of modules that it names ([`crate::modules::Opened::for_program`] opens them).
+    pub modules: Option<&'a Opened>,
     /// The program whose function it replaces or traces, and that function in its types.
     pub replaces: Option<(BorrowedFd<'a>, TypeId)>,
     /// The kernel's version, which probes have to name on old kernels.
@@ -44,6 +49,7 @@ pub struct Refused {
 const LD_IMM64: u8 = 0x18;
 const PSEUDO_MAP_FD: u8 = 1;
 const PSEUDO_MAP_VALUE: u8 = 2;
+const PSEUDO_BTF_ID: u8 = 3;
 const PSEUDO_MAP_IDX: u8 = 5;
 const PSEUDO_MAP_IDX_VALUE: u8 = 6;
 
@@ -53,12 +59,21 @@ const PSEUDO_MAP_IDX_VALUE: u8 = 6;
 /// What the kernel has against it.
 pub fn load(program: &Program, from: &ProgFrom<'_>) -> Result<sys::Loaded, Box<Refused>> {
     let unasked = |why| Box::new(Refused { why, log: String::new(), errno: None });
-    let insns = with_maps(program, from.maps).map_err(unasked)?;
+    let none = Opened::default();
+    let modules = from.modules.unwrap_or(&none);
+    let insns = with_descriptors(program, from.maps, modules).map_err(unasked)?;
     let license = CString::new(program.license.as_str()).unwrap_or_default();
     let (attach_to, attach_btf_id) = match from.replaces {
         Some((fd, function)) => (Some(fd), function),
-        None => (None, program.target.clone().transpose().map_err(unasked)?.unwrap_or_default()),
+        None => match program.target.clone().transpose().map_err(unasked)?.unwrap_or_default() {
+            KernelType { module: Some(name), id } => (Some(modules.named(&name).map_err(unasked)?), id),
+            KernelType { module: None, id } => (None, id),
+        },
     };
+    // Calls count modules from 1: what stands in front is not looked at.
+    let called: Vec<BorrowedFd<'_>> =
+        program.modules.iter().map(|name| modules.named(name)).collect::<Result<_, _>>().map_err(unasked)?;
+    let fds: Vec<BorrowedFd<'_>> = called.first().into_iter().chain(&called).copied().collect();
     // Records refer to types: without these they are nothing.
     let (funcs, lines) = if from.btf.is_some() { (&*program.funcs, &*program.lines) } else { Default::default() };
     let load = ProgLoad {
@@ -72,6 +87,7 @@ pub fn load(program: &Program, from: &ProgFrom<'_>) -> Result<sys::Loaded, Box<R
         lines,
         attach_btf_id,
         attach_to,
+        fds: &fds,
         ifindex: from.ifindex,
         token: from.token,
         log: from.log,
@@ -81,12 +97,22 @@ pub fn load(program: &Program, from: &ProgFrom<'_>) -> Result<sys::Loaded, Box<R
         .map_err(|e| Box::new(Refused { why: explain(program, &e), log: e.log().to_owned(), errno: Some(e.errno()) }))
 }
 
-/// The instructions, with descriptors in place of indices into the program's maps.
-fn with_maps(program: &Program, maps: &[BorrowedFd<'_>]) -> Result<Vec<Insn>, Diagnostic> {
+/// The instructions, with descriptors in place of indices into the program's maps, and of numbers of its modules.
+fn with_descriptors(program: &Program, maps: &[BorrowedFd<'_>], modules: &Opened) -> Result<Vec<Insn>, Diagnostic> {
     let mut insns = program.insns.clone();
     let mut at = 0;
     while let Some(insn) = insns.get_mut(at) {
         let wide = insn.op == LD_IMM64;
+        if wide && insn.src.0 == PSEUDO_BTF_ID {
+            if let Some(second) = insns.get_mut(at + 1)
+                && let Some(module) =
+                    usize::try_from(second.imm).ok().and_then(|n| program.modules.get(n.checked_sub(1)?))
+            {
+                second.imm = modules.named(module)?.as_raw_fd();
+            }
+            at += 2;
+            continue;
+        }
         let kind = match insn.src.0 {
             PSEUDO_MAP_IDX => PSEUDO_MAP_FD,
             PSEUDO_MAP_IDX_VALUE => PSEUDO_MAP_VALUE,

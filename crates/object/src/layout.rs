@@ -34,7 +34,7 @@ pub(crate) struct Layout<'a, 'c> {
     /// How many slots it may take.
     room: usize,
     pub(crate) insns: Vec<Insn>,
-    /// The kernel modules whose functions are called.
+    /// The kernel modules whose functions and variables are named.
     pub(crate) modules: Vec<Arc<str>>,
     pub(crate) maps: Vec<String>,
     /// Index of each map that is used.
@@ -259,12 +259,9 @@ impl<'a, 'c> Layout<'a, 'c> {
             return self.map(at, KCONFIG, Some(offset));
         }
         match symbols::find(name, one, local, self.kernel) {
-            Ok(Symbol::Typed(id)) => self.patch(at, BPF_PSEUDO_BTF_ID, id.0 as i32, Some(0)),
-            // The second half names the module: by its file descriptor, which the target knows.
-            Ok(Symbol::Module(module, _)) => {
-                let message = format!("`{name}` is a variable of the kernel module `{module}`");
-                let problem = Diagnostic::new("ksym", message, self.place(at));
-                self.errors.push(problem.help("variables of modules are not supported in this version"));
+            Ok(Symbol::Typed(found)) => {
+                let module = self.module(found.module);
+                self.patch(at, BPF_PSEUDO_BTF_ID, found.id.0 as i32, Some(module as i32));
             }
             Ok(Symbol::Address(address)) => self.patch(at, 0, address as i32, Some((address >> 32) as i32)),
             Ok(Symbol::Absent) => self.patch(at, 0, 0, Some(0)),
@@ -277,17 +274,12 @@ impl<'a, 'c> Layout<'a, 'c> {
         let one = self.spec.externs.get(name).filter(|e| e.kind == ExternKind::Function);
         let (Some(one), Some(local)) = (one, self.spec.btf.as_deref()) else { return self.missing(at, name) };
         match symbols::find(name, one, local, self.kernel) {
-            Ok(Symbol::Typed(id)) => self.patch(at, BPF_PSEUDO_KFUNC_CALL, id.0 as i32, None),
-            Ok(Symbol::Module(module, id)) => {
-                let known = self.modules.iter().position(|m| *m == module);
-                let index = known.unwrap_or_else(|| {
-                    self.modules.push(module);
-                    self.modules.len() - 1
-                });
-                self.patch(at, BPF_PSEUDO_KFUNC_CALL, id.0 as i32, None);
-                // Each comes from a call: there are fewer than slots, and the kernel takes 256.
+            Ok(Symbol::Typed(found)) => {
+                let module = self.module(found.module);
+                self.patch(at, BPF_PSEUDO_KFUNC_CALL, found.id.0 as i32, None);
+                // Each comes from an instruction: there are fewer than slots, and the kernel takes 256.
                 if let Some(insn) = self.insns.get_mut(at as usize) {
-                    insn.off = i16::try_from(index + 1).unwrap_or(i16::MAX);
+                    insn.off = i16::try_from(module).unwrap_or(i16::MAX);
                 }
             }
             Ok(Symbol::Address(_) | Symbol::Absent) => {
@@ -304,6 +296,16 @@ impl<'a, 'c> Layout<'a, 'c> {
             }
             Err(bad) => self.bad_symbol(at, bad),
         }
+    }
+
+    /// The number of a module, 0 for the kernel itself.
+    fn module(&mut self, name: Option<Arc<str>>) -> usize {
+        let Some(name) = name else { return 0 };
+        let known = self.modules.iter().position(|known| *known == name);
+        1 + known.unwrap_or_else(|| {
+            self.modules.push(name);
+            self.modules.len() - 1
+        })
     }
 
     fn bad_symbol(&mut self, at: u32, bad: BadSymbol) {

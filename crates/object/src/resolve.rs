@@ -8,7 +8,7 @@ use crate::struct_ops::Interfaces;
 use crate::target;
 use alveary_abi::{AttachType, MapType, ProgType};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
-use alveary_spec::{ExternKind, Initial, Kernel, Lines, MapSpec, Program, ProgramSpec, Resolved, Spec};
+use alveary_spec::{ExternKind, Initial, Kernel, KernelType, Lines, MapSpec, Program, ProgramSpec, Resolved, Spec};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -29,7 +29,7 @@ pub struct Options {
 /// # Errors
 /// Everything that is wrong with the wanted programs; programs that are not wanted may need what they like.
 pub fn resolve(spec: &Spec, kernel: &Kernel, wanted: &Options) -> Result<Resolved, Vec<Diagnostic>> {
-    let core = spec.btf.as_deref().map(|local| Core::new(local, kernel.btf.as_deref()).with(&kernel.modules));
+    let core = spec.btf.as_deref().map(|local| Core::of(local, kernel));
     let mut errors = Vec::new();
     let interfaces = Interfaces::find(spec, kernel, wanted.programs.as_deref(), &mut errors);
     let mut resolver = Resolver { spec, kernel, wanted, interfaces, core, slots: 0, errors };
@@ -170,7 +170,7 @@ impl<'a> Resolver<'a> {
         let subprogs = layout.functions();
         layout.poisoned.sort_by_key(|(at, _)| *at);
         let (expected, target) = match self.interfaces.slots.get(&program.name) {
-            Some(slot) => (Some(AttachType(slot.member)), Some(Ok(slot.ty))),
+            Some(slot) => (Some(AttachType(slot.member)), Some(Ok(KernelType { module: None, id: slot.ty }))),
             None => (program.expected, target::find(program, self.kernel)),
         };
         Some(Program {

@@ -3,16 +3,13 @@
 use crate::core::compat;
 use alveary_btf::{Btf, Kind, Type, TypeId, essential_name};
 use alveary_diag::did_you_mean;
-use alveary_spec::{Extern, ExternKind, Kernel, Module};
-use std::sync::Arc;
+use alveary_spec::{Extern, ExternKind, Kernel, KernelType, Module};
 
 /// What a declaration stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Symbol {
-    /// A variable or function by its id in the kernel's BTF.
-    Typed(TypeId),
-    /// A module's, by its name and the id in its BTF.
-    Module(Arc<str>, TypeId),
+    /// A variable or function by its id in the types of the kernel or of a module.
+    Typed(KernelType),
     /// An address.
     Address(u64),
     /// The kernel does not have it, and the object can do without.
@@ -71,7 +68,7 @@ pub(crate) fn find<'a>(name: &str, one: &Extern, local: &Btf, kernel: &'a Kernel
         _ => TypeId::VOID,
     };
     match compat::types(local, one.ty, btf, target) {
-        Ok(true) => Ok(module.map_or(Symbol::Typed(id), |name| Symbol::Module(name.clone(), id))),
+        Ok(true) => Ok(Symbol::Typed(KernelType { module: module.cloned(), id })),
         _ if one.weak && one.kind == ExternKind::Function => Ok(Symbol::Absent),
         _ => Err(BadSymbol {
             message: format!(

@@ -1,9 +1,9 @@
 //! What of a kernel's types a program is loaded for: the function, tracepoint, hook or iterator that its section names.
 
 use alveary_abi::{AttachType, ProgType};
-use alveary_btf::{Btf, Kind, TypeId};
+use alveary_btf::{Btf, Kind};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
-use alveary_spec::{Attach, Kernel, ProgramSpec};
+use alveary_spec::{Attach, Kernel, KernelType, Module, ProgramSpec};
 
 /// How the kernel's types name what a program of this expected attach type is loaded for.
 struct Naming {
@@ -29,7 +29,7 @@ const VMLINUX: &str = "vmlinux";
 
 /// What a program is loaded for on a kernel; `None` if its section names nothing of the kind, or nothing is known of the
 /// kernel's types.
-pub(crate) fn find(program: &ProgramSpec, kernel: &Kernel) -> Option<Result<TypeId, Diagnostic>> {
+pub(crate) fn find(program: &ProgramSpec, kernel: &Kernel) -> Option<Result<KernelType, Diagnostic>> {
     let btf = kernel.btf.as_deref()?;
     if !matches!(program.ty, Some(ProgType::TRACING | ProgType::LSM)) {
         return None;
@@ -40,16 +40,31 @@ pub(crate) fn find(program: &ProgramSpec, kernel: &Kernel) -> Option<Result<Type
         Attach::Iter { name } => (None, name),
         _ => return None,
     };
-    let found = module
-        .is_none_or(|module| module == VMLINUX)
-        .then(|| btf.find(&format!("{}{name}", naming.prefix), naming.kind));
-    Some(found.flatten().ok_or_else(|| missing(program, naming, module, name, btf)))
+    let full = format!("{}{name}", naming.prefix);
+    let own = module.is_none_or(|module| module == VMLINUX).then(|| btf.find(&full, naming.kind)).flatten();
+    let found = own.map(|id| KernelType { module: None, id }).or_else(|| {
+        let named = kernel.modules.all().iter().filter(|one| module.is_none_or(|module| module == &*one.name));
+        let own = |one: &Module| one.btf.find(&full, naming.kind).filter(|id| id.0 >= one.btf.first_id());
+        named.into_iter().find_map(|one| Some(KernelType { module: Some(one.name.clone()), id: own(one)? }))
+    });
+    Some(found.ok_or_else(|| missing(program, naming, module, name, kernel, btf)))
 }
 
-fn missing(program: &ProgramSpec, naming: &Naming, module: Option<&str>, name: &str, btf: &Btf) -> Diagnostic {
+fn missing(
+    program: &ProgramSpec,
+    naming: &Naming,
+    module: Option<&str>,
+    name: &str,
+    kernel: &Kernel,
+    btf: &Btf,
+) -> Diagnostic {
     let Naming { what, prefix, kind, .. } = *naming;
     let at = Place::Section { section: program.section.clone(), at: 0 };
+    let known = |module: &str| kernel.modules.all().iter().any(|one| *one.name == *module);
     let message = match module {
+        Some(module) if known(module) => {
+            format!("program `{}` is for the {what} `{name}`, which module `{module}` does not have", program.name)
+        }
         Some(module) => format!(
             "program `{}` is for the {what} `{name}` of module `{module}`, whose types are not known",
             program.name

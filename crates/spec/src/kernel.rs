@@ -12,6 +12,9 @@ pub struct Kernel {
     pub profile: Profile,
     /// Its types, if they are known.
     pub btf: Option<Arc<Btf>>,
+    /// Types that CO-RE relocations are answered by in place of its own, of which the rest is still asked: the ids of
+    /// functions and of what programs are attached to mean something in a kernel's own types alone.
+    pub core: Option<Arc<Btf>>,
     /// The types of its modules, which are asked where its own have no answer.
     pub modules: Modules,
     /// Its configuration as its file says it (`CONFIG_HZ` → `250`, `CONFIG_LOCALVERSION` → `"-mine"`, with the quotes).
@@ -34,6 +37,7 @@ impl Kernel {
         Kernel {
             profile,
             btf: None,
+            core: None,
             modules: Modules::default(),
             kconfig: BTreeMap::new(),
             cpus: 1,

@@ -14,6 +14,6 @@ mod struct_ops;
 pub use attach::{Attach, XdpMode};
 pub use kernel::Kernel;
 pub use modules::{Module, Modules};
-pub use program::{Lines, Program, Resolved};
+pub use program::{KernelType, Lines, Program, Resolved};
 pub use spec::{ArgTag, Extern, ExternKind, Function, Initial, MapSpec, ProgramSpec, Promise, Reloc, RelocKind, Spec};
 pub use struct_ops::{StructOps, StructOpsMember, StructOpsValue};

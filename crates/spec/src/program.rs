@@ -23,14 +23,14 @@ pub struct Program {
     /// What of the kernel's types it is loaded for (`attach_btf_id`): a function, a tracepoint, a security hook. `Err`:
     /// the kernel does not have it, so that the program cannot be loaded as it is. `None` where there is no such thing:
     /// for programs of other types, of sections that name none, and on kernels without types.
-    pub target: Option<Result<TypeId, Diagnostic>>,
+    pub target: Option<Result<KernelType, Diagnostic>>,
     /// `BPF_F_SLEEPABLE`, `BPF_F_XDP_HAS_FRAGS` …
     pub flags: u32,
     /// Its instructions. Maps are `BPF_PSEUDO_MAP_IDX` and `BPF_PSEUDO_MAP_IDX_VALUE` with an index into `maps`;
     /// calls of subprograms and their addresses are relative.
     pub insns: Vec<Insn>,
-    /// The kernel modules whose functions it calls, by name: in such a call `off` counts them from 1 (`fd_array` of
-    /// `BPF_PROG_LOAD`), 0 being the kernel itself.
+    /// The kernel modules whose functions and variables it names. They are counted from 1, 0 being the kernel itself: in
+    /// the `off` of a call (`fd_array` of `BPF_PROG_LOAD`), in the second half of a `BPF_PSEUDO_BTF_ID`.
     pub modules: Vec<Arc<str>>,
     /// The maps that it uses, by name.
     pub maps: Vec<String>,
@@ -51,6 +51,15 @@ pub struct Program {
     /// Slots whose instruction asks for what the kernel does not have, and why: they call a helper that no kernel has.
     /// Sorted by slot. A program that never gets there is none the worse.
     pub poisoned: Vec<(u32, Diagnostic)>,
+}
+
+/// A type of the running kernel, by its id in the types of the kernel itself or of one of its modules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelType {
+    /// The module whose types the id counts in; `None` is the kernel itself.
+    pub module: Option<Arc<str>>,
+    /// The id.
+    pub id: TypeId,
 }
 
 impl Program {

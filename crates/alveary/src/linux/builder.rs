@@ -1,6 +1,8 @@
 //! Settings of the Linux target.
 
 use super::{Linux, kernel, targets::TargetProgram};
+use alveary_abi::Version;
+use alveary_btf::Btf;
 use alveary_linux::sys::LogLevel;
 use std::{
     collections::BTreeMap,
@@ -17,6 +19,7 @@ pub struct LinuxBuilder {
     ifindex: u32,
     token: Option<OwnedFd>,
     targets: BTreeMap<String, TargetProgram>,
+    given: kernel::Given,
 }
 
 impl Default for LinuxBuilder {
@@ -27,6 +30,7 @@ impl Default for LinuxBuilder {
             ifindex: 0,
             token: None,
             targets: BTreeMap::new(),
+            given: kernel::Given::default(),
         }
     }
 }
@@ -78,11 +82,36 @@ impl LinuxBuilder {
         self
     }
 
+    /// Types that CO-RE relocations are answered by, for a kernel that does not show its own, or as if it were another.
+    /// Functions, variables and what programs are attached to are looked for in the kernel's own types all the same.
+    #[must_use]
+    pub fn btf(mut self, types: Arc<Btf>) -> LinuxBuilder {
+        self.given.core = Some(types);
+        self
+    }
+
+    /// The configuration that `__kconfig` variables are filled from, in place of what the kernel or `/boot` shows: names
+    /// with `CONFIG_`, values as a configuration file writes them ([`alveary_object::parse_kconfig`] reads one).
+    #[must_use]
+    pub fn kconfig(mut self, options: BTreeMap<String, String>) -> LinuxBuilder {
+        self.given.kconfig = Some(options);
+        self
+    }
+
+    /// Takes the kernel for this version, third number included: what programs are told as `LINUX_KERNEL_VERSION`, and
+    /// old kernels want of probes. What the kernel has stays its own matter.
+    #[must_use]
+    pub fn version(mut self, version: Version, patch: u8) -> LinuxBuilder {
+        self.given.version = Some((version, patch));
+        self
+    }
+
     /// The target.
     #[must_use]
     pub fn build(self) -> Linux {
-        let LinuxBuilder { pins, log, ifindex, token, targets } = self;
+        let LinuxBuilder { pins, log, ifindex, token, targets, given } = self;
         let (types, whole) = (Mutex::default(), OnceLock::new());
-        Linux(Arc::new(super::State { bare: kernel::bare(), whole, pins, log, ifindex, token, targets, types }))
+        let bare = kernel::bare(&given);
+        Linux(Arc::new(super::State { bare, whole, given, pins, log, ifindex, token, targets, types }))
     }
 }

@@ -17,17 +17,30 @@ const SYMBOLS: &str = "/proc/kallsyms";
 /// The largest configuration that is read: real ones are below 1 MB.
 const LARGEST_CONFIG: u64 = 1 << 26;
 
+/// What is said of the kernel in place of what it says itself.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    /// Types for CO-RE relocations.
+    pub(super) core: Option<Arc<Btf>>,
+    pub(super) kconfig: Option<BTreeMap<String, String>>,
+    pub(super) version: Option<(Version, u8)>,
+}
+
 /// What needs no file of any size.
-pub(super) fn bare() -> Kernel {
+pub(super) fn bare(given: &Given) -> Kernel {
     let release = fs::read_to_string(RELEASE).unwrap_or_default();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse::<u16>().ok());
     let version = match (numbers.next(), numbers.next()) {
         (Some(major), Some(minor)) => Version(major, minor),
         _ => Version::NEWEST,
     };
+    let patch = numbers.next().unwrap_or_default().min(255) as u8;
+    let (version, patch) = given.version.unwrap_or((version, patch));
     Kernel {
         cpus: sys::possible_cpus().unwrap_or(1) as u32,
-        patch: numbers.next().unwrap_or_default().min(255) as u8,
+        patch,
+        core: given.core.clone(),
+        kconfig: given.kconfig.clone().unwrap_or_default(),
         page: sys::page_size(),
         symbols: Some(Arc::default()),
         ..Kernel::of(Profile::linux(version))
@@ -44,15 +57,15 @@ pub(super) fn asks(spec: &Spec) -> bool {
 }
 
 /// Everything, as far as this object asks.
-pub(super) fn whole(spec: &Spec) -> Result<Kernel> {
-    let mut kernel = bare();
+pub(super) fn whole(spec: &Spec, given: &Given) -> Result<Kernel> {
+    let mut kernel = bare(given);
     if let Ok(bytes) = fs::read(TYPES) {
         let btf = Btf::read(&bytes, None).map_err(|why| Error::new(Kind::Read, why.in_file(TYPES)))?;
         let btf = Arc::new(btf);
         kernel.modules = alveary_linux::modules::running(btf.clone());
         kernel.btf = Some(btf);
     }
-    if spec.externs.keys().any(|name| name.starts_with("CONFIG_")) {
+    if given.kconfig.is_none() && spec.externs.keys().any(|name| name.starts_with("CONFIG_")) {
         kernel.kconfig = config().unwrap_or_default();
     }
     if spec.externs.values().any(|one| one.ty == TypeId::VOID) {

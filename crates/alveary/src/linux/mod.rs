@@ -21,6 +21,7 @@ use alveary_btf::Btf;
 use alveary_linux::{
     btf::Loaded,
     map::MapFrom,
+    modules::Opened,
     prog::{ProgFrom, Refused},
     sys::{self, LogLevel, ProgInfo, ProgParts},
 };
@@ -52,6 +53,8 @@ struct State {
     bare: Kernel,
     /// What is known since an object asked.
     whole: OnceLock<Kernel>,
+    /// What was said of it.
+    given: kernel::Given,
     pins: Option<PathBuf>,
     log: LogLevel,
     ifindex: u32,
@@ -165,7 +168,7 @@ impl Backend for Linux {
         }
         let whole = match self.0.whole.get() {
             Some(known) => return Ok(known),
-            None => kernel::whole(spec)?,
+            None => kernel::whole(spec, &self.0.given)?,
         };
         Ok(self.0.whole.get_or_init(|| whole))
     }
@@ -186,10 +189,12 @@ impl Backend for Linux {
     fn load_program(&self, program: &Arc<Program>, maps: &[LinuxMap]) -> Result<LinuxProgram> {
         let types = self.types(program.btf.as_ref());
         let fds: Vec<BorrowedFd<'_>> = maps.iter().map(AsFd::as_fd).collect();
+        let modules = Opened::for_program(program).map_err(|e| failed(e, Kind::Unsupported))?;
         let from = ProgFrom {
             maps: &fds,
             replaces: targets::of(program, &self.0.targets).or_kind(Kind::Unsupported)?,
             btf: types.as_deref().filter(|types| types.functions).map(|types| types.fd.as_fd()),
+            modules: Some(&modules),
             kernel: Some((self.0.bare.profile.version, self.0.bare.patch)),
             ifindex: self.0.ifindex,
             log: self.0.log,

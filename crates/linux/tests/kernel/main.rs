@@ -1,6 +1,7 @@
 //! bpf(2) against the running kernel.
 
 mod elements;
+mod modules;
 mod objects;
 mod programs;
 mod reading;

@@ -28,7 +28,7 @@ use access::{Access, Asks};
 use alveary_btf::{Btf, CoreKind, CoreReloc, Type, TypeId};
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Insn;
-use alveary_spec::Modules;
+use alveary_spec::{Kernel, Modules};
 use patch::Patched;
 use std::collections::HashMap;
 use value::Value;
@@ -99,6 +99,15 @@ impl<'a> Core<'a> {
     /// Answers for an object with types `local` on a kernel with types `target`.
     pub(crate) fn new(local: &'a Btf, target: Option<&'a Btf>) -> Core<'a> {
         Core { local, target, modules: None, candidates: HashMap::new(), known: HashMap::new(), near: HashMap::new() }
+    }
+
+    /// Answers for an object with types `local` on a kernel.
+    pub(crate) fn of(local: &'a Btf, kernel: &'a Kernel) -> Core<'a> {
+        match kernel.core.as_deref() {
+            // Other types than the kernel's own have no modules.
+            Some(types) => Core::new(local, Some(types)),
+            None => Core::new(local, kernel.btf.as_deref()).with(&kernel.modules),
+        }
     }
 
     /// With modules, which are asked for types that the kernel itself does not have.

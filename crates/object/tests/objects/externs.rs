@@ -221,7 +221,7 @@ fn programs_are_loaded_for_what_their_sections_name() {
         ("guarded", "bpf_lsm_file_open", alveary_btf::Kind::Func),
         ("walked", "bpf_iter_task", alveary_btf::Kind::Func),
     ] {
-        assert_eq!(target(program, &with_types).unwrap().unwrap(), btf.find(name, kind).unwrap(), "{program}");
+        assert_eq!(target(program, &with_types).unwrap().unwrap().id, btf.find(name, kind).unwrap(), "{program}");
         assert!(target(program, &kernel()).is_none(), "{program}: without the kernel's types");
     }
     let missing = target("misspelt", &with_types).unwrap().unwrap_err();

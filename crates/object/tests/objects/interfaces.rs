@@ -71,7 +71,7 @@ fn interfaces_are_filled_in_as_the_kernel_has_them() {
         for (name, member) in [("my_init", 4), ("my_ask", 1)] {
             let program = program(&done, name);
             assert_eq!(
-                (program.expected, program.target.clone().unwrap().unwrap()),
+                (program.expected, program.target.clone().unwrap().unwrap().id),
                 (Some(AttachType(member)), id("ops"))
             );
         }

@@ -17,13 +17,21 @@ const PROGRAMS: &str = r#"
     int kernel_call(int a) __attribute__((section(".ksyms")));
     int conn_put(int a) __attribute__((section(".ksyms")));
     int other_call(int a) __attribute__((section(".ksyms")));
+    extern const int sock_count __attribute__((section(".ksyms")));
+    extern const int conn_count __attribute__((section(".ksyms")));
     SEC("xdp") int own(struct sock *s) { return s->mark; }
     SEC("xdp") int modules(struct conn *c) { return c->mark; }
     SEC("xdp") int calls(void *c) { return kernel_call(1) + conn_put(2) + other_call(3) + conn_put(4); }
+    SEC("xdp") int counts(void *c) { return sock_count + conn_count + other_call(3) + conn_count; }
+    SEC("fentry/kernel_call") int to_own(void *c) { return 0; }
+    SEC("fentry/conn_put") int to_found(void *c) { return 0; }
+    SEC("fentry/two:other_call") int to_named(void *c) { return 0; }
+    SEC("fentry/one:other_call") int to_none(void *c) { return 0; }
 "#;
 
-/// Adds a struct with `mark` at a bit, and a function `int name(int)`.
+/// Adds a struct with `mark` at a bit, a variable that counts them, and a function `int name(int)`.
 fn content(mut b: Builder, int: TypeId, record: &str, at: u32, function: &str) -> Btf {
+    b.add(&New::Var { name: &format!("{record}_count"), ty: int, linkage: Linkage::Global });
     b.add(&New::Struct {
         name: record,
         size: 64,
@@ -76,4 +84,41 @@ fn modules_are_asked_for_types_and_functions_that_the_kernel_does_not_have() {
     let own = (0, id(kernel.btf.as_ref().unwrap(), "kernel_call"));
     assert_eq!(made, [own, put, (2, id(&two.btf, "other_call")), put]);
     assert_eq!(times.load(Ordering::Relaxed), 1, "they are read once");
+}
+
+/// As in a call, a module is named by its number: in the second half of the instruction.
+#[test]
+fn variables_of_modules_are_named_by_type_and_module() {
+    let test = "variables_of_modules_are_named_by_type_and_module";
+    let Some(object) = compile(test, PROGRAMS, &["-g"]) else { return };
+    let (kernel, _) = with_modules();
+    let program = resolved(&object, &kernel, "counts");
+    let number = |name: &str| 1 + program.modules.iter().position(|m| &**m == name).unwrap() as i32;
+    assert_eq!(program.modules.len(), 2);
+    let heads = program.insns.windows(2).filter(|pair| (pair[0].op, pair[0].src.0) == (0x18, 3));
+    let mut made: Vec<(i32, i32)> = heads.map(|pair| (pair[0].imm, pair[1].imm)).collect();
+    made.sort_unstable();
+    made.dedup();
+    let id = |btf: &Btf, name: &str| btf.find(name, Kind::Var).unwrap().0 as i32;
+    let [one, _] = kernel.modules.all() else { panic!() };
+    let own = (id(kernel.btf.as_ref().unwrap(), "sock_count"), 0);
+    assert_eq!(made, [own, (id(&one.btf, "conn_count"), number("one"))]);
+    assert_eq!(i32::from(program.insns.iter().find(|insn| insn.op == 0x85).unwrap().off), number("two"));
+}
+
+#[test]
+fn programs_are_for_functions_of_modules() {
+    let Some(object) = compile("programs_are_for_functions_of_modules", PROGRAMS, &["-g"]) else { return };
+    let (kernel, times) = with_modules();
+    let target = |name: &str| resolved(&object, &kernel, name).target.clone().unwrap();
+    assert_eq!(target("to_own").unwrap().module, None);
+    assert_eq!(times.load(Ordering::Relaxed), 0, "the kernel itself has the answer");
+    for (name, module, function) in [("to_found", "one", "conn_put"), ("to_named", "two", "other_call")] {
+        let found = target(name).unwrap();
+        assert_eq!(found.module.as_deref(), Some(module), "{name}");
+        let module = kernel.modules.all().iter().find(|one| &*one.name == module).unwrap();
+        assert_eq!(Some(found.id), module.btf.find(function, Kind::Func), "{name}");
+    }
+    let why = target("to_none").unwrap_err();
+    assert_eq!(why.message, "program `to_none` is for the function `other_call`, which module `one` does not have");
 }
