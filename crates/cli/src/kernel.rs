@@ -1,12 +1,12 @@
 //! Which kernel an object is meant for: the options that say so, read only as far as the object asks.
 
 use crate::{failure::Failure, types};
-use alveary::UserBuilder;
-use alveary_abi::Version;
-use alveary_btf::{Btf, CoreKind};
+use alveary::{LinuxBuilder, UserBuilder};
+use alveary_abi::{Profile, Version};
+use alveary_btf::{Btf, CoreKind, TypeId};
 use alveary_diag::{Diagnostic, Place};
 use alveary_object::parse_kconfig;
-use alveary_spec::{Modules, Spec};
+use alveary_spec::{Extern, ExternKind, Kernel, Modules, Spec};
 use clap::{Args, ValueHint};
 use flate2::read::MultiGzDecoder;
 use std::{
@@ -21,59 +21,116 @@ use std::{
 const OWN_CONFIG: &str = "/proc/config.gz";
 const BOOT_CONFIG: &str = "/boot/config-";
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
+/// What verdicts are for unless a version is given.
+const NEWEST: (Version, u8) = (Version(6, 18), 44);
 /// The largest configuration that is read: real ones are below 1 MB.
 const LARGEST_CONFIG: u64 = 1 << 26;
 
-/// The kernel that a program runs on, or believes to
+/// The kernel that an object is meant for: the same options at every verb that resolves one
 #[derive(Debug, Args)]
 pub(crate) struct KernelOptions {
-    #[command(flatten)]
-    pub(crate) types: KernelTypes,
+    /// The kernel's types, which CO-RE relocations ask for
+    ///
+    /// Raw BTF, as in /sys/kernel/btf/vmlinux, or an ELF file that holds some, as vmlinux. Unless it is given, those of
+    /// this machine's kernel, if it has some and the object asks.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) btf: Option<PathBuf>,
 
     /// The kernel's configuration: what __kconfig variables are
     ///
     /// A file of CONFIG_NAME=value, gzip too. Unless it is given, /proc/config.gz or the file in /boot of this machine's
     /// kernel, if the object asks.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "cbpf")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) kconfig: Option<PathBuf>,
 
-    /// The kernel's version, like 6.1 or 6.1.55: what later kernels brought is refused, LINUX_KERNEL_VERSION is this
-    #[arg(long, value_name = "VERSION", value_parser = parse_version)]
-    kernel_version: Option<(Version, u8)>,
+    /// The kernel's version, like 6.1 or 6.1.55: what later kernels brought is missing, LINUX_KERNEL_VERSION is this
+    ///
+    /// Unless it is given, that of the running kernel for programs that are loaded into it, else 6.18. The running kernel
+    /// has what it has: there only what programs are told changes.
+    #[arg(long, visible_alias = "kernel", value_name = "VERSION", value_parser = parse_version)]
+    pub(crate) kernel_version: Option<(Version, u8)>,
 }
 
 impl KernelOptions {
-    /// Whether a version is given.
-    pub(crate) fn has_version(&self) -> bool {
-        self.kernel_version.is_some()
+    /// Whether any of them is given.
+    pub(crate) fn given(&self) -> bool {
+        self.btf.is_some() || self.kconfig.is_some() || self.kernel_version.is_some()
     }
 
     /// Has the user-space kernel be what the options say, as far as the object asks; `None`: without an object.
-    pub(crate) fn apply(&self, user: UserBuilder, spec: Option<&Spec>) -> Result<UserBuilder, Failure> {
+    pub(crate) fn user(&self, user: UserBuilder, spec: Option<&Spec>) -> Result<UserBuilder, Failure> {
         let mut user = user;
         if let Some((version, patch)) = self.kernel_version {
             user = user.linux(version).patch_level(patch);
         }
         let Some(spec) = spec else { return Ok(user) };
-        if let Some(types) = self.types.wanted(spec)? {
-            user = user.modules(self.types.modules(Some(&types))).btf(types);
+        if let Some(types) = self.types(spec)? {
+            user = user.modules(self.modules(Some(&types))).btf(types);
         }
         Ok(match config(self.kconfig.as_deref(), spec)? {
             Some(options) => user.kconfig(options),
             None => user,
         })
     }
+
+    /// Has the running kernel taken for what the options say; the rest it says itself.
+    pub(crate) fn linux(&self, linux: LinuxBuilder) -> Result<LinuxBuilder, Failure> {
+        let mut linux = linux;
+        if let Some((version, patch)) = self.kernel_version {
+            linux = linux.version(version, patch);
+        }
+        if let Some(path) = &self.btf {
+            linux = linux.btf(read(path)?);
+        }
+        Ok(match &self.kconfig {
+            Some(path) => linux.kconfig(read_config(path)?),
+            None => linux,
+        })
+    }
+
+    /// The kernel that they describe, as far as the object asks; 6.18.44 unless they say the version.
+    pub(crate) fn described(&self, spec: &Spec) -> Result<Kernel, Failure> {
+        let (version, patch) = self.kernel_version.unwrap_or(NEWEST);
+        let btf = self.types(spec)?;
+        Ok(Kernel {
+            modules: self.modules(btf.as_ref()),
+            btf,
+            kconfig: config(self.kconfig.as_deref(), spec)?.unwrap_or_default(),
+            patch,
+            ..Kernel::of(Profile::linux(version))
+        })
+    }
+
+    /// The types that an object is to be resolved by: those that are given, this kernel's if the object asks for some,
+    /// or none.
+    fn types(&self, spec: &Spec) -> Result<Option<Arc<Btf>>, Failure> {
+        let relocated = || spec.functions.values().flat_map(|f| &f.core).any(|r| r.kind != CoreKind::TypeIdLocal);
+        let typed = |one: &Extern| !matches!(one.kind, ExternKind::Config { .. }) && one.ty != TypeId::VOID;
+        let asks = || relocated() || spec.externs.values().any(typed);
+        let own = Path::new(types::KERNEL);
+        match &self.btf {
+            Some(path) => Ok(Some(read(path)?)),
+            None if asks() && own.exists() => Ok(Some(read(own)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The modules of the kernel with these types: this kernel's, unless its types are given.
+    fn modules(&self, types: Option<&Arc<Btf>>) -> Modules {
+        let own = types.filter(|_| self.btf.is_none());
+        own.map_or_else(Modules::default, |own| alveary_linux::modules::running(own.clone()))
+    }
 }
 
 /// The kernel's configuration: that of the file, if one is given; this kernel's, if the object asks for some.
-pub(crate) fn config(given: Option<&Path>, spec: &Spec) -> Result<Option<BTreeMap<String, String>>, Failure> {
+fn config(given: Option<&Path>, spec: &Spec) -> Result<Option<BTreeMap<String, String>>, Failure> {
     let asks = spec.externs.keys().any(|name| name.starts_with("CONFIG_"));
     let own = || if asks { own_config() } else { None };
     given.map(Path::to_owned).or_else(own).map(|path| read_config(&path)).transpose()
 }
 
 /// Reads a version in clap's manner.
-pub(crate) fn parse_version(text: &str) -> Result<(Version, u8), String> {
+fn parse_version(text: &str) -> Result<(Version, u8), String> {
     let wrong = || "a version is two or three numbers: 6.1, 6.1.55".to_owned();
     let mut parts = text.split('.');
     let (Some(major), Some(minor), patch, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
@@ -114,41 +171,6 @@ pub(crate) fn read_config(path: &Path) -> Result<BTreeMap<String, String>, Failu
         return Err(why.in_file(name).into());
     }
     Ok(options)
-}
-
-/// The kernel's types
-#[derive(Debug, Args)]
-pub(crate) struct KernelTypes {
-    /// The kernel's types, which CO-RE relocations ask for
-    ///
-    /// Raw BTF, as in /sys/kernel/btf/vmlinux, or an ELF file that holds some, as vmlinux. Unless it is given, those of
-    /// this machine's kernel, if it has some and the object asks.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "cbpf")]
-    pub(crate) btf: Option<PathBuf>,
-}
-
-impl KernelTypes {
-    /// The types that are given, if any.
-    pub(crate) fn given(&self) -> Result<Option<Arc<Btf>>, Failure> {
-        self.btf.as_deref().map(read).transpose()
-    }
-
-    /// The types that an object is to be resolved by: those that are given, this kernel's if the object asks for some,
-    /// or none.
-    pub(crate) fn wanted(&self, spec: &Spec) -> Result<Option<Arc<Btf>>, Failure> {
-        let asks = || spec.functions.values().flat_map(|f| &f.core).any(|r| r.kind != CoreKind::TypeIdLocal);
-        let own = Path::new(types::KERNEL);
-        match self.given()? {
-            None if asks() && own.exists() => Ok(Some(read(own)?)),
-            given => Ok(given),
-        }
-    }
-
-    /// The modules of the kernel whose types [`KernelTypes::wanted`] gave: this kernel's, which nobody gave the types of.
-    pub(crate) fn modules(&self, wanted: Option<&Arc<Btf>>) -> Modules {
-        let own = wanted.filter(|_| self.btf.is_none());
-        own.map_or_else(Modules::default, |own| alveary_linux::modules::running(own.clone()))
-    }
 }
 
 fn read(path: &Path) -> Result<Arc<Btf>, Failure> {

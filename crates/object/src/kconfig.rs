@@ -86,6 +86,11 @@ pub(crate) fn value(name: &str, one: &Extern, btf: &Btf, kernel: &Kernel, endian
     })
 }
 
+/// Whether there is a value of this name.
+pub(crate) fn known(name: &str, kernel: &Kernel) -> bool {
+    made_up(name, kernel).is_some() || kernel.kconfig.contains_key(name)
+}
+
 /// Values that come from no file.
 fn made_up(name: &str, kernel: &Kernel) -> Option<u64> {
     let profile = &kernel.profile;

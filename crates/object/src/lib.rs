@@ -21,6 +21,7 @@
 //! | `skeleton` | an object as source text, for programs that load it |
 //! | `externs` | what the kernel has to give: which, and of which types |
 //! | `kconfig`, `symbols` | the kernel's configuration, variables and functions |
+//! | `answers` | what a kernel answers to externs, for people |
 //! | `target` | what of the kernel a program is loaded for |
 //! | `core` | CO-RE: what the kernel's types answer |
 //! | `struct_ops` | kernel interfaces in the kernel's form of them |
@@ -29,6 +30,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answers;
 mod binary;
 mod code;
 mod core;
@@ -52,6 +54,7 @@ mod target;
 mod types;
 mod write;
 
+pub use answers::{ExternAnswer, ExternOutcome, extern_answers};
 pub use binary::{read_types, read_types_from};
 pub use core::{CoreOutcome, CoreRelocation, apply_core, core_relocations, minimal_types};
 pub use kconfig::parse_kconfig;

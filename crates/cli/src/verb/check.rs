@@ -3,13 +3,7 @@
 mod judge;
 mod show;
 
-use crate::{
-    failure::Failure,
-    inspect,
-    kernel::{self, KernelTypes, parse_version},
-    output,
-};
-use alveary_abi::{Profile, Version};
+use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
 use alveary_spec::Kernel;
 use alveary_verifier::{LogLevel, Verdict};
 use clap::{Args, ValueEnum, ValueHint};
@@ -40,18 +34,8 @@ pub(crate) struct Check {
     #[arg(long = "type", value_name = "TYPE")]
     ty: Option<String>,
 
-    /// The kernel to be loaded into, like 6.1 or 6.1.55: what it does not have yet is missing
-    #[arg(long, visible_alias = "kernel-version", value_name = "VERSION", default_value = "6.18.44",
-        value_parser = parse_version)]
-    kernel: (Version, u8),
-
-    /// The kernel's types: raw BTF, as in /sys/kernel/btf/vmlinux; this machine's unless it is given
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    btf: Option<PathBuf>,
-
-    /// The kernel's configuration: what __kconfig variables are; this machine's unless it is given
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    kconfig: Option<PathBuf>,
+    #[command(flatten)]
+    kernel: KernelOptions,
 
     /// What the log shows: 1 the path that is rejected, 2 everything, 4 figures; sums of these
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(0..8))]
@@ -93,19 +77,8 @@ impl Check {
             if let Some(name) = &self.prog {
                 inspect::program(&spec, name, path)?;
             }
-            let (version, patch) = self.kernel;
-            let profile = Profile::linux(version);
-            let ty = self.ty.as_deref().map(|name| judge::prog_type(&profile, name)).transpose()?;
-            let types = KernelTypes { btf: self.btf.clone() };
-            let btf = types.wanted(&spec)?;
-            let kernel = Kernel {
-                modules: types.modules(btf.as_ref()),
-                btf,
-                kconfig: kernel::config(self.kconfig.as_deref(), &spec)?.unwrap_or_default(),
-                patch,
-                cpus: judge::possible_cpus(),
-                ..Kernel::of(profile)
-            };
+            let kernel = Kernel { cpus: judge::possible_cpus(), ..self.kernel.described(&spec)? };
+            let ty = self.ty.as_deref().map(|name| judge::prog_type(&kernel.profile, name)).transpose()?;
             let task = judge::Task { spec: &spec, kernel: &kernel, ty, log: LogLevel(log), path };
             let names: Vec<String> = inspect::in_order(&spec)
                 .map(|program| program.name.clone())

@@ -1,19 +1,25 @@
 //! `alveary disasm`: the instructions of an object, or of a classic filter, as text.
 
+mod answers;
 mod classic;
 mod listing;
 
-use crate::{failure::Failure, inspect, kernel::KernelTypes, output};
+use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
 use alveary_diag::Diagnostic;
+use alveary_object::apply_core;
+use alveary_spec::Spec;
+use answers::Answers;
 use clap::{Args, ValueHint};
 use listing::{Listing, Look};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Show the instructions of an object
 ///
 /// One instruction a line, in the notation of the kernel's log and of llvm-objdump. Every function is shown once:
 /// programs in the file's order, each followed by the functions that it calls. Behind a jump stands the instruction
-/// that it goes to. With --btf the instructions hold what CO-RE relocations make of them on that kernel.
+/// that it goes to. With --btf, --kconfig or --kernel-version the instructions hold what CO-RE relocations make of them
+/// on that kernel; behind those that load a value of its configuration stands the value, behind those that ask for what
+/// it does not have, why they fail.
 ///
 /// `asm` reads the listing, unless it shows bytes (--raw). BTF, maps and data are not in it: their names are.
 #[derive(Debug, Args)]
@@ -40,12 +46,13 @@ pub(crate) struct Disasm {
     raw: bool,
 
     #[command(flatten)]
-    types: KernelTypes,
+    kernel: KernelOptions,
 
     /// Show a classic filter in tcpdump's -d notation
     ///
     /// FILE holds what `tcpdump -ddd` prints.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "object")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["object", "btf", "kconfig", "kernel_version"])]
     cbpf: Option<PathBuf>,
 
     /// Show what the classic filter is in eBPF
@@ -60,16 +67,25 @@ impl Disasm {
             (_, Some(filter)) => classic::run(filter, look, self.ebpf, json),
             (Some(path), None) => {
                 let mut spec = inspect::open(path)?;
-                if let Some(btf) = self.types.given()? {
-                    let named = |why: Diagnostic| why.in_file(path.display().to_string());
-                    alveary_object::apply_core(&mut spec, &btf)
-                        .map_err(|all| Failure::from(all.into_iter().map(named).collect::<Vec<_>>()))?;
-                }
+                let answers = if self.kernel.given() { self.answers(&mut spec, path)? } else { Answers::default() };
                 let only = self.prog.as_deref().map(|name| inspect::program(&spec, name, path)).transpose()?;
-                let listing = Listing::of(&spec, only);
+                let listing = Listing::of(&spec, only, &answers);
                 if json { output::object(&listing) } else { output::write(|out| listing.write(look, out)) }
             }
             (None, None) => unreachable!("clap asks for one of the two"),
         }
+    }
+
+    /// Has the kernel answer what the object asks: in its instructions, and in words.
+    fn answers(&self, spec: &mut Spec, path: &Path) -> Result<Answers, Failure> {
+        let kernel = self.kernel.described(spec)?;
+        let mut answers = Answers::of_externs(spec, &kernel);
+        if kernel.btf.is_some() {
+            let named = |why: Diagnostic| why.in_file(path.display().to_string());
+            let poisoned = apply_core(spec, &kernel)
+                .map_err(|all| Failure::from(all.into_iter().map(named).collect::<Vec<_>>()))?;
+            answers.fail(poisoned);
+        }
+        Ok(answers)
     }
 }

@@ -3,8 +3,9 @@
 use crate::{
     bpftool::{options::Options, over::Over, pins, words::Words},
     failure::Failure,
+    kernel::KernelOptions,
 };
-use alveary::{Object, Target, kernel::attach::Place};
+use alveary::{Linux, Object, kernel::attach::Place};
 use alveary_diag::{Diagnostic, Place as At};
 use clap::{Args, Subcommand};
 use std::path::Path;
@@ -37,17 +38,20 @@ struct Pin {
     /// it), `cgroup DIR [self|descendants|descendants_post|ancestors]`, `task TID`, `pid PID`
     #[arg(value_name = "OBJ FILE [OVER]", required = true)]
     words: Vec<String>,
+
+    #[command(flatten)]
+    kernel: KernelOptions,
 }
 
 impl Iter {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
-        let Action::Pin(Pin { words }) = &self.action;
+        let Action::Pin(Pin { words, kernel }) = &self.action;
         let mut words = Words::new(words);
         let object = words.must("an object file")?;
         let path = words.must("a path in a BPF file system")?;
         let over = Over::read(&mut words)?;
         pins::ready(Path::new(path), self.options.nomount)?;
-        let loaded = Object::open(object)?.load(Target::linux())?;
+        let loaded = Object::open(object)?.load(kernel.linux(Linux::builder())?.build())?;
         let Some(program) = loaded.programs().next() else {
             return Err(Diagnostic::new("not-found", "the object has no program", At::Nowhere)
                 .in_file(object.to_owned())

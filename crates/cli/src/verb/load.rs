@@ -8,7 +8,9 @@ use super::{
 use crate::{
     bpftool::pins::{self, Pins},
     failure::Failure,
-    inspect, output,
+    inspect,
+    kernel::KernelOptions,
+    output,
     table::{HEADING, printable},
 };
 use alveary::{
@@ -86,6 +88,9 @@ pub(crate) struct Load {
     /// Write what the kernel's verifier says of each program to stderr
     #[arg(long, value_enum, value_name = "LEVEL")]
     log: Option<Log>,
+
+    #[command(flatten)]
+    kernel: KernelOptions,
 }
 
 /// How much the verifier says.
@@ -129,7 +134,7 @@ impl Load {
     }
 
     fn load(&self) -> Result<Loaded<Linux>, Failure> {
-        let mut linux = Linux::builder().pin_root(&self.pin_root);
+        let mut linux = self.kernel.linux(Linux::builder().pin_root(&self.pin_root))?;
         if let Some(level) = self.log {
             linux = linux.log(level.level());
         }

@@ -64,7 +64,7 @@ pub(crate) struct Run {
     ///
     /// FILE holds what `tcpdump -ddd` prints. The filter sees packets as they are in the capture, whatever their link
     /// type.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "object")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["object", "btf", "kconfig"])]
     cbpf: Option<PathBuf>,
 
     /// Read packets from this capture; `-` is stdin
@@ -262,9 +262,6 @@ impl Run {
             ("--seed", self.seed != 0),
             ("--time", self.time != Time::Capture),
             ("--budget", self.budget != BUDGET),
-            ("--btf", self.kernel.types.btf.is_some()),
-            ("--kconfig", self.kernel.kconfig.is_some()),
-            ("--kernel-version", self.kernel.has_version()),
         ];
         let Some((name, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
         let message = format!("`{name}` has no meaning on the running kernel");
@@ -280,7 +277,7 @@ impl Run {
             Some(("--pcap", &*self.pcap)),
             named("OBJ", &self.object),
             named("--cbpf", &self.cbpf),
-            named("--btf", &self.kernel.types.btf),
+            named("--btf", &self.kernel.btf),
             named("--kconfig", &self.kernel.kconfig),
         ];
         let outputs = [

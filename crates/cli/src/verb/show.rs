@@ -4,17 +4,22 @@ mod relocs;
 mod report;
 mod table;
 
-use crate::{failure::Failure, inspect, kernel::KernelTypes, output};
+use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
+use alveary_spec::Kernel;
 use clap::{Args, ValueHint};
 use relocs::Relocations;
 use report::Report;
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// Show what an object file holds
 ///
 /// Programs with their types, sections and attach targets, maps, global variables, BTF, the licence, and what the
 /// object needs of a kernel. Nothing is loaded.
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| match arg.get_id().as_str() {
+    "btf" | "kconfig" | "kernel_version" => arg.requires("relocs"),
+    _ => arg,
+}))]
 #[command(after_help = "Examples:
   alveary show filter.bpf.o
   alveary show trace.bpf.o --relocs --btf other-kernel.btf
@@ -24,25 +29,25 @@ pub(crate) struct Show {
     #[arg(value_name = "OBJ", value_hint = ValueHint::FilePath)]
     object: PathBuf,
 
-    /// Show the CO-RE relocations instead, and what the kernel's types answer
+    /// Show the CO-RE relocations and externs instead, and what the kernel answers
     ///
-    /// What each asks for, by which source line; what the compiler wrote and what belongs there in the kernel; or why
-    /// there is no answer, with the nearest name.
+    /// What each relocation asks for, by which source line; what the compiler wrote and what belongs there in the kernel;
+    /// or why there is no answer, with the nearest name. What values of the kernel's configuration are, and whether it has
+    /// the functions and variables that are asked for.
     #[arg(long)]
     relocs: bool,
 
-    /// The kernel's types: raw BTF, as in /sys/kernel/btf/vmlinux, or an ELF file; this machine's unless it is given
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "relocs")]
-    btf: Option<PathBuf>,
+    #[command(flatten)]
+    kernel: KernelOptions,
 }
 
 impl Show {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         let spec = inspect::open(&self.object)?;
         if self.relocs {
-            let kernel = KernelTypes { btf: self.btf.clone() };
-            let types = kernel.wanted(&spec)?;
-            let all = Relocations::of(&spec, types.as_deref(), &kernel.modules(types.as_ref()));
+            // A kernel that gives programs its own functions and variables, as Linux does.
+            let kernel = Kernel { symbols: Some(Arc::default()), ..self.kernel.described(&spec)? };
+            let all = Relocations::of(&spec, &kernel);
             return if json { output::object(&all) } else { output::write(|out| all.write(out)) };
         }
         let report = Report::of(&spec, &self.object.display().to_string());

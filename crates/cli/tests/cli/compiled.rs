@@ -301,6 +301,65 @@ fn the_kernels_configuration_and_version_are_given_or_asked_for() {
     golden("kconfig.txt", session.text());
 }
 
+/// Whoever resolves an object asks the kernel that the options describe: no word of it reaches the running kernel before.
+#[test]
+fn every_verb_that_resolves_an_object_takes_the_kernel_from_its_options() {
+    let test = "every_verb_that_resolves_an_object_takes_the_kernel_from_its_options";
+    let source = r#"
+        extern int LINUX_KERNEL_VERSION __attribute__((section(".kconfig")));
+        extern int CONFIG_HZ __attribute__((section(".kconfig")));
+        struct thing { int number; } __attribute__((preserve_access_index)) *thing;
+        struct { __uint(type, 27); __uint(max_entries, 4096); } ring SEC(".maps");
+        SEC("xdp") int asks(struct xdp_md *context) {
+            bpf_ringbuf_output(&ring, &context, 1, 0);
+            return LINUX_KERNEL_VERSION + CONFIG_HZ + thing->number;
+        }
+        SEC("xdp") int told(struct xdp_md *context) {
+            return LINUX_KERNEL_VERSION >= 0x060137 && CONFIG_HZ == 300 ? 2 : 0;
+        }
+    "#;
+    let Some(session) = compiled(test, source) else { return };
+    // Types for the other byte order, in which the object cannot ask.
+    let other = alveary_btf::Builder::new(alveary_isa::Endian::Big).write();
+    let session =
+        session.file("config", "CONFIG_HZ=300\n").file("config.none", "CONFIG_A=1\n").file("other.btf", other);
+    let verbs = [
+        "load prog.o --pin pins",
+        "attach prog.o",
+        "run prog.o --prog asks --pcap traffic.pcap",
+        "run prog.o --prog asks --pcap traffic.pcap --on linux",
+        "check prog.o",
+    ];
+    let refused = |line: String, why: &str| {
+        let ran = session.output(&line);
+        // `check` says of what does not resolve that it is not judged: no failure.
+        assert!(line.starts_with("check") || ran.code == Some(1), "{line}: {}{}", ran.stdout, ran.stderr);
+        assert!(format!("{}{}", ran.stdout, ran.stderr).contains(why), "{line}: {}{}", ran.stdout, ran.stderr);
+    };
+    for verb in verbs {
+        refused(format!("{verb} --btf prog.o --kconfig config.none"), "which the kernel's configuration does not set");
+        refused(format!("{verb} --btf other.btf --kconfig config"), "other byte order");
+    }
+    for verb in ["run prog.o --pcap traffic.pcap", "check prog.o"] {
+        // Ring buffers came with 5.8.
+        refused(format!("{verb} --prog asks --btf prog.o --kconfig config --kernel-version 5.4"), "130");
+    }
+    if alveary_testing::bpf::permitted(test) {
+        for (version, verdict) in [("6.1.54", "XDP_ABORTED"), ("6.1.55", "XDP_PASS")] {
+            let options = format!("--kernel-version {version} --kconfig config --json");
+            let ran = session.output(&format!("run prog.o --prog told --pcap traffic.pcap --on linux {options}"));
+            let counted: serde_json::Value = serde_json::from_str(&ran.stdout).expect(&ran.stderr);
+            assert!(counted["verdicts"][verdict].is_number(), "{version}: {counted}");
+        }
+    }
+    refused("disasm prog.o --btf other.btf".to_owned(), "other byte order");
+    let session = session
+        .run("disasm prog.o --prog asks --btf prog.o --kconfig config --kernel-version 6.1.55")
+        .run("show prog.o --relocs --btf prog.o --kconfig config --kernel-version 6.1.55")
+        .run("show prog.o --relocs --btf prog.o --kconfig config.none --kernel 6.2");
+    golden("kernel-options.txt", session.text());
+}
+
 #[test]
 fn the_types_that_an_object_needs_are_written_and_are_enough() {
     let test = "the_types_that_an_object_needs_are_written_and_are_enough";

@@ -5,7 +5,7 @@ use crate::insn::LD_IMM64;
 use alveary_btf::{Btf, CoreReloc};
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Insn;
-use alveary_spec::{Lines, Modules, Spec};
+use alveary_spec::{Kernel, Lines, Modules, Spec};
 
 /// A CO-RE relocation of an object.
 #[derive(Clone, Debug)]
@@ -60,24 +60,28 @@ pub fn core_relocations(spec: &Spec, kernel: Option<&Btf>, modules: &Modules) ->
     found
 }
 
-/// Writes the answers of a kernel with these types into an object's instructions. They cannot be asked again: the object
-/// has no relocations then.
+/// Writes a kernel's answers into an object's instructions. They cannot be asked again: the object has no relocations
+/// then. Gives the instructions that ask for what the kernel does not have, by function and slot, and why.
 ///
 /// # Errors
 /// Why it cannot be loaded on such a kernel.
-pub fn apply_core(spec: &mut Spec, kernel: &Btf) -> Result<(), Vec<Diagnostic>> {
-    let Some(local) = spec.btf.clone() else { return Ok(()) };
-    let mut core = Core::new(&local, Some(kernel));
-    let mut errors = Vec::new();
+pub fn apply_core(spec: &mut Spec, kernel: &Kernel) -> Result<Vec<(String, u32, Diagnostic)>, Vec<Diagnostic>> {
+    let Some(local) = spec.btf.clone() else { return Ok(Vec::new()) };
+    let mut core = Core::of(&local, kernel);
+    let (mut poisoned, mut errors) = (Vec::new(), Vec::new());
     for (name, function) in &mut spec.functions {
         let lines = Lines { all: &function.lines, btf: &local };
         for record in std::mem::take(&mut function.core) {
             let at = Place::Insn { prog: name.as_str().into(), index: record.insn };
             let done = core.relocate(&record, &mut function.insns, record.insn, &at);
-            errors.extend(done.err().map(|why| why.with_lines(&lines)));
+            match done {
+                Ok(None) => {}
+                Ok(Some(why)) => poisoned.push((name.clone(), record.insn, why.with_lines(&lines))),
+                Err(why) => errors.push(why.with_lines(&lines)),
+            }
         }
     }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    if errors.is_empty() { Ok(poisoned) } else { Err(errors) }
 }
 
 impl Core<'_> {

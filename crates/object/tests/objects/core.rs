@@ -267,7 +267,7 @@ fn relocations_are_listed_and_applied_to_look_at() {
     assert!(matches!(&of("signed_size").outcome, CoreOutcome::Missing(_)));
     assert!(matches!(&core_relocations(&spec, None, &Modules::default())[0].outcome, CoreOutcome::Refused(_)));
 
-    apply_core(&mut spec, kernel.btf.as_deref().unwrap()).unwrap();
+    apply_core(&mut spec, &kernel).unwrap();
     assert!(spec.functions.values().all(|f| f.core.is_empty()));
     assert!(spec.functions["offset"].insns.iter().any(|i| i.off == 24));
 }

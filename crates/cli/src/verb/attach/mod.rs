@@ -6,7 +6,7 @@ mod place;
 pub(super) use place::one_of;
 
 use super::target_prog::TargetProg;
-use crate::{failure::Failure, files, inspect, output};
+use crate::{failure::Failure, files, inspect, kernel::KernelOptions, output};
 use alveary::{
     Linux, Loaded, Loader, Object,
     kernel::{
@@ -55,6 +55,9 @@ pub(crate) struct Attach {
     /// Keep it attached: give the link this name in a BPF file system. Several links go into a folder of that name
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pin: Option<PathBuf>,
+
+    #[command(flatten)]
+    kernel: KernelOptions,
 }
 
 /// What is attached, as `--json` says it.
@@ -90,7 +93,7 @@ impl Attach {
         let programs = self.programs(object.spec())?;
         let everything = self.prog.is_none() && self.place.types().is_none();
         let named = programs.iter().filter(|_| !everything);
-        let linux = self.target.give(Linux::builder(), object.spec())?.build();
+        let linux = self.kernel.linux(self.target.give(Linux::builder(), object.spec())?)?.build();
         let loader = named.fold(Loader::new(linux), |loader, name| loader.program(name));
         let loaded = loader.load(&object)?;
         let links = self.links(&loaded, &programs)?;

@@ -1,5 +1,6 @@
 //! The instructions of an object's functions, with the names of what they refer to.
 
+use super::answers::Answers;
 use crate::{
     inspect,
     names::Known,
@@ -55,6 +56,8 @@ struct Line {
     text: String,
     /// The slot that it jumps to.
     target: Option<i64>,
+    /// What a kernel answers to what it asks for.
+    answer: Option<String>,
     /// The source line, if it is not that of the instruction before.
     source: Option<Source>,
 }
@@ -69,7 +72,7 @@ struct Source {
 
 impl Listing {
     /// Every function of an object, or those that one program can get to.
-    pub(super) fn of(spec: &Spec, only: Option<&ProgramSpec>) -> Listing {
+    pub(super) fn of(spec: &Spec, only: Option<&ProgramSpec>, answers: &Answers) -> Listing {
         let profile = Profile::linux_6_18();
         let programs = inspect::in_order(spec).filter(|p| only.is_none_or(|o| o.name == p.name));
         let mut names: Vec<&str> = Vec::new();
@@ -84,7 +87,7 @@ impl Listing {
             let rest = spec.functions.keys().map(String::as_str).filter(|n| !names.contains(n)).collect::<Vec<_>>();
             names.extend(rest);
         }
-        Listing { functions: names.into_iter().map(|n| function(n, spec, &profile)).collect() }
+        Listing { functions: names.into_iter().map(|n| function(n, spec, &profile, answers)).collect() }
     }
 
     /// What a classic filter is in eBPF.
@@ -110,11 +113,14 @@ impl Listing {
     }
 }
 
-fn function(name: &str, spec: &Spec, profile: &Profile) -> FunctionListing {
+fn function(name: &str, spec: &Spec, profile: &Profile, answers: &Answers) -> FunctionListing {
     let function = &spec.functions[name];
     let named = |ty| profile.prog_type(ty).map(|row| row.name);
     let program = spec.programs.get(name).map(|p| p.ty.and_then(named).unwrap_or("untyped").to_owned());
     let mut listing = listed(name, function, program, spec.endian, profile);
+    for line in &mut listing.insns {
+        line.answer = answers.at(name, function, line.slot);
+    }
     if let Some(btf) = spec.btf.as_deref() {
         mark_sources(&mut listing.insns, function, btf);
     }
@@ -134,6 +140,7 @@ fn listed(
         bytes: bytes(function, slot, &inst, endian),
         text: text(&names, slot, inst),
         target: inst.ok().and_then(|i| target(slot, i)),
+        answer: None,
         source: None,
     });
     FunctionListing {
@@ -218,6 +225,9 @@ impl Line {
         write!(out, "{}", printable(&self.text))?;
         if let Some(target) = self.target {
             write!(out, "  ; to {target}")?;
+        }
+        if let Some(answer) = &self.answer {
+            write!(out, "  ; {}", printable(answer))?;
         }
         writeln!(out)?;
         if look.raw && !second.is_empty() { writeln!(out, "{:8}{}", "", spaced(second).trim_end()) } else { Ok(()) }

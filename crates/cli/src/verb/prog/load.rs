@@ -9,9 +9,10 @@ use crate::{
     },
     failure::Failure,
     inspect,
+    kernel::KernelOptions,
     verb::{keep::keep, run::Programs},
 };
-use alveary::{Linux, LinuxMap, Loaded, Loader, Object, kernel::attach::Device};
+use alveary::{Linux, LinuxBuilder, LinuxMap, Loaded, Loader, Object, kernel::attach::Device};
 use alveary_abi::{AttachType, Profile, ProgType, flags::BPF_F_XDP_DEV_BOUND_ONLY};
 use alveary_diag::{Diagnostic, Place};
 use alveary_spec::{MapSpec, Spec};
@@ -40,6 +41,9 @@ pub(super) struct Load {
     /// The object file, the path of the pin (for `loadall`: of a directory of pins), then how it is loaded
     #[arg(value_name = "WORD", required = true)]
     words: Vec<String>,
+
+    #[command(flatten)]
+    kernel: KernelOptions,
 }
 
 /// What the words say.
@@ -77,7 +81,7 @@ impl Load {
         if let Some(directory) = wanted.pin_maps {
             pins::ready_directory(directory, options.nomount)?;
         }
-        let (loaded, order) = wanted.load(Path::new(file))?;
+        let (loaded, order) = wanted.load(Path::new(file), self.kernel.linux(Linux::builder())?)?;
         let mut made = Pins::default();
         let programs = order.iter().filter_map(|name| loaded.program(name).ok());
         let mut found = false;
@@ -141,11 +145,11 @@ impl<'a> Wanted<'a> {
     }
 
     /// Loads the object; gives the names of its programs in their order.
-    fn load(&self, file: &Path) -> Result<(Loaded<Linux>, Vec<String>), Failure> {
+    fn load(&self, file: &Path, linux: LinuxBuilder) -> Result<(Loaded<Linux>, Vec<String>), Failure> {
         let mut spec = inspect::open(file)?;
         let mut order: Vec<(u32, String)> = spec.programs.values().map(|p| (p.order, p.name.clone())).collect();
         order.sort_unstable();
-        let mut linux = Linux::builder();
+        let mut linux = linux;
         if let Some(device) = self.offload.as_ref().or(self.metadata.as_ref()) {
             linux = linux.device(device.index);
         }

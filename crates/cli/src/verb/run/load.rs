@@ -53,13 +53,13 @@ pub(super) fn on_user(run: &Run, cpus: u32) -> Result<Ready<User>, Failure> {
         Time::Real => Clock::Real,
     };
     let user = User::builder().clock(clock).seed(run.seed).cpus(cpus);
-    load(run, |spec| Ok(run.kernel.apply(user, spec)?.build()))
+    load(run, |spec| Ok(run.kernel.user(user, spec)?.build()))
 }
 
 /// Loads what the command line names onto the running kernel.
 pub(super) fn on_linux(run: &Run) -> Result<Ready<Linux>, Failure> {
     // A run leaves nothing behind, and finds nothing of others.
-    load(run, |_| Ok(Linux::builder().without_pins().build()))
+    load(run, |_| Ok(run.kernel.linux(Linux::builder().without_pins())?.build()))
 }
 
 fn load<B: Backend>(run: &Run, on: impl FnOnce(Option<&Spec>) -> Result<B, Failure>) -> Result<Ready<B>, Failure> {

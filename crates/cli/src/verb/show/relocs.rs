@@ -1,10 +1,10 @@
-//! `alveary show --relocs`: what an object asks of a kernel's types, and what a kernel answers.
+//! `alveary show --relocs`: what an object asks of a kernel, its types and its configuration, and what a kernel answers.
 
 use crate::table::{Align::Left, Align::Right, HEADING, Table, count};
-use alveary_btf::{Btf, CoreKind};
+use alveary_btf::CoreKind;
 use alveary_diag::Diagnostic;
-use alveary_object::{CoreOutcome, CoreRelocation, core_relocations};
-use alveary_spec::{Modules, Spec};
+use alveary_object::{CoreOutcome, CoreRelocation, ExternAnswer, ExternOutcome, core_relocations, extern_answers};
+use alveary_spec::{Kernel, Spec};
 use serde::Serialize;
 use std::{
     collections::BTreeSet,
@@ -14,10 +14,11 @@ use std::{
 /// How help begins that is a nearest name.
 const NEAR: &str = "did you mean";
 
-/// All relocations, in the order of the functions' names.
+/// All relocations, in the order of the functions' names, and all externs by name.
 #[derive(Debug, Serialize)]
 pub(super) struct Relocations {
     relocations: Vec<Relocation>,
+    externs: Vec<Extern>,
     resolved: u64,
     missing: u64,
     refused: u64,
@@ -45,18 +46,54 @@ struct Relocation {
     help: Vec<String>,
 }
 
+#[derive(Debug, Serialize)]
+struct Extern {
+    name: String,
+    /// Its type in C.
+    declared: String,
+    /// `value`, `found`, `absent`: weak and zero, or `missing`: programs that use it cannot be loaded.
+    outcome: &'static str,
+    /// The value, as C writes it.
+    value: Option<String>,
+    /// The module that has it, if it is not the kernel itself.
+    module: Option<String>,
+    why_not: Option<String>,
+    help: Vec<String>,
+}
+
 impl Relocations {
-    pub(super) fn of(spec: &Spec, kernel: Option<&Btf>, modules: &Modules) -> Relocations {
-        let all: Vec<_> = core_relocations(spec, kernel, modules).into_iter().map(|r| relocation(r, spec)).collect();
+    pub(super) fn of(spec: &Spec, kernel: &Kernel) -> Relocations {
+        let answers = core_relocations(spec, kernel.btf.as_deref(), &kernel.modules);
+        let all: Vec<_> = answers.into_iter().map(|r| relocation(r, spec)).collect();
+        let externs = extern_answers(spec, kernel).into_iter().map(Extern::of).collect();
         let number = |outcome| all.iter().filter(|r| r.outcome == outcome).count() as u64;
         let (resolved, missing, refused) = (number("resolved"), number("missing"), number("refused"));
-        Relocations { relocations: all, resolved, missing, refused }
+        Relocations { relocations: all, externs, resolved, missing, refused }
     }
 
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.relocations.is_empty() {
-            return writeln!(out, "the object has no CO-RE relocations");
+            writeln!(out, "the object has no CO-RE relocations")?;
+        } else {
+            self.write_relocations(out)?;
         }
+        if self.externs.is_empty() { Ok(()) } else { self.write_externs(out) }
+    }
+
+    fn write_externs(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut table = Table::new([("extern", Left), ("declared as", Left), ("here", Left)]);
+        for one in &self.externs {
+            table.row([one.name.clone(), one.declared.clone(), one.answer()]);
+        }
+        writeln!(out)?;
+        table.write("", out)?;
+        for help in self.externs.iter().flat_map(|one| &one.help).collect::<BTreeSet<_>>() {
+            writeln!(out, "{HEADING}help{HEADING:#}: {help}")?;
+        }
+        Ok(())
+    }
+
+    fn write_relocations(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut table = Table::new([
             ("function", Left),
             ("slot", Right),
@@ -90,6 +127,41 @@ impl Relocations {
         }
         let total = count(self.relocations.len() as u64, "relocation", "relocations");
         writeln!(out, "{total}: {} resolved, {} missing, {} refused", self.resolved, self.missing, self.refused)
+    }
+}
+
+impl Extern {
+    fn of(answer: ExternAnswer) -> Extern {
+        let (mut value, mut module, mut why) = (None, None, None);
+        let outcome = match answer.outcome {
+            ExternOutcome::Value(text) => {
+                value = Some(text);
+                "value"
+            }
+            ExternOutcome::Found(of) => {
+                module = of.map(|name| name.to_string());
+                "found"
+            }
+            ExternOutcome::Absent => "absent",
+            ExternOutcome::Missing(diagnostic) => {
+                why = Some(diagnostic);
+                "missing"
+            }
+        };
+        let help = why.iter().flat_map(|d| d.help.iter().cloned()).collect();
+        let why_not = why.map(|d| reason(&d, Vec::new()));
+        Extern { name: answer.name, declared: answer.declared, outcome, value, module, why_not, help }
+    }
+
+    /// The answer in words.
+    fn answer(&self) -> String {
+        match (&self.value, &self.module, &self.why_not) {
+            (Some(value), ..) => value.clone(),
+            (_, Some(module), _) => format!("in module {module}"),
+            (.., Some(why)) => format!("missing: {why}"),
+            _ if self.outcome == "absent" => "absent: zero".to_owned(),
+            _ => "in the kernel".to_owned(),
+        }
     }
 }
 
