@@ -12,18 +12,50 @@ const CAPTURE: &str = "examples/traffic.pcap";
 /// Where Debian's libxdp puts its objects.
 const LIBXDP: &str = "/usr/lib/x86_64-linux-gnu/bpf";
 
+/// What our own objects find in their maps; addresses and ports are those of the capture.
+const PRESETS: &[(&str, &[&str])] = &[
+    ("filter.bpf.o", &["blocked_v4:192.0.2.0/31=1", "blocked_v4:192.0.2.1/32=0", "ports:{protocol=17,port=53}=1"]),
+    ("rewrite.bpf.o", &["targets:{address=192.0.2.2,port=80,protocol=6}={address=10.0.0.9,port=8080,dscp=46}"]),
+];
+
+/// What is run, and over what.
+struct Order {
+    objects: Vec<PathBuf>,
+    capture: PathBuf,
+    /// Presets of maps beside ours.
+    maps: Vec<String>,
+}
+
+impl Order {
+    /// `[--pcap IN] [--map PRESET]… [OBJECT]…`
+    fn parse(arguments: &[String]) -> Result<Order, String> {
+        let mut order = Order { objects: Vec::new(), capture: process::path(CAPTURE), maps: Vec::new() };
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("`{word}` needs a value"));
+            match word.as_str() {
+                "--pcap" => order.capture = value()?.into(),
+                "--map" => order.maps.push(value()?.clone()),
+                word if word.starts_with("--") => return Err(format!("`{word}` is neither --pcap nor --map")),
+                word => order.objects.push(word.into()),
+            }
+        }
+        if order.objects.is_empty() {
+            order.objects = [&*process::path("examples"), Path::new(LIBXDP)].into_iter().flat_map(objects_in).collect();
+        }
+        Ok(order)
+    }
+}
+
 /// Compares every program of the objects that are named; of ours and libxdp's if none is.
 pub(crate) fn compare(arguments: &[String]) -> Outcome {
-    let mut objects: Vec<PathBuf> = arguments.iter().map(PathBuf::from).collect();
-    if objects.is_empty() {
-        objects = [&*process::path("examples"), Path::new(LIBXDP)].into_iter().flat_map(objects_in).collect();
-    }
+    let order = Order::parse(arguments)?;
     process::run(&mut process::cargo(&["build", "--quiet", "--package", "alveary-cli"]))?;
     let (mut same, mut different, mut apart) = (0, 0, 0);
-    for object in &objects {
+    for object in &order.objects {
         for program in programs(object)? {
             let name = format!("{} {program}", object.display());
-            match run(object, &program)? {
+            match run(object, &program, &order)? {
                 Verdict::Same => same += 1,
                 Verdict::Different(why) => {
                     different += 1;
@@ -64,17 +96,13 @@ enum Verdict {
     Apart(String),
 }
 
-fn run(object: &Path, program: &str) -> Result<Verdict, String> {
-    let arguments = ["--on", "both", "--json", "--prog", program];
-    let capture = process::path(CAPTURE);
-    let output = alveary()
-        .arg("run")
-        .arg(object)
-        .arg("--pcap")
-        .arg(capture)
-        .args(arguments)
-        .output()
-        .map_err(|e| e.to_string())?;
+fn run(object: &Path, program: &str, order: &Order) -> Result<Verdict, String> {
+    let ours = PRESETS.iter().find(|(name, _)| object.file_name().is_some_and(|file| file == *name));
+    let maps = ours.iter().flat_map(|(_, maps)| maps.iter().copied()).chain(order.maps.iter().map(String::as_str));
+    let mut command = alveary();
+    command.arg("run").arg(object).arg("--pcap").arg(&order.capture);
+    command.args(["--on", "both", "--json", "--prog", program]).args(maps.flat_map(|map| ["--map", map]));
+    let output = command.output().map_err(|e| e.to_string())?;
     if output.status.success() {
         return Ok(Verdict::Same);
     }

@@ -45,7 +45,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "differential",
-        help: "[OBJECT…] every program on user and on linux, over the same packets, compared (root)",
+        help: "[--pcap IN] [--map PRESET]… [OBJECT…] every program on user and on linux, over the same packets, compared (root)",
         run: differential::compare,
     },
     Command {

@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod context;
 mod error;
 mod fit;
 #[cfg(target_os = "linux")]
@@ -29,6 +30,7 @@ pub mod skeleton;
 mod target;
 mod user;
 
+pub use context::Context;
 pub use error::{Error, Kind, Result};
 #[cfg(target_os = "linux")]
 pub use linux::{Linux, LinuxBuilder, LinuxMap, LinuxPackets, LinuxProgram, LinuxVerdict};

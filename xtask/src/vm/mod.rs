@@ -66,17 +66,19 @@ pub(crate) fn check(full: bool) -> Tally {
     tally
 }
 
-/// The machine is the one that was asked for, the binary runs an example, and programs of every type are attached.
+/// The machine is the one that was asked for, the binary runs an example, programs of every type are attached, functions
+/// of programs replaced and traced.
 fn smoke(kernel: &'static Kernel) -> Outcome {
     let script = format!(
         "case $(uname -r) in {0}.*) ;; *) uname -r; exit 1; esac
         alveary run examples/count.bpf.o --pcap examples/traffic.pcap
         modprobe veth
-        /tests/attach --test-threads=1",
+        /tests/attach --test-threads=1
+        /tests/linux --test-threads=1 replace",
         kernel.name
     );
     let command = ["sh", "-euc", &script].map(String::from).to_vec();
-    let tests = vec!["alveary-linux".to_owned()];
+    let tests = ["alveary-linux", "alveary"].map(String::from).to_vec();
     let order = Order { kernel, tests, files: Vec::new(), patience: PATIENCE, command };
     match order.carry_out()? {
         0 => Ok(()),

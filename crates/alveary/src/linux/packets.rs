@@ -1,7 +1,7 @@
 //! Packets through a program of the running kernel, one after the other.
 
 use super::{Linux, LinuxProgram, failed};
-use crate::{Backend, Error, Kind, Packet, Result};
+use crate::{Backend, Context, Error, Kind, Packet, Result};
 use alveary_abi::{Profile, ProgType};
 use alveary_diag::{Diagnostic, Place};
 use alveary_linux::sys::TestRun;
@@ -9,8 +9,11 @@ use std::os::fd::AsFd;
 
 /// The most that a program can make of a packet: 64 KiB, and headers in front.
 const ROOM: usize = 1 << 17;
-/// `struct __sk_buff`: its size, and where its time stamp stands.
+/// `struct __sk_buff`: its size, and where some of its fields stand.
 const SK_BUFF: usize = 192;
+const SK_BUFF_MARK: usize = 8;
+const SK_BUFF_PRIORITY: usize = 32;
+const SK_BUFF_CB: usize = 48;
 const SK_BUFF_TIME: usize = 152;
 /// `struct xdp_md`: its size, and where its first three fields stand.
 const XDP_MD: usize = 24;
@@ -142,9 +145,16 @@ impl<'p> LinuxVerdict<'p> {
         &self.packets.out[self.bytes.clone()]
     }
 
-    /// The context behind the program: `struct xdp_md` or `struct __sk_buff`, as far as the kernel fills it in.
+    /// What the program left in its context.
     #[must_use]
-    pub fn context(&self) -> &'p [u8] {
-        &self.packets.context_out
+    pub fn context(&self) -> Context {
+        let LinuxPackets { program, out, context_out, .. } = self.packets;
+        if program.program().ty == ProgType::XDP {
+            return Context::xdp(out[..self.bytes.start].to_vec());
+        }
+        let word = |at: usize| context_out[at..].first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
+        let time = context_out[SK_BUFF_TIME..].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        let cb = std::array::from_fn(|cell| word(SK_BUFF_CB + 4 * cell));
+        Context::skb(word(SK_BUFF_MARK), word(SK_BUFF_PRIORITY), cb, time)
     }
 }

@@ -1,7 +1,7 @@
 //! Packets through a program, one after the other, at little cost for each.
 
 use super::UserProgram;
-use crate::{Error, Kind, Outcome, Redirect, Result, error::OrKind};
+use crate::{Context, Error, Kind, Outcome, Redirect, Result, error::OrKind};
 use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place};
 use alveary_net::{SkBuff, Skb, Start, Xdp, XdpBuff};
@@ -146,6 +146,15 @@ impl Verdict<'_> {
         match &self.packets.hook {
             Hook::Xdp(_, buff) => buff.to_vec(),
             Hook::Skb(_, buff) => buff.to_wire(),
+        }
+    }
+
+    /// What the program left in its context.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        match &self.packets.hook {
+            Hook::Xdp(_, buff) => Context::xdp(buff.meta()),
+            Hook::Skb(_, buff) => Context::skb(buff.mark(), buff.priority(), buff.cb(), buff.tstamp()),
         }
     }
 

@@ -96,8 +96,8 @@ pub(crate) struct Run {
     ///
     /// `user` is Alveary's own user-space kernel: no privilege, repeatable. `linux` is the running kernel, by BPF_PROG_TEST_RUN, which takes privileges: nothing is attached, packets go
     /// nowhere. Those that it takes for none (without a whole Ethernet header, longer than a page) are counted as refused.
-    /// `both` runs each packet on either and ends with exit code 1 if they differ in verdict, bytes or maps, the first
-    /// difference last.
+    /// `both` runs each packet on either and ends with exit code 1 if they differ in verdict, bytes, context (mark, priority,
+    /// cb, tstamp, XDP's metadata) or maps, the first difference last.
     #[arg(long, value_enum, value_name = "TARGET", default_value_t = On::User, hide_possible_values = true)]
     on: On,
 
@@ -141,6 +141,8 @@ pub(crate) struct Run {
     kernel: KernelOptions,
 
     /// Seed of the randomness that programs see
+    ///
+    /// Only the user-space kernel's can be set: the running one has its own, so that such programs differ with `--on both`.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
@@ -229,7 +231,7 @@ impl Run {
         let difference = both.difference().or_else(|| compare::maps(&ours.dumps().ok()?, &theirs.dumps().ok()?));
         ended(ran)?;
         match difference {
-            Some(difference) => Err(difference.into()),
+            Some(difference) => Err(compare::explained(difference, ours.program()?.spec()).into()),
             None if json => Ok(()),
             None => output::write(|out| writeln!(out, "\nno difference between user and linux")),
         }

@@ -131,6 +131,58 @@ fn a_difference_is_named_and_fails() {
     assert_eq!(output.code, Some(1), "{}", output.stderr);
     assert!(output.stderr.contains("packet 1: user and linux differ in the verdict"), "{}", output.stderr);
     assert!(output.stderr.contains("XDP_DROP") && output.stderr.contains("XDP_PASS"), "{}", output.stderr);
+    assert!(output.stderr.contains("note: the program calls bpf_ktime_get_ns: the running"), "{}", output.stderr);
+}
+
+/// What programs leave beside the packet: fields of the socket buffer, metadata of XDP.
+#[test]
+fn contexts_are_compared_too() {
+    let test = "contexts_are_compared_too";
+    if !permitted(test) {
+        return;
+    }
+    let source = r#"
+        struct __sk_buff { __u32 len, pkt_type, mark, queue_mapping, protocol, vlan_present, vlan_tci, vlan_proto,
+            priority, ingress_ifindex, ifindex, tc_index, cb[5], hash, tc_classid, data, data_end, napi_id, family,
+            remote_ip4, local_ip4, remote_ip6[4], local_ip6[4], remote_port, local_port, data_meta; __u64 flow_keys,
+            tstamp; };
+        struct xdp { __u32 data, data_end, data_meta; };
+        static long (*bpf_xdp_adjust_meta)(void *, int) = (void *)54;
+        static __u32 (*bpf_get_prandom_u32)(void) = (void *)7;
+        char LICENSE[] SEC("license") = "GPL";
+        SEC("tc") int fields(struct __sk_buff *skb) {
+            skb->mark = skb->len; skb->priority = skb->len + 1; skb->tstamp += 5;
+            skb->cb[0] = 1; skb->cb[4] = skb->len * 3;
+            return 0;
+        }
+        SEC("xdp") int metadata(struct xdp *ctx) {
+            if (bpf_xdp_adjust_meta(ctx, -8)) return 0;
+            __u32 *meta = (void *)(long)ctx->data_meta;
+            if (meta + 2 > (__u32 *)(long)ctx->data) return 1;
+            meta[0] = 0xabcd; meta[1] = ctx->data_end - ctx->data;
+            return 2;
+        }
+        SEC("tc") int marks(struct __sk_buff *skb) { skb->mark = bpf_get_prandom_u32() | 1; return 0; }
+        SEC("xdp") int random(struct xdp *ctx) {
+            if (bpf_xdp_adjust_meta(ctx, -4)) return 0;
+            __u32 *meta = (void *)(long)ctx->data_meta;
+            if (meta + 1 > (__u32 *)(long)ctx->data) return 1;
+            *meta = bpf_get_prandom_u32();
+            return 2;
+        }"#;
+    let Some(object) = alveary_testing::compile(test, source, "bpf", &["-g"]) else { return };
+    let session = Session::new().file("context.bpf.o", object).example("traffic.pcap");
+    let run = |program| session.output(&format!("run context.bpf.o --prog {program} --pcap traffic.pcap --on both"));
+    for program in ["fields", "metadata"] {
+        let output = run(program);
+        assert_eq!(output.code, Some(0), "{program}: {}{}", output.stdout, output.stderr);
+    }
+    for (program, what) in [("marks", "in `mark`"), ("random", "in metadata")] {
+        let output = run(program);
+        assert_eq!(output.code, Some(1), "{program}: {}", output.stdout);
+        assert!(output.stderr.contains(&format!("packet 1: user and linux differ {what}")), "{}", output.stderr);
+        assert!(output.stderr.contains("randomness takes no seed"), "{}", output.stderr);
+    }
 }
 
 /// A capture of one frame at the time 0.

@@ -235,6 +235,24 @@ impl SkBuff {
         self.fields.mark.get()
     }
 
+    /// `priority`, as the program left it.
+    #[must_use]
+    pub fn priority(&self) -> u32 {
+        self.fields.priority.get()
+    }
+
+    /// `cb`, as the program left it.
+    #[must_use]
+    pub fn cb(&self) -> [u32; 5] {
+        self.fields.cb.get()
+    }
+
+    /// `tstamp`, as the program left it, in ns.
+    #[must_use]
+    pub fn tstamp(&self) -> u64 {
+        self.fields.tstamp.get()
+    }
+
     /// What a return value means for the packet.
     #[must_use]
     pub fn verdict(&self, profile: &Profile, ty: ProgType, value: u64) -> Verdict {

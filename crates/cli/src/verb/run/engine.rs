@@ -1,6 +1,6 @@
 //! What packets go through: a program on a target, or on both at once.
 
-use alveary::{LinuxPackets, Packet, Packets, Redirect, runtime::Fault};
+use alveary::{Context, LinuxPackets, Packet, Packets, Redirect, runtime::Fault};
 use std::time::Duration;
 
 /// Runs a program over packets.
@@ -38,10 +38,19 @@ pub(super) enum Stopped {
 /// The user-space kernel.
 pub(super) struct OnUser<'c>(pub(super) Packets<'c>);
 
-impl Engine for OnUser<'_> {
+impl OnUser<'_> {
+    /// The same, with what the program left in its context.
     #[inline]
-    fn run(&mut self, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Result<Judged, Stopped> {
+    pub(super) fn judge(
+        &mut self,
+        packet: &Packet<'_>,
+        left: Option<&mut Vec<u8>>,
+        context: Option<&mut Context>,
+    ) -> Result<Judged, Stopped> {
         let verdict = self.0.run(packet).map_err(Stopped::Trap)?;
+        if let Some(context) = context {
+            *context = verdict.context();
+        }
         // What only those ask for who look at single packets costs more than a small program.
         let (name, redirect) = match left {
             Some(left) => {
@@ -55,6 +64,13 @@ impl Engine for OnUser<'_> {
     }
 }
 
+impl Engine for OnUser<'_> {
+    #[inline]
+    fn run(&mut self, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Result<Judged, Stopped> {
+        self.judge(packet, left, None)
+    }
+}
+
 /// The running kernel.
 pub(super) struct OnLinux {
     packets: LinuxPackets,
@@ -65,11 +81,18 @@ impl OnLinux {
     pub(super) fn new(packets: LinuxPackets) -> OnLinux {
         OnLinux { packets, took: Duration::ZERO }
     }
-}
 
-impl Engine for OnLinux {
-    fn run(&mut self, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Result<Judged, Stopped> {
+    /// The same, with what the program left in its context.
+    pub(super) fn judge(
+        &mut self,
+        packet: &Packet<'_>,
+        left: Option<&mut Vec<u8>>,
+        context: Option<&mut Context>,
+    ) -> Result<Judged, Stopped> {
         let verdict = self.packets.run(packet).map_err(Stopped::Refused)?;
+        if let Some(context) = context {
+            *context = verdict.context();
+        }
         self.took += Duration::from_nanos(verdict.duration().into());
         let name = left.is_some().then(|| verdict.name()).flatten();
         if let Some(left) = left {
@@ -77,6 +100,12 @@ impl Engine for OnLinux {
         }
         let changed = verdict.bytes() != packet.data;
         Ok(Judged { code: verdict.code(), name, changed, insns: 0, redirect: None })
+    }
+}
+
+impl Engine for OnLinux {
+    fn run(&mut self, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Result<Judged, Stopped> {
+        self.judge(packet, left, None)
     }
 
     fn took(&mut self) -> Option<Duration> {
