@@ -209,6 +209,10 @@ unsafe impl Link for Owner<'_> {
         0
     }
 
+    fn memory(&self, _: u16, _: u64) -> u64 {
+        0
+    }
+
     fn helper(&self, call: u16) -> HelperFn {
         HELPERS[usize::from(call)]
     }

@@ -4,7 +4,7 @@ mod closure;
 
 pub(crate) use closure::{Closure, MOST as MOST_CLOSURES};
 
-use crate::{Args, Bytes, Family, LoadedMap, Prog, Vcpu, World};
+use crate::{Args, Bytes, Family, LEGACY_LOAD, LoadedMap, Prog, Vcpu, World};
 use alveary_abi::{Arg, Helper, HelperId, ProgSet, ProgType, Proto, Tables};
 use alveary_vm::{Env, HelperFn, TrapKind};
 use std::{any::TypeId, borrow::Cow, fmt, marker::PhantomData};
@@ -75,12 +75,14 @@ unsafe extern "C" fn enter<B: Body>(env: *const Env, r1: u64, r2: u64, r3: u64, 
     // SAFETY: in checked mode `Judge::call` held the arguments against the row, in trusted mode the proof did; load
     // refused call sites whose prototype has other arguments than these.
     let args = unsafe { Args::new([r1, r2, r3, r4, r5], const { arguments(B::ROW.protos, B::Family::TYPES) }) };
-    B::call(&Cx { cpu, family: PhantomData }, &args) as u64
+    B::call(&Cx { cpu, row: B::ROW, family: PhantomData }, &args) as u64
 }
 
 /// The running virtual CPU, as a helper's body sees it.
 pub struct Cx<'a, F> {
     cpu: &'a Vcpu,
+    /// Of the helper whose body this is.
+    row: &'static Helper,
     family: PhantomData<F>,
 }
 
@@ -130,8 +132,17 @@ impl<'a, F: Family> Cx<'a, F> {
     }
 
     /// Calls a function of the program. `None` if it was stopped: the body then returns at once, whatever it returns.
+    ///
+    /// A proven program calls back only what the verifier has followed: to a helper whose row names no callback, it is
+    /// stopped.
     #[must_use]
     pub fn callback(&self, function: u64, args: [u64; 5]) -> Option<u64> {
+        let named =
+            self.row.protos.iter().any(|proto| proto.args.iter().any(|arg| matches!(arg, Arg::Callback { .. })));
+        if self.prog().is_trusted() && !named {
+            self.stop(TrapKind::Helper(self.row.id.0));
+            return None;
+        }
         self.cpu.callback(function, args)
     }
 
@@ -140,9 +151,18 @@ impl<'a, F: Family> Cx<'a, F> {
         self.cpu.env.stop(why);
     }
 
-    /// Ends the program, successfully, when the body returns: its `r0` is `value`.
+    /// Ends the program, successfully, when the body returns: its `r0` is `value`. In a function of the program, ends
+    /// that function.
+    ///
+    /// The functions of a proven program end where the verifier has seen them end, which a legacy packet load is: by
+    /// any other helper, the program is stopped.
     pub fn leave(&self, value: u64) {
-        self.cpu.env.leave(value);
+        let expected = std::ptr::eq(self.row, &LEGACY_LOAD) || !self.cpu.env.in_subprogram();
+        if self.prog().is_trusted() && !expected {
+            self.stop(TrapKind::Helper(self.row.id.0));
+        } else {
+            self.cpu.env.leave(value);
+        }
     }
 
     /// Bytes at an address that nothing vouches for; `None` if the program may not read there.

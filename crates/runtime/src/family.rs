@@ -29,6 +29,13 @@ use std::{
 ///   the run ends: even when a helper has put other memory in its place, since a helper that is under way may still
 ///   have it as an argument, and another run of the same context may be in the middle of it. No Rust reference to it
 ///   lives meanwhile. The regions are asked for again after helpers whose row says `changes_packet`.
+///
+/// Proven programs do so without being asked, wherever the rows of abi's tables let the verifier believe that they may.
+/// So, of the types of [`Family::TYPES`], too:
+/// - fields that the layout calls the packet's start, metadata and end are addresses, in this order as metadata, start,
+///   end, with memory between them that is one of the regions;
+/// - the bodies of [`Family::helpers`] give back what their rows say: of a row that gives a value of a map or memory, an
+///   address of that, and call functions of the program back only with what the row's helper gives them on Linux.
 #[allow(clippy::needless_doctest_main, reason = "the example is a whole program")]
 pub unsafe trait Family: Sized + 'static {
     /// The context behind `r1`. Shared while a program runs: what changes is in cells.
@@ -46,7 +53,7 @@ pub unsafe trait Family: Sized + 'static {
     /// Adds the memory that a program may touch besides its stack, its maps and its context (packet bytes).
     fn regions(ctx: &Self::Ctx, add: &mut dyn FnMut(Region));
     /// What r1–r5 are when a program starts, if that is not the address of its context in r1: addresses in its regions,
-    /// and numbers.
+    /// and numbers. Of such programs nothing can be proven that uses them: they run checked.
     fn registers(_ctx: &Self::Ctx) -> Option<[u64; 5]> {
         None
     }

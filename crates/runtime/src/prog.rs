@@ -3,7 +3,8 @@
 use crate::{LoadedMap, bind::Closure, context::Context, family::FamilyTable, load::Site};
 use alveary_maps::Domain;
 use alveary_spec::Program;
-use alveary_vm::Image;
+use alveary_verifier::Verified;
+use alveary_vm::{Code, Image};
 use std::{fmt, sync::Arc};
 
 /// A program that can run. `Send` and `Sync`; it keeps its maps.
@@ -21,7 +22,21 @@ pub struct Prog {
     pub(crate) closures: Box<[Arc<Closure>]>,
     /// That of the runtime that loaded it: no other runs it.
     pub(crate) domain: Arc<Domain>,
+    /// What was linked.
+    pub(crate) code: Code,
     pub(crate) image: Image,
+    pub(crate) trust: Trust,
+}
+
+/// Whether a program runs as it is, or is checked at each step.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// The verifier has proven it: it runs as it is.
+    Proven(Box<Verified>),
+    /// The verifier cannot judge it, or its proof is not worth anything here: it runs checked. Why.
+    NotProven(String),
+    /// Nobody asked: it runs checked.
+    Unverified,
 }
 
 impl Prog {
@@ -41,6 +56,23 @@ impl Prog {
     #[must_use]
     pub fn maps(&self) -> &[LoadedMap] {
         &self.maps
+    }
+
+    /// Whether it runs as it is, or checked.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// The code that the engine got.
+    #[must_use]
+    pub fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// Whether it runs as it is.
+    pub(crate) fn is_trusted(&self) -> bool {
+        matches!(self.trust, Trust::Proven(_))
     }
 
     /// The number of the map that a word names.

@@ -1,18 +1,19 @@
 //! The user-space kernel: which families, helpers and CPUs there are; makes maps, loads programs.
 
 use crate::{
-    Args, Bind, Body, Cx, Family, LoadedMap, Prog, Trace, Vcpu, World,
+    Args, Bind, Body, Clock, Cx, Family, LoadedMap, Prog, Trace, Trust, Vcpu, World,
     bind::Closure,
     context::Context,
     family::FamilyTable,
     helpers,
-    load::{self, Sites},
-    trust::{Addresses, Inner},
+    load::{self, Lowered, Proven, Sites},
+    trust::{Addresses, Inner, Proof},
 };
 use alveary_abi::{Helper, HelperId, MapDef, ProgType};
 use alveary_diag::{Diagnostic, Place};
 use alveary_maps::{Domain, Environment, Held, Map};
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
+use alveary_verifier::Verdict;
 use alveary_vm::Image;
 use std::{
     any::TypeId,
@@ -31,6 +32,8 @@ pub struct Runtime {
     seed: u64,
     families: BTreeMap<u32, FamilyTable>,
     helpers: Vec<Bind>,
+    /// How many of the helpers are the embedder's: the first ones.
+    embedders: usize,
     closures: Vec<Arc<Closure>>,
     trace: Trace,
     domain: Arc<Domain>,
@@ -106,6 +109,7 @@ impl Builder {
     pub fn build(self) -> Arc<Runtime> {
         let cpus = self.kernel.cpus.max(1);
         let mut helpers = self.helpers;
+        let embedders = helpers.len();
         helpers.extend(helpers::common());
         Arc::new(Runtime {
             seed: self.world.seed(),
@@ -113,6 +117,7 @@ impl Builder {
             world: self.world,
             families: self.families,
             helpers,
+            embedders,
             closures: self.closures,
             trace: Trace::new(self.trace_lines),
             domain: Domain::new(),
@@ -214,49 +219,130 @@ impl Runtime {
         Ok(map)
     }
 
-    /// Loads a program that nothing vouches for: it runs checked. `maps` are those that it names, in its order.
+    /// Loads a program that the verifier proves: it runs as it is. One that the verifier cannot judge is loaded to run
+    /// checked; [`Prog::trust`] says which, and why. `maps` are those that it names, in its order.
+    ///
+    /// # Errors
+    /// The verifier's word (code `rejected`), and as [`Runtime::load_unverified`].
+    pub fn load(&self, program: Arc<Program>, maps: Vec<LoadedMap>) -> Result<Arc<Prog>, Diagnostic> {
+        let maps = self.accept(&program, maps)?;
+        let why = match Proof::of(&program, &self.kernel, &maps) {
+            Ok(proof) => match self.load_proven(&program, &maps, proof) {
+                Ok(prog) => return Ok(prog),
+                Err(why) => why,
+            },
+            Err(report) => match report.verdict {
+                Verdict::Reject(why) => {
+                    // What is not here is said in words that help more.
+                    self.load_checked(program.clone(), maps, Trust::Unverified)?;
+                    return Err(load::rejected(&program, &why));
+                }
+                Verdict::Refused { reason, .. } => reason,
+                Verdict::Accept => "it is not proven".to_owned(),
+            },
+        };
+        self.load_checked(program, maps, Trust::NotProven(why))
+    }
+
+    /// Loads a program that nothing vouches for: it runs checked.
     ///
     /// # Errors
     /// What it needs and is not here, by name and place: its type, a helper, a map, an instruction.
-    pub fn load(&self, program: Arc<Program>, maps: Vec<LoadedMap>) -> Result<Arc<Prog>, Diagnostic> {
-        let profile = &self.kernel.profile;
-        let there = || self.families.keys().map(|ty| ProgType(*ty));
-        let family =
-            self.families.get(&program.ty.0).ok_or_else(|| load::unsupported_type(&program, profile, there()))?;
-        let maps: Box<[LoadedMap]> = maps.into();
-        if let Some(map) = maps.iter().find(|map| !map.is_of(&self.domain)) {
-            return Err(load::foreign_map(&program, map));
+    pub fn load_unverified(&self, program: Arc<Program>, maps: Vec<LoadedMap>) -> Result<Arc<Prog>, Diagnostic> {
+        let maps = self.accept(&program, maps)?;
+        self.load_checked(program, maps, Trust::Unverified)
+    }
+
+    /// That type and maps of a program are this runtime's.
+    fn accept(&self, program: &Program, maps: Vec<LoadedMap>) -> Result<Box<[LoadedMap]>, Diagnostic> {
+        if !self.runs(program.ty) {
+            let there = self.families.keys().map(|ty| ProgType(*ty));
+            return Err(load::unsupported_type(program, &self.kernel.profile, there));
         }
-        let sites = Sites {
-            program: &program,
-            profile,
+        match maps.iter().find(|map| !map.is_of(&self.domain)) {
+            Some(map) => Err(load::foreign_map(program, map)),
+            None => Ok(maps.into()),
+        }
+    }
+
+    /// Loads a proven program, unless its proof is not worth anything here: why.
+    fn load_proven(&self, program: &Arc<Program>, maps: &[LoadedMap], proof: Proof) -> Result<Arc<Prog>, String> {
+        // The code names maps by where they stand: in the box that the program keeps.
+        let maps: Box<[LoadedMap]> = maps.into();
+        let family = &self.families[&program.ty.0];
+        let context = self.context(program, family);
+        let virtual_time = matches!(self.world.clock, Clock::Virtual { .. });
+        let proven = Proven::new(proof.verified(), &context, virtual_time);
+        let lowered =
+            load::lower(self.sites(program, family, &maps), Some(proven)).map_err(|why| why.message.to_string())?;
+        if let Some(doubt) = proof.doubt(&lowered.sites) {
+            return Err(doubt);
+        }
+        let image = proof.image(&lowered.code, &maps, &lowered.sites).map_err(|why| why.to_string())?;
+        let trust = Trust::Proven(Box::new(proof.into_verified()));
+        Ok(self.prog(program.clone(), maps, context, lowered, image, trust))
+    }
+
+    fn load_checked(
+        &self,
+        program: Arc<Program>,
+        maps: Box<[LoadedMap]>,
+        trust: Trust,
+    ) -> Result<Arc<Prog>, Diagnostic> {
+        let family = &self.families[&program.ty.0];
+        let lowered = load::lower(self.sites(&program, family, &maps), None)?;
+        let image = Image::checked(&lowered.code, &Addresses { maps: &maps, sites: &lowered.sites })
+            .map_err(|e| load::refused_by_engine(&program, &e))?;
+        let context = self.context(&program, family);
+        Ok(self.prog(program, maps, context, lowered, image, trust))
+    }
+
+    fn context(&self, program: &Program, family: &FamilyTable) -> Context {
+        let profile = &self.kernel.profile;
+        let layout = profile.prog_type(program.ty).and_then(|row| row.ctx);
+        Context::new(layout, family, program, profile.version)
+    }
+
+    fn sites<'a>(&'a self, program: &'a Program, family: &'a FamilyTable, maps: &'a [LoadedMap]) -> Sites<'a> {
+        Sites {
+            program,
+            profile: &self.kernel.profile,
             family,
             common: &self.helpers,
             common_family: TypeId::of::<helpers::AnyFamily>(),
-            maps: &maps,
+            embedders: self.embedders,
+            maps,
             found: Vec::new(),
             calls: Vec::new(),
             closures: &self.closures,
             called: Vec::new(),
-        };
-        let lowered = load::plain(sites)?;
-        let sites = lowered.sites.into_boxed_slice();
-        let image = Image::checked(&lowered.code, &Addresses { maps: &maps, sites: &sites })
-            .map_err(|e| load::refused_by_engine(&program, &e))?;
-        let layout = profile.prog_type(program.ty).and_then(|row| row.ctx);
-        let all_cpus = sites.iter().any(|s| s.row.id == HelperId::MAP_LOOKUP_PERCPU_ELEM);
-        Ok(Arc::new(Prog {
+        }
+    }
+
+    fn prog(
+        &self,
+        program: Arc<Program>,
+        maps: Box<[LoadedMap]>,
+        context: Context,
+        lowered: Lowered,
+        image: Image,
+        trust: Trust,
+    ) -> Arc<Prog> {
+        let Lowered { code, sites, closures } = lowered;
+        Arc::new(Prog {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
-            context: Context::new(layout, family, &program, profile.version),
-            family: family.clone(),
+            context,
+            family: self.families[&program.ty.0].clone(),
             program,
             maps,
-            sites,
-            closures: lowered.closures.into(),
-            all_cpus,
+            all_cpus: sites.iter().any(|s| s.row.id == HelperId::MAP_LOOKUP_PERCPU_ELEM),
+            sites: sites.into(),
+            closures: closures.into(),
             domain: self.domain.clone(),
+            code,
             image,
-        }))
+            trust,
+        })
     }
 
     /// Puts a program into a slot of a prog array. All of an array's programs are of the type of its first.

@@ -55,7 +55,7 @@ unsafe impl Send for Vcpu {}
 pub struct Ran {
     /// `r0`.
     pub value: u64,
-    /// Instructions that were executed, of callbacks and after tail calls too.
+    /// Instructions that were executed, of callbacks and after tail calls too. Those of proven programs are not counted.
     pub insns: u64,
 }
 
@@ -101,7 +101,8 @@ impl Vcpu {
         self.env.now.set(ns);
     }
 
-    /// Sets how many instructions a run may take.
+    /// Sets how many instructions a run may take. Of a proven program, which comes to an end, the rounds of its loops by
+    /// helpers are counted alone.
     pub fn set_budget(&mut self, insns: u64) {
         self.budget = insns;
     }
@@ -157,10 +158,21 @@ impl Vcpu {
     }
 
     pub(crate) fn callback(&self, function: u64, args: [u64; 5]) -> Option<u64> {
+        if self.prog().is_trusted() {
+            // Nobody counts its instructions: each round counts as one.
+            match self.env.fuel.get().checked_sub(1) {
+                Some(left) => self.env.fuel.set(left),
+                None => self.env.stop(TrapKind::Budget),
+            }
+        }
         self.env.callback(function, args).ok()
     }
 
     pub(crate) fn peek(&self, addr: u64, len: usize) -> Option<Bytes> {
+        if self.prog().is_trusted() {
+            // Nobody has asked for its packet yet.
+            self.refresh();
+        }
         // SAFETY: the program may read these bytes itself, so may we for it.
         self.env.covers(addr, len as u64, false).then(|| unsafe { Bytes::copy(addr, len) })
     }
@@ -236,7 +248,7 @@ impl Vcpu {
             }
             // SAFETY: the program that made the call is kept by the run that we are inside of.
             let caller = unsafe { &*caller };
-            self.enter(caller);
+            self.take_over(caller);
             for found in known.iter().map(Known::found) {
                 // SAFETY: the batch that the program looked it up in is still in the domain.
                 unsafe { self.held.know(&self.env, self.free.get(), found, self.number, self.other_cpus(caller)) };
@@ -246,6 +258,14 @@ impl Vcpu {
             self.next.replace(Some(next));
         }
         true
+    }
+
+    /// In the middle of a run another program goes on.
+    fn take_over(&self, prog: &Prog) {
+        self.enter(prog);
+        if !prog.is_trusted() {
+            self.refresh();
+        }
     }
 
     /// Gives a program its maps' memory, and no other.
@@ -276,15 +296,18 @@ impl Vcpu {
     fn one(&self, prog: &Arc<Prog>) -> Result<u64, (Trap, Option<Arc<Prog>>)> {
         let mut other: Option<Arc<Prog>> = None;
         if !std::ptr::eq(self.prog.get(), Arc::as_ptr(prog)) {
-            self.enter(prog);
+            self.take_over(prog);
         }
         // A family's or an embedder's code may panic. Dropped before `other`, whose maps may be what is held.
         let _panics = Panics(self);
         loop {
             let prog = other.as_ref().unwrap_or(prog);
             let judge = Judge { cpu: self, prog };
+            // A proven program reads fields from where they stand.
+            let proven = [self.env.ctx.get() as u64, 0, 0, 0, 0];
+            let registers = if prog.is_trusted() { proven } else { self.registers.get() };
             // What a program holds is given back here, while the program, and with it its maps, is sure to live.
-            match prog.image.run(&self.env, 0, self.registers.get(), Some(&judge)) {
+            match prog.image.run(&self.env, 0, registers, Some(&judge)) {
                 Ok(Exit::Return(value)) if self.held.is_empty() => return Ok(value),
                 Ok(Exit::Return(_)) => {
                     let trap = self.held.kept(prog);
@@ -294,7 +317,7 @@ impl Vcpu {
                 Ok(Exit::Tail) => {
                     let next = self.next.take();
                     if let Some(next) = &next {
-                        self.enter(next);
+                        self.take_over(next);
                     }
                     other = next.or(other);
                 }
@@ -352,7 +375,9 @@ impl<F: Family> Batch<'_, F> {
         env.ctx.set(std::ptr::from_ref(ctx).cast_mut().cast());
         env.fuel.set(cpu.budget);
         env.tail_calls.set(0);
-        cpu.refresh();
+        if !self.prog.is_trusted() {
+            cpu.refresh();
+        }
         if let Some(registers) = F::registers(ctx) {
             cpu.registers.set(registers);
         }
@@ -360,7 +385,7 @@ impl<F: Family> Batch<'_, F> {
         if cpu.held.knows_any() {
             cpu.held.leave(env);
         }
-        let insns = cpu.budget - env.fuel.get();
+        let insns = if self.prog.is_trusted() { 0 } else { cpu.budget - env.fuel.get() };
         match end {
             Ok(value) => Ok(Ran { value, insns }),
             Err((trap, prog)) => {

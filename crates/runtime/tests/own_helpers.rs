@@ -71,7 +71,7 @@ fn load(runtime: &Runtime, text: &str) -> Result<Arc<Prog>, alveary_diag::Diagno
         subprogs: vec![(0, "test".into())],
         ..Program::default()
     };
-    runtime.load(Arc::new(program), vec![])
+    runtime.load_unverified(Arc::new(program), vec![])
 }
 
 fn run(runtime: &Arc<Runtime>, prog: &Arc<Prog>, bytes: &[u8]) -> Result<u64, alveary_diag::Diagnostic> {
@@ -128,7 +128,7 @@ fn a_map_may_be_any_argument_and_its_key_and_value_come_after_it() {
     let load = |at: u32| {
         let text = format!("r3 = r1\nr3 += {at}\nr4 = r3\nr4 += 4\nr1 = 7\nr2 = m ll\ncall 65537\nexit");
         let insns = alveary_testing::code(&text, |dst, _| Inst::MapIdx { dst, idx: 0 });
-        runtime.load(Arc::new(alveary_testing::program(PLAIN, insns)), vec![map.clone()]).unwrap()
+        runtime.load_unverified(Arc::new(alveary_testing::program(PLAIN, insns)), vec![map.clone()]).unwrap()
     };
     let memory = [2, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
     assert_eq!(run(&runtime, &load(0), &memory).unwrap(), 7);

@@ -98,6 +98,10 @@ unsafe impl Link for Owner {
         0
     }
 
+    fn memory(&self, _: u16, _: u64) -> u64 {
+        0
+    }
+
     fn helper(&self, _: u16) -> HelperFn {
         identity
     }

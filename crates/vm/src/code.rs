@@ -16,6 +16,8 @@ pub struct Code {
     pub calls: Vec<Call>,
     /// What is known of each slot; empty, or one for each.
     pub known: Vec<Known>,
+    /// The calls that look a key up in a known map, by slot: what an engine may do by itself.
+    pub lookups: Vec<Lookup>,
     /// The slot of the object's program that each slot comes from; empty: itself.
     pub origin: Vec<u32>,
 }
@@ -36,6 +38,8 @@ pub enum Sym {
     Map(u16),
     /// An address in a map's only value.
     MapValue(u16, u32),
+    /// An address in a map's memory, by its offset.
+    Memory(u16, u64),
     /// The word that names function n of this code to [`crate::Env::callback`].
     Func(u16),
 }
@@ -52,14 +56,100 @@ pub struct Call {
 }
 
 /// The verifier's facts in the engine's words. They are trusted: only the lowering of verified programs writes them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// The 64-bit result fits in 32 bits.
-    pub fits32: bool,
-    /// The pointer is not NULL.
-    pub non_null: bool,
-    /// The result is this constant.
-    pub constant: Option<u64>,
+    /// The least and the most that the written register holds then, read unsigned.
+    pub range: (u64, u64),
+    /// The written register holds a pointer, which is not NULL.
+    pub not_null: bool,
+    /// A division or modulo never divides by zero.
+    pub divisor_not_zero: bool,
+    /// What a load, store or atomic operation accesses.
+    pub memory: Memory,
+}
+
+/// What an access is to. Of two accesses to different ones neither sees what the other wrote, unless one is to
+/// [`Memory::Any`]; two maps are different, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Memory {
+    /// Nothing is known.
+    #[default]
+    Any,
+    /// The context, or what its fields lead to.
+    Context,
+    /// The stack frame of the running function.
+    Frame,
+    /// The stack frame of a function that called it.
+    OuterFrame,
+    /// The packet and its metadata.
+    Packet,
+    /// Values of the map of this number.
+    Value(u16),
+    /// The [`crate::Env`].
+    Environment,
+}
+
+impl Known {
+    /// Nothing.
+    pub const NOTHING: Known =
+        Known { range: (0, u64::MAX), not_null: false, divisor_not_zero: false, memory: Memory::Any };
+
+    /// The upper half of the result is zero.
+    #[must_use]
+    pub const fn fits32(&self) -> bool {
+        self.range.1 <= u32::MAX as u64
+    }
+
+    /// The result, if it is always the same.
+    #[must_use]
+    pub const fn constant(&self) -> Option<u64> {
+        if self.range.0 == self.range.1 { Some(self.range.0) } else { None }
+    }
+}
+
+impl Default for Known {
+    fn default() -> Known {
+        Known::NOTHING
+    }
+}
+
+/// A lookup by a helper in a map that is known, with a key of its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// Slot of the call.
+    pub slot: u32,
+    /// The map, by its number.
+    pub map: u16,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Where its entries stand.
+    pub table: Table,
+}
+
+/// Where a map's entries stand: offsets from its memory ([`Sym::Memory`]). The owner's documentation of its maps says
+/// how they are searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words are those of the owner's layouts, where they are explained")]
+pub enum Table {
+    Array {
+        data: u64,
+        stride: u32,
+        max: u32,
+        cpu_stride: u64,
+    },
+    Hash {
+        buckets: u64,
+        mask: u32,
+        slots: u64,
+        slot: u32,
+        next: u32,
+        key: u32,
+        values: u64,
+        value_stride: u32,
+        cpu_stride: u64,
+        seed: u64,
+        used: u32,
+    },
 }
 
 /// Gives symbols their addresses.
@@ -73,6 +163,8 @@ pub unsafe trait Link {
     fn map(&self, map: u16) -> u64;
     /// The address `off` bytes into the only value of map `map`.
     fn map_value(&self, map: u16, off: u32) -> u64;
+    /// The address `off` bytes into the memory of map `map`.
+    fn memory(&self, map: u16, off: u64) -> u64;
     /// The body behind `calls[call]`.
     fn helper(&self, call: u16) -> HelperFn;
 }

@@ -4,7 +4,7 @@ use crate::hot::Hot;
 use crate::region::{Regions, Span};
 use crate::stack::Stack;
 use crate::{Checks, Exit, Image, Region, Trap, TrapKind};
-use std::cell::Cell;
+use std::{cell::Cell, mem::offset_of};
 
 /// A helper's body: the running [`Env`], and r1–r5.
 ///
@@ -80,6 +80,11 @@ impl Default for Env {
 }
 
 impl Env {
+    /// Where [`Env::cpu`] stands, for lowered code.
+    pub const CPU: i16 = offset_of!(Env, cpu) as i16;
+    /// Where [`Env::now`] stands.
+    pub const NOW: i16 = offset_of!(Env, now) as i16;
+
     /// A CPU that runs nothing yet: all zero, no regions, unlimited fuel.
     #[must_use]
     pub fn new() -> Env {

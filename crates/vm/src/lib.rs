@@ -19,7 +19,7 @@ mod trap;
 
 pub use bad_code::{BadCode, BadCodeKind};
 pub use checks::Checks;
-pub use code::{Call, Code, Func, Known, Link, Sym};
+pub use code::{Call, Code, Func, Known, Link, Lookup, Memory, Sym, Table};
 pub use env::{Env, HelperFn};
 pub use image::Image;
 pub use region::{Region, Slots};

@@ -291,6 +291,7 @@ impl Writer<'_> {
             return Ok(match self.code.syms[at].1 {
                 Sym::Map(map) => self.link.map(map),
                 Sym::MapValue(map, off) => self.link.map_value(map, off),
+                Sym::Memory(map, off) => self.link.memory(map, off),
                 Sym::Func(func) if usize::from(func) < self.funcs.len() => function_word(func),
                 Sym::Func(func) => return Err(BadCodeKind::NoFunction { target: func.into() }),
             });

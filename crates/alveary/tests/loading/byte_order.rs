@@ -53,6 +53,9 @@ unsafe impl Link for Nothing {
     fn map_value(&self, _: u16, _: u32) -> u64 {
         unreachable!("the programs have no maps")
     }
+    fn memory(&self, _: u16, _: u64) -> u64 {
+        unreachable!("the programs have no maps")
+    }
     fn helper(&self, _: u16) -> HelperFn {
         unreachable!("the programs call no helpers")
     }

@@ -7,7 +7,8 @@ mod packets;
 use alveary_abi::{MapType, ProgType};
 use alveary_isa::Inst;
 use alveary_net::{Net, SkBuff, Skb, Start, Xdp, XdpBuff};
-use alveary_runtime::{LoadedMap, Prog, Runtime, World};
+use alveary_runtime::{LoadedMap, Prog, Runtime, Trust, World};
+use alveary_spec::Program;
 use alveary_testing::{bpf, code, def, kernel, map_spec, program};
 use std::sync::Arc;
 
@@ -32,10 +33,17 @@ fn kernel_side(case: &Case) -> (bpf::Prog, Option<bpf::Map>) {
     (prog, map)
 }
 
-fn our_side(runtime: &Runtime, case: &Case) -> Arc<Prog> {
+/// The program twice: proven, as what the kernel accepts must be, and checked.
+fn our_side(runtime: &Runtime, case: &Case) -> [Arc<Prog>; 2] {
     let maps: Vec<LoadedMap> = case.map.iter().map(|ty| our_map(runtime, *ty)).collect();
-    let program = program(case.ty, code(&case.text, |dst, _| Inst::MapIdx { dst, idx: 0 }));
-    runtime.load(Arc::new(program), maps).unwrap_or_else(|e| panic!("we refuse\n{}\n{e}", case.text))
+    let names = maps.iter().map(|map| map.spec.name.clone()).collect();
+    let insns = code(&case.text, |dst, _| Inst::MapIdx { dst, idx: 0 });
+    let program = Arc::new(Program { maps: names, ..program(case.ty, insns) });
+    let proven = runtime.load(program.clone(), maps.clone());
+    let proven = proven.unwrap_or_else(|e| panic!("we refuse\n{}\n{e}", case.text));
+    assert!(matches!(proven.trust(), Trust::Proven(_)), "not proven\n{}\n{:?}", case.text, proven.trust());
+    let checked = runtime.load_unverified(program, maps);
+    [proven, checked.unwrap_or_else(|e| panic!("we refuse\n{}\n{e}", case.text))]
 }
 
 fn our_map(runtime: &Runtime, ty: MapType) -> LoadedMap {
@@ -84,9 +92,11 @@ fn differences(cases: &[Case]) -> Vec<String> {
             let context: &[u8] = if case.ty == ProgType::XDP { &[] } else { &SK_BUFF };
             // Packets that the test run itself refuses are none to compare.
             let Ok(expected) = kernel.test_run(&packet, context) else { continue };
-            let got = run(&runtime, &ours, &packet);
-            if got.as_ref() != Ok(&expected) {
-                found.push(difference(case, name, &packet, &expected, &got));
+            for ours in &ours {
+                let got = run(&runtime, ours, &packet);
+                if got.as_ref() != Ok(&expected) {
+                    found.push(difference(case, name, &packet, &expected, &got));
+                }
             }
         }
     }

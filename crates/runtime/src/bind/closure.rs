@@ -28,7 +28,7 @@ impl Closure {
         let args = arguments(row.protos, F::TYPES);
         Closure {
             bind: Bind { row, args, body: ENTRIES[0], family: TypeId::of::<F>() },
-            call: Box::new(move |cpu, args| body(&Cx { cpu, family: PhantomData }, args)),
+            call: Box::new(move |cpu, args| body(&Cx { cpu, row, family: PhantomData }, args)),
         }
     }
 

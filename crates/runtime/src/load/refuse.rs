@@ -4,6 +4,7 @@ use crate::{LoadedMap, bind::MOST_CLOSURES};
 use alveary_abi::{Helper, HelperId, Profile, ProgType};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_spec::Program;
+use alveary_verifier::Rejection;
 use alveary_vm::BadCode;
 
 /// The place of a program's instruction.
@@ -89,6 +90,21 @@ pub(super) fn helper_gpl(program: &Program, index: usize, row: &Helper) -> Diagn
         .found(format!("licence \"{}\"", program.license))
         .help("state the licence: `char _license[] SEC(\"license\") = \"GPL\";`, or \"Dual MIT/GPL\"")
         .kernel("cannot call GPL-restricted function from non-GPL compatible program")
+}
+
+/// A field of the context that cannot be loaded or stored by itself.
+pub(super) fn field_unknown(program: &Program, index: usize, off: i64) -> Diagnostic {
+    let message = format!("the context's field at offset {off} has no place here that instructions can reach");
+    Diagnostic::new("field-unknown", message, place(program, index))
+}
+
+/// The verifier rejects it.
+pub(crate) fn rejected(program: &Program, why: &Rejection) -> Diagnostic {
+    let at = why.insn.map_or(Place::Nowhere, |insn| place(program, insn as usize));
+    let message = format!("the verifier rejects program `{}`", program.name);
+    let said = why.message.trim_end();
+    let said = if said.is_empty() { format!("{} without a message", why.errno) } else { said.to_owned() };
+    Diagnostic::new("rejected", message, at).kernel(said)
 }
 
 /// A map index that the program's list does not have, or a map that is not there.

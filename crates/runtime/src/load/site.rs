@@ -4,6 +4,7 @@ use super::refuse;
 use crate::{Bind, LoadedMap, bind::Closure, family::FamilyTable};
 use alveary_abi::{Arg, Helper, HelperId, MapType, Profile, Proto};
 use alveary_diag::Diagnostic;
+use alveary_isa::Inst;
 use alveary_spec::{MapSpec, Program};
 use alveary_vm::Call;
 use std::{any::TypeId, sync::Arc};
@@ -14,12 +15,23 @@ pub(crate) struct Site {
     pub(crate) row: &'static Helper,
     pub(crate) proto: &'static Proto,
     pub(crate) bind: Bind,
+    /// Who brought the body.
+    pub(crate) owner: Owner,
     /// Which argument is the map.
     pub(crate) map: Option<usize>,
     /// For each map of the program whether the helper takes it.
     pub(crate) maps: Box<[bool]>,
     /// The same of the maps that each holds.
     pub(crate) inner: Box<[bool]>,
+}
+
+/// Who brings a helper's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// This crate, or a family, which promises to do as its rows say.
+    Runtime,
+    /// An embedder, in safe code that may do anything.
+    Embedder,
 }
 
 /// Looks up the helpers of one program. A helper has one entry, however often it is called.
@@ -30,6 +42,8 @@ pub(crate) struct Sites<'a> {
     /// Bodies that count for every family: the common ones and the embedder's.
     pub(crate) common: &'a [Bind],
     pub(crate) common_family: TypeId,
+    /// How many of `common` are the embedder's: the first ones.
+    pub(crate) embedders: usize,
     /// Closures of the embedder.
     pub(crate) closures: &'a [Arc<Closure>],
     pub(crate) maps: &'a [LoadedMap],
@@ -40,6 +54,13 @@ pub(crate) struct Sites<'a> {
 }
 
 impl Sites<'_> {
+    /// The helper that an instruction calls, if its body is the runtime's: then it does what Linux's does.
+    pub(crate) fn runtimes_own(&self, inst: Inst) -> Option<HelperId> {
+        let Inst::CallHelper { id } = inst else { return None };
+        let site = self.found.iter().find(|site| site.row.id.0 == id as u32)?;
+        (site.owner == Owner::Runtime).then_some(site.row.id)
+    }
+
     /// The number (in `calls`) of helper `id`, called at slot `index`.
     pub(crate) fn helper(&mut self, id: u32, index: usize) -> Result<i32, Diagnostic> {
         let (program, profile) = (self.program, self.profile);
@@ -65,6 +86,8 @@ impl Sites<'_> {
         let (bind, closure) = bodies(self.family, self.common, self.closures, self.common_family)
             .find(|(b, _)| b.row.id == row.id && *b.args == proto.args)
             .ok_or_else(|| refuse::helper_unsupported(program, index, row))?;
+        let embedders = closure.is_some() || self.common[..self.embedders].iter().any(|own| std::ptr::eq(own, bind));
+        let owner = if embedders { Owner::Embedder } else { Owner::Runtime };
         let bind = match closure {
             None => *bind,
             Some(closure) => {
@@ -82,7 +105,7 @@ impl Sites<'_> {
         let map = proto.args.iter().position(|a| *a == Arg::Map);
         let tag = self.found.len() as u32;
         let args = proto.args.iter().position(|a| *a == Arg::None).unwrap_or(5) as u8;
-        self.found.push(Site { row, proto, bind, map, maps, inner });
+        self.found.push(Site { row, proto, bind, owner, map, maps, inner });
         self.calls.push(Call { args, returns: proto.ret != alveary_abi::Ret::Void, tag });
         Ok(tag as i32)
     }

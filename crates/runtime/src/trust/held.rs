@@ -27,6 +27,9 @@ pub(crate) struct Held {
     reservations: RefCell<Vec<Reservation>>,
     /// Numbers of the regions of memory that is lent.
     lent: RefCell<Vec<usize>>,
+    /// Memory to lend, when it is not lent: it stays allocated, since a proven program may keep an address for longer
+    /// than it was given it, and read there what is lent next.
+    buffers: RefCell<Vec<Box<[Cell<u8>]>>>,
     inner: RefCell<Vec<Known>>,
 }
 
@@ -87,17 +90,27 @@ impl Held {
 
     /// Lets the program read a copy of `bytes` during `call`.
     pub(crate) fn lend<R>(&self, env: &Env, first: usize, bytes: &[u8], call: impl FnOnce(u64) -> R) -> R {
-        let copy = bytes.to_vec();
+        let copy = self.buffer(bytes.len());
+        copy.iter().zip(bytes).for_each(|(to, from)| to.set(*from));
         let region = self.free_number(first);
-        let (addr, len) = (copy.as_ptr() as u64, copy.len() as u64);
-        // SAFETY: `copy` lives, and nobody writes to it, until the region is taken back below.
+        let (addr, len) = (copy.as_ptr() as u64, bytes.len() as u64);
+        // SAFETY: `copy` lives, and nobody writes to it, until the region is taken back below. Its bytes are cells.
         unsafe { env.set_region(region, Region { addr, len, write: false, slots: None }) };
         self.lent.borrow_mut().push(region);
         let result = call(addr);
         self.lent.borrow_mut().retain(|n| *n != region);
         forget(env, region);
-        drop(copy);
+        self.buffers.borrow_mut().push(copy);
         result
+    }
+
+    /// Memory of at least so many bytes that is not lent.
+    fn buffer(&self, len: usize) -> Box<[Cell<u8>]> {
+        let mut free = self.buffers.borrow_mut();
+        match free.iter().position(|buffer| buffer.len() >= len) {
+            Some(at) => free.swap_remove(at),
+            None => vec![Cell::new(0); len].into(),
+        }
     }
 
     /// The first number from `first` on that has no region. Numbers are used again, since each costs every access a

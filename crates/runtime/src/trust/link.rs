@@ -27,6 +27,10 @@ unsafe impl Link for Addresses<'_> {
         }
     }
 
+    fn memory(&self, map: u16, off: u64) -> u64 {
+        self.maps[usize::from(map)].map.base() as u64 + off
+    }
+
     fn helper(&self, call: u16) -> HelperFn {
         self.sites[usize::from(call)].bind.body
     }

@@ -44,6 +44,10 @@ unsafe impl Link for Owner {
         0
     }
 
+    fn memory(&self, _: u16, _: u64) -> u64 {
+        0
+    }
+
     fn helper(&self, call: u16) -> HelperFn {
         [lookup, update][usize::from(call)]
     }

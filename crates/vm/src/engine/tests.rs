@@ -23,6 +23,9 @@ unsafe impl Link for Nothing {
     fn map_value(&self, _: u16, _: u32) -> u64 {
         0
     }
+    fn memory(&self, _: u16, _: u64) -> u64 {
+        0
+    }
     fn helper(&self, _: u16) -> HelperFn {
         unreachable!("no helper is called")
     }

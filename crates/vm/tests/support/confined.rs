@@ -131,6 +131,10 @@ unsafe impl Link for Owner {
         u64::from(map) + u64::from(off)
     }
 
+    fn memory(&self, map: u16, off: u64) -> u64 {
+        u64::from(map) + off
+    }
+
     fn helper(&self, call: u16) -> HelperFn {
         HELPERS[usize::from(call)]
     }

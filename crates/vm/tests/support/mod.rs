@@ -23,6 +23,10 @@ unsafe impl Link for Owner {
         0x2000 + u64::from(map) * 0x100 + u64::from(off)
     }
 
+    fn memory(&self, map: u16, off: u64) -> u64 {
+        0x2000 + u64::from(map) * 0x100 + off
+    }
+
     fn helper(&self, call: u16) -> HelperFn {
         self.0[usize::from(call)].1
     }
