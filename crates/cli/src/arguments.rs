@@ -1,81 +1,107 @@
 //! The command line: the verbs, and what a wrong one gets. What a verb takes is written in the verb's own file.
 
 use crate::{error, failure::Failure, verb};
-use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use clap::{Arg, ArgAction, Args, Command, FromArgMatches, Subcommand};
+use std::{ffi::OsString, process::ExitCode};
 
 /// Exit code of a command line that makes no sense.
 const USAGE: u8 = 2;
 
-/// eBPF in one command: check and run programs in user space, load and look after them in the kernel
-#[derive(Debug, Parser)]
-#[command(name = "alveary", version, max_term_width = 100, arg_required_else_help = true)]
+/// What a command line asks for.
+#[derive(Debug)]
 pub(crate) struct Arguments {
-    #[command(subcommand)]
     pub(crate) verb: Verb,
-
-    /// Print results and errors as JSON
-    ///
-    /// Results are one JSON object on stdout, errors one JSON object on stderr.
-    // The same place in every verb's help, however many verbs there are.
-    #[arg(long, global = true, display_order = 1000)]
     pub(crate) json: bool,
 }
 
-/// What can be done
-#[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
-    Run(Box<verb::run::Run>),
-    Load(verb::load::Load),
-    Check(verb::check::Check),
-    Show(verb::show::Show),
-    Disasm(verb::disasm::Disasm),
-    Asm(verb::asm::Asm),
-    Btf(verb::btf::Btf),
-    Attach(Box<verb::attach::Attach>),
-    Detach(verb::detach::Detach),
-    Prog(verb::prog::Prog),
-    Map(verb::map::Map),
-    Link(verb::link::Link),
-    Net(verb::net::Net),
-    Cgroup(verb::cgroup::Cgroup),
-    Perf(verb::perf::Perf),
-    Iter(verb::iter::Iter),
-    Feature(verb::feature::Feature),
-    Batch(verb::batch::Batch),
-    #[command(name = "gen")]
-    Generate(verb::generate::Generate),
-    Completions(verb::completions::Completions),
-    Man(verb::man::Man),
+impl Arguments {
+    /// Every verb, with all that it takes.
+    pub(crate) fn command() -> Command {
+        Verb::augment_subcommands(root())
+    }
+
+    /// Reads a command line, the binary's name in front.
+    pub(crate) fn read(line: &[OsString]) -> Result<Arguments, clap::Error> {
+        // The parser learns only what the verb takes that is meant: to learn of all of them takes longer than most run.
+        let verb = line.get(1).and_then(|word| word.to_str()).and_then(Verb::named);
+        let command = verb.map_or_else(Arguments::command, |only| root().subcommand(only));
+        let matches = command.try_get_matches_from(line)?;
+        Ok(Arguments { verb: Verb::from_arg_matches(&matches)?, json: matches.get_flag(JSON) })
+    }
 }
 
-impl Verb {
-    /// Does it.
-    pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
-        match self {
-            Verb::Run(verb) => verb.run(json),
-            Verb::Load(verb) => verb.run(json),
-            Verb::Check(verb) => verb.run(json),
-            Verb::Show(verb) => verb.run(json),
-            Verb::Disasm(verb) => verb.run(json),
-            Verb::Asm(verb) => verb.run(json),
-            Verb::Btf(verb) => verb.run(json),
-            Verb::Attach(verb) => verb.run(json),
-            Verb::Detach(verb) => verb.run(json),
-            Verb::Prog(verb) => verb.run(json),
-            Verb::Map(verb) => verb.run(json),
-            Verb::Link(verb) => verb.run(json),
-            Verb::Net(verb) => verb.run(json),
-            Verb::Cgroup(verb) => verb.run(json),
-            Verb::Perf(verb) => verb.run(json),
-            Verb::Iter(verb) => verb.run(json),
-            Verb::Feature(verb) => verb.run(json),
-            Verb::Batch(verb) => verb.run(json),
-            Verb::Generate(verb) => verb.run(json),
-            Verb::Completions(verb) => verb.run(),
-            Verb::Man(verb) => verb.run(),
+const JSON: &str = "json";
+
+/// The command line without its verbs.
+fn root() -> Command {
+    let json = Arg::new(JSON)
+        .long("json")
+        .global(true)
+        .action(ArgAction::SetTrue)
+        .help("Print results and errors as JSON")
+        .long_help(
+            "Print results and errors as JSON\n\nResults are one JSON object on stdout, errors one JSON object on stderr.",
+        )
+        // The same place in every verb's help, however many verbs there are.
+        .display_order(1000);
+    Command::new("alveary")
+        .about("eBPF in one command: check and run programs in user space, load and look after them in the kernel")
+        .version(env!("CARGO_PKG_VERSION"))
+        .max_term_width(100)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(json)
+}
+
+macro_rules! verbs {
+    ($($name:literal: $verb:ident($takes:ty),)*) => {
+        /// What can be done
+        #[derive(Debug, Subcommand)]
+        pub(crate) enum Verb {
+            $(#[command(name = $name)] $verb(Box<$takes>),)*
         }
-    }
+
+        impl Verb {
+            /// What the verb of this name takes.
+            fn named(name: &str) -> Option<Command> {
+                match name {
+                    $($name => Some(<$takes>::augment_args(Command::new($name))),)*
+                    _ => None,
+                }
+            }
+
+            /// Does it.
+            pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
+                match self {
+                    $(Verb::$verb(verb) => verb.run(json),)*
+                }
+            }
+        }
+    };
+}
+
+verbs! {
+    "run": Run(verb::run::Run),
+    "load": Load(verb::load::Load),
+    "check": Check(verb::check::Check),
+    "show": Show(verb::show::Show),
+    "disasm": Disasm(verb::disasm::Disasm),
+    "asm": Asm(verb::asm::Asm),
+    "btf": Btf(verb::btf::Btf),
+    "attach": Attach(verb::attach::Attach),
+    "detach": Detach(verb::detach::Detach),
+    "prog": Prog(verb::prog::Prog),
+    "map": Map(verb::map::Map),
+    "link": Link(verb::link::Link),
+    "net": Net(verb::net::Net),
+    "cgroup": Cgroup(verb::cgroup::Cgroup),
+    "perf": Perf(verb::perf::Perf),
+    "iter": Iter(verb::iter::Iter),
+    "feature": Feature(verb::feature::Feature),
+    "batch": Batch(verb::batch::Batch),
+    "gen": Generate(verb::generate::Generate),
+    "completions": Completions(verb::completions::Completions),
+    "man": Man(verb::man::Man),
 }
 
 /// Prints help, the version, or what is wrong with the command line; gives the exit code.
@@ -92,11 +118,19 @@ pub(crate) fn report(usage: &clap::Error, json: bool) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_verb_takes_the_same_alone_as_among_all() {
+        let mut all = Arguments::command();
+        for verb in all.get_subcommands_mut() {
+            let mut alone = Verb::named(verb.get_name()).expect("every verb is in the table");
+            assert_eq!(alone.render_long_help().to_string(), verb.render_long_help().to_string());
+        }
     }
 
     #[test]

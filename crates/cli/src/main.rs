@@ -25,7 +25,6 @@ mod verb;
 
 use arguments::Arguments;
 use bpftool::command_line;
-use clap::Parser;
 use failure::Failure;
 use std::process::ExitCode;
 
@@ -35,7 +34,7 @@ const FAILED: u8 = 1;
 fn main() -> ExitCode {
     let line = command_line::ours(std::env::args_os());
     let json = line.iter().any(|word| word == "--json") || command_line::asks_json(&line);
-    let arguments = match Arguments::try_parse_from(line) {
+    let arguments = match Arguments::read(&line) {
         Ok(arguments) => arguments,
         Err(usage) => return arguments::report(&usage, json),
     };

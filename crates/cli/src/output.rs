@@ -41,6 +41,19 @@ pub(crate) fn write(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     Ok(out.flush()?)
 }
 
+/// [`write`], for results that hold no colours: looking for some takes longer than writing them.
+pub(crate) fn bare(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    if captured(&[]) {
+        let mut bytes = Vec::new();
+        write(&mut bytes)?;
+        captured(&bytes);
+        return Ok(());
+    }
+    let mut out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
+    write(&mut out)?;
+    Ok(out.flush()?)
+}
+
 /// Writes text that holds no colours, as it is: looking for some takes longer than writing it.
 pub(crate) fn plain(text: &str) -> Result<(), Failure> {
     if captured(text.as_bytes()) { Ok(()) } else { Ok(io::stdout().lock().write_all(text.as_bytes())?) }

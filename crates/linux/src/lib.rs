@@ -8,6 +8,7 @@
 //! | [`sys`] | every command of bpf(2) as a typed call |
 //! | [`btf`] | an object's types as the kernel takes them |
 //! | [`function`] | functions of programs that are loaded |
+//! | [`mod@holders`] | processes that hold objects open |
 //! | [`map`] | maps from their Specs: made, filled, frozen, pinned |
 //! | [`modules`] | the types of the kernel's modules |
 //! | [`probe`] | what the kernel can do, by asking it |
@@ -20,6 +21,7 @@
 pub mod attach;
 pub mod btf;
 pub mod function;
+mod holders;
 pub mod map;
 pub mod modules;
 pub mod netlink;
@@ -28,3 +30,5 @@ pub mod prog;
 pub mod read;
 pub mod signal;
 pub mod sys;
+
+pub use holders::{Holder, holders};

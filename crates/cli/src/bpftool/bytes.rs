@@ -1,7 +1,7 @@
 //! Values without types: bytes, as text and as JSON, and bytes that users type.
 
 use super::{
-    json::{Json, Verbatim},
+    json::{Byte, Json},
     usage,
     words::Words,
 };
@@ -10,36 +10,28 @@ use std::io;
 
 /// Bytes in hexadecimal, with blanks between them: 16 on a line, in two halves.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 3);
+    let mut text = Vec::with_capacity(bytes.len() * 3 + bytes.len() / 8);
     for (at, byte) in bytes.iter().enumerate() {
-        text.push_str(match at % 16 {
-            _ if at == 0 => "",
-            0 => "\n",
-            8 => "  ",
-            _ => " ",
+        text.extend_from_slice(match at % 16 {
+            _ if at == 0 => b"",
+            0 => b"\n",
+            8 => b"  ",
+            _ => b" ",
         });
-        text.extend(digits(*byte));
+        text.extend_from_slice(&digits(*byte));
     }
-    text
+    String::from_utf8(text).expect("digits and blanks are text")
 }
 
-/// Bytes as a list of texts: `["0x01","0x00"]`. Written at once: large maps are nothing but this.
+/// Bytes as a list of texts: `["0x01","0x00"]`.
 pub(crate) fn json(bytes: &[u8], json: &mut Json<'_>) -> io::Result<()> {
-    if bytes.is_empty() {
-        return json.array(|_| Ok(()));
-    }
-    let mut text = String::with_capacity(bytes.len() * 7);
-    for byte in bytes {
-        text.push_str(if text.is_empty() { "\"0x" } else { ",\"0x" });
-        text.extend(digits(*byte));
-        text.push('"');
-    }
-    json.array(|json| json.value(Verbatim(format_args!("{text}"))))
+    json.array(|json| bytes.iter().try_for_each(|byte| json.value(Byte(*byte))))
 }
 
-fn digits(byte: u8) -> [char; 2] {
+/// A byte in hexadecimal.
+pub(super) fn digits(byte: u8) -> [u8; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    [byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)]))
+    [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)])
 }
 
 /// A byte in C's notation.

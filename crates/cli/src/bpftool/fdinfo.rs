@@ -1,7 +1,8 @@
 //! What `/proc` tells about a descriptor of ours, beyond what bpf(2) does.
 
 use std::{
-    fs,
+    fs::File,
+    io::Read,
     os::fd::{AsRawFd, BorrowedFd},
 };
 
@@ -9,19 +10,21 @@ use std::{
 #[derive(Debug, Default)]
 pub(crate) struct FdInfo(String);
 
+/// More bytes than the kernel tells about any BPF object.
+const ROOM: usize = 4096;
+
 impl FdInfo {
     /// Of a descriptor; empty without `/proc`.
     pub(crate) fn of(fd: BorrowedFd<'_>) -> FdInfo {
-        FdInfo(fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap_or_default())
+        let mut bytes = [0; ROOM];
+        let read =
+            File::open(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).and_then(|mut file| file.read(&mut bytes));
+        let told = read.ok().and_then(|length| bytes.get(..length)).unwrap_or_default();
+        FdInfo(String::from_utf8_lossy(told).into_owned())
     }
 
-    /// The number behind a name.
+    /// The number behind `name:`.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
-        field(&self.0, name)
+        self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
     }
-}
-
-/// The number behind `name:` in the lines of a descriptor's information.
-pub(crate) fn field(lines: &str, name: &str) -> Option<u64> {
-    lines.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
 }

@@ -3,14 +3,19 @@
 //! Compact on one line, or pretty: four columns a level, a list's elements beside each other. Whoever compares the
 //! bytes of the two tools finds none that differ.
 
+use super::bytes::digits;
 use std::{
-    fmt::{self, Write as _},
+    fmt,
     io::{self, Write},
 };
 
-/// Writes one JSON value.
+/// Bytes that are collected before they are handed on.
+const ROOM: usize = 1 << 15;
+
+/// Writes one JSON value: what is collected of it is handed on when it is whole.
 pub(crate) struct Json<'a> {
     out: &'a mut dyn Write,
+    collected: Vec<u8>,
     pretty: bool,
     depth: usize,
     /// Whether something stands before the next element.
@@ -19,29 +24,29 @@ pub(crate) struct Json<'a> {
 
 impl<'a> Json<'a> {
     pub(crate) fn new(out: &'a mut dyn Write, pretty: bool) -> Json<'a> {
-        Json { out, pretty, depth: 0, behind: false }
+        Json { out, collected: Vec::new(), pretty, depth: 0, behind: false }
     }
 
     /// An object: `members` writes [`Json::name`]s and values, or [`Json::field`]s.
     pub(crate) fn object(&mut self, members: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
-        self.open("{")?;
+        self.open(b'{');
         members(self)?;
-        self.close("}")
+        self.close(b'}')
     }
 
     /// A list: `elements` writes the values.
     pub(crate) fn array(&mut self, elements: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
-        self.open("[")?;
+        self.open(b'[');
         elements(self)?;
-        self.close("]")
+        self.close(b']')
     }
 
     /// A member's name; its value follows.
     pub(crate) fn name(&mut self, name: &str) -> io::Result<()> {
-        self.separate()?;
-        self.line()?;
-        self.quote(name)?;
-        self.out.write_all(if self.pretty { b": " } else { b":" })?;
+        self.separate();
+        self.line();
+        self.quote(name);
+        self.collected.extend_from_slice(if self.pretty { b": " } else { b":" });
         self.behind = false;
         Ok(())
     }
@@ -60,61 +65,89 @@ impl<'a> Json<'a> {
 
     /// A number, a truth value or a text.
     pub(crate) fn value(&mut self, value: impl Scalar) -> io::Result<()> {
-        self.separate()?;
+        self.separate();
         self.behind = true;
-        value.write(self)
+        value.write(self)?;
+        self.complete()
     }
 
     /// Hands over what is written so far to whoever reads it.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.hand_on()?;
         self.out.flush()
     }
 
-    fn open(&mut self, bracket: &str) -> io::Result<()> {
-        self.separate()?;
-        self.out.write_all(bracket.as_bytes())?;
+    fn open(&mut self, bracket: u8) {
+        self.separate();
+        self.collected.push(bracket);
         self.depth += 1;
         self.behind = false;
-        Ok(())
     }
 
-    fn close(&mut self, bracket: &str) -> io::Result<()> {
+    fn close(&mut self, bracket: u8) -> io::Result<()> {
         self.depth -= 1;
         if self.behind {
-            self.line()?;
+            self.line();
         }
-        self.out.write_all(bracket.as_bytes())?;
+        self.collected.push(bracket);
         self.behind = true;
+        self.complete()
+    }
+
+    /// Behind a value.
+    fn complete(&mut self) -> io::Result<()> {
+        if self.depth == 0 || self.collected.len() >= ROOM { self.hand_on() } else { Ok(()) }
+    }
+
+    fn hand_on(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.collected)?;
+        self.collected.clear();
         Ok(())
     }
 
-    fn separate(&mut self) -> io::Result<()> {
-        if self.behind { self.out.write_all(b",") } else { Ok(()) }
+    fn separate(&mut self) {
+        if self.behind {
+            self.collected.push(b',');
+        }
     }
 
-    fn line(&mut self) -> io::Result<()> {
-        if self.pretty { write!(self.out, "\n{:1$}", "", self.depth * 4) } else { Ok(()) }
+    fn line(&mut self) {
+        if self.pretty {
+            self.collected.push(b'\n');
+            self.collected.resize(self.collected.len() + self.depth * 4, b' ');
+        }
     }
 
-    fn quote(&mut self, text: &str) -> io::Result<()> {
-        let plain = |c: &char| *c >= ' ' && !matches!(c, '"' | '\\');
-        if text.chars().all(|c| plain(&c)) {
-            return write!(self.out, "\"{text}\"");
+    fn quote(&mut self, text: &str) {
+        self.collected.push(b'"');
+        let plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\');
+        let mut rest = text.as_bytes();
+        while let Some(at) = rest.iter().position(|byte| !plain(*byte)) {
+            let (before, from) = rest.split_at(at);
+            self.collected.extend_from_slice(before);
+            self.escape(from[0]);
+            rest = &from[1..];
         }
-        let mut quoted = String::with_capacity(text.len() + 8);
-        for c in text.chars() {
-            match c {
-                '\t' => quoted.push_str("\\t"),
-                '\n' => quoted.push_str("\\n"),
-                '\r' => quoted.push_str("\\r"),
-                '\x0c' => quoted.push_str("\\f"),
-                '\x08' => quoted.push_str("\\b"),
-                c if plain(&c) => quoted.push(c),
-                '"' | '\\' => quoted.extend(['\\', c]),
-                c => write!(quoted, "\\u{:04x}", u32::from(c)).expect("a String takes everything"),
-            }
-        }
-        write!(self.out, "\"{quoted}\"")
+        self.collected.extend_from_slice(rest);
+        self.collected.push(b'"');
+    }
+
+    /// A byte that cannot stand for itself.
+    fn escape(&mut self, byte: u8) {
+        let short = match byte {
+            b'\t' => b't',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            0x0c => b'f',
+            0x08 => b'b',
+            b'"' | b'\\' => byte,
+            _ => return self.display(format_args!("\\u{byte:04x}")),
+        };
+        self.collected.extend_from_slice(&[b'\\', short]);
+    }
+
+    fn display(&mut self, text: fmt::Arguments<'_>) {
+        self.collected.write_fmt(text).expect("a Vec takes everything");
     }
 }
 
@@ -128,19 +161,33 @@ pub(crate) struct Verbatim<'a>(pub(crate) fmt::Arguments<'a>);
 
 impl Scalar for Verbatim<'_> {
     fn write(self, json: &mut Json<'_>) -> io::Result<()> {
-        json.out.write_fmt(self.0)
+        json.display(self.0);
+        Ok(())
+    }
+}
+
+/// A byte as a text: `"0x1f"`. Of those that large maps have by the million, nothing is formatted.
+pub(crate) struct Byte(pub(crate) u8);
+
+impl Scalar for Byte {
+    fn write(self, json: &mut Json<'_>) -> io::Result<()> {
+        let [high, low] = digits(self.0);
+        json.collected.extend_from_slice(&[b'"', b'0', b'x', high, low, b'"']);
+        Ok(())
     }
 }
 
 impl Scalar for &str {
     fn write(self, json: &mut Json<'_>) -> io::Result<()> {
-        json.quote(self)
+        json.quote(self);
+        Ok(())
     }
 }
 
 impl Scalar for &String {
     fn write(self, json: &mut Json<'_>) -> io::Result<()> {
-        json.quote(self)
+        json.quote(self);
+        Ok(())
     }
 }
 
@@ -148,7 +195,8 @@ macro_rules! displayed {
     ($($number:ty),*) => { $(
         impl Scalar for $number {
             fn write(self, json: &mut Json<'_>) -> io::Result<()> {
-                write!(json.out, "{self}")
+                json.display(format_args!("{self}"));
+                Ok(())
             }
         }
     )* };

@@ -54,10 +54,13 @@ impl Shape {
     ) -> Result<(), Failure> {
         // What is wrong with one thing is said behind those that were shown: the output stays whole.
         let mut wrong = None;
-        let mut things = things.into_iter().map_while(|thing| thing.map_err(|why| wrong = Some(why)).ok());
+        // All are looked at before the first is shown: who keeps them is found out meanwhile.
+        let things: Vec<T> =
+            things.into_iter().map_while(|thing| thing.map_err(|why| wrong = Some(why)).ok()).collect();
+        let mut things = things.into_iter();
         match self {
-            Shape::Text => output::write(|out| things.try_for_each(|thing| text(&thing, out)))?,
-            Shape::Json { pretty } => output::write(|out| {
+            Shape::Text => output::bare(|out| things.try_for_each(|thing| text(&thing, out)))?,
+            Shape::Json { pretty } => output::bare(|out| {
                 let mut writer = Json::new(out, pretty);
                 let mut all = |writer: &mut Json<'_>| things.try_for_each(|thing| json(&thing, writer));
                 if alone {
@@ -75,7 +78,7 @@ impl Shape {
     pub(crate) fn done(self) -> Result<(), Failure> {
         match self {
             Shape::Text => Ok(()),
-            Shape::Json { .. } => output::write(|out| writeln!(out, "null")),
+            Shape::Json { .. } => output::bare(|out| writeln!(out, "null")),
         }
     }
 }

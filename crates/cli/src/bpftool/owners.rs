@@ -1,37 +1,42 @@
 //! Who keeps an object of the kernel: paths in BPF file systems, and processes that hold it open.
 
-use super::{fdinfo::field, json::Json, select};
-use alveary_linux::sys::{self, Object, PathFlags, ProgParts};
+use super::{json::Json, select};
+use alveary_linux::{
+    Holder, holders,
+    sys::{self, Object, PathFlags, ProgParts},
+};
 use std::{
+    cell::LazyCell,
     collections::BTreeMap,
     fs,
     io::{self, Write},
     os::fd::AsFd,
     path::{Path, PathBuf},
+    thread,
 };
 
 /// Deeper folders of a BPF file system are not looked into.
 const DEEPEST: usize = 32;
 
 /// Who keeps the objects of one kind, by id.
-#[derive(Debug, Default)]
 pub(crate) struct Owners {
     /// `None`: nobody asked.
     pins: Option<BTreeMap<u32, Vec<PathBuf>>>,
-    holders: BTreeMap<u32, Vec<Holder>>,
+    /// Found by a thread of its own while the caller looks at the objects.
+    holders: LazyCell<Holders, Box<dyn FnOnce() -> Holders>>,
 }
 
-/// A process that holds an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Holder {
-    pid: u32,
-    name: String,
-}
+type Holders = BTreeMap<u32, Vec<Holder>>;
 
 impl Owners {
     /// Of all objects of a kind; looks through the file systems only if `pinned` paths are wanted.
     pub(crate) fn of(object: Object, pinned: bool) -> Owners {
-        Owners { pins: pinned.then(|| pins(object)), holders: holders(object) }
+        let looking = thread::Builder::new().spawn(move || others(object));
+        let found: Box<dyn FnOnce() -> Holders> = match looking {
+            Ok(looking) => Box::new(move || looking.join().unwrap_or_default()),
+            Err(_) => Box::new(move || others(object)),
+        };
+        Owners { pins: pinned.then(|| pins(object)), holders: LazyCell::new(found) }
     }
 
     /// The members `pinned` and `pids` of the object's JSON. As bpftool, leaves the first out if nothing at all is pinned.
@@ -65,6 +70,11 @@ impl Owners {
         let names: Vec<_> = holders.iter().map(|h| format!("{}({})", h.name, h.pid)).collect();
         write!(out, "\n\tpids {}", names.join(", "))
     }
+}
+
+/// The processes that hold objects of a kind. We ourselves, who look at all of them, do not count.
+fn others(object: Object) -> Holders {
+    holders(object, Some(std::process::id()))
 }
 
 /// Paths of the pinned objects of a kind.
@@ -114,34 +124,4 @@ fn unescaped(path: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
         .fold(path.to_owned(), |path, (code, plain)| path.replace(code, plain))
-}
-
-/// Processes that hold objects of a kind open, as far as we may look. We ourselves do not count.
-fn holders(object: Object) -> BTreeMap<u32, Vec<Holder>> {
-    let (target, id) = match object {
-        Object::Prog => ("anon_inode:bpf-prog", "prog_id"),
-        Object::Map => ("anon_inode:bpf-map", "map_id"),
-        Object::Link => ("anon_inode:bpf_link", "link_id"),
-        Object::Btf => ("anon_inode:btf", "btf_id"),
-    };
-    let us = std::process::id();
-    let mut found: BTreeMap<u32, Vec<Holder>> = BTreeMap::new();
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()).filter(|pid| *pid != us) else {
-            continue;
-        };
-        for fd in fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten() {
-            if !fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == target) {
-                continue;
-            }
-            let lines = fs::read_to_string(process.path().join("fdinfo").join(fd.file_name())).unwrap_or_default();
-            let Some(id) = field(&lines, id) else { continue };
-            let of_object = found.entry(id as u32).or_default();
-            if !of_object.iter().any(|holder| holder.pid == pid) {
-                let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default().trim_end().to_owned();
-                of_object.push(Holder { pid, name });
-            }
-        }
-    }
-    found
 }

@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     output,
 };
-use clap::{Args, Parser};
+use clap::Args;
 use std::{
     ffi::OsString,
     fs,
@@ -84,7 +84,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 fn one(command: &[String], options: &[&str]) -> Result<(), Failure> {
     let name = ["bpftool"].into_iter().chain(options.iter().copied()).map(OsString::from);
     let line = command_line::ours(name.chain(command.iter().map(OsString::from)));
-    match Arguments::try_parse_from(line) {
+    match Arguments::read(&line) {
         Ok(Arguments { verb, json }) => verb.run(json),
         Err(why) => {
             let told = why.to_string();

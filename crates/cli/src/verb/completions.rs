@@ -1,7 +1,7 @@
 //! `alveary completions`: what a shell needs to complete our command lines.
 
 use crate::{arguments::Arguments, failure::Failure, output};
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
 /// Print a completion script for a shell
@@ -15,7 +15,7 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    pub(crate) fn run(&self, _json: bool) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Arguments::command(), "alveary", &mut script);
         output::write(|out| out.write_all(&script))

@@ -1,7 +1,7 @@
 //! `alveary man`: the manual pages, made from the same words as `--help`.
 
 use crate::{arguments::Arguments, failure::Failure, output};
-use clap::{Args, CommandFactory, ValueHint};
+use clap::{Args, ValueHint};
 use clap_mangen::Man as Page;
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub(crate) struct Man {
 }
 
 impl Man {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    pub(crate) fn run(&self, _json: bool) -> Result<(), Failure> {
         let command = Arguments::command();
         match &self.directory {
             Some(directory) => {

@@ -41,7 +41,6 @@ pub use elf::find as find_file;
 pub(crate) use interface::explain as explain_interface;
 pub use interface::{register, unregister};
 pub use link::{Link, Pinned};
-pub use owner::{Owner, owners};
 pub use perf::{PerfEvent, Watched};
 pub use place::{Device, Direction, Family, Place, Side};
 pub use usdt::Maps as UsdtMaps;

@@ -1,46 +1,17 @@
 //! Whose programs are there already.
 
-use crate::sys::{self, Object, PathFlags, ProgParts};
+use crate::{
+    holders::holders,
+    sys::{self, Object, PathFlags, ProgParts},
+};
 use std::{
     fs,
     os::fd::AsFd,
     path::{Path, PathBuf},
 };
 
-/// A process that holds something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// Its number.
-    pub pid: u32,
-    /// Its name.
-    pub name: String,
-}
-
 /// Name of the program by which libxdp runs several on one device.
 const DISPATCHER: &str = "xdp_dispatcher";
-
-/// The processes with a descriptor of a program or link (`prog_id`, `link_id`), as far as we may look.
-#[must_use]
-pub fn owners(object: Object, id: u32) -> Vec<Owner> {
-    let key = match object {
-        Object::Prog => "prog_id",
-        Object::Map => "map_id",
-        Object::Link => "link_id",
-        Object::Btf => return Vec::new(),
-    };
-    let line = format!("{key}:\t{id}");
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut owners = Vec::new();
-    for pid in processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
-        let files = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
-        let holds = |text: String| text.lines().any(|found| found == line);
-        if files.filter_map(|file| fs::read_to_string(file.path()).ok()).any(holds) {
-            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            owners.push(Owner { pid, name: name.trim_end().to_owned() });
-        }
-    }
-    owners
-}
 
 /// A program as a sentence names it: its name, id, and who holds it or its link.
 pub(super) fn describe(prog: u32, link: Option<u32>) -> String {
@@ -53,10 +24,10 @@ pub(super) fn describe(prog: u32, link: Option<u32>) -> String {
         name => format!("`{name}`"),
     };
     let holders = match link {
-        Some(link) => owners(Object::Link, link),
-        None => owners(Object::Prog, prog),
+        Some(link) => holders(Object::Link, None).remove(&link),
+        None => holders(Object::Prog, None).remove(&prog),
     };
-    let by: Vec<String> = holders.iter().map(|owner| format!("{} ({})", owner.name, owner.pid)).collect();
+    let by: Vec<String> = holders.iter().flatten().map(|by| format!("{} ({})", by.name, by.pid)).collect();
     let how = match link {
         Some(link) => format!(", link {link}"),
         None => String::new(),

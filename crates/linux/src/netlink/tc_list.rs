@@ -1,8 +1,8 @@
-//! Every BPF filter of a device, wherever it hangs: in classes, in queueing disciplines, in `clsact`.
+//! Every BPF filter of devices, wherever it hangs: in classes, in queueing disciplines, in `clsact`.
 
 use super::{
     message::{Message, Refusal, Request, attributes, number, string},
-    socket::dump,
+    socket::Socket,
     tc::{Parent, RTM_GETTFILTER, RTM_NEWTFILTER, TCA_BPF_ID, TCA_BPF_NAME, TCA_KIND, TCA_OPTIONS, TCMSG, tcmsg},
 };
 
@@ -37,25 +37,37 @@ pub struct Action {
     pub prog: Option<u32>,
 }
 
-/// The BPF filters of a device: of its classes, of its queueing disciplines, at the root, in `clsact`.
+/// The BPF filters of devices, for each: of its classes, of its queueing disciplines, at the root, in `clsact`.
 ///
 /// # Errors
 /// The kernel's.
-pub fn listed_filters(device: u32) -> Result<Vec<ListedFilter>, Refusal> {
-    let fixed = tcmsg(device, 0, 0, 0);
-    let mut places = dump(Request::new(RTM_GETTCLASS, 0, &fixed), place)?;
-    let disciplines = dump(Request::new(RTM_GETQDISC, 0, &fixed), |message| {
-        // The kernel lists those of every device.
-        (number::<u32>(message.body, 4)? == device).then(|| place(message)).flatten()
+pub fn listed_filters(devices: &[u32]) -> Result<Vec<Vec<ListedFilter>>, Refusal> {
+    let mut socket = Socket::open()?;
+    // The kernel lists those of every device.
+    let disciplines = socket.dump(Request::new(RTM_GETQDISC, 0, &tcmsg(0, 0, 0, 0)), |message| {
+        Some((number::<u32>(message.body, 4)?, place(message)?))
     })?;
-    places.extend(disciplines.into_iter().filter(|(handle, kind)| *handle != 0 && kind != "clsact"));
+    let of_device = |device: &u32| {
+        let own = disciplines.iter().filter(|(of, (handle, kind))| of == device && *handle != 0 && kind != "clsact");
+        filters_of(*device, own.map(|(_, place)| place.clone()), &mut socket)
+    };
+    devices.iter().map(of_device).collect()
+}
+
+fn filters_of(
+    device: u32,
+    disciplines: impl Iterator<Item = (u32, String)>,
+    socket: &mut Socket,
+) -> Result<Vec<ListedFilter>, Refusal> {
+    let mut places = socket.dump(Request::new(RTM_GETTCLASS, 0, &tcmsg(device, 0, 0, 0)), place)?;
+    places.extend(disciplines);
     places.push((TC_H_ROOT, "root".to_owned()));
     places.push((Parent::Ingress.number(), "clsact/ingress".to_owned()));
     places.push((Parent::Egress.number(), "clsact/egress".to_owned()));
     let mut all = Vec::new();
     for (parent, at) in places {
         let request = Request::new(RTM_GETTFILTER, 0, &tcmsg(device, 0, parent, 0));
-        all.extend(dump(request, |message| filter(message, &at))?);
+        all.extend(socket.dump(request, |message| filter(message, &at))?);
     }
     Ok(all)
 }

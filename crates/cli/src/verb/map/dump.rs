@@ -32,7 +32,7 @@ impl Dump {
         let maps = select::maps(&mut words)?.into_iter().map(Elements::of).collect::<Result<Vec<_>, _>>()?;
         words.end()?;
         let mut wrong = None;
-        output::write(|out| {
+        output::bare(|out| {
             let done = match options.shape(json) {
                 Shape::Json { pretty } => all(&maps, &mut Json::new(&mut *out, pretty), false),
                 // Values with types are JSON for people, too: names are what makes them readable.

@@ -77,7 +77,7 @@ impl Elements {
 
     /// Prints an element that was asked for by itself.
     pub(super) fn print(&self, key: &[u8], value: &[u8], shape: Shape) -> Result<(), Failure> {
-        output::write(|out| match shape {
+        output::bare(|out| match shape {
             Shape::Json { pretty } => {
                 self.json(key, value, &mut Json::new(&mut *out, pretty))?;
                 writeln!(out)

@@ -55,7 +55,7 @@ impl Export {
             id => Some(sys::btf_info(sys::open_id(Object::Btf, id, 0, None)?.as_fd(), true)?.bytes),
         };
         let mut wrong = None;
-        output::write(|out| {
+        output::bare(|out| {
             let pretty = options.shape(true) == Shape::Json { pretty: true };
             Json::new(&mut *out, pretty).object(|json| {
                 header(&map, types.as_deref(), json)?;

@@ -33,7 +33,7 @@ impl Show {
         let only = if words.is_empty() { None } else { Some(device::behind_dev(&mut words)?) };
         words.end()?;
         let seen = Seen::of(only)?;
-        output::write(|out| match shape {
+        output::bare(|out| match shape {
             Shape::Text => seen.text(out),
             Shape::Json { pretty } => {
                 Json::new(&mut *out, pretty).array(|json| json.object(|json| seen.json(json)))?;
@@ -87,8 +87,11 @@ impl Seen {
     fn of(only: Option<u32>) -> Result<Seen, Failure> {
         let flow_dissector = flow_dissector()?;
         let devices = netlink::devices().map_err(unreadable)?;
-        let wanted = devices.into_iter().filter(|device| only.is_none_or(|index| index == device.index));
-        let devices = wanted.map(Device::of).collect::<Result<_, _>>()?;
+        let wanted = |device: &NetDevice| only.is_none_or(|index| index == device.index);
+        let devices: Vec<_> = devices.into_iter().filter(wanted).collect();
+        let indices: Vec<_> = devices.iter().map(|device| device.index).collect();
+        let filters = netlink::listed_filters(&indices).map_err(unreadable)?;
+        let devices = devices.into_iter().zip(filters).map(|(net, filters)| Device::of(net, filters)).collect();
         Ok(Seen { devices, flow_dissector, netfilter: netfilter()? })
     }
 
@@ -146,15 +149,14 @@ impl Seen {
 }
 
 impl Device {
-    fn of(net: NetDevice) -> Result<Device, Failure> {
+    fn of(net: NetDevice, filters: Vec<ListedFilter>) -> Device {
         let mut listed = Vec::new();
         for (ty, at) in LISTS {
             // Devices and kernels without such a list have nothing in it.
             let Ok(found) = (ProgQuery { target: Target::Device(net.index), ty, flags: 0 }).query() else { continue };
             listed.extend((0..found.progs.len()).map(|i| Listed::of(at, &found, i)));
         }
-        let filters = netlink::listed_filters(net.index).map_err(unreadable)?;
-        Ok(Device { net, listed, filters })
+        Device { net, listed, filters }
     }
 }
 

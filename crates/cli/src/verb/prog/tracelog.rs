@@ -16,7 +16,7 @@ use clap::Args;
 use rustix::fs::statfs;
 use std::{
     fs::{self, File},
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader},
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -101,31 +101,25 @@ fn lines(from: &mut dyn BufRead, shape: Shape) -> Result<Option<io::Error>, Fail
         }
     };
     output::write(|out| {
-        let mut out = AtOnce(out);
+        // What is written is seen at once: the next line may be long in coming.
         match shape {
-            Shape::Text => next(&mut |line| out.write_all(line.as_bytes())),
+            Shape::Text => next(&mut |line| {
+                out.write_all(line.as_bytes())?;
+                out.flush()
+            }),
             Shape::Json { pretty } => {
-                Json::new(&mut out, pretty).array(|json| next(&mut |line| json.value(line)))?;
+                Json::new(&mut *out, pretty).array(|json| {
+                    json.flush()?;
+                    next(&mut |line| {
+                        json.value(line)?;
+                        json.flush()
+                    })
+                })?;
                 writeln!(out)
             }
         }
     })?;
     Ok(wrong)
-}
-
-/// What is written is seen at once: the next line may be long in coming.
-struct AtOnce<'a>(&'a mut dyn Write);
-
-impl Write for AtOnce<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.0.write(bytes)?;
-        self.0.flush()?;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
 }
 
 /// Where tracefs is mounted.

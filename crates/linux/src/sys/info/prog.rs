@@ -122,17 +122,26 @@ pub struct ProgInfo {
     pub netns_ino: u64,
 }
 
+/// Maps of a program whose ids one question gets.
+const FEW_MAPS: u32 = 16;
+
 /// What the kernel tells about a program.
 ///
 /// # Errors
 /// `EINVAL` if the descriptor is no program's.
 pub fn prog_info(fd: BorrowedFd<'_>, parts: ProgParts) -> Result<ProgInfo> {
-    let mut counts = RawProg::default();
-    // SAFETY: no address is given.
-    unsafe { get(fd, &mut counts)? };
     let room = |wanted: bool, count: u32| if wanted { count as usize } else { 0 };
     let (x, j) = (parts.xlated, parts.jited);
-    let mut map_ids = vec![0u32; room(parts.maps, counts.nr_map_ids)];
+    // Most programs have few maps, whose ids come with the lengths.
+    let mut map_ids = vec![0u32; room(parts.maps, FEW_MAPS)];
+    let mut counts =
+        RawProg { nr_map_ids: map_ids.len() as u32, map_ids: address_mut(&mut map_ids), ..RawProg::default() };
+    // SAFETY: there is room for as many ids as the number beside their address says.
+    unsafe { get(fd, &mut counts)? };
+    let whole = !x && !j && (!parts.maps || counts.nr_map_ids <= FEW_MAPS);
+    if !whole {
+        map_ids.resize(room(parts.maps, counts.nr_map_ids), 0);
+    }
     let mut xlated = vec![0u8; room(x, counts.xlated_prog_len)];
     let mut jited = vec![0u8; room(j, counts.jited_prog_len)];
     let mut ksyms = vec![0u64; room(j, counts.nr_jited_ksyms)];
@@ -165,7 +174,7 @@ pub fn prog_info(fd: BorrowedFd<'_>, parts: ProgParts) -> Result<ProgInfo> {
         prog_tags: address_mut(&mut tags),
         ..RawProg::default()
     };
-    if parts == ProgParts::default() {
+    if whole {
         raw = counts;
     } else {
         // SAFETY: each list has room for as many entries as the number beside it says.
