@@ -55,7 +55,7 @@ fn root() -> Command {
 
 macro_rules! verbs {
     ($($name:literal: $verb:ident($takes:ty),)*) => {
-        /// What can be done
+        // What can be done. (The parser would take a comment for what the binary is.)
         #[derive(Debug, Subcommand)]
         pub(crate) enum Verb {
             $(#[command(name = $name)] $verb(Box<$takes>),)*
@@ -96,6 +96,8 @@ verbs! {
     "net": Net(verb::net::Net),
     "cgroup": Cgroup(verb::cgroup::Cgroup),
     "perf": Perf(verb::perf::Perf),
+    "struct_ops": StructOps(verb::struct_ops::StructOps),
+    "token": Token(verb::token::Token),
     "iter": Iter(verb::iter::Iter),
     "feature": Feature(verb::feature::Feature),
     "batch": Batch(verb::batch::Batch),

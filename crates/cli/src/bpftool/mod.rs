@@ -11,8 +11,10 @@
 //! | `owners` | who keeps an object: paths in BPF file systems, processes |
 //! | `fdinfo` | what `/proc` tells about a descriptor |
 //! | `over` | what an iterator goes over |
+//! | `prototype` | functions by their BTF |
 //! | `typed` | values by their BTF |
 //! | `bytes` | values without |
+//! | `mounts` | BPF file systems, and their tokens |
 //! | `device` | network devices by name |
 //! | `json` | JSON, laid out as bpftool does |
 
@@ -21,10 +23,12 @@ pub(crate) mod command_line;
 pub(crate) mod device;
 pub(crate) mod fdinfo;
 pub(crate) mod json;
+pub(crate) mod mounts;
 pub(crate) mod options;
 pub(crate) mod over;
 pub(crate) mod owners;
 pub(crate) mod pins;
+pub(crate) mod prototype;
 pub(crate) mod select;
 pub(crate) mod symbols;
 pub(crate) mod typed;

@@ -1,6 +1,6 @@
 //! Who keeps an object of the kernel: paths in BPF file systems, and processes that hold it open.
 
-use super::{json::Json, select};
+use super::{json::Json, mounts, select};
 use alveary_linux::{
     Holder, holders,
     sys::{self, Object, PathFlags, ProgParts},
@@ -79,14 +79,8 @@ fn others(object: Object) -> Holders {
 
 /// Paths of the pinned objects of a kind.
 fn pins(object: Object) -> BTreeMap<u32, Vec<PathBuf>> {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let mut found = BTreeMap::new();
-    for line in mounts.lines() {
-        let mut fields = line.split(' ');
-        if let (Some(_), Some(at), Some("bpf")) = (fields.next(), fields.next(), fields.next()) {
-            walk(Path::new(&unescaped(at)), object, DEEPEST, &mut found);
-        }
-    }
+    mounts::bpf().for_each(|mount| walk(&mount.path, object, DEEPEST, &mut found));
     found
 }
 
@@ -117,11 +111,4 @@ fn pinned_id(path: &Path, object: Object) -> Option<u32> {
         Object::Link => Some(sys::link_info(fd.as_fd()).ok()?.id),
         Object::Btf => None,
     }
-}
-
-/// A path of `/proc/self/mounts`, where blanks and the like are octal numbers.
-fn unescaped(path: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(path.to_owned(), |path, (code, plain)| path.replace(code, plain))
 }

@@ -1,11 +1,15 @@
 //! Values by their types, as bpftool writes them: members by name, arrays of characters as text, enumerators by name.
 //! What differs from bpftool, and why, is in docs/btf.md.
 
-use super::json::{Json, Verbatim};
+use super::{
+    json::{Json, Verbatim},
+    prototype::prototype,
+    select,
+};
 use crate::failure::Failure;
 use alveary_btf::{Btf, Enum, Int, Type, TypeId};
 use alveary_diag::Diagnostic;
-use alveary_linux::sys::{self, Object};
+use alveary_linux::sys::{self, Object, ProgParts};
 use std::{io, os::fd::AsFd, sync::Arc};
 
 #[cfg(test)]
@@ -45,6 +49,8 @@ pub(crate) struct Typed<'a> {
     pub(crate) btf: &'a Btf,
     /// For people: wide numbers without quotes, addresses in hexadecimal.
     pub(crate) plain: bool,
+    /// Pointers to functions are ids of programs, as in kernel interfaces.
+    pub(crate) programs: bool,
 }
 
 impl Typed<'_> {
@@ -58,8 +64,7 @@ impl Typed<'_> {
         let Some(depth) = depth.checked_sub(1) else { return json.value("(nested too deep)") };
         match self.btf.resolved(ty) {
             Type::Int(int) => self.int(int, bit, bytes, json),
-            Type::Ptr(_) if self.plain => json.value(Verbatim(format_args!("\"{:#x}\"", unsigned(bytes, 8)))),
-            Type::Ptr(_) => json.value(unsigned(bytes, 8)),
+            Type::Ptr(to) => self.pointer(to, unsigned(bytes, 8), json),
             Type::Enum(e) | Type::Enum64(e) => self.enumerator(e, bytes, json),
             Type::Float { size, .. } => self.float(size, bytes, json),
             Type::Struct(s) | Type::Union(s) => json.object(|json| {
@@ -98,6 +103,18 @@ impl Typed<'_> {
                 })
             }),
             _ => json.value("(unsupported-kind)"),
+        }
+    }
+
+    fn pointer(self, to: TypeId, value: u64, json: &mut Json<'_>) -> io::Result<()> {
+        let function = || self.programs.then(|| matches!(self.btf.resolved(to), Type::FuncProto(_))).filter(|is| *is);
+        match function().and_then(|_| prototype(self.btf, to)) {
+            Some(prototype) if value == 0 => json.value(&format!("{prototype} 0")),
+            Some(prototype) => json.value(&format!("{prototype} {}", program(value as u32))),
+            // As C's library writes them.
+            None if self.plain && value == 0 => json.value("(nil)"),
+            None if self.plain => json.value(Verbatim(format_args!("\"{value:#x}\""))),
+            None => json.value(value),
         }
     }
 
@@ -181,6 +198,16 @@ impl Typed<'_> {
         }
         None
     }
+}
+
+/// A program by its function's name, if it has one, and its id.
+fn program(id: u32) -> String {
+    let name = sys::open_id(Object::Prog, id, 0, None).ok().and_then(|fd| {
+        let info = sys::prog_info(fd.as_fd(), ProgParts::default()).ok()?;
+        Some(select::full_name(fd.as_fd(), &info)).filter(|name| !name.is_empty())
+    });
+    let name = name.map(|name| format!("{name}/")).unwrap_or_default();
+    format!("{name}prog_id:{id}")
 }
 
 /// The number of `size` bytes at the start; bytes that are missing are 0.

@@ -5,7 +5,9 @@ mod cgroup;
 mod map;
 mod net;
 mod perf;
+mod struct_ops;
 mod system;
+mod token;
 mod values;
 
 use alveary_abi::{AttachType, MapType, ProgType};

@@ -50,7 +50,7 @@ pub(crate) use explain::running;
 pub use explain::{Capability, PRIVILEGE, held};
 pub use info::{
     BtfInfo, LinkDetail, LinkInfo, LinkType, MapInfo, PerfDetail, ProgInfo, ProgParts, TokenInfo, btf_info, link_info,
-    map_info, prog_info, token_info,
+    map_info, map_info_bytes, prog_info, token_info,
 };
 pub use link::{IterTarget, LinkCreate, LinkOptions, LinkUpdate, Order, link_detach};
 pub use log::{LOG_BRANCHES, LOG_FIXED, LOG_INSNS, LOG_STATS, LogLevel};

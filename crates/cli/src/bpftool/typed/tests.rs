@@ -7,7 +7,7 @@ use alveary_isa::Endian;
 
 fn text(btf: &Btf, ty: TypeId, bytes: &[u8], plain: bool) -> String {
     let mut out = Vec::new();
-    Typed { btf, plain }.value(ty, bytes, &mut Json::new(&mut out, false)).unwrap();
+    Typed { btf, plain, programs: false }.value(ty, bytes, &mut Json::new(&mut out, false)).unwrap();
     String::from_utf8(out).unwrap()
 }
 

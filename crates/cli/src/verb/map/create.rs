@@ -1,7 +1,7 @@
 //! `alveary map create`, `pin`, `freeze`: maps made, named and locked.
 
 use crate::{
-    bpftool::{device, options::Options, pins, select, usage, words::Words},
+    bpftool::{device, mounts, options::Options, pins, select, usage, words::Words},
     failure::Failure,
 };
 use alveary_abi::Profile;
@@ -57,7 +57,9 @@ impl Create {
         }
         map.map_type = ty.ok_or_else(|| usage("the map has no type").expected("`type TYPE`"))?;
         map.name = name.ok_or_else(|| usage("the map has no name").expected("`name NAME`"))?;
-        let made = MapCreate { inner_map: inner.as_ref().map(|fd| fd.as_fd()), ..map }.create()?;
+        let token = mounts::token()?;
+        let (inner_map, token) = (inner.as_ref().map(AsFd::as_fd), token.as_ref().map(AsFd::as_fd));
+        let made = MapCreate { inner_map, token, ..map }.create()?;
         pins::ready(Path::new(path), options.nomount)?;
         sys::obj_pin(made.as_fd(), Path::new(path), PathFlags::default())?;
         options.shape(json).done()

@@ -116,7 +116,7 @@ impl Elements {
     /// An element by its types; `plain` is for people.
     pub(super) fn formatted(&self, key: &[u8], value: &[u8], plain: bool, json: &mut Json<'_>) -> io::Result<()> {
         let Some(btf) = &self.btf else { return Ok(()) };
-        let typed = Typed { btf, plain };
+        let typed = Typed { btf, plain, programs: false };
         let value_type = match self.info.btf_vmlinux_value_type {
             TypeId(0) => self.info.btf_value_type,
             ty => ty,

@@ -2,6 +2,7 @@
 
 use crate::{
     bpftool::{
+        mounts,
         options::{Options, Shape},
         pins::{self, Pins},
         select, usage,
@@ -152,6 +153,9 @@ impl<'a> Wanted<'a> {
         let mut linux = linux;
         if let Some(device) = self.offload.as_ref().or(self.metadata.as_ref()) {
             linux = linux.device(device.index);
+        }
+        if let Some(token) = mounts::token()? {
+            linux = linux.token(token);
         }
         self.change(&mut spec, file)?;
         let object = Object::from_spec(spec);

@@ -221,7 +221,7 @@ impl Metadata {
         json.object(|json| {
             self.variables.iter().try_for_each(|(name, ty, bytes)| {
                 json.name(name)?;
-                Typed { btf: &self.btf, plain: false }.value(*ty, bytes, json)
+                Typed { btf: &self.btf, plain: false, programs: false }.value(*ty, bytes, json)
             })
         })
     }
@@ -230,7 +230,7 @@ impl Metadata {
         write!(out, "\tmetadata:")?;
         for (name, ty, bytes) in &self.variables {
             write!(out, "\n\t\t{name} = ")?;
-            Typed { btf: &self.btf, plain: true }.value(*ty, bytes, &mut Json::new(out, false))?;
+            Typed { btf: &self.btf, plain: true, programs: false }.value(*ty, bytes, &mut Json::new(out, false))?;
         }
         writeln!(out)
     }

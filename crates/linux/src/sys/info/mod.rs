@@ -6,7 +6,7 @@ pub(super) mod simple;
 
 pub use link::{LinkDetail, LinkInfo, LinkType, PerfDetail, link_info};
 pub use prog::{ProgInfo, ProgParts, prog_info};
-pub use simple::{BtfInfo, MapInfo, TokenInfo, btf_info, map_info, token_info};
+pub use simple::{BtfInfo, MapInfo, TokenInfo, btf_info, map_info, map_info_bytes, token_info};
 
 use super::{Command, Result, attr::InfoAttr, call::call, error::OfCommand};
 use std::os::fd::{AsRawFd, BorrowedFd};

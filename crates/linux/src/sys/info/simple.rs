@@ -9,6 +9,7 @@ use crate::sys::{
 use alveary_abi::MapType;
 use alveary_btf::TypeId;
 use std::os::fd::BorrowedFd;
+use zerocopy::IntoBytes;
 
 layout! { pub(in crate::sys) RawMap at "bpf_map_info" {
     r#type: u32,
@@ -83,6 +84,17 @@ pub fn map_info(fd: BorrowedFd<'_>) -> Result<MapInfo> {
         btf_vmlinux_value_type: TypeId(raw.btf_vmlinux_value_type_id),
         btf_vmlinux_id: raw.btf_vmlinux_id,
     })
+}
+
+/// The kernel's own description of a map (`struct bpf_map_info`), as much of it as this kernel has and we know.
+///
+/// # Errors
+/// As [`map_info`].
+pub fn map_info_bytes(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
+    let mut raw = RawMap::default();
+    // SAFETY: no address is given.
+    let known = unsafe { get(fd, &mut raw)? };
+    Ok(raw.as_bytes().iter().copied().take(known as usize).collect())
 }
 
 layout! { pub(in crate::sys) RawBtf at "bpf_btf_info" {

@@ -88,7 +88,7 @@ fn escaped(text: &str, special: &str) -> String {
 }
 
 /// The end of a path: whole names, as many as there is room for.
-fn shortened(path: &str) -> &str {
+pub(super) fn shortened(path: &str) -> &str {
     let Some(cut) = path.len().checked_sub(LONGEST_PATH).filter(|cut| *cut > 0) else { return path };
     let cut = path.ceil_char_boundary(cut);
     match path[cut..].find('/').map(|at| cut + at).or_else(|| path.rfind('/')) {

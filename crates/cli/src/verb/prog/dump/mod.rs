@@ -5,6 +5,7 @@ mod dot;
 mod graph;
 mod jited;
 mod machine;
+mod picture;
 mod source;
 mod xlated;
 
@@ -47,11 +48,16 @@ use std::{
 Examples:
   alveary prog dump xlated name filter linum
   alveary prog dump jited name filter opcodes
-  alveary prog dump xlated id 7 visual | dot -Tpng > filter.png")]
+  alveary prog dump xlated id 7 visual | dot -Tpng > filter.png
+  alveary prog dump xlated name filter visual --svg > filter.svg")]
 pub(super) struct Dump {
     /// `xlated` (eBPF) or `jited` (machine code), the program (`id ID`, `name NAME`, `tag TAG` or `pinned FILE`), then what to show
     #[arg(value_name = "WORD", required = true)]
     words: Vec<String>,
+
+    /// Draw the control flow: `visual` as a picture of its own
+    #[arg(long)]
+    svg: bool,
 }
 
 /// What is told beside the instructions.
@@ -68,6 +74,8 @@ struct Detail {
 struct Wanted<'a> {
     detail: Detail,
     visual: bool,
+    /// `visual` as a picture.
+    svg: bool,
     file: Option<&'a str>,
 }
 
@@ -80,7 +88,8 @@ impl Dump {
             return Err(words.unexpected("`xlated` or `jited`"));
         }
         let programs = select::progs(&mut words)?;
-        let wanted = Wanted::read(&mut words)?;
+        let mut wanted = Wanted::read(&mut words)?;
+        (wanted.svg, wanted.visual) = (self.svg, self.svg || wanted.visual);
         wanted.check(shape, programs.len(), jited)?;
         if let (Some(file), [program]) = (wanted.file, &*programs) {
             let mut info = sys::prog_info(program.as_fd(), ProgParts { xlated: !jited, jited, maps: false })?;
@@ -121,7 +130,7 @@ impl<'a> Wanted<'a> {
             return Err(usage("`visual` shows the control flow of eBPF").expected("`xlated`, not `jited`").into());
         }
         if self.visual && shape != Shape::Text {
-            return Err(usage("`visual` is text for Graphviz, there is no JSON of it").into());
+            return Err(usage("`visual` is text for Graphviz or a picture, there is no JSON of it").into());
         }
         if programs > 1 && (self.file.is_some() || self.visual) {
             let why = usage("several programs are called so").expected("one, for `file` and `visual`");
@@ -163,6 +172,7 @@ impl Seen {
 
     fn text(&self, wanted: &Wanted<'_>, out: &mut dyn Write) -> io::Result<()> {
         match &self.listing {
+            Listing::Xlated(code) if wanted.svg => picture::svg(code, &self.source, wanted.detail, out),
             Listing::Xlated(code) if wanted.visual => dot::graph(code, &self.source, wanted.detail, out),
             Listing::Xlated(code) => xlated::text(code, &self.source, wanted.detail, out),
             Listing::Jited(code) => code.text(&self.source, wanted.detail, out),
@@ -197,8 +207,8 @@ fn bytes(info: &mut ProgInfo, jited: bool) -> Result<Vec<u8>, Failure> {
 fn show(all: &[Seen], wanted: &Wanted<'_>, shape: Shape) -> Result<(), Failure> {
     let profile = Profile::linux_6_18();
     match (shape, all) {
-        (Shape::Text, [seen]) => output::write(|out| seen.text(wanted, out)),
-        (Shape::Text, all) => output::write(|out| {
+        (Shape::Text, [seen]) => output::bare(|out| seen.text(wanted, out)),
+        (Shape::Text, all) => output::bare(|out| {
             for (i, seen) in all.iter().enumerate() {
                 write!(out, "{}", if i > 0 { "\n" } else { "" })?;
                 show::header_text(&seen.info, &seen.name, &profile, out)?;
@@ -206,7 +216,7 @@ fn show(all: &[Seen], wanted: &Wanted<'_>, shape: Shape) -> Result<(), Failure> 
             }
             Ok(())
         }),
-        (Shape::Json { pretty }, all) => output::write(|out| {
+        (Shape::Json { pretty }, all) => output::bare(|out| {
             let mut json = Json::new(out, pretty);
             match all {
                 [seen] => seen.json(wanted, &mut json)?,
