@@ -5,6 +5,8 @@ use alveary_isa::Endian;
 use std::{
     collections::{HashMap, HashSet},
     fs,
+    path::Path,
+    process::Command,
     sync::Arc,
 };
 
@@ -147,13 +149,8 @@ fn piece(kernel: &Btf, roots: &[TypeId], unique: &HashSet<&str>) -> Btf {
     b.finish().unwrap()
 }
 
-#[test]
-fn the_kernels_types_are_put_together_again_from_pieces() {
-    let Ok(bytes) = fs::read("/sys/kernel/btf/vmlinux") else {
-        println!("SKIP: the kernel has no BTF");
-        return;
-    };
-    let kernel = Btf::read_owned(bytes, None).unwrap();
+/// Pieces of the running kernel's types, and the names that one type alone has.
+fn pieces(kernel: &Btf) -> (Vec<Btf>, HashSet<&str>) {
     // Sections with their variables are never made one: they are left out.
     let mut records: HashMap<&str, u32> = HashMap::new();
     for id in kernel.ids() {
@@ -170,7 +167,23 @@ fn the_kernels_types_are_put_together_again_from_pieces() {
         .filter(|id| !matches!(kernel.ty(*id), Some(Type::Var { .. } | Type::DataSec(_))))
         .take(6_000)
         .collect();
-    let pieces: Vec<Btf> = all.chunks(300).map(|roots| piece(&kernel, roots, &unique)).collect();
+    let pieces = all.chunks(300).map(|roots| piece(kernel, roots, &unique)).collect();
+    (pieces, unique)
+}
+
+/// The running kernel's types.
+fn kernel(test: &str) -> Option<Btf> {
+    let Ok(bytes) = fs::read("/sys/kernel/btf/vmlinux") else {
+        eprintln!("SKIP {test}: the kernel has no BTF");
+        return None;
+    };
+    Some(Btf::read_owned(bytes, None).unwrap())
+}
+
+#[test]
+fn the_kernels_types_are_put_together_again_from_pieces() {
+    let Some(kernel) = kernel("the_kernels_types_are_put_together_again_from_pieces") else { return };
+    let (pieces, unique) = pieces(&kernel);
     let merged = merged(&pieces);
     let (once, ids) = merged.dedup().unwrap();
     println!("{} pieces of {} types become {}", pieces.len(), merged.count(), once.count());
@@ -188,4 +201,54 @@ fn the_kernels_types_are_put_together_again_from_pieces() {
     }
     let (again, _) = once.dedup().unwrap();
     assert!(again.bytes() == once.bytes(), "once more changes nothing");
+}
+
+/// Has libbpf make each type of a file once.
+const LIBBPF: &str = r#"
+#include <bpf/btf.h>
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+	struct btf *btf = btf__parse_raw(argv[1]);
+	const void *bytes;
+	unsigned int size;
+	FILE *to;
+
+	if (argc != 3 || !btf || btf__dedup(btf, NULL))
+		return 1;
+	bytes = btf__raw_data(btf, &size);
+	to = fopen(argv[2], "w");
+	return !to || fwrite(bytes, 1, size, to) != size || fclose(to);
+}
+"#;
+
+/// The same types, whatever the order of their strings was.
+fn with_strings_in_order(btf: &Btf) -> Vec<u8> {
+    let mut b = Builder::new(btf.endian());
+    for id in btf.ids() {
+        b.copy(btf, id, |to| to);
+    }
+    b.finish().unwrap().bytes().to_vec()
+}
+
+#[test]
+fn libbpf_makes_the_same_of_the_kernels_pieces() {
+    const TEST: &str = "libbpf_makes_the_same_of_the_kernels_pieces";
+    let Some(kernel) = kernel(TEST) else { return };
+    let at = |name: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(at("dedup.c"), LIBBPF).unwrap();
+    let compiled = Command::new("cc").arg(at("dedup.c")).args(["-lbpf", "-o"]).arg(at("dedup")).output();
+    if !compiled.is_ok_and(|done| done.status.success()) {
+        eprintln!("SKIP {TEST}: needs gcc and libbpf-dev");
+        return;
+    }
+    let merged = merged(&pieces(&kernel).0);
+    fs::write(at("merged.btf"), merged.bytes()).unwrap();
+    let done = Command::new(at("dedup")).args([at("merged.btf"), at("once.btf")]).status().unwrap();
+    assert!(done.success(), "libbpf refuses the types");
+    let theirs = Btf::read_owned(fs::read(at("once.btf")).unwrap(), None).unwrap();
+    let (ours, _) = merged.dedup().unwrap();
+    println!("{} types become {}", merged.count(), ours.count());
+    assert_eq!(ours.count(), theirs.count());
+    assert!(with_strings_in_order(&ours) == with_strings_in_order(&theirs), "the same types in the same order");
 }

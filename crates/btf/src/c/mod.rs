@@ -107,7 +107,7 @@ const LEVELS: u32 = 256;
 const STEPS: usize = 64;
 
 /// Tabs that a line begins with, at most: as many as libbpf writes.
-const TABS: u32 = 13;
+const TABS: &str = "\t\t\t\t\t\t\t\t\t\t\t\t\t";
 
 /// Bytes of text that one byte of types may become; the kernel's become half as many as they are.
 const GROWTH: usize = 16;
@@ -274,13 +274,11 @@ impl<'a> Writer<'a> {
                 break;
             }
         }
-        self.out.extend(digits[at..].iter().map(|d| char::from(*d)));
+        self.out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
     }
 
     fn indent(&mut self, level: u32) {
-        for _ in 0..level.min(TABS) {
-            self.out.push('\t');
-        }
+        self.out.push_str(TABS.get(..level as usize).unwrap_or(TABS));
     }
 }
 
