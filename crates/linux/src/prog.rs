@@ -46,6 +46,8 @@ pub struct Refused {
     pub errno: Option<Errno>,
 }
 
+/// What the verifier says of helpers that are for programs under the GPL.
+const GPL_ONLY: &str = "from non-GPL compatible program";
 const LD_IMM64: u8 = 0x18;
 const PSEUDO_MAP_FD: u8 = 1;
 const PSEUDO_MAP_VALUE: u8 = 2;
@@ -145,6 +147,11 @@ fn explain(program: &Program, e: &sys::Error) -> Diagnostic {
         && let Some(label) = why.labels.first_mut()
     {
         label.at = Place::Insn { prog: program.name.clone(), index };
+    }
+    if program.license.is_empty() && e.log().contains(GPL_ONLY) {
+        why = why
+            .help("declare the licence in the object: `char LICENSE[] SEC(\"license\") = \"GPL\";`")
+            .note("it has none; aya's own loader takes that for GPL, libbpf and Alveary do not");
     }
     // An instruction that asks for what no kernel has explains itself better than the verifier can.
     match last_insn(e.log()).and_then(|slot| program.poison(slot)) {

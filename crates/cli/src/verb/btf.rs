@@ -13,7 +13,12 @@ use crate::{
 use clap::{Args, Subcommand};
 
 /// Show and work on types (BTF)
+// Types are neither pinned nor mounted: bpftool's options for that are taken and say nothing.
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| match arg.get_id().as_str() {
+    "pinned" | "nomount" => arg.hide(true),
+    _ => arg,
+}))]
 #[command(after_help = "Examples:
   alveary btf dump kernel format c > vmlinux.h
   alveary btf dump file filter.bpf.o

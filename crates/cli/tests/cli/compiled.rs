@@ -380,6 +380,10 @@ fn the_types_that_an_object_needs_are_written_and_are_enough() {
         .run("show prog.o --relocs --btf kernel.btf")
         .run("show prog.o --relocs --btf least.btf")
         .run("--json gen min_core_btf kernel.btf both.btf prog.o prog.o")
+        .run("btf dump file least.btf --type 'enum state'")
+        .run("btf dump file least.btf --type 'union thing'")
+        .example("count.bpf.o")
+        .run("gen min_core_btf count.bpf.o other.btf prog.o")
         .run("gen min_core_btf kernel.btf kernel.btf prog.o")
         .run("gen min_core_btf kernel.btf out.btf traffic.pcap");
     assert_eq!(session.read("least.btf"), session.read("both.btf"));

@@ -77,6 +77,13 @@ fn man_writes_a_page_for_each_verb() {
         assert!(text.contains(".SH SYNOPSIS"), "{page} has a synopsis");
     }
     assert!(session.output("man").stdout.contains("alveary"));
+    let page = session.output("man btf dump");
+    assert!(
+        page.stdout.contains("alveary\\-btf\\-dump") || page.stdout.contains("alveary-btf-dump"),
+        "{}",
+        page.stdout
+    );
+    assert!(session.output("man no such").stderr.contains("there is no verb `no such`"));
 }
 
 #[test]

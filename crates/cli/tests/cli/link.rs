@@ -31,6 +31,7 @@ fn linked_objects_run_as_one() {
         .example("traffic.pcap")
         .run("gen object all.o entry.o other.o")
         .run("--json gen object again.o entry.o other.o")
+        .run("gen object part.o entry.o")
         .run("show all.o")
         .run("run all.o --pcap traffic.pcap --dump-maps");
     golden("gen-object.txt", session.text());

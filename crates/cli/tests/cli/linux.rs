@@ -297,6 +297,53 @@ fn an_object_is_loaded_and_stays_by_its_pins() {
     assert_eq!(id(&shared), id(&loaded), "the same map");
 }
 
+/// The values of the kernel's configuration stand where libbpf puts them, as libbpf writes them.
+#[test]
+fn the_kernels_configuration_is_what_libbpf_makes_of_it() {
+    let test = "the_kernels_configuration_is_what_libbpf_makes_of_it";
+    let source = r#"
+        #define CONFIG(...) extern __VA_ARGS__ __attribute__((section(".kconfig")))
+        CONFIG(int LINUX_KERNEL_VERSION);
+        CONFIG(_Bool LINUX_HAS_BPF_COOKIE);
+        CONFIG(int CONFIG_HZ);
+        CONFIG(char CONFIG_NET);
+        CONFIG(enum libbpf_tristate { TRI_NO, TRI_YES, TRI_MODULE } CONFIG_BPF);
+        CONFIG(unsigned short CONFIG_LOG_BUF_SHIFT);
+        CONFIG(char CONFIG_CC_VERSION_TEXT[8]);
+        CONFIG(char CONFIG_DEFAULT_HOSTNAME[33]);
+        CONFIG(unsigned long long CONFIG_NOT_THERE) __attribute__((weak));
+        SEC("xdp") int p(struct xdp_md *context) {
+            return LINUX_KERNEL_VERSION + LINUX_HAS_BPF_COOKIE + CONFIG_HZ + CONFIG_NET + CONFIG_BPF + CONFIG_LOG_BUF_SHIFT
+                + CONFIG_CC_VERSION_TEXT[3] + CONFIG_DEFAULT_HOSTNAME[3] + CONFIG_NOT_THERE;
+        }
+    "#;
+    if !permitted(test) {
+        return;
+    }
+    let (Some(object), Some(bpffs)) = (crate::compiled::object(test, source), BpfFs::mount("kconfig")) else { return };
+    let session = Session::new().file("prog.o", object);
+    let (root, object) = (bpffs.0.display(), session.directory().join("prog.o"));
+    let theirs = Command::new("bpftool").args(["prog", "load"]).arg(object).arg(bpffs.0.join("theirs")).output();
+    let Some(theirs) = theirs.ok().filter(|done| done.status.success()) else {
+        eprintln!("SKIP {test}: bpftool cannot load the object");
+        return;
+    };
+    drop(theirs);
+    let ours = session.output(&format!("load prog.o --pin {root}/ours"));
+    assert_eq!(ours.code, Some(0), "{}", ours.stderr);
+    let json = |line: String| {
+        let output = session.output(&line);
+        serde_json::from_str::<serde_json::Value>(&output.stdout).expect(&output.stderr)
+    };
+    let values = ["theirs", "ours/p"].map(|pin| {
+        let program = json(format!("prog show pinned {root}/{pin} --json"));
+        let dumped = json(format!("map dump id {} --json", program["map_ids"][0]));
+        assert!(dumped[0]["value"].as_array().is_some_and(|bytes| bytes.len() > 50), "{dumped}");
+        dumped[0]["value"].clone()
+    });
+    assert_eq!(values[0], values[1]);
+}
+
 /// Maps are pinned behind programs: what had its name by then loses it again.
 #[test]
 fn a_load_that_fails_leaves_no_pin() {

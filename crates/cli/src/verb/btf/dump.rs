@@ -6,7 +6,7 @@ use crate::{
     failure::Failure,
     output, types,
 };
-use alveary_btf::{Btf, TypeId};
+use alveary_btf::{Btf, Kind, TypeId};
 use alveary_diag::{Diagnostic, Place};
 use alveary_linux::sys::{self, ProgParts};
 use clap::{Args, ValueEnum, ValueHint};
@@ -33,7 +33,7 @@ pub(crate) struct Dump {
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
 
-    /// Show only the types of this name and what they need
+    /// Show only the types of this name (`sock`, or as in C `struct sock`) and what they need
     #[arg(long = "type", value_name = "NAME")]
     types: Vec<String>,
 
@@ -138,11 +138,11 @@ impl Dump {
         }
         for name in &self.types {
             let before = roots.len();
-            roots.extend(btf.named(name));
+            let (kinds, bare) = as_in_c(name);
+            let fits = |id: &TypeId| btf.ty(*id).is_some_and(|ty| kinds.is_empty() || kinds.contains(&ty.kind()));
+            roots.extend(btf.named(bare).filter(fits));
             if roots.len() == before {
-                let mut known: Vec<&str> = btf.ids().map(|id| btf.name(id)).filter(|n| !n.is_empty()).collect();
-                known.dedup();
-                return Err(missing(name, &known).in_file(source.to_string()).into());
+                return Err(missing(name, bare, btf).in_file(source.to_string()).into());
             }
         }
         Ok(if roots.is_empty() { None } else { Some(roots) })
@@ -206,6 +206,17 @@ fn format(name: &str) -> Result<Format, Failure> {
         .map_err(|_| word("this is no format").expected("raw, c, json or rust").found(format!("`{name}`")).into())
 }
 
+/// A name as C has it, `struct sock`: what it may be, and the name; any kind without a word in front.
+fn as_in_c(name: &str) -> (&'static [Kind], &str) {
+    const WORDS: [(&str, &[Kind]); 3] =
+        [("struct", &[Kind::Struct]), ("union", &[Kind::Union]), ("enum", &[Kind::Enum, Kind::Enum64])];
+    let said = name.split_once(' ').and_then(|(word, rest)| {
+        let (_, kinds) = WORDS.iter().find(|(known, _)| *known == word)?;
+        Some((*kinds, rest.trim()))
+    });
+    said.unwrap_or((&[], name))
+}
+
 /// The types and all that they refer to, by id.
 fn needed(btf: &Btf, roots: Vec<TypeId>) -> Vec<TypeId> {
     let mut is_needed = vec![false; btf.count() as usize];
@@ -219,8 +230,14 @@ fn needed(btf: &Btf, roots: Vec<TypeId>) -> Vec<TypeId> {
     (1..btf.count()).map(TypeId).filter(|id| is_needed[id.0 as usize]).collect()
 }
 
-fn missing(name: &str, known: &[&str]) -> Diagnostic {
+/// Says that there is no such type, and which there is.
+fn missing(name: &str, bare: &str, btf: &Btf) -> Diagnostic {
     let why = Diagnostic::new("not-found", format!("there is no type `{name}`"), Place::Nowhere);
+    if let Some(other) = btf.named(bare).next() {
+        return why.help(format!("there is `{}`", btf.c_name(other)));
+    }
+    let mut known: Vec<&str> = btf.ids().map(|id| btf.name(id)).filter(|n| !n.is_empty()).collect();
+    known.dedup();
     match alveary_diag::did_you_mean(name, known.iter().copied()) {
         Some(near) => why.help(format!("did you mean `{near}`?")),
         None => why,

@@ -1,7 +1,14 @@
 //! `alveary gen min_core_btf`: the part of a kernel's types that some objects need.
 
-use crate::{failure::Failure, files, inspect, output, types};
-use alveary_object::minimal_types;
+use crate::{
+    failure::Failure,
+    files, inspect, output,
+    table::{count, printable},
+    types,
+};
+use alveary_btf::Btf;
+use alveary_object::{CoreOutcome, core_relocations, minimal_types};
+use alveary_spec::{Modules, Spec};
 use clap::{Args, ValueHint};
 use serde_json::json;
 use std::{fs, path::PathBuf, sync::Arc};
@@ -45,12 +52,28 @@ impl MinCoreBtf {
         let least = minimal_types(&objects, &kernel)?;
         fs::write(&self.output, least.bytes()).map_err(|why| Failure::file("write", &self.output, &why))?;
         let (types, before, bytes) = (least.ids().count(), kernel.count() - 1, least.bytes().len());
+        let missing: Vec<String> = objects.iter().flat_map(|object| missing(object, &kernel)).collect();
         if json {
             return output::object(&json!({
-                "output": self.output, "types": types, "types_in": before, "bytes": bytes, "relocations": relocations,
+                "output": self.output, "types": types, "types_in": before, "bytes": bytes, "relocations": relocations, "missing": missing,
             }));
         }
-        let text = format!("{types} types of {before}, {bytes} bytes, for {relocations} relocations");
-        output::write(|out| writeln!(out, "{}: {text}", self.output.display()))
+        let relocations = count(relocations as u64, "relocation", "relocations");
+        output::write(|out| {
+            writeln!(out, "{}: {types} types of {before}, {bytes} bytes, for {relocations}", self.output.display())?;
+            missing.iter().try_for_each(|one| writeln!(out, "not in {}: {}", self.input.display(), printable(one)))
+        })
     }
+}
+
+/// What an object asks for and the kernel does not have, neither in the whole of its types nor in the part.
+fn missing(object: &Spec, kernel: &Btf) -> Vec<String> {
+    let answers = core_relocations(object, Some(kernel), &Modules::default()).into_iter();
+    let reasons = answers.filter_map(|one| match one.outcome {
+        CoreOutcome::Missing(why) | CoreOutcome::Refused(why) => {
+            Some(format!("{} ({}): {}", one.asked, one.function, why.message))
+        }
+        CoreOutcome::Resolved { .. } => None,
+    });
+    reasons.collect()
 }
