@@ -6,7 +6,7 @@ use alveary_abi::{MapType, ProgType};
 use alveary_linux::sys::{ProgLoad, ProgParts, TestRun, prog_info};
 use serde_json::Value;
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     os::fd::AsFd,
     process::{Command, Stdio},
     sync::mpsc,
@@ -172,4 +172,26 @@ fn programs_that_run_are_shown_with_their_time() {
     let words: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(words[..3], [&id.to_string()[..], "xdp", "cli_top"], "{line}");
     assert!(lines.iter().any(|line| line.contains("ns per run")), "{lines:?}");
+}
+
+#[test]
+fn on_a_terminal_top_has_a_screen_of_its_own() {
+    let test = "on_a_terminal_top_has_a_screen_of_its_own";
+    if !permitted(test) {
+        return;
+    }
+    let top = format!("stty cols 80 rows 10; {} prog top", env!("CARGO_BIN_EXE_alveary"));
+    let mut script = Command::new("script");
+    let script = script.args(["-qec", &top, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(mut child) = script.spawn() else {
+        eprintln!("SKIP {test}: `script` is not installed");
+        return;
+    };
+    child.stdin.take().expect("it is piped").write_all(b"rrq").expect("it reads keys");
+    let output = child.wait_with_output().expect("`q` ends it");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}");
+    let (_, screen) = told.split_once("\x1b[?1049h").expect("another screen");
+    assert!(screen.contains("programs ran") && screen.contains("q ends"), "{screen}");
+    assert!(screen.trim_end().ends_with("\x1b[?1049l"), "and back: {screen}");
 }
