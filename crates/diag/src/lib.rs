@@ -122,6 +122,8 @@ pub struct Message {
     pub help: Vec<String>,
     /// What the kernel says in this case, to be searched for.
     pub kernel: Option<String>,
+    /// Facts with names: `known` (what was known there), `path` (the way there).
+    pub facts: Vec<(&'static str, String)>,
 }
 
 impl Diagnostic {
@@ -137,6 +139,7 @@ impl Diagnostic {
             notes: Vec::new(),
             help: Vec::new(),
             kernel: None,
+            facts: Vec::new(),
         }))
     }
 
@@ -179,6 +182,13 @@ impl Diagnostic {
     #[must_use]
     pub fn kernel(mut self, text: impl Into<String>) -> Self {
         self.kernel = Some(text.into());
+        self
+    }
+
+    /// Adds a fact with a name.
+    #[must_use]
+    pub fn fact(mut self, name: &'static str, what: impl Into<String>) -> Self {
+        self.facts.push((name, what.into()));
         self
     }
 

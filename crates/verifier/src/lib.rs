@@ -15,6 +15,7 @@
 //! | `prove` | from a verdict to a proof |
 //! | `depth` | how much stack a chain of calls takes |
 //! | `log` | the kernel's log |
+//! | `explain` | a rejection in plain words, from a replay of its path |
 //!
 //! ```
 //! use alveary_abi::Profile;
@@ -39,6 +40,7 @@ mod constant;
 mod depth;
 mod engine;
 mod env;
+mod explain;
 pub mod facts;
 mod front;
 mod jump;
@@ -54,6 +56,7 @@ mod stop;
 mod verifier;
 
 pub use env::{Caps, Env};
+pub use explain::explain;
 pub use facts::Facts;
 pub use log::LogLevel;
 pub use prove::{Verified, prove};
@@ -74,7 +77,7 @@ const BY_BTF: ProgSet = ProgSet::of(&[P::TRACING, P::LSM, P::EXT, P::STRUCT_OPS,
 pub fn check(program: &Program, env: &Env<'_>) -> Report {
     let Some(prepared) = Prepared::new(program, env.maps, &env.kernel.profile) else {
         let verdict = Verdict::Refused { reason: "a map that is not defined".to_owned(), insn: 0 };
-        return Report { verdict, log: String::new(), stats: Stats::default() };
+        return Report::of(verdict);
     };
     let mut verifier = Verifier::new(env, prepared);
     let done = run(&mut verifier);
@@ -123,10 +126,14 @@ fn run(v: &mut Verifier<'_>) -> Check {
 
 fn report(mut v: Verifier<'_>, done: Check) -> Report {
     let counts = v.counts;
+    let mut steps = Default::default();
     let verdict = match done {
         Ok(()) => Verdict::Accept,
         Err(Stop::Rejected(errno)) => {
-            let insn = (counts.insns > 0).then_some(v.insn);
+            let insn = v.exploring.then_some(v.insn);
+            if v.exploring {
+                steps = v.trail.steps(counts.insns);
+            }
             Verdict::Reject(Rejection { errno, message: v.log.said().to_owned(), insn })
         }
         Err(Stop::Refused(reason)) => Verdict::Refused { reason, insn: v.insn },
@@ -145,5 +152,5 @@ fn report(mut v: Verifier<'_>, done: Check) -> Report {
         total_states: counts.total_states,
         peak_states: counts.peak_states,
     };
-    Report { verdict, log: v.log.into_text(), stats }
+    Report { verdict, log: v.log.into_text(), stats, steps }
 }

@@ -90,5 +90,5 @@ fn proven_maps(program: &Program, maps: &BTreeMap<String, MapSpec>) -> Vec<MapSp
 
 fn refused(reason: &str) -> Box<Report> {
     let verdict = Verdict::Refused { reason: reason.to_owned(), insn: 0 };
-    Box::new(Report { verdict, log: String::new(), stats: Stats::default() })
+    Box::new(Report::of(verdict))
 }

@@ -1,5 +1,6 @@
 //! What a check gives.
 
+use crate::engine::Steps;
 use alveary_abi::Errno;
 
 /// What the kernel would say.
@@ -48,4 +49,14 @@ pub struct Report {
     pub log: String,
     /// How much work it was.
     pub stats: Stats,
+    /// The steps of the path that was rejected.
+    pub(crate) steps: Steps,
+}
+
+impl Report {
+    /// A verdict that took no work.
+    #[must_use]
+    pub fn of(verdict: Verdict) -> Report {
+        Report { verdict, log: String::new(), stats: Stats::default(), steps: Steps::default() }
+    }
 }

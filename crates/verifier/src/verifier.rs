@@ -2,7 +2,7 @@
 
 use crate::{
     call::Arguments,
-    engine::{Explored, IdMap, Liveness, Loops, Pending},
+    engine::{Explored, IdMap, Liveness, Loops, Pending, Replay, Trail},
     env::Env,
     facts::Recorder,
     log::{Log, Named},
@@ -48,6 +48,12 @@ pub(crate) struct Verifier<'a> {
     pub(crate) previous: Option<u32>,
     /// The last step of `cur` is the instruction at hand.
     pub(crate) stepped: bool,
+    /// A path is being followed, so that `insn` means something.
+    pub(crate) exploring: bool,
+    /// Which steps lie on the path.
+    pub(crate) trail: Trail,
+    /// Of a replay: it sees each step.
+    pub(crate) replay: Option<Box<Replay>>,
 
     pub(crate) pending: Vec<Pending>,
     pub(crate) store: Store,
@@ -89,6 +95,9 @@ impl<'a> Verifier<'a> {
             insn: 0,
             previous: None,
             stepped: false,
+            exploring: false,
+            trail: Trail::default(),
+            replay: None,
             pending: Vec::new(),
             store: Store::default(),
             explored: Explored::new(len),

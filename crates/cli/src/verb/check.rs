@@ -1,7 +1,9 @@
 //! `alveary check`: whether programs load, as a Linux kernel would say, without that kernel.
 
 mod judge;
+mod picture;
 mod show;
+mod span;
 
 use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
 use alveary_spec::Kernel;
@@ -79,7 +81,8 @@ impl Check {
             }
             let kernel = Kernel { cpus: judge::possible_cpus(), ..self.kernel.described(&spec)? };
             let ty = self.ty.as_deref().map(|name| judge::prog_type(&kernel.profile, name)).transpose()?;
-            let task = judge::Task { spec: &spec, kernel: &kernel, ty, log: LogLevel(log), path };
+            let explain = matches!(format, Format::Human | Format::Json);
+            let task = judge::Task { spec: &spec, kernel: &kernel, ty, log: LogLevel(log), explain, path };
             let names: Vec<String> = inspect::in_order(&spec)
                 .map(|program| program.name.clone())
                 .filter(|name| self.prog.as_ref().is_none_or(|wanted| wanted == name))

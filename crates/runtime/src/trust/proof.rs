@@ -9,7 +9,7 @@ use crate::{
 use alveary_abi::{Arg, HelperId, MapDef, Ret, Version};
 use alveary_maps::Layout;
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
-use alveary_verifier::{Env, Report, Stats, Verdict, Verified, prove};
+use alveary_verifier::{Env, Report, Verdict, Verified, prove};
 use alveary_vm::{BadCode, Code, Image};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -116,5 +116,5 @@ fn specs(program: &Program, maps: &[LoadedMap]) -> Result<BTreeMap<String, MapSp
 
 fn refused(reason: &str) -> Box<Report> {
     let verdict = Verdict::Refused { reason: reason.to_owned(), insn: 0 };
-    Box::new(Report { verdict, log: String::new(), stats: Stats::default() })
+    Box::new(Report::of(verdict))
 }

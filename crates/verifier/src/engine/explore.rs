@@ -15,6 +15,8 @@ pub(crate) struct Pending {
     insn: u32,
     previous: Option<u32>,
     log: usize,
+    /// The step that left it.
+    left_at: u32,
 }
 
 /// Where a path goes after an instruction.
@@ -47,7 +49,9 @@ impl Verifier<'_> {
             self.enter_global(subprog)?;
         }
         self.liveness.leave();
+        self.trail.begin(self.counts.insns, None);
         let done = self.explore();
+        self.exploring = done.is_err();
         self.pending.clear();
         self.store.clear();
         self.explored.clear();
@@ -75,6 +79,9 @@ impl Verifier<'_> {
             }
             self.cur.last = self.previous;
             self.cur.insn = self.insn;
+            if let Some(replay) = &mut self.replay {
+                replay.see(self.counts.insns, &self.cur);
+            }
             let aux = &self.program.aux[self.insn as usize];
             let (prune, jump_point) = (aux.prune, aux.jump_point);
             let flow = if prune && self.visit()? == Visit::Known {
@@ -107,6 +114,7 @@ impl Verifier<'_> {
                     self.finish_path()?;
                     self.liveness.update(&self.cur, &self.program, &mut self.log);
                     let Some(path) = self.pending.pop() else { return Ok(()) };
+                    self.trail.begin(self.counts.insns, Some(path.left_at));
                     self.cur = path.state;
                     if !self.log.keeps_all() {
                         self.log.reset(path.log);
@@ -126,7 +134,7 @@ impl Verifier<'_> {
             self.store[parent].state.branches += 1;
         }
         let log = self.log.position();
-        self.pending.push(Pending { state, insn, previous: Some(previous), log });
+        self.pending.push(Pending { state, insn, previous: Some(previous), log, left_at: self.counts.insns });
         let waiting = self.pending.len() as u32;
         if waiting > self.profile.limits.jumps {
             reject!(self, E2BIG, "The sequence of {waiting} jumps is too complex.\n");
@@ -153,7 +161,7 @@ impl Verifier<'_> {
         let mut state = State::new(frame, insn);
         state.in_sleepable = false;
         let log = self.log.position();
-        self.pending.push(Pending { state, insn, previous: Some(previous), log });
+        self.pending.push(Pending { state, insn, previous: Some(previous), log, left_at: self.counts.insns });
         let waiting = self.pending.len() as u32;
         if waiting > self.profile.limits.jumps {
             reject!(self, E2BIG, "The sequence of {waiting} jumps is too complex for async cb.\n");

@@ -8,6 +8,7 @@
 //! | `precision` | whose exact value matters, found by going back |
 //! | `liveness` | which stack slots are read later |
 //! | `loops` | what is only known when all ways around a loop are done |
+//! | `trail` | which steps lie on the path at hand, and what a replay sees of them |
 
 mod equal;
 mod explore;
@@ -15,9 +16,11 @@ mod liveness;
 mod loops;
 mod precision;
 mod prune;
+mod trail;
 
 pub(crate) use equal::{IdMap, Widened};
 pub(crate) use explore::{Flow, Pending};
 pub(crate) use liveness::Liveness;
 pub(crate) use loops::Loops;
 pub(crate) use prune::Explored;
+pub(crate) use trail::{Moment, Replay, Steps, Trail};

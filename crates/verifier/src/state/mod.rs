@@ -126,6 +126,11 @@ impl State {
         }
     }
 
+    /// The same without the way here: what is known, to be looked at later.
+    pub(crate) fn snapshot(&self) -> State {
+        State { frames: self.frames.clone(), refs: self.refs.clone(), steps: Vec::new(), ..*self }
+    }
+
     /// Frame `n`, at most [`State::depth`].
     pub(crate) fn frame(&self, n: usize) -> &Frame {
         self.frames[n].as_deref().unwrap_or_else(|| unreachable!("frames up to the depth are there"))

@@ -1,11 +1,15 @@
 //! Programs made ready for the kernel that is asked about, and judged, several at a time.
 
-use crate::{failure::Failure, inspect};
+use crate::{
+    failure::Failure,
+    inspect,
+    names::{self, Known},
+};
 use alveary_abi::{Profile, ProgType};
-use alveary_diag::{Place, SourceLine, Sources};
+use alveary_diag::{Diagnostic, Place, SourceLine, Sources};
 use alveary_object::{Options, resolve};
 use alveary_spec::{Kernel, Program, Spec};
-use alveary_verifier::{Env, LogLevel, Stats, Verdict, check};
+use alveary_verifier::{Env, LogLevel, Stats, Verdict, check, explain};
 use std::{
     fs,
     path::Path,
@@ -32,6 +36,16 @@ pub(super) struct Judged {
     pub(super) source: Option<SourceLine>,
     /// The instruction there, in the kernel's notation.
     pub(super) instruction: Option<String>,
+    /// Why it is rejected.
+    pub(super) explanation: Option<Explanation>,
+}
+
+/// A rejection in plain words.
+#[derive(Debug)]
+pub(super) struct Explanation {
+    pub(super) message: Diagnostic,
+    /// The instructions at its labels.
+    pub(super) code: Vec<Option<String>>,
 }
 
 /// What is to be judged, and against what.
@@ -40,6 +54,8 @@ pub(super) struct Task<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) ty: Option<ProgType>,
     pub(super) log: LogLevel,
+    /// Rejections are explained.
+    pub(super) explain: bool,
     pub(super) path: &'a Path,
 }
 
@@ -81,6 +97,7 @@ impl Task<'_> {
             time: Duration::ZERO,
             source: None,
             instruction: None,
+            explanation: None,
         };
         let resolved = match resolve(self.spec, self.kernel, &wanted) {
             Ok(resolved) => resolved,
@@ -107,11 +124,26 @@ impl Task<'_> {
             judged.source = program.source(&Place::Insn { prog: program.name.clone(), index: at });
             judged.instruction = instruction(program, at);
         }
+        if self.explain {
+            judged.explanation =
+                explain(program, &env, &report).map(|message| explanation(program, message, &self.kernel.profile));
+        }
         judged.verdict = report.verdict;
         judged.log = report.log;
         judged.stats = report.stats;
         judged
     }
+}
+
+fn explanation(program: &Arc<Program>, message: Diagnostic, profile: &Profile) -> Explanation {
+    let known = Known::of_program(program, profile);
+    let message = message.with_lines(&**program);
+    let at = |place: &Place| match place {
+        Place::Insn { index, .. } => names::text(&known, &program.insns, *index as usize),
+        _ => None,
+    };
+    let code = message.labels.iter().map(|label| at(&label.at)).collect();
+    Explanation { message, code }
 }
 
 fn instruction(program: &Arc<Program>, at: u32) -> Option<String> {

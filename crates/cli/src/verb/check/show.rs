@@ -1,6 +1,11 @@
 //! Verdicts as text, JSON, values, or the kernel's log.
 
-use super::{Format, judge::Judged};
+use super::{
+    Format,
+    judge::{Explanation, Judged},
+    picture::{self, Picture},
+};
+use alveary_diag::Place;
 use alveary_verifier::Verdict;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -17,6 +22,7 @@ pub(super) fn write(judged: &[Judged], format: Format, stats: bool, out: &mut dy
 
 fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> {
     let width = judged.iter().map(|one| one.name.len()).max().unwrap_or_default();
+    let terminal = picture::terminal_width();
     let several = judged.iter().any(|one| one.file != judged[0].file);
     for one in judged {
         let file = if several { format!("{}: ", one.file) } else { String::new() };
@@ -34,14 +40,11 @@ fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> 
         writeln!(out)?;
         match &one.verdict {
             Verdict::Accept => {}
-            Verdict::Reject(why) => {
-                place(one, out)?;
-                for line in why.message.lines().filter(|line| !line.is_empty()) {
-                    writeln!(out, "   = kernel: {line}")?;
-                }
-                if why.message.is_empty() {
-                    writeln!(out, "   = kernel: {} without a message", why.errno)?;
-                }
+            Verdict::Reject(_) => {
+                let Some(Explanation { message, code }) = &one.explanation else { continue };
+                let (file, program) = (&*one.file, &*one.name);
+                let picture = Picture { message, file, program, code, width: terminal };
+                writeln!(out, "{}", picture.draw())?;
             }
             Verdict::Refused { reason, .. } => {
                 place(one, out)?;
@@ -106,11 +109,44 @@ fn object(one: &Judged) -> Value {
         "reason": reason,
         "instruction": insn,
         "source": source,
+        "explanation": one.explanation.as_ref().map(explanation),
         "insns_processed": one.stats.insns_processed,
         "total_states": one.stats.total_states,
         "peak_states": one.stats.peak_states,
         "max_states_per_insn": one.stats.max_states_per_insn,
         "time_us": one.time.as_micros() as u64,
+    })
+}
+
+fn explanation(why: &Explanation) -> Value {
+    let message = &why.message;
+    let labels: Vec<Value> = message
+        .labels
+        .iter()
+        .zip(&why.code)
+        .filter_map(|(label, code)| {
+            let Place::Insn { index, .. } = label.at else { return None };
+            let source = label.source.as_ref();
+            Some(json!({
+                "instruction": index,
+                "code": code,
+                "source": source.map(|s| json!({ "file": &*s.file, "line": s.line, "column": s.column, "text": &*s.text })),
+                "text": &*label.text,
+                "primary": label.primary,
+            }))
+        })
+        .collect();
+    let facts = |wanted: &str| -> Vec<&str> {
+        message.facts.iter().filter(|(name, _)| *name == wanted).map(|(_, text)| &**text).collect()
+    };
+    json!({
+        "code": message.code.0,
+        "message": &*message.message,
+        "labels": labels,
+        "notes": message.notes,
+        "help": message.help,
+        "known": facts("known"),
+        "path": facts("path").first(),
     })
 }
 

@@ -1,0 +1,185 @@
+//! Packet accesses that no check covers.
+
+use crate::{
+    explain::{
+        draft::Draft,
+        history::{Event, How, read},
+        number::{self, Number, beginning},
+        source,
+        story::{AccessKind, Story, number_after},
+        words,
+    },
+    limits::MAX_PACKET_OFF,
+    state::{Kind, Reg},
+};
+use alveary_isa::Operand;
+
+pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
+    let Some((n, reg)) = story.named_reg().and_then(|n| Some((n, *story.reg(n)?))) else { return };
+    draft.know(n);
+    let access = story.access();
+    let verb = match access.map(|access| access.kind) {
+        Some(AccessKind::Load) => "reads",
+        Some(_) => "writes",
+        None => "accesses",
+    };
+    let off = access.map_or(0, |access| access.off) + i64::from(reg.off);
+    let size = access.map(|access| access.size).or_else(|| number_after(story.message, "size=")).unwrap_or(1);
+    let one = if size == 1 { "a byte" } else { "bytes" };
+    draft.say(format!("{} {verb} {one} of the packet that no check has proven to be there", story.subject()));
+    if reg.range() < 0 {
+        return beyond(story, draft, n);
+    }
+    let checks = checks(story, &reg);
+    let moved = number::added(story, &story.history(n)).first().copied();
+    let to = if reg.id == 0 { "of the packet" } else { "behind the place that the pointer was moved to" };
+    let (low, high) = (off + reg.val.wide.smin.max(0), off.saturating_add_unsigned(reg.val.wide.umax));
+    let place = if low == high || reg.id != 0 { format!("offset {off}") } else { format!("offsets {low} to {high}") };
+    let known = match reg.range() {
+        0 => "nothing is proven".to_owned(),
+        1 => "1 byte is proven".to_owned(),
+        range => format!("{range} bytes are proven"),
+    };
+    draft.here(format!("{verb} {} at {place} {to}, where {known}", words::bytes(size)));
+    for check in checks.iter().filter(|check| check.proven > 0 && check.id == reg.id && check.kind == reg.ty.kind) {
+        let from = if reg.id == 0 { "the start of the packet" } else { "where the pointer was moved to" };
+        draft
+            .label(story.moments[check.step].insn, format!("proves {} from {from}", words::bytes(check.proven.into())));
+    }
+    for event in story.history(n).iter().filter(|event| matches!(event.how, How::Computed(_))).take(1) {
+        let at = read(story.state(event.step + 1), event.after).filter(|at| at.id == reg.id && at.off > 0);
+        if let Some(at) = at.filter(|_| moved.is_none_or(|(step, _)| step != event.step)) {
+            let just = if at.off == reg.range() && reg.range() > 0 { ", just behind what is proven" } else { "" };
+            let behind = if reg.id == 0 { "into the packet" } else { "further" };
+            draft.label(
+                story.moments[event.step].insn,
+                format!("points {} {behind}{just}", words::bytes(at.off.into())),
+            );
+        }
+    }
+    if let Some((step, cell)) = moved {
+        let Some(added) = Number::of(story, cell, step) else { return };
+        draft.label(
+            story.moments[step].insn,
+            format!(
+                "moves the pointer by {}: what was proven of the packet before does not count from here on",
+                words::number(&added.reg.val)
+            ),
+        );
+        let useless = checks.iter().find(|check| check.id == reg.id && check.proven == 0);
+        if let Some(check) = useless.filter(|check| check.umax > MAX_PACKET_OFF) {
+            draft.label(
+                story.moments[check.step].insn,
+                format!(
+                    "proves nothing: the pointer may be {} bytes in, and packets end before {MAX_PACKET_OFF}",
+                    words::constant(check.umax)
+                ),
+            );
+            added.label(story, draft);
+            draft.help(format!(
+                "bound the number before it is added, to {MAX_PACKET_OFF} at most: `if (n > 1500) {}`",
+                source::way_out(story.program())
+            ));
+            return;
+        }
+    } else if checks.iter().all(|check| check.proven == 0)
+        && let Some(begun) = story.history(n).iter().find(|event| event.how.begins())
+    {
+        draft.label(story.moments[begun.step].insn, "the pointer comes from here: nothing is proven of the packet yet");
+    }
+    if let Some(check) =
+        checks.iter().find(|check| check.id == reg.id && check.proven == 0 && check.umax <= MAX_PACKET_OFF)
+    {
+        draft.label(
+            story.moments[check.step].insn,
+            "compares with the packet's end, but on this side of the jump that proves nothing",
+        );
+    }
+    help(story, draft, &reg, off + size);
+}
+
+/// The pointer itself is known to be behind the packet's end.
+fn beyond(story: &Story<'_>, draft: &mut Draft, n: u8) {
+    let learnt = story.history(n).into_iter().find(|event: &Event| {
+        let range = |step: usize| read(story.state(step), event.after).map(|reg| reg.range());
+        event.how == How::Learnt && range(event.step) != range(event.step + 1)
+    });
+    draft.here("the pointer is behind the packet's end here");
+    if let Some(event) = learnt {
+        let side = if story.taken(event.step) == Some(true) { "jumps" } else { "goes on" };
+        draft.label(
+            story.moments[event.step].insn,
+            format!("{side} to here if the packet is too short: the access is on the wrong side"),
+        );
+    }
+    draft.help("turn the comparison round, or move the access to its other side");
+}
+
+fn help(story: &Story<'_>, draft: &mut Draft, reg: &Reg, end: i64) {
+    let (data, data_end) = source::packet_names(story.program());
+    let out = source::way_out(story.program());
+    let base = story.insn.and_then(|insn| story.source_name(insn));
+    let wanted = match base {
+        _ if reg.ty.kind == Kind::PacketMeta => format!("if (data_meta + {end} > {data}) {out}"),
+        Some(base) => format!("if ((void *)({base} + 1) > {data_end}) {out}"),
+        None if reg.id == 0 && reg.val.value().is_some() => format!("if ({data} + {end} > {data_end}) {out}"),
+        None => format!("if ((void *)pointer + {end} > {data_end}) {out}"),
+    };
+    draft.help(format!("before the access: `{wanted}`"));
+}
+
+/// A comparison of a packet pointer with the packet's end.
+struct Check {
+    step: usize,
+    kind: Kind,
+    /// The pointer's id, and how far it may be behind its base.
+    id: u32,
+    umax: u64,
+    /// How much is proven of that id since, and was not before.
+    proven: i32,
+}
+
+/// The comparisons on the path, the last one first. Of several that prove something of the same pointer, those that a
+/// later one outdid are left out.
+fn checks(story: &Story<'_>, reg: &Reg) -> Vec<Check> {
+    let mut found: Vec<Check> = story
+        .jumps()
+        .filter_map(|(step, dst, src)| {
+            let Operand::Reg(src) = src else { return None };
+            let (a, b) = (*story.reg_at(step, dst), *story.reg_at(step, src.0));
+            let pointer = if Story::is_packet(&a) && b.ty.kind != a.ty.kind { a } else { b };
+            if !Story::is_packet(&pointer) || !b.ty.is_packet_or_end() || !a.ty.is_packet_or_end() {
+                return None;
+            }
+            let best = |step: usize| {
+                let state = story.state(step);
+                let regs = (0..=state.depth).flat_map(|n| {
+                    let frame = state.frame(n);
+                    frame.regs.iter().chain(frame.stack.iter().filter(|slot| slot.is_spill()).map(|slot| &slot.reg))
+                });
+                regs.filter(|r| r.ty == pointer.ty && r.id == pointer.id).map(Reg::range).max().unwrap_or(0)
+            };
+            let (before, after) = (best(step), best(step + 1));
+            let proven = if after > before { after } else { 0 };
+            let umax = pointer.val.wide.umax.saturating_add_signed(pointer.off.into());
+            Some(Check { step, kind: pointer.ty.kind, id: pointer.id, umax, proven })
+        })
+        .collect();
+    found.reverse();
+    let enough = found.iter().position(|check| check.proven == reg.range() && check.id == reg.id);
+    if let Some(enough) = enough.filter(|_| reg.range() > 0) {
+        let mut n = 0;
+        found.retain(|check| {
+            n += 1;
+            n - 1 <= enough || check.id != reg.id
+        });
+    }
+    found
+}
+
+/// Where a packet pointer was loaded, in words.
+pub(super) fn loaded(story: &Story<'_>, event: &Event) -> Option<String> {
+    let How::Loaded(_) = event.how else { return beginning(story, event) };
+    let field = number::context_field(story, event.step)?;
+    Some(format!("`{field}` of the context is loaded here"))
+}

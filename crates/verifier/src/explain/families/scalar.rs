@@ -1,0 +1,154 @@
+//! Memory accesses through what is only a number.
+
+use super::packet::loaded;
+use crate::{
+    explain::{
+        draft::Draft,
+        history::{Cell, Event, How, moves_packet, read},
+        number::from,
+        story::{AccessKind, Story},
+        words,
+    },
+    state::{Kind, Reg},
+};
+use alveary_abi::{ProgSet, ProgType as P};
+use alveary_isa::{AluOp, Inst, Operand, Wide};
+
+/// Program types that look at the kernel's own memory.
+const TRACING: ProgSet =
+    ProgSet::of(&[P::KPROBE, P::TRACEPOINT, P::PERF_EVENT, P::RAW_TRACEPOINT, P::RAW_TRACEPOINT_WRITABLE, P::TRACING]);
+
+pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
+    let Some(n) = story.named_reg() else { return };
+    draft.know(n);
+    let verb = match story.access().map(|access| access.kind) {
+        Some(AccessKind::Load) => "reads through",
+        Some(AccessKind::Store) => "writes through",
+        _ => "goes through",
+    };
+    draft.say(format!("{} {verb} r{n}, which is a number here, not a pointer", story.subject()));
+    draft.here(format!("r{n} is no pointer that the verifier knows"));
+    why(story, draft, n);
+}
+
+/// What made a number of the value in a register. Used for arguments, too.
+pub(super) fn why(story: &Story<'_>, draft: &mut Draft, n: u8) {
+    let events = story.history(n);
+    for event in &events {
+        let insn = story.moments[event.step].insn;
+        let before = read(story.state(event.step), event.before);
+        let was_pointer = before.is_some_and(|reg| !reg.is_scalar() && reg.ty.kind != Kind::Uninit);
+        match event.how {
+            _ if event.how.begins() => return begun(story, draft, n, event),
+            _ if !was_pointer => {}
+            How::Changed => return changed(story, draft, &events, event, before),
+            How::Learnt => {
+                draft.label(insn, "on this side of the check it is NULL");
+                draft.help("use the pointer on the other side of the check");
+                return;
+            }
+            How::Computed(op) => {
+                draft.label(insn, computed(story, event, op));
+                return;
+            }
+            How::Narrowed => {
+                draft.label(insn, "copies 32 bits of a pointer: that is a number, no pointer any more");
+                draft.help("keep addresses in 64 bits: `void *` or `long`, never `int` or `__u32`");
+                return;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A call took the pointer away.
+fn changed(story: &Story<'_>, draft: &mut Draft, events: &[Event], event: &Event, before: Option<Reg>) {
+    let insn = story.moments[event.step].insn;
+    let callee = story.callee(insn).unwrap_or_else(|| "this call".to_owned());
+    let packet = before.is_some_and(|reg| reg.ty.is_packet_or_end());
+    if packet && moves_packet(story, insn) {
+        draft.label(insn, format!("`{callee}` may move the packet: pointers into it from before are no longer good"));
+        let begun = events.iter().find(|event| event.how.begins());
+        if let Some((begun, text)) = begun.and_then(|begun| Some((begun, loaded(story, begun)?))) {
+            draft.label(story.moments[begun.step].insn, text);
+        }
+        draft.help("behind the call load `data` and `data_end` from the context again, and check again");
+    } else if before.is_some_and(|reg| reg.ref_id != 0) {
+        draft.label(insn, format!("`{callee}` gives it back: it must not be used from here on"));
+        draft.help("use it before it is given back");
+    } else {
+        draft.label(insn, format!("behind `{callee}` it is no longer known"));
+    }
+}
+
+fn computed(story: &Story<'_>, event: &Event, op: Option<AluOp>) -> &'static str {
+    let pointers = |src: Operand, dst: u8| match src {
+        Operand::Reg(src) => !story.reg_at(event.step, src.0).is_scalar() && !story.reg_at(event.step, dst).is_scalar(),
+        Operand::Imm(_) => false,
+    };
+    match (op, story.inst(event.step)) {
+        (Some(AluOp::Sub), Some(Inst::Alu { dst, src, .. })) if pointers(src, dst.0) => {
+            "the difference of two pointers is a number"
+        }
+        (_, Some(Inst::Alu { wide: Wide::W32, .. })) => "an operation on 32 bits of a pointer gives a number",
+        (None, _) => "a pointer whose bytes are swapped, or that is negated, is a number",
+        _ => "this makes a number of the pointer",
+    }
+}
+
+/// It never was a pointer.
+fn begun(story: &Story<'_>, draft: &mut Draft, n: u8, event: &Event) {
+    let insn = story.moments[event.step].insn;
+    let value = story.moments.get(event.step + 1).and_then(|next| read(&next.state, event.after));
+    match event.how {
+        How::Constant if value.is_some_and(|reg| reg.is_null()) => {
+            draft.label(insn, "it is NULL from here on");
+            draft.help("the pointer is NULL on this path: leave before the access, or set it");
+        }
+        How::Constant => {
+            draft.label(
+                insn,
+                format!("it is {} from here on", value.map_or_else(String::new, |reg| words::number(&reg.val))),
+            );
+            draft.help("addresses that are written as numbers cannot be used: pointers come from the context, maps, helpers, the stack");
+        }
+        How::Loaded(base) => loaded_number(story, draft, event, base),
+        How::Result => {
+            let callee = story.callee(insn).unwrap_or_else(|| "the call".to_owned());
+            draft.label(insn, format!("`{callee}` gives a number, no pointer"));
+        }
+        How::Entered if story.moments[event.step].state.depth == 0 && matches!(event.after, Cell::Reg(0, 1..6)) => {
+            draft.label(insn, format!("r{n} is an argument of the function: a number, by its type"));
+        }
+        _ => {}
+    }
+}
+
+fn loaded_number(story: &Story<'_>, draft: &mut Draft, event: &Event, base: u8) {
+    let insn = story.moments[event.step].insn;
+    let reg = story.reg_at(event.step, base);
+    let size = match story.inst(event.step) {
+        Some(Inst::Load { width, .. }) => width.bytes(),
+        _ => 8,
+    };
+    let place = from(story, event.step, base);
+    draft.label(
+        insn,
+        format!(
+            "{} loaded{place}: to the verifier they are a number",
+            if size == 1 { "1 byte is" } else { "bytes are" }
+        ),
+    );
+    let ty = story.program().program.ty;
+    if reg.ty.kind == Kind::Stack {
+        draft.help("pointers come back from the stack only as they were stored: all 8 bytes, at an offset that is a multiple of 8, and not written to in between");
+    } else if TRACING.has(ty) {
+        draft.help("an address in the kernel or in a process is read with `bpf_probe_read_kernel` or `bpf_probe_read_user` (in C: `BPF_CORE_READ`), not by a load");
+    } else if reg.ty.kind == Kind::MapValue {
+        draft.help("pointers that were stored in a map are numbers when they are loaded: keep keys or offsets there, and look up again");
+    } else if reg.ty.kind == Kind::Packet || reg.ty.kind == Kind::Ctx {
+        draft.help(
+            "what is to be used as an offset is added to a pointer: `data + offset`, and checked against `data_end`",
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! How a number came to have its range: where it began, the checks that made it smaller, the checks that were made on
+//! something else.
+
+use super::{
+    Story,
+    draft::Draft,
+    history::{Cell, Event, How, history, read},
+    words,
+};
+use crate::state::{Kind, Reg};
+use alveary_isa::{AluOp, Inst, Operand, Wide};
+
+/// Checks that are told of at most.
+const CHECKS: usize = 3;
+
+/// What was found of a number.
+pub(super) struct Number {
+    /// What is known of it.
+    pub(super) reg: Reg,
+    pub(super) events: Vec<Event>,
+}
+
+impl Number {
+    /// The number that `cell` holds before step `until`.
+    pub(super) fn of(story: &Story<'_>, cell: Cell, until: usize) -> Option<Number> {
+        let reg = read(story.state(until), cell)?;
+        Some(Number { reg, events: history(story, cell, until) })
+    }
+
+    /// Labels where the number came from, and what bounds it.
+    pub(super) fn label(&self, story: &Story<'_>, draft: &mut Draft) {
+        let mut checks = 0;
+        for event in &self.events {
+            let insn = story.moments[event.step].insn;
+            match event.how {
+                How::Learnt if checks < CHECKS && !event.how.begins() => {
+                    let Some(after) = read(story.state(event.step + 1), event.after).filter(Reg::is_scalar) else {
+                        continue;
+                    };
+                    checks += 1;
+                    draft.label(insn, format!("leaves {}", words::number(&after.val)));
+                }
+                How::Computed(op) => {
+                    let after = read(story.state(event.step + 1), event.after);
+                    if let Some(text) = after.filter(Reg::is_scalar).and_then(|reg| computed(op, &reg)) {
+                        draft.label(insn, text);
+                    }
+                }
+                how if how.begins() => self.label_start(story, draft, event),
+                _ => {}
+            }
+        }
+        if checks == 0 {
+            self.label_lost_check(story, draft);
+        }
+    }
+
+    fn label_start(&self, story: &Story<'_>, draft: &mut Draft, event: &Event) {
+        if let Some(text) = beginning(story, event) {
+            draft.label(story.moments[event.step].insn, text);
+        }
+    }
+
+    /// A check that bounds another register that the same value was in, but not this one.
+    fn label_lost_check(&self, story: &Story<'_>, draft: &mut Draft) {
+        let Some(first) = self.events.last().map(|event| event.step) else { return };
+        for (n, dst, src) in story.jumps().filter(|(n, ..)| *n > first) {
+            let depth = story.state(n).depth;
+            let operands = [Some(dst), if let Operand::Reg(src) = src { Some(src.0) } else { None }];
+            for reg in operands.into_iter().flatten() {
+                let cell = Cell::Reg(depth, reg);
+                let (was, is) = (read(story.state(n), cell), read(story.state(n + 1), cell));
+                let (Some(was), Some(is)) = (was, is) else { continue };
+                if !was.is_scalar() || was.val == is.val {
+                    continue;
+                }
+                let checked = history(story, cell, n);
+                let shared = |theirs: &Event| {
+                    self.events.iter().any(|ours| (ours.step, ours.after) == (theirs.step, theirs.after))
+                };
+                if !checked.iter().any(shared) {
+                    continue;
+                }
+                let text = format!(
+                    "bounds r{reg}, which was made from the same value: the number that is used here learns nothing from it"
+                );
+                draft.label(story.moments[n].insn, text);
+                return;
+            }
+        }
+    }
+}
+
+/// What an operation made of a number, if that is worth a word.
+fn computed(op: Option<AluOp>, after: &Reg) -> Option<String> {
+    let known = words::number(&after.val);
+    Some(match op {
+        Some(AluOp::And) => format!("the mask leaves {known}"),
+        Some(AluOp::Sub) if after.val.wide.smin < 0 => format!("after the subtraction it is {known}"),
+        Some(AluOp::Add) if after.val.wide.smin < 0 => format!("after the addition it is {known}"),
+        Some(AluOp::Lsh | AluOp::Mul) => format!("multiplied, it is {known}"),
+        Some(AluOp::Rsh | AluOp::Arsh | AluOp::Div | AluOp::Mod) => format!("this leaves {known}"),
+        None => format!("swapped or negated, it is {known}"),
+        _ => return None,
+    })
+}
+
+/// Where a value began, in words.
+pub(super) fn beginning(story: &Story<'_>, event: &Event) -> Option<String> {
+    let insn = story.moments.get(event.step)?.insn;
+    let value = story.moments.get(event.step + 1).and_then(|next| read(&next.state, event.after));
+    let known = value.filter(Reg::is_scalar).map(|reg| words::number(&reg.val));
+    Some(match event.how {
+        How::Constant => format!("it is {} here", known?),
+        How::Loaded(base) => format!("{} is loaded here{}", known?, from(story, event.step, base)),
+        How::Result => {
+            let callee = story.callee(insn)?;
+            match known {
+                Some(known) => format!("`{callee}` gives {known}"),
+                None => format!("it comes from `{callee}`"),
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// What a load loads from: ` from the context's field `mark``.
+pub(super) fn from(story: &Story<'_>, step: usize, base: u8) -> String {
+    let reg = story.reg_at(step, base);
+    if reg.ty.kind == Kind::Ctx
+        && let Some(field) = context_field(story, step)
+    {
+        return format!(" from `{field}` of the context");
+    }
+    match reg.ty.kind {
+        Kind::Packet | Kind::PacketMeta => " from the packet".to_owned(),
+        Kind::MapValue => match story.map_name(reg) {
+            Some(name) => format!(" from map `{name}`"),
+            None => " from a map".to_owned(),
+        },
+        Kind::Ctx => " from the context".to_owned(),
+        Kind::Stack => " from the stack".to_owned(),
+        _ => format!(" from {}", words::kind(story, reg)),
+    }
+}
+
+/// The name of the context's field that a load at a step reads.
+pub(super) fn context_field(story: &Story<'_>, step: usize) -> Option<&'static str> {
+    let Some(Inst::Load { off, .. }) = story.inst(step) else { return None };
+    let row = story.v.profile.prog_type(story.program().program.ty)?;
+    Some(row.ctx?.at(u16::try_from(off).ok()?)?.name)
+}
+
+/// The numbers that were added to a pointer and are not known, newest first: the step that added each, and the number's
+/// cell before it.
+pub(super) fn added(story: &Story<'_>, events: &[Event]) -> Vec<(usize, Cell)> {
+    events
+        .iter()
+        .filter_map(|event| {
+            let Some(Inst::Alu { wide: Wide::W64, op: AluOp::Add | AluOp::Sub, dst, src: Operand::Reg(src) }) =
+                story.inst(event.step)
+            else {
+                return None;
+            };
+            if !matches!(event.how, How::Computed(_)) {
+                return None;
+            }
+            let state = story.state(event.step);
+            let number = if event.before == Cell::Reg(state.depth, dst.0) { src.0 } else { dst.0 };
+            let reg = state.reg(number);
+            (reg.is_scalar() && reg.val.value().is_none()).then_some((event.step, Cell::Reg(state.depth, number)))
+        })
+        .collect()
+}

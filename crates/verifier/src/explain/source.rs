@@ -1,0 +1,55 @@
+//! Names out of source lines. Line information holds text, not variables: a name is only taken where the text leaves no
+//! doubt.
+
+use super::{Story, way::line_of};
+use crate::program::Prepared;
+use alveary_abi::ProgType as P;
+
+/// The variable that the access at an instruction goes through, by its source line: `ip` in `ip->protocol`, where the
+/// compiler's column is at the field.
+pub(super) fn base_at(story: &Story<'_>, insn: u32) -> Option<String> {
+    let line = line_of(story, insn)?;
+    let at = (line.column as usize).checked_sub(1)?;
+    let before = line.text.get(..at)?.strip_suffix("->")?;
+    let start =
+        before.rfind(|c: char| !is_word(c)).map_or(0, |n| n + before[n..].chars().next().map_or(1, char::len_utf8));
+    let name = &before[start..];
+    // `a.b->c` and `f()->c` are more than a name.
+    let plain = !before[..start].trim_end().ends_with(['.', '>', ')', ']']);
+    (plain && is_name(name)).then(|| name.to_owned())
+}
+
+/// The names that the source gives to the packet's start and end.
+pub(super) fn packet_names(program: &Prepared<'_>) -> (String, String) {
+    let find = |field: &str| {
+        let program = program.program;
+        let btf = program.btf.as_ref()?;
+        program.lines.iter().find_map(|line| {
+            let (left, right) = btf.string(line.text)?.split_once('=')?;
+            let right = right.trim().strip_suffix(';')?;
+            let arrow = right.rfind("->")?;
+            (right[arrow + 2..].trim() == field).then_some(())?;
+            let name = left.trim_end().rsplit(|c: char| !is_word(c)).next()?;
+            is_name(name).then(|| name.to_owned())
+        })
+    };
+    (find("data").unwrap_or_else(|| "data".to_owned()), find("data_end").unwrap_or_else(|| "data_end".to_owned()))
+}
+
+/// How a program of this type lets go of what it does not understand.
+pub(super) fn way_out(program: &Prepared<'_>) -> &'static str {
+    match program.program.ty {
+        P::XDP => "return XDP_PASS;",
+        P::SCHED_CLS | P::SCHED_ACT => "return TC_ACT_OK;",
+        P::CGROUP_SKB | P::CGROUP_SOCK | P::CGROUP_SOCK_ADDR | P::CGROUP_DEVICE | P::CGROUP_SYSCTL => "return 1;",
+        _ => "return 0;",
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(is_word)
+}
