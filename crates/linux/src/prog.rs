@@ -4,7 +4,7 @@ use crate::{
     modules::Opened,
     sys::{self, LogLevel, ProgLoad},
 };
-use alveary_abi::{Errno, Version};
+use alveary_abi::{Errno, Tables, Version};
 use alveary_btf::TypeId;
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::{Insn, Reg};
@@ -49,6 +49,7 @@ pub struct Refused {
 /// What the verifier says of helpers that are for programs under the GPL.
 const GPL_ONLY: &str = "from non-GPL compatible program";
 const LD_IMM64: u8 = 0x18;
+const CALL: u8 = 0x85;
 const PSEUDO_MAP_FD: u8 = 1;
 const PSEUDO_MAP_VALUE: u8 = 2;
 const PSEUDO_BTF_ID: u8 = 3;
@@ -153,11 +154,25 @@ fn explain(program: &Program, e: &sys::Error) -> Diagnostic {
             .help("declare the licence in the object: `char LICENSE[] SEC(\"license\") = \"GPL\";`")
             .note("it has none; aya's own loader takes that for GPL, libbpf and Alveary do not");
     }
+    let Some(slot) = last_insn(e.log()) else { return why };
     // An instruction that asks for what no kernel has explains itself better than the verifier can.
-    match last_insn(e.log()).and_then(|slot| program.poison(slot)) {
-        Some(cause) => cause.clone(),
-        None => why,
+    if let Some(cause) = program.poison(slot) {
+        return cause.clone();
     }
+    match newer_helper(program, slot).zip(sys::running()) {
+        Some(((name, since), running)) if running < since => {
+            why.expected(format!("Linux {since} or newer, which has bpf_{name}")).found(format!("Linux {running}"))
+        }
+        _ => why,
+    }
+}
+
+/// The helper that the instruction calls, and the first kernel in which programs of any type can.
+fn newer_helper(program: &Program, slot: u32) -> Option<(&'static str, Version)> {
+    let insn = program.insns.get(slot as usize).filter(|insn| insn.op == CALL && insn.src.0 == 0)?;
+    let tables = Tables::linux();
+    let helper = tables.helpers.iter().find(|row| row.id.0 as i32 == insn.imm)?;
+    Some((helper.name, helper.protos.iter().map(|proto| proto.scope.since).min()?))
 }
 
 /// The instruction that the verifier looked at last: lines of its log begin with their number (`12: (bf) r1 = r0`).
@@ -170,7 +185,19 @@ fn last_insn(log: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::last_insn;
+    use super::{last_insn, newer_helper};
+    use alveary_abi::Version;
+    use alveary_isa::{Insn, Reg};
+    use alveary_spec::Program;
+
+    #[test]
+    fn a_helper_is_known_by_the_first_kernel_that_has_it() {
+        let call = |imm| Insn { op: 0x85, dst: Reg(0), src: Reg(0), off: 0, imm };
+        let program = Program { insns: vec![call(1), call(211), call(9999)], ..Program::default() };
+        assert_eq!(newer_helper(&program, 0), Some(("map_lookup_elem", Version(0, 0))));
+        assert_eq!(newer_helper(&program, 1), Some(("cgrp_storage_delete", Version(6, 2))));
+        assert_eq!((newer_helper(&program, 2), newer_helper(&program, 3)), (None, None));
+    }
 
     #[test]
     fn the_last_instruction_of_a_log() {

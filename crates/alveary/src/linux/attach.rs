@@ -6,9 +6,9 @@ use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place as At};
 use alveary_linux::{
     attach::{self, Link, Place, Program, UsdtMaps},
-    sys,
+    sys::{self, IterTarget},
 };
-use std::os::fd::AsFd;
+use std::{fs::File, os::fd::AsFd};
 
 /// The map by which programs that include libbpf's `usdt.bpf.h` find a probe's arguments.
 const USDT_SPECS: &str = "__bpf_usdt_specs";
@@ -63,6 +63,28 @@ impl Loaded<Linux> {
             *maps = Some(UsdtMaps { specs: specs.sys() });
         }
         attach::attach(as_loaded, &place).map_err(failed)
+    }
+
+    /// Runs an iterator, over everything or over what is named: the file gives what it writes.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use alveary::{Object, Target, kernel::sys::IterTarget};
+    /// let loaded = Object::open("tasks.bpf.o")?.load(Target::linux())?;
+    /// println!("{}", std::io::read_to_string(loaded.iterate("tasks", IterTarget::All)?)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Kind::Attach`] with what the kernel has against it.
+    pub fn iterate(&self, program: &str, over: IterTarget<'_>) -> Result<File> {
+        let link = self.attach_to(program, &Place::Iter(over))?;
+        // The file holds the link.
+        let opened = link.fds().next().map(sys::iter_create).transpose().map_err(|e| failed(e.diagnostic()))?;
+        opened.map(File::from).ok_or_else(|| {
+            failed(Diagnostic::new("attach", format!("iterator `{program}` has no link to be opened"), At::Nowhere))
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Programs of objects attached to where their sections say.
 
 use crate::support::allowed;
-use alveary::{Kind, MapHandle, Object, Target};
+use alveary::{Kind, MapHandle, Object, Target, kernel::sys::IterTarget};
 use std::{
     io::Write,
     path::Path,
@@ -105,4 +105,28 @@ fn a_section_that_leaves_it_open_is_no_place() {
     assert_eq!(why.kind(), Kind::Attach);
     assert!(why.to_string().contains("SEC(\"xdp\")"), "{why}");
     assert_eq!(loaded.attach("cuont").expect_err("a wrong name").kind(), Kind::NotFound);
+}
+
+#[test]
+fn an_iterator_is_read() {
+    let test = "an_iterator_is_read";
+    let source = r#"
+        struct seq_file; struct task_struct;
+        struct bpf_iter_meta { struct seq_file *seq; __u64 session_id, seq_num; };
+        struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; };
+        static long (*seq_write)(struct seq_file *to, const void *data, __u32 len) = (void *)127;
+        char LICENSE[] SEC("license") = "GPL";
+        SEC("iter/task") int tasks(struct bpf_iter__task *ctx) {
+            if (ctx->task) seq_write(ctx->meta->seq, "x", 1);
+            return 0;
+        }"#;
+    let Some(object) = allowed(test).then(|| crate::support::compiled(test, source)).flatten() else { return };
+    let loaded = object.load(Target::linux()).expect("it loads");
+    let count = |over| {
+        let text = std::io::read_to_string(loaded.iterate("tasks", over).expect("it runs")).expect("it is read");
+        text.len()
+    };
+    let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+    assert_eq!(count(IterTarget::Task { tid, pid: 0, pid_fd: None }), 1, "this thread");
+    assert!(count(IterTarget::All) > 1, "all others too");
 }
