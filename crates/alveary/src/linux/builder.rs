@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
 };
 
 /// Builds a [`Linux`] target.
@@ -110,8 +110,7 @@ impl LinuxBuilder {
     #[must_use]
     pub fn build(self) -> Linux {
         let LinuxBuilder { pins, log, ifindex, token, targets, given } = self;
-        let (types, whole) = (Mutex::default(), OnceLock::new());
-        let bare = kernel::bare(&given);
-        Linux(Arc::new(super::State { bare, whole, given, pins, log, ifindex, token, targets, types }))
+        let (kernel, types) = (kernel::Known::new(given), Mutex::default());
+        Linux(Arc::new(super::State { kernel, pins, log, ifindex, token, targets, types }))
     }
 }

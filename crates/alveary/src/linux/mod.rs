@@ -31,7 +31,7 @@ use std::{
     fmt, fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 /// The running Linux kernel. Cheap to clone; `Send` and `Sync`.
@@ -49,12 +49,7 @@ use std::{
 pub struct Linux(Arc<State>);
 
 struct State {
-    /// What is known of the kernel without looking for long.
-    bare: Kernel,
-    /// What is known since an object asked.
-    whole: OnceLock<Kernel>,
-    /// What was said of it.
-    given: kernel::Given,
+    kernel: kernel::Known,
     pins: Option<PathBuf>,
     log: LogLevel,
     ifindex: u32,
@@ -150,7 +145,7 @@ impl AsFd for LinuxProgram {
 
 impl fmt::Debug for Linux {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Linux").field("version", &self.0.bare.profile.version).finish_non_exhaustive()
+        f.debug_struct("Linux").field("version", &self.kernel().profile.version).finish_non_exhaustive()
     }
 }
 
@@ -159,18 +154,11 @@ impl Backend for Linux {
     type Prog = LinuxProgram;
 
     fn kernel(&self) -> &Kernel {
-        self.0.whole.get().unwrap_or(&self.0.bare)
+        &self.0.kernel.bare
     }
 
     fn kernel_for(&self, spec: &Spec) -> Result<&Kernel> {
-        if !kernel::asks(spec) {
-            return Ok(self.kernel());
-        }
-        let whole = match self.0.whole.get() {
-            Some(known) => return Ok(known),
-            None => kernel::whole(spec, &self.0.given)?,
-        };
-        Ok(self.0.whole.get_or_init(|| whole))
+        self.0.kernel.for_object(spec)
     }
 
     fn create_map(&self, spec: &MapSpec, inner: Option<&LinuxMap>, from: &Origin<'_>) -> Result<LinuxMap> {
@@ -195,7 +183,7 @@ impl Backend for Linux {
             replaces: targets::of(program, &self.0.targets).or_kind(Kind::Unsupported)?,
             btf: types.as_deref().filter(|types| types.functions).map(|types| types.fd.as_fd()),
             modules: Some(&modules),
-            kernel: Some((self.0.bare.profile.version, self.0.bare.patch)),
+            kernel: Some((self.kernel().profile.version, self.kernel().patch)),
             ifindex: self.0.ifindex,
             log: self.0.log,
             token: self.token(),

@@ -171,6 +171,34 @@ fn what_an_object_asks_of_the_kernel_is_found() {
     assert_ne!(version >> 16, 0, "{version:#x}");
 }
 
+/// A target that has seen an object looks anew at the kernel for what another one asks besides.
+#[test]
+fn a_later_object_may_ask_for_more() {
+    let test = "a_later_object_may_ask_for_more";
+    let types = r#"
+        extern int LINUX_KERNEL_VERSION __attribute__((section(".kconfig")));
+        SEC("xdp") int entry(struct xdp_md *ctx) { return LINUX_KERNEL_VERSION != 0; }"#;
+    let config = r#"
+        extern unsigned CONFIG_HZ __attribute__((section(".kconfig")));
+        SEC("xdp") int entry(struct xdp_md *ctx) { return CONFIG_HZ; }"#;
+    let symbols = r#"
+        extern const void runqueues __attribute__((section(".ksyms")));
+        SEC("xdp") int entry(struct xdp_md *ctx) { return &runqueues != 0; }"#;
+    if !allowed(test) {
+        return;
+    }
+    let linux = Target::linux();
+    let run = |source: &str| {
+        let object = compiled(test, source)?;
+        let loaded = object.load(linux.clone()).unwrap_or_else(|e| panic!("{e}\n{}", e.log()));
+        Some(loaded.program("entry").unwrap().run(&frame()).expect("a run").value)
+    };
+    let Some(1) = run(types) else { return };
+    let hz = run(config).expect("a compiler");
+    assert!([100, 250, 300, 1000].contains(&hz), "{hz}");
+    assert_eq!(run(symbols), Some(1));
+}
+
 /// Variables in an arena are there before a program runs, whether the arena has an address of its own or gets one.
 #[test]
 fn variables_of_arenas_are_written() {
