@@ -100,6 +100,9 @@ impl<B: Backend> Loader<B> {
         for program in &resolved.programs {
             let used: Vec<B::Map> = program.maps.iter().map(|name| maps[name].clone()).collect();
             let handle = on.load_program(program, &used).map_err(|e| e.of_programs(&resolved.programs))?;
+            for name in resolved.maps.keys().filter(|name| is_constant(name) && !program.maps.contains(name)) {
+                on.hold(&handle, &maps[name]);
+            }
             programs.push((program.clone(), handle));
         }
         let loaded = Loaded { on, maps, programs };
@@ -109,6 +112,11 @@ impl<B: Backend> Loader<B> {
         loaded.on.keep_maps(&loaded.maps.values().collect::<Vec<_>>())?;
         Ok(loaded)
     }
+}
+
+/// Whether a map is a section of constants.
+fn is_constant(map: &str) -> bool {
+    map.strip_prefix(".rodata").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn create<B: Backend>(on: &B, spec: &MapSpec, from: &Origin<'_>) -> Result<B::Map> {

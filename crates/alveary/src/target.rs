@@ -57,6 +57,10 @@ pub trait Backend {
     /// [`crate::Kind::Unsupported`] for what the target does not have.
     fn load_program(&self, program: &Arc<Program>, maps: &[Self::Map]) -> Result<Self::Prog>;
 
+    /// Keeps a map as long as the program is there, though it does not use it: `.rodata` may tell about the program
+    /// (`bpf_metadata_…`). A target that cannot does without.
+    fn hold(&self, _program: &Self::Prog, _map: &Self::Map) {}
+
     /// Called with all maps of an object once everything of it is loaded: those that are pinned by name are pinned now.
     ///
     /// # Errors

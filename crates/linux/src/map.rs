@@ -2,6 +2,7 @@
 
 use crate::{
     attach::explain_interface,
+    probe,
     read::MappedArena,
     sys::{self, MapCreate, MapInfo, PathFlags},
 };
@@ -9,7 +10,7 @@ use alveary_abi::{
     Errno, MapType,
     flags::{BPF_F_MMAPABLE, BPF_F_NUMA_NODE, BPF_F_RDONLY_PROG},
 };
-use alveary_btf::TypeId;
+use alveary_btf::{Btf, Linkage, Type, TypeId};
 use alveary_diag::{Diagnostic, Place};
 use alveary_spec::{Initial, MapSpec};
 use std::{
@@ -23,6 +24,8 @@ use std::{
 pub struct MapFrom<'a> {
     /// Name of the object, which goes in front of `.data` and its like.
     pub object: &'a str,
+    /// The object's types.
+    pub types: Option<&'a Btf>,
     /// The object's types, loaded.
     pub btf: Option<BorrowedFd<'a>>,
     /// Template of the inner maps.
@@ -70,7 +73,7 @@ pub struct Made {
 pub fn create(spec: &MapSpec, from: &MapFrom<'_>) -> Result<Made, Diagnostic> {
     let pin = from.pins.filter(|_| spec.pin_by_name).map(|root| root.join(&spec.name));
     if let Some(path) = &pin
-        && let Some(map) = pinned(spec, path)?
+        && let Some(map) = pinned(spec, path, flags(spec, from))?
     {
         return Ok(Made { map, arena: None, pin: None });
     }
@@ -93,7 +96,7 @@ fn make(spec: &MapSpec, from: &MapFrom<'_>) -> Result<sys::Map, Diagnostic> {
         key_size: def.key_size,
         value_size: def.value_size,
         max_entries: def.max_entries,
-        map_flags: def.flags | if spec.numa_node.is_some() { BPF_F_NUMA_NODE } else { 0 },
+        map_flags: flags(spec, from),
         map_extra: def.extra,
         name: &name,
         inner_map: from.inner,
@@ -113,6 +116,21 @@ fn make(spec: &MapSpec, from: &MapFrom<'_>) -> Result<sys::Map, Diagnostic> {
     let typed = MapCreate { btf: Some(btf), btf_key_type: key, btf_value_type: value, ..plain }.create();
     // Kernels differ in which types they take for which maps; the map is as good without.
     typed.or_else(|e| if special(spec) { Err(e) } else { plain.create().map_err(|_| e) }).map_err(refused)
+}
+
+/// The flags that a map is made with: the Spec's; that its memory has a node, where it says so; and that user space may
+/// map it, if it holds variables and the kernel can do that.
+fn flags(spec: &MapSpec, from: &MapFrom<'_>) -> u32 {
+    let node = if spec.numa_node.is_some() { BPF_F_NUMA_NODE } else { 0 };
+    let mapped = from.types.is_some_and(|types| shared(spec, types)) && probe::mappable_arrays();
+    spec.def.flags | node | if mapped { BPF_F_MMAPABLE } else { 0 }
+}
+
+/// Whether a map is a section of variables of which one is not static. What is static alone is the program's own business,
+/// such as its strings: libbpf does not have these mapped either.
+fn shared(spec: &MapSpec, types: &Btf) -> bool {
+    let Some(Type::DataSec(section)) = spec.value_type.and_then(|ty| types.ty(ty)) else { return false };
+    section.vars().any(|var| matches!(types.ty(var.ty), Some(Type::Var { linkage, .. }) if linkage != Linkage::Static))
 }
 
 /// A kernel interface is laid out by the kernel's types.
@@ -164,14 +182,14 @@ fn kernel_name(name: &str, object: &str) -> String {
 }
 
 /// The map that is pinned at this path; `None` if there is nothing.
-fn pinned(spec: &MapSpec, path: &Path) -> Result<Option<sys::Map>, Diagnostic> {
+fn pinned(spec: &MapSpec, path: &Path, flags: u32) -> Result<Option<sys::Map>, Diagnostic> {
     let fd = match sys::obj_get(path, PathFlags::default()) {
         Err(e) if e.errno() == Errno::ENOENT => return Ok(None),
         done => done.map_err(|e| e.diagnostic())?,
     };
     let map = sys::Map::from_fd(fd).map_err(|e| e.named(&path.to_string_lossy()).diagnostic())?;
     let found = map.info().map_err(|e| e.diagnostic())?;
-    match difference(spec, &found) {
+    match difference(spec, flags, &found) {
         None => Ok(Some(map)),
         Some((what, expected, found)) => {
             let message = format!("`{}` is pinned as another map than `{}` in {what}", path.display(), spec.name);
@@ -184,16 +202,17 @@ fn pinned(spec: &MapSpec, path: &Path) -> Result<Option<sys::Map>, Diagnostic> {
 }
 
 /// In what a map differs from its Spec: what it is, what is expected, what is found.
-fn difference(spec: &MapSpec, found: &MapInfo) -> Option<(&'static str, String, String)> {
-    // Both may be set for data sections, whoever made them.
-    let flags = |flags: u32| flags & !(BPF_F_MMAPABLE | BPF_F_RDONLY_PROG | BPF_F_NUMA_NODE);
+fn difference(spec: &MapSpec, flags: u32, found: &MapInfo) -> Option<(&'static str, String, String)> {
+    // Where its memory is matters to nobody who uses it; device maps get the other one from the kernel.
+    let devices = [MapType::DEVMAP, MapType::DEVMAP_HASH].contains(&spec.def.ty);
+    let ignored = BPF_F_NUMA_NODE | if devices { BPF_F_RDONLY_PROG } else { 0 };
     let def = &spec.def;
     let pairs = [
         ("type", def.ty.0.into(), found.ty.0.into()),
         ("size of keys", def.key_size.into(), found.key_size.into()),
         ("size of values", def.value_size.into(), found.value_size.into()),
         ("number of entries", def.max_entries.into(), found.max_entries.into()),
-        ("flags", flags(def.flags).into(), flags(found.map_flags).into()),
+        ("flags", (flags & !ignored).into(), (found.map_flags & !ignored).into()),
         ("extra", def.extra, found.map_extra),
     ];
     let (what, expected, found) = pairs.into_iter().find(|(_, expected, found)| expected != found)?;

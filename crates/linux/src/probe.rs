@@ -13,6 +13,7 @@ use alveary_isa::{Insn, Reg};
 use std::{
     fs,
     os::fd::{AsFd, OwnedFd},
+    sync::OnceLock,
 };
 
 /// Any function or struct of the kernel: these types of programs are for one.
@@ -117,6 +118,24 @@ pub fn map_type(ty: MapType, device: u32) -> bool {
         _ => base,
     };
     create.create().is_ok()
+}
+
+/// Whether arrays can be mapped into user space: since Linux 5.5. The kernel is asked once.
+#[must_use]
+pub fn mappable_arrays() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        let array = MapCreate {
+            map_type: MapType::ARRAY.0,
+            key_size: 4,
+            value_size: 4,
+            max_entries: 1,
+            ..MapCreate::default()
+        };
+        let asked = MapCreate { map_flags: BPF_F_MMAPABLE, ..array }.create();
+        // Who may make no maps learns nothing, and will be told when making one.
+        !asked.is_err_and(|error| error.errno() == Errno::EINVAL)
+    })
 }
 
 /// What instructions the kernel takes, and how many.

@@ -165,6 +165,7 @@ impl Backend for Linux {
         let types = self.types(from.btf);
         let from = MapFrom {
             object: from.object,
+            types: from.btf.map(Arc::as_ref),
             btf: types.as_deref().map(|types| types.fd.as_fd()),
             inner: inner.map(AsFd::as_fd),
             pins: self.0.pins.as_deref(),
@@ -199,6 +200,11 @@ impl Backend for Linux {
         })?;
         let id = sys::prog_info(fd.as_fd(), ProgParts::default()).map_err(|e| failed(e, Kind::Unsupported))?.id;
         Ok(LinuxProgram(Arc::new(LoadedProgram { fd, log, id, program: program.clone() })))
+    }
+
+    fn hold(&self, program: &LinuxProgram, map: &LinuxMap) {
+        // Kernels before 5.10 cannot, and the program is as good without.
+        sys::prog_bind_map(program.as_fd(), map.as_fd()).ok();
     }
 
     fn keep_maps(&self, maps: &[&LinuxMap]) -> Result<()> {
