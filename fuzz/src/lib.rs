@@ -30,8 +30,9 @@ pub use programs::programs;
 pub use read_types::types_of_files;
 
 thread_local! {
-    /// One user-space kernel for all runs: making its tables takes longer than most of them.
-    static USER: alveary::User = alveary::Target::user();
+    /// One user-space kernel for all runs: making its tables takes longer than most of them. Whatever is loaded runs
+    /// checked: what the verifier rejects is what is to be looked for.
+    static USER: alveary::User = alveary::Target::user().unverified();
 }
 
 /// The target that programs are loaded onto.

@@ -36,7 +36,7 @@ pub enum Kind {
     NotFound,
     /// A map refused an operation.
     Map,
-    /// The kernel's verifier refuses the program.
+    /// The verifier refuses the program: the kernel's, or ours.
     Verifier,
     /// A privilege lacks.
     Privilege,

@@ -81,6 +81,13 @@ int alveary_settings_seed(alveary_settings *settings, uint64_t seed, alveary_err
 enum { ALVEARY_CLOCK_VIRTUAL = 0, ALVEARY_CLOCK_REAL = 1 };
 int alveary_settings_clock(alveary_settings *settings, uint32_t clock, alveary_error **error);
 
+/*
+ * Whether programs are verified when they are loaded, which they are unless told otherwise (0). What the verifier rejects
+ * is not loaded; what it proves runs as it is; what it cannot judge (programs of type "memory", for one), and all that is
+ * loaded unverified, runs with each access checked: a program that goes astray is stopped.
+ */
+int alveary_settings_verify(alveary_settings *settings, int verify, alveary_error **error);
+
 void alveary_settings_free(alveary_settings *settings);
 
 /* ---- Helpers of your own --------------------------------------------------------------------------------------- */
@@ -158,7 +165,10 @@ void alveary_target_free(alveary_target *target);
  */
 alveary_cpu *alveary_cpu_new(const alveary_target *target, uint32_t number, alveary_error **error);
 
-/* How many instructions one run may take; 2^32 unless told otherwise. */
+/*
+ * How many instructions one run may take; 2^32 unless told otherwise. Of proven programs, which come to an end, the rounds
+ * of their loops by helpers are counted alone.
+ */
 int alveary_cpu_set_budget(alveary_cpu *cpu, uint64_t instructions, alveary_error **error);
 
 /* The time in ns, where the clock is virtual. A packet sets it, too. */
@@ -206,6 +216,9 @@ const alveary_program *alveary_program_at(const alveary_loaded *loaded, size_t i
 /* Its name. Empty for NULL. */
 const char *alveary_program_name(const alveary_program *program);
 
+/* NULL if the verifier has proven it and it runs as it is; else why each of its accesses is checked. */
+const char *alveary_program_unproven(const alveary_program *program);
+
 /* A packet on its way in. */
 typedef struct alveary_packet {
 	const void *data; /* from the Ethernet header on; not changed */
@@ -219,7 +232,7 @@ typedef struct alveary_verdict {
 	void *out;	     /* in: where the packet goes as the program left it; NULL: nowhere */
 	size_t out_capacity; /* in: bytes there */
 	size_t out_size;     /* out: bytes of the packet as the program left it; what exceeds the capacity is not copied */
-	uint64_t insns;	     /* out: instructions that were run */
+	uint64_t insns;	     /* out: instructions that were run; those of proven programs are not counted: 0 */
 	int32_t code;	     /* out: what the program returned */
 	char name[28];	     /* out: its name, "XDP_DROP"; empty if it has none */
 } alveary_verdict;
@@ -241,7 +254,7 @@ size_t alveary_run_batch(const alveary_program *program, alveary_cpu *cpu, const
 /* What a run over plain memory gave. */
 typedef struct alveary_result {
 	uint64_t value; /* r0 */
-	uint64_t insns; /* instructions that were run */
+	uint64_t insns; /* instructions that were run; those of proven programs are not counted: 0 */
 } alveary_result;
 
 /*

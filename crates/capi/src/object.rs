@@ -12,6 +12,7 @@ use alveary::{
     abi::{Profile, ProgType},
     diag::{Diagnostic, Place, did_you_mean},
     isa::{Endian, Insn, Inst, decode},
+    runtime::Trust,
     spec::{Program, Resolved},
 };
 use std::{
@@ -37,6 +38,17 @@ pub(crate) struct alveary_program {
     loaded: Arc<Loaded<User>>,
     index: usize,
     name: CString,
+    /// Why each of its accesses is checked, if it is not proven.
+    unproven: Option<CString>,
+}
+
+/// Why each of a program's accesses is checked, if they are.
+fn unproven(trust: &Trust) -> Option<CString> {
+    match trust {
+        Trust::Proven(_) => None,
+        Trust::NotProven(why) => Some(string(why)),
+        Trust::Unverified => Some(string("it was loaded unverified")),
+    }
 }
 
 impl alveary_program {
@@ -106,6 +118,7 @@ fn load(object: &alveary_object, target: &alveary_target, options: &Options<'_>)
         loaded: loaded.clone(),
         index,
         name: string(&program.spec().name),
+        unproven: unproven(program.handle().trust()),
     });
     let maps = loaded.maps().map(|(_, map)| alveary_map::new(map.clone()));
     Ok(alveary_loaded { programs: programs.collect(), maps: maps.collect(), loaded: loaded.clone() })
@@ -252,6 +265,13 @@ unsafe extern "C" fn alveary_program_at(loaded: *const alveary_loaded, index: us
 unsafe extern "C" fn alveary_program_name(program: *const alveary_program) -> *const c_char {
     // SAFETY: NULL or a program, as the header says.
     unsafe { program.as_ref() }.map_or(c"".as_ptr(), |program| program.name.as_ptr())
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_program_unproven(program: *const alveary_program) -> *const c_char {
+    // SAFETY: NULL or a program, as the header says.
+    let why = unsafe { program.as_ref() }.and_then(|program| program.unproven.as_ref());
+    why.map_or(std::ptr::null(), |why| why.as_ptr())
 }
 
 #[unsafe(no_mangle)]

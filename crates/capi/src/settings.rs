@@ -21,12 +21,13 @@ pub(crate) struct alveary_settings {
     cpus: u32,
     seed: u64,
     real_clock: bool,
+    unverified: bool,
     helpers: Vec<OwnHelper>,
 }
 
 impl Default for alveary_settings {
     fn default() -> alveary_settings {
-        alveary_settings { cpus: 1, seed: 0, real_clock: false, helpers: Vec::new() }
+        alveary_settings { cpus: 1, seed: 0, real_clock: false, unverified: false, helpers: Vec::new() }
     }
 }
 
@@ -44,7 +45,8 @@ impl alveary_settings {
             .clock(clock)
             .seed(self.seed)
             .family::<Memory>(Arc::new(()));
-        self.helpers.iter().fold(builder, |builder, helper| helper.clone().add_to(builder)).build()
+        let user = self.helpers.iter().fold(builder, |builder, helper| helper.clone().add_to(builder)).build();
+        if self.unverified { user.unverified() } else { user }
     }
 }
 
@@ -105,6 +107,21 @@ unsafe extern "C" fn alveary_settings_clock(
                     return Err(Failure::wrong("there is no such clock".into(), expected, other.to_string()));
                 }
             };
+            Ok(0)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_settings_verify(
+    settings: *mut alveary_settings,
+    verify: c_int,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            given_mut(settings, "the settings")?.unverified = verify == 0;
             Ok(0)
         })
     }

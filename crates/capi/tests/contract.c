@@ -290,7 +290,9 @@ static void maps_and_callbacks(const char *path)
 	REFUSED(alveary_map_events(numbers, on_event, &event, &error) < 0, "map-operation");
 
 	CHECK(alveary_run(calls, NULL, &packet, &verdict, &error) == 0);
-	CHECK(verdict.code == 2 && !strcmp(verdict.name, "XDP_PASS") && verdict.insns > 5);
+	CHECK(verdict.code == 2 && !strcmp(verdict.name, "XDP_PASS") && verdict.insns == 0);
+	CHECK(!alveary_program_unproven(calls));
+	CHECK(!!strstr(alveary_program_unproven(alveary_program_by_name(loaded, "first_byte", &error)), "context"));
 	CHECK(verdict.out_size == 16 && !memcmp(out, "0123", 4));
 	CHECK(!strcmp(name, "numbers"));
 	CHECK(alveary_map_events(events, on_event, &event, &error) == 0 && event == 99);

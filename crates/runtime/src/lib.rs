@@ -32,7 +32,7 @@ pub use helpers::{AnyFamily, streams::perf_output};
 pub use legacy::LOAD as LEGACY_LOAD;
 pub use map::{HeldMap, LoadedMap, MapParts};
 pub use memory::Bytes;
-pub use prog::{Prog, Trust};
+pub use prog::{NotLoaded, Prog, Trust};
 pub use runtime::{Builder, Runtime};
 pub use trace::{Trace, TraceLine};
 pub use vcpu::{Batch, DEFAULT_BUDGET, Ran, Vcpu};

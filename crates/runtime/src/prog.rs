@@ -1,9 +1,10 @@
 //! A loaded program: immutable, shared by all virtual CPUs that run it.
 
 use crate::{LoadedMap, bind::Closure, context::Context, family::FamilyTable, load::Site};
+use alveary_diag::Diagnostic;
 use alveary_maps::Domain;
 use alveary_spec::Program;
-use alveary_verifier::Verified;
+use alveary_verifier::{Report, Verified};
 use alveary_vm::{Code, Image};
 use std::{fmt, sync::Arc};
 
@@ -38,6 +39,29 @@ pub enum Trust {
     /// Nobody asked: it runs checked.
     Unverified,
 }
+
+/// Why a program is not loaded.
+#[derive(Clone, Debug)]
+pub struct NotLoaded {
+    /// In words.
+    pub why: Diagnostic,
+    /// The verifier's report, if it is that which rejects the program.
+    pub rejected: Option<Box<Report>>,
+}
+
+impl From<Diagnostic> for NotLoaded {
+    fn from(why: Diagnostic) -> NotLoaded {
+        NotLoaded { why, rejected: None }
+    }
+}
+
+impl fmt::Display for NotLoaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)
+    }
+}
+
+impl std::error::Error for NotLoaded {}
 
 impl Prog {
     /// Its id, from 1: what user space reads from a prog array.

@@ -1,7 +1,7 @@
 //! The user-space kernel: which families, helpers and CPUs there are; makes maps, loads programs.
 
 use crate::{
-    Args, Bind, Body, Clock, Cx, Family, LoadedMap, Prog, Trace, Trust, Vcpu, World,
+    Args, Bind, Body, Clock, Cx, Family, LoadedMap, NotLoaded, Prog, Trace, Trust, Vcpu, World,
     bind::Closure,
     context::Context,
     family::FamilyTable,
@@ -223,25 +223,25 @@ impl Runtime {
     /// checked; [`Prog::trust`] says which, and why. `maps` are those that it names, in its order.
     ///
     /// # Errors
-    /// The verifier's word (code `rejected`), and as [`Runtime::load_unverified`].
-    pub fn load(&self, program: Arc<Program>, maps: Vec<LoadedMap>) -> Result<Arc<Prog>, Diagnostic> {
+    /// The verifier's word, and as [`Runtime::load_unverified`].
+    pub fn load(&self, program: Arc<Program>, maps: Vec<LoadedMap>) -> Result<Arc<Prog>, NotLoaded> {
         let maps = self.accept(&program, maps)?;
         let why = match Proof::of(&program, &self.kernel, &maps) {
             Ok(proof) => match self.load_proven(&program, &maps, proof) {
                 Ok(prog) => return Ok(prog),
                 Err(why) => why,
             },
-            Err(report) => match report.verdict {
+            Err(report) => match &report.verdict {
                 Verdict::Reject(why) => {
                     // What is not here is said in words that help more.
                     self.load_checked(program.clone(), maps, Trust::Unverified)?;
-                    return Err(load::rejected(&program, &why));
+                    return Err(NotLoaded { why: load::rejected(&program, why), rejected: Some(report) });
                 }
-                Verdict::Refused { reason, .. } => reason,
+                Verdict::Refused { reason, .. } => reason.clone(),
                 Verdict::Accept => "it is not proven".to_owned(),
             },
         };
-        self.load_checked(program, maps, Trust::NotProven(why))
+        Ok(self.load_checked(program, maps, Trust::NotProven(why))?)
     }
 
     /// Loads a program that nothing vouches for: it runs checked.

@@ -106,6 +106,10 @@ fn run(v: &mut Verifier<'_>) -> Check {
     if BY_BTF.has(program.ty) {
         refuse!("programs whose target is a kernel function or type");
     }
+    let row = v.profile.prog_type(program.ty);
+    if program.ty >= P::FIRST_OWN && row.is_none_or(|row| row.ctx.is_none()) {
+        refuse!("programs of a type whose context is not described");
+    }
     if !(v.env.caps.bpf && v.env.caps.perfmon) {
         refuse!("loading without CAP_BPF and CAP_PERFMON");
     }

@@ -160,7 +160,7 @@ impl UserBuilder {
             .family::<Xdp>(Arc::new(Net::default()))
             .family::<Skb>(Arc::new(Net::default()))
             .trace_lines(trace_lines);
-        User { runtime: own.into_iter().fold(builder, |builder, add| add(builder)).build() }
+        User { runtime: own.into_iter().fold(builder, |builder, add| add(builder)).build(), verifies: true }
     }
 }
 

@@ -10,7 +10,7 @@ pub use packets::{Packet, Packets, Verdict};
 
 use crate::{Backend, Error, Kind, Origin, Outcome, ProgramRef, Result, TestRun, error::OrKind};
 use alveary_diag::{Diagnostic, Place};
-use alveary_runtime::{LoadedMap, Prog, Runtime, Vcpu};
+use alveary_runtime::{LoadedMap, Prog, Runtime, Trust, Vcpu};
 use alveary_spec::{Kernel, MapSpec, Program};
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct User {
     runtime: Arc<Runtime>,
+    verifies: bool,
 }
 
 /// A program of the user-space kernel. `Send` and `Sync`.
@@ -30,6 +31,23 @@ impl User {
     #[must_use]
     pub fn builder() -> UserBuilder {
         UserBuilder::default()
+    }
+
+    /// The same kernel, whose verifier is not asked about what is loaded by this handle: programs run checked, each
+    /// access held against what they were given, and the one that goes astray is stopped.
+    ///
+    /// ```
+    /// use alveary::{Object, Target, runtime::Trust};
+    /// # fn main() -> alveary::Result<()> {
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/count.bpf.o");
+    /// let loaded = Object::open(path)?.load(Target::user().unverified())?;
+    /// assert!(matches!(loaded.program("count")?.handle().trust(), Trust::Unverified));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn unverified(self) -> User {
+        User { verifies: false, ..self }
     }
 
     /// What stands behind it, for embedders that run contexts of their own.
@@ -54,6 +72,12 @@ impl User {
 }
 
 impl UserProgram {
+    /// Whether it was proven and runs as it is, or runs checked, and why.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        self.0.trust()
+    }
+
     /// What stands behind it, for [`User::runtime`].
     #[must_use]
     pub fn prog(&self) -> &Arc<Prog> {
@@ -75,7 +99,13 @@ impl Backend for User {
 
     fn load_program(&self, program: &Arc<Program>, maps: &[UserMap]) -> Result<UserProgram> {
         let maps = maps.iter().map(|map| LoadedMap::clone(&map.0)).collect();
-        self.runtime.load_unverified(program.clone(), maps).map(UserProgram).or_kind(Kind::Unsupported)
+        if !self.verifies {
+            return self.runtime.load_unverified(program.clone(), maps).map(UserProgram).or_kind(Kind::Unsupported);
+        }
+        self.runtime.load(program.clone(), maps).map(UserProgram).map_err(|not| match not.rejected {
+            Some(report) => Error::new(Kind::Verifier, not.why).with_log(report.log),
+            None => Error::new(Kind::Unsupported, not.why),
+        })
     }
 
     fn set_program(&self, map: &UserMap, index: u32, program: &UserProgram) -> Result<()> {

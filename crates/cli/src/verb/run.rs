@@ -9,6 +9,7 @@ mod fate;
 mod load;
 mod outputs;
 mod preset;
+mod proof;
 mod summary;
 
 use crate::{failure::Failure, files, kernel::KernelOptions, output};
@@ -24,6 +25,7 @@ use events::Events;
 use load::Ready;
 pub(crate) use load::{Programs, parse_type};
 use preset::Preset;
+use proof::Proof;
 use std::path::PathBuf;
 use summary::Summary;
 
@@ -36,7 +38,9 @@ const CPUS: u32 = 8192;
 /// Run a program over the packets of a capture
 ///
 /// Reads pcap and pcapng, gzip too: Ethernet, raw IP and Linux cooked packets (the latter two get an Ethernet header).
-/// Every access of the program is checked: one that goes astray is stopped, and the run ends with exit code 1.
+/// The program is verified first, as by Linux: one that is rejected does not run (`alveary check` says more). One that
+/// cannot be judged yet, or runs with --unverified, runs checked: each access is held against what the program was given,
+/// and if it goes astray it is stopped and the run ends with exit code 1.
 ///
 /// Prints packets, bytes, verdicts, packets that the program changed, and the time and instructions that a packet took:
 /// time in the program, without reading the capture and writing results. What the program prints goes to stderr as in
@@ -45,7 +49,8 @@ const CPUS: u32 = 8192;
 ///
 /// With --json the result is one object: `program`, `type`, `target`, `packets`, `bytes`, `verdicts` (how often each was
 /// given; a socket filter's are the numbers of bytes that it accepted, 0 where it dropped), `stopped` (packets in which
-/// the program was stopped), `changed`, `ns_per_packet`, `insns_per_packet` and `maps`.
+/// the program was stopped), `changed`, `ns_per_packet`, `insns_per_packet` (null where they are not counted), `verified`,
+/// `unverified_because` (if it is not), and `maps`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary run filter.bpf.o --pcap in.pcap --write out.pcap --map 'ports:{protocol=6,port=23}=1'
@@ -101,16 +106,23 @@ pub(crate) struct Run {
     #[arg(long, value_enum, value_name = "TARGET", default_value_t = On::User, hide_possible_values = true)]
     on: On,
 
-    /// Run each packet N times, each time from its original bytes
+    /// Run each packet N times, from its original bytes
     ///
     /// Time and instructions are averages over all runs; verdicts and outputs are those of the last.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
 
+    /// Run the program whatever the verifier says of it
+    ///
+    /// Each access is checked, which takes time; instructions are counted.
+    #[arg(long)]
+    unverified: bool,
+
     /// Stop the program when it has taken this many instructions for a packet
     ///
     /// The run ends at the first packet for which that happens. Linux's verifier follows a million instructions and lets
-    /// bpf_loop go eight million rounds: the default leaves 32 instructions for each round of the longest loop.
+    /// bpf_loop go eight million rounds: the default leaves 32 instructions for each round of the longest loop. Of a
+    /// program that is proven, which comes to an end, the rounds of its loops by helpers are counted alone.
     #[arg(long, value_name = "N", default_value_t = BUDGET, value_parser = clap::value_parser!(u64).range(1..))]
     budget: u64,
 
@@ -170,11 +182,6 @@ impl On {
             On::Both => "both",
         }
     }
-
-    /// Whether instructions are counted there.
-    fn counts(self) -> bool {
-        self != On::Linux
-    }
 }
 
 /// Where time comes from.
@@ -198,11 +205,15 @@ impl Run {
 
     fn on_user(&self, json: bool) -> Result<(), Failure> {
         let ready = load::on_user(self, self.cpus)?;
+        let proof = ready.proof();
+        if !json {
+            proof.warn();
+        }
         let events = Events::of(ready.loaded(), ready.btf.as_ref(), json).with_trace(ready.loaded().target());
         let mut cpu = ready.loaded().target().vcpu(0)?;
         cpu.set_budget(self.budget);
         let ran = drive::drive(&self.job(&ready)?, &mut OnUser(ready.program()?.packets(&mut cpu)?), events)?;
-        self.show(&ready, &ran, json)?;
+        self.show(&ready, &ran, Some(&proof), json)?;
         ended(ran)
     }
 
@@ -212,13 +223,17 @@ impl Run {
         let events = Events::of(ready.loaded(), ready.btf.as_ref(), json);
         alveary::kernel::sys::stay_on_cpu(0).ok();
         let ran = drive::drive(&self.job(&ready)?, &mut OnLinux::new(ready.program()?.packets()?), events)?;
-        self.show(&ready, &ran, json)?;
+        self.show(&ready, &ran, None, json)?;
         ended(ran)
     }
 
     fn on_both(&self, json: bool) -> Result<(), Failure> {
         let cpus = alveary::kernel::sys::possible_cpus().unwrap_or(1) as u32;
         let (ours, theirs) = (load::on_user(self, self.cpus.max(cpus))?, load::on_linux(self)?);
+        let proof = ours.proof();
+        if !json {
+            proof.warn();
+        }
         let events = Events::of(ours.loaded(), ours.btf.as_ref(), json).with_trace(ours.loaded().target());
         let mut cpu = ours.loaded().target().vcpu(0)?;
         cpu.set_budget(self.budget);
@@ -227,7 +242,7 @@ impl Run {
         let linux = OnLinux::new(theirs.program()?.packets()?);
         let mut both = Both::new(OnUser(ours.program()?.packets(&mut cpu)?), linux);
         let ran = drive::drive(&self.job(&ours)?, &mut both, events)?;
-        self.show(&ours, &ran, json)?;
+        self.show(&ours, &ran, Some(&proof), json)?;
         let difference = both.difference().or_else(|| compare::maps(&ours.dumps().ok()?, &theirs.dumps().ok()?));
         ended(ran)?;
         match difference {
@@ -242,7 +257,7 @@ impl Run {
     }
 
     /// Prints what a run came to.
-    fn show<B: Backend>(&self, ready: &Ready<B>, ran: &Ran, json: bool) -> Result<(), Failure> {
+    fn show<B: Backend>(&self, ready: &Ready<B>, ran: &Ran, proof: Option<&Proof>, json: bool) -> Result<(), Failure> {
         let dumps: Vec<Dump> = if self.dump_maps || json { ready.dumps()? } else { Vec::new() };
         let program = ready.program()?.spec();
         let summary = Summary {
@@ -251,6 +266,7 @@ impl Run {
             profile: ready.profile(),
             capture: &self.pcap.display().to_string(),
             on: self.on,
+            proof,
             totals: &ran.totals,
             dumps: &dumps,
         };
@@ -264,6 +280,7 @@ impl Run {
             ("--seed", self.seed != 0),
             ("--time", self.time != Time::Capture),
             ("--budget", self.budget != BUDGET),
+            ("--unverified", self.unverified),
         ];
         let Some((name, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
         let message = format!("`{name}` has no meaning on the running kernel");

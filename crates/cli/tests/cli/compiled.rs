@@ -122,11 +122,11 @@ fn where_a_program_goes_astray_is_said_in_its_own_terms() {
         SEC("xdp") int keeps(struct xdp_md *context) { return reserve(&ring, 8, 0) ? 2 : 1; }"#;
     let Some(session) = compiled(test, source) else { return };
     let session = session
-        .run("run prog.o --pcap traffic.pcap --prog packet")
-        .run("run prog.o --pcap traffic.pcap --prog null")
-        .run("run prog.o --pcap traffic.pcap --prog value --map counts:0=1")
-        .run("run prog.o --pcap traffic.pcap --prog context")
-        .run("run prog.o --pcap traffic.pcap --prog keeps");
+        .run("run prog.o --pcap traffic.pcap --unverified --prog packet")
+        .run("run prog.o --pcap traffic.pcap --unverified --prog null")
+        .run("run prog.o --pcap traffic.pcap --unverified --prog value --map counts:0=1")
+        .run("run prog.o --pcap traffic.pcap --unverified --prog context")
+        .run("run prog.o --pcap traffic.pcap --unverified --prog keeps");
     golden("run-astray.txt", session.text());
 }
 
@@ -263,6 +263,7 @@ fn core_relocations_are_shown_applied_and_explained_where_they_fail() {
         .run("show prog.o --relocs --btf kernel.btf")
         .run("run prog.o --prog guarded --pcap traffic.pcap --btf kernel.btf")
         .run("run prog.o --prog unguarded --pcap traffic.pcap --btf kernel.btf")
+        .run("run prog.o --prog unguarded --pcap traffic.pcap --btf kernel.btf --unverified")
         .run("run prog.o --prog offset --pcap traffic.pcap --btf kernel.btf")
         .run("disasm prog.o --prog unguarded --btf kernel.btf")
         .run("show prog.o --relocs --btf prog.o")

@@ -51,12 +51,17 @@ fn json_is_one_object_with_the_same_numbers() {
         "changed",
         "ns_per_packet",
         "insns_per_packet",
+        "verified",
         "maps",
     ];
     assert_eq!(keys, expected);
     assert_eq!(value["verdicts"]["XDP_PASS"], value["packets"]);
     assert_eq!(value["maps"]["kinds"]["entries"][0]["value"]["packets"], value["packets"]);
-    assert!(value["insns_per_packet"].as_f64().expect("a number") > 10.0);
+    // Proven, it runs uncounted.
+    assert_eq!((&value["verified"], &value["insns_per_packet"]), (&true.into(), &Value::Null));
+    let checked = json(&session.output("run count.bpf.o --pcap traffic.pcap --unverified --json").stdout);
+    assert!(checked["insns_per_packet"].as_f64().expect("a number") > 10.0);
+    assert_eq!((&checked["verdicts"], &checked["maps"]), (&value["verdicts"], &value["maps"]));
 }
 
 #[test]
@@ -154,9 +159,11 @@ fn a_program_that_goes_astray_is_stopped() {
         .example("traffic.pcap")
         .file("astray.s", ASTRAY)
         .run("asm astray.s -o astray.o")
-        .run("run astray.o --pcap traffic.pcap");
+        .run("run astray.o --pcap traffic.pcap")
+        .run("run astray.o --pcap traffic.pcap --unverified");
     golden("run-trap.txt", session.text());
-    let object = session.output("run astray.o --pcap traffic.pcap --json");
+    let object = session.output("run astray.o --pcap traffic.pcap --unverified --json");
+    assert_eq!(json(&object.stdout)["verified"], false);
     assert_eq!(json(&object.stdout)["stopped"], json(&object.stdout)["packets"]);
     assert_eq!(json(&object.stderr)["errors"][0]["places"][0]["insn"], 1);
 }
@@ -167,7 +174,7 @@ fn an_endless_loop_ends_the_run() {
         .example("traffic.pcap")
         .file("endless.s", ".section xdp\nendless:\n  r0 = 1\n  goto endless\n")
         .run("asm endless.s -o endless.o")
-        .run("run endless.o --pcap traffic.pcap --budget 12345 --repeat 3");
+        .run("run endless.o --pcap traffic.pcap --unverified --budget 12345 --repeat 3");
     golden("run-budget.txt", session.text());
 }
 

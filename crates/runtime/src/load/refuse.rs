@@ -100,6 +100,9 @@ pub(super) fn field_unknown(program: &Program, index: usize, off: i64) -> Diagno
 
 /// The verifier rejects it.
 pub(crate) fn rejected(program: &Program, why: &Rejection) -> Diagnostic {
+    if let Some(poison) = why.insn.and_then(|insn| program.poison(insn)) {
+        return poison.clone();
+    }
     let at = why.insn.map_or(Place::Nowhere, |insn| place(program, insn as usize));
     let message = format!("the verifier rejects program `{}`", program.name);
     let said = why.message.trim_end();

@@ -8,7 +8,7 @@ use alveary_spec::Program;
 use std::sync::Arc;
 
 fn refused(program: Program) -> Diagnostic {
-    runtime().load(Arc::new(program), vec![]).expect_err("it must be refused")
+    runtime().load(Arc::new(program), vec![]).expect_err("it must be refused").why
 }
 
 #[test]

@@ -11,7 +11,9 @@ impl Verifier<'_> {
     pub(super) fn check_map_of(&mut self, call: &Call, name: &str) -> Check {
         let Some(map) = call.map.filter(|_| call.proto.args.contains(&Arg::Map)) else { return Ok(()) };
         let ty = self.program.maps[map as usize].ty;
-        let mut fits = self.profile.map_type(ty).is_none_or(|row| row.helpers.contains(&call.id));
+        // An embedder's helper takes any map.
+        let own = call.id >= H::FIRST_OWN;
+        let mut fits = own || self.profile.map_type(ty).is_none_or(|row| row.helpers.contains(&call.id));
         if matches!(ty, M::SOCKMAP | M::SOCKHASH) && matches!(call.id, H::MAP_UPDATE_ELEM | H::MAP_DELETE_ELEM) {
             fits = self.may_update_sockets(call.id);
             if !fits {

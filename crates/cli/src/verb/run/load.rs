@@ -1,6 +1,6 @@
 //! From the command line to a loaded program: the object or the filter, its presets, the target.
 
-use super::{Run, Time, dump::Dump, preset};
+use super::{Run, Time, dump::Dump, preset, proof::Proof};
 use crate::{
     classic::Classic,
     error::Scene,
@@ -9,7 +9,7 @@ use crate::{
     names::{self, Known},
 };
 use alveary::{
-    Backend, Linux, Loaded, Loader, ProgramRef, User,
+    Backend, Kind, Linux, Loaded, Loader, ProgramRef, User,
     runtime::{Clock, Fault, TrapKind},
 };
 use alveary_abi::{Profile, ProgType};
@@ -53,7 +53,10 @@ pub(super) fn on_user(run: &Run, cpus: u32) -> Result<Ready<User>, Failure> {
         Time::Real => Clock::Real,
     };
     let user = User::builder().clock(clock).seed(run.seed).cpus(cpus);
-    load(run, |spec| Ok(run.kernel.user(user, spec)?.build()))
+    load(run, |spec| {
+        let user = run.kernel.user(user, spec)?.build();
+        Ok(if run.unverified { user.unverified() } else { user })
+    })
 }
 
 /// Loads what the command line names onto the running kernel.
@@ -92,7 +95,11 @@ fn program_of<B: Backend>(
     let scene = Programs(resolved.programs.clone());
     let stem = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.split('.').next()).unwrap_or_default();
     let loaded = Loader::new(on).named(stem).load_resolved(resolved).map_err(|why| {
-        let diagnostics = why.diagnostics().map(|d| d.clone().in_file(&*file)).collect();
+        let rejected = why.kind() == Kind::Verifier;
+        let advised = |d: Diagnostic| {
+            if rejected { d.help("`--unverified` runs it all the same, with each access checked") } else { d }
+        };
+        let diagnostics = why.diagnostics().map(|d| advised(d.clone().in_file(&*file))).collect();
         Failure::with_scene(diagnostics, scene)
     })?;
     for given in entries {
@@ -177,6 +184,13 @@ fn filter_of<B: Backend>(path: &Path, on: B) -> Result<Ready<B>, Failure> {
     let resolved = Resolved { endian: Endian::HOST, maps: BTreeMap::new(), programs, btf: None };
     let loaded = Loader::new(on).load_resolved(resolved)?;
     Ok(Ready { loaded, name: name.to_owned(), btf: None, as_captured: true })
+}
+
+impl Ready<User> {
+    /// What the verifier made of it.
+    pub(super) fn proof(&self) -> Proof {
+        Proof::of(&self.loaded, &self.name)
+    }
 }
 
 impl<B: Backend> Ready<B> {

@@ -1,6 +1,6 @@
 //! What a run comes to: counted while it goes on, then as text or as JSON.
 
-use super::{On, dump::Dump, outputs};
+use super::{On, dump::Dump, outputs, proof::Proof};
 use crate::table::{HEADING, grouped, printable};
 use alveary_abi::{Profile, ProgType};
 use alveary_diag::Diagnostic;
@@ -65,6 +65,8 @@ pub(super) struct Summary<'a> {
     pub(super) profile: &'a Profile,
     pub(super) capture: &'a str,
     pub(super) on: On,
+    /// What is proven, where user space runs it.
+    pub(super) proof: Option<&'a Proof>,
     pub(super) totals: &'a Totals,
     pub(super) dumps: &'a [Dump],
 }
@@ -74,7 +76,7 @@ impl Summary<'_> {
     pub(super) fn json(&self) -> Value {
         let totals = self.totals;
         let verdicts = totals.verdicts().map(|(code, count)| (self.name(code), count.into()));
-        let insns = self.on.counts().then(|| tenths(totals.insns as f64, totals.runs));
+        let insns = self.counts().then(|| tenths(totals.insns as f64, totals.runs));
         let mut object = json!({
             "program": self.program,
             "type": self.type_name(),
@@ -86,12 +88,26 @@ impl Summary<'_> {
             "changed": totals.changed,
             "ns_per_packet": tenths(totals.time.as_nanos() as f64, totals.runs),
             "insns_per_packet": insns,
+            "verified": self.unproven().is_none(),
             "maps": self.dumps.iter().map(|d| (d.name().to_owned(), d.json())).collect::<Object<_, _>>(),
         });
+        if let Some(why) = self.unproven() {
+            object["unverified_because"] = why.into();
+        }
         if totals.refused > 0 {
             object["refused"] = totals.refused.into();
         }
         object
+    }
+
+    /// Why the program runs checked, if it does.
+    fn unproven(&self) -> Option<&str> {
+        self.proof.and_then(Proof::unproven)
+    }
+
+    /// Whether its instructions were counted: those of proven programs are not.
+    fn counts(&self) -> bool {
+        self.unproven().is_some()
     }
 
     /// For people: a table, and the maps.
@@ -127,7 +143,7 @@ impl Summary<'_> {
             grouped_tenths(tenths(totals.time.as_nanos() as f64, totals.runs)),
             String::new(),
         ));
-        if self.on.counts() {
+        if self.counts() {
             let insns = grouped_tenths(tenths(totals.insns as f64, totals.runs));
             lines.push(("insns per packet".to_owned(), insns, String::new()));
         }
