@@ -167,12 +167,12 @@ fn explain(program: &Program, e: &sys::Error) -> Diagnostic {
     }
 }
 
-/// The helper that the instruction calls, and the first kernel in which programs of any type can.
+/// The helper that the instruction calls, and the first kernel that has it.
 fn newer_helper(program: &Program, slot: u32) -> Option<(&'static str, Version)> {
     let insn = program.insns.get(slot as usize).filter(|insn| insn.op == CALL && insn.src.0 == 0)?;
     let tables = Tables::linux();
     let helper = tables.helpers.iter().find(|row| row.id.0 as i32 == insn.imm)?;
-    Some((helper.name, helper.protos.iter().map(|proto| proto.scope.since).min()?))
+    Some((helper.name, helper.since))
 }
 
 /// The instruction that the verifier looked at last: lines of its log begin with their number (`12: (bf) r1 = r0`).
@@ -194,7 +194,7 @@ mod tests {
     fn a_helper_is_known_by_the_first_kernel_that_has_it() {
         let call = |imm| Insn { op: 0x85, dst: Reg(0), src: Reg(0), off: 0, imm };
         let program = Program { insns: vec![call(1), call(211), call(9999)], ..Program::default() };
-        assert_eq!(newer_helper(&program, 0), Some(("map_lookup_elem", Version(0, 0))));
+        assert_eq!(newer_helper(&program, 0), Some(("map_lookup_elem", Version(3, 19))));
         assert_eq!(newer_helper(&program, 1), Some(("cgrp_storage_delete", Version(6, 2))));
         assert_eq!((newer_helper(&program, 2), newer_helper(&program, 3)), (None, None));
     }
