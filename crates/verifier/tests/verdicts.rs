@@ -30,11 +30,13 @@ const XDP: ProgType = ProgType::XDP;
 const TC: ProgType = ProgType::SCHED_CLS;
 
 /// `m0`: a hash of 8-byte keys and 16-byte values. `m1`: an array of one 64-byte value. `m2`: a ring buffer.
-fn maps() -> [(&'static str, MapDef); 3] {
+/// `m3`: programs.
+fn maps() -> [(&'static str, MapDef); 4] {
     [
         ("m0", def(MapType::HASH, 8, 16, 4)),
         ("m1", def(MapType::ARRAY, 4, 64, 1)),
         ("m2", def(MapType::RINGBUF, 0, 0, 4096)),
+        ("m3", def(MapType::PROG_ARRAY, 4, 4, 4)),
     ]
 }
 
@@ -128,6 +130,9 @@ const CASES: &[Case] = &[
         Rejected("invalid read from stack R2 off=-4 size=8")),
     case("a number is passed as a key", XDP, "r2 = 0\nr1 = m0 ll\ncall bpf_map_lookup_elem\nr0 = 0\nexit",
         Rejected("R2 type=scalar expected=fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_")),
+    case("packet pointers outlive a tail call that did not happen", XDP,
+        "r6 = *(u32 *)(r1 + 0)\nr7 = *(u32 *)(r1 + 4)\nr2 = r6\nr2 += 8\nif r2 > r7 goto l\nr2 = m3 ll\nr3 = 0\n\
+         call bpf_tail_call\nr0 = *(u8 *)(r6 + 7)\nl:\nr0 = 0\nexit", Accepted),
     case("a map of the wrong type", XDP, "r2 = m0 ll\nr3 = 0\ncall bpf_tail_call\nr0 = 0\nexit",
         Rejected("expected prog array map for tail call")),
 

@@ -8,7 +8,7 @@ mod mutant;
 mod objects;
 mod ours;
 mod tally;
-mod trace;
+pub(crate) mod trace;
 pub(crate) mod verdict;
 
 use crate::{Outcome as Result, process};

@@ -1,15 +1,21 @@
 //! The running kernel's word on a generated program.
 
 use crate::agree::verdict::message;
+use alveary_isa::{Insn, Reg};
 use alveary_linux::{
     btf,
     map::{self, MapFrom},
     prog::{self, ProgFrom},
-    sys::{self, LogLevel},
+    sys,
 };
 use alveary_spec::{MapSpec, Program};
-use alveary_testing::Generated;
-use std::os::fd::{AsFd, OwnedFd};
+use alveary_testing::{Generated, bpf::Prog};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// `ld_imm64`, and what its source says of a map and of an address in its value: by descriptor, by index.
+const LD_IMM64: u8 = 0x18;
+const BY_FD: [Reg; 2] = [Reg(1), Reg(2)];
+const BY_INDEX: [Reg; 2] = [Reg(5), Reg(6)];
 
 /// The maps and types of generated programs in the kernel.
 pub(crate) struct Kernel {
@@ -27,19 +33,35 @@ impl Kernel {
         Ok(Kernel { maps: maps.collect::<Result<_, _>>()?, types })
     }
 
-    /// Whether the kernel takes the program.
-    pub(crate) fn accepts(&self, program: &Program) -> bool {
-        self.load(program, LogLevel::default()).is_ok()
+    /// Whether the kernel takes the program; `None` if it has no verdict.
+    pub(crate) fn accepts(&self, program: &Program) -> Option<bool> {
+        let insns = self.named(program);
+        // What it lacks at times (memory for code) is there a moment later.
+        (0..3).find_map(|_| Prog::verdict(program, &insns, self.types.as_fd()).ok())
     }
 
-    /// Why it does not.
-    pub(crate) fn message(&self, program: &Program) -> String {
-        self.load(program, sys::LOG_STATS).err().map(|log| message(&log)).unwrap_or_default()
+    /// Loads it, by which nothing is left open: why it is not taken, if it is not.
+    pub(crate) fn refuses(&self, program: &Program) -> Option<String> {
+        self.load(program, sys::LOG_STATS).err().map(|log| message(&log))
     }
 
-    fn load(&self, program: &Program, log: LogLevel) -> Result<(), String> {
+    /// What is said of it instruction by instruction.
+    pub(crate) fn log(&self, program: &Program) -> String {
+        self.load(program, sys::LOG_INSNS.and(sys::LOG_STATS)).unwrap_or_else(|log| log)
+    }
+
+    fn load(&self, program: &Program, log: sys::LogLevel) -> Result<String, String> {
         let maps: Vec<_> = self.maps.iter().map(AsFd::as_fd).collect();
         let from = ProgFrom { maps: &maps, btf: Some(self.types.as_fd()), log, ..ProgFrom::default() };
-        prog::load(program, &from).map(drop).map_err(|refused| refused.log.clone())
+        prog::load(program, &from).map(|loaded| loaded.log).map_err(|refused| refused.log.clone())
+    }
+
+    /// The instructions with maps by their descriptors.
+    fn named(&self, program: &Program) -> Vec<Insn> {
+        let named = |insn: &Insn| match BY_INDEX.iter().position(|src| insn.op == LD_IMM64 && insn.src == *src) {
+            Some(kind) => Insn { src: BY_FD[kind], imm: self.maps[insn.imm as usize].as_fd().as_raw_fd(), ..*insn },
+            None => *insn,
+        };
+        program.insns.iter().map(named).collect()
     }
 }

@@ -9,13 +9,17 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use crate::{Outcome, agree::verdict::family, process};
+use crate::{
+    Outcome,
+    agree::{trace, verdict::family},
+    process,
+};
 use alveary_abi::ProgType;
 use alveary_isa::decode;
 use alveary_runtime::Fault;
 use alveary_spec::{MapSpec, Program};
-use alveary_testing::{Generated, Generator, map_names, maps};
-use alveary_verifier::{Env, Report, Verdict, check};
+use alveary_testing::{Generated, Generator, bpf, map_names, maps};
+use alveary_verifier::{Env, LogLevel, Report, Verdict, check};
 use machine::{Ended, Machine, ROUNDS};
 use std::{
     collections::BTreeMap,
@@ -108,7 +112,8 @@ struct Bench {
 
 impl Bench {
     fn new(wanted: &Wanted) -> Result<Bench, String> {
-        let mut kernel = alveary_testing::kernel(wanted.threads);
+        let cpus = if wanted.kernel { bpf::possible_cpus() } else { 1 };
+        let mut kernel = alveary_testing::kernel(cpus.max(wanted.threads));
         if !wanted.kernel {
             kernel.profile.limits.insns = LIMIT;
         }
@@ -204,12 +209,17 @@ fn one(bench: &Bench, machine: &mut Machine, seed: u64, rounds: usize, tally: &m
 }
 
 fn compare(kernel: &kernel::Kernel, program: &Program, seed: u64, ours: &Result<(), String>, tally: &mut Tally) {
-    let theirs = kernel.accepts(program);
+    let Some(mut theirs) = kernel.accepts(program) else { return };
+    let mut refusal = None;
+    if ours.is_ok() != theirs {
+        refusal = kernel.refuses(program);
+        theirs = refusal.is_none();
+    }
     tally.kernel[0] += 1;
     tally.kernel[1] += u64::from(theirs);
-    match (ours, theirs) {
-        (Ok(()), false) => Difference::add(&mut tally.only_ours, family(&kernel.message(program)), seed),
-        (Err(reason), true) => Difference::add(&mut tally.only_theirs, reason.clone(), seed),
+    match (ours, refusal) {
+        (Ok(()), Some(why)) => Difference::add(&mut tally.only_ours, family(&why), seed),
+        (Err(reason), None) if theirs => Difference::add(&mut tally.only_theirs, reason.clone(), seed),
         _ => {}
     }
 }
@@ -247,7 +257,9 @@ fn show(wanted: &Wanted) -> Outcome {
     let report = bench.check(&made.program);
     println!("we: {:?}", report.verdict);
     if let Some(kernel) = &bench.theirs {
-        println!("the kernel: {} {}", kernel.accepts(&made.program), kernel.message(&made.program));
+        println!("the kernel: {}", kernel.refuses(&made.program).unwrap_or_else(|| "Accept".to_owned()));
+        let env = Env { log: LogLevel::ALL, ..Env::new(&bench.kernel, &bench.maps) };
+        trace::print("logs", &kernel.log(&made.program), &check(&made.program, &env).log);
     }
     if report.verdict == Verdict::Accept && machine::runs(made.program.ty) {
         match machine.run(&Arc::new(made.program.clone()), Bench::steps(&made, &report), wanted.rounds)? {

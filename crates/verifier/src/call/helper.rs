@@ -87,10 +87,12 @@ impl Verifier<'_> {
         self.set_returned(&call)?;
         self.check_map_of(&call, name)?;
         let changes = called.row.protos.iter().any(|proto| proto.effects.changes_packet);
-        if changes {
+        let returns = call.id == H::TAIL_CALL && self.tail_calls_return();
+        // Where a tail call goes on, it did nothing; the way on which it did is its caller's.
+        if changes && !returns {
             self.forget_packet();
         }
-        if call.id == H::TAIL_CALL && self.cur.depth > 0 && self.tail_calls_return() {
+        if returns && self.cur.depth > 0 {
             return self.return_from_tail_call();
         }
         Ok(Flow::Next)
