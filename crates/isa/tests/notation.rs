@@ -5,13 +5,13 @@ mod common;
 use alveary_isa::asm::assemble;
 use alveary_isa::disasm::{Names, Notation, Style};
 use alveary_isa::{AluOp, AtomicOp, CmpOp, Inst, Operand, Reg, Swap, Wide, Width, encode};
-use common::{Rng, SHAPES, inst};
+use common::{Draw, SHAPES, inst};
 
 #[test]
 fn generated_instructions_survive_the_text() {
-    let mut rng = Rng(11);
+    let mut draw = Draw::new(11);
     for round in 0..600 {
-        let insts: Vec<Inst> = (0..100).map(|n| inst(&mut rng, (round + n) % SHAPES)).collect();
+        let insts: Vec<Inst> = (0..100).map(|n| inst(&mut draw, (round + n) % SHAPES)).collect();
         let text: String = insts.iter().map(|inst| format!("{inst}\n")).collect();
         let (assembly, errors) = assemble(&text, &|_| None);
         assert_eq!(errors, [], "{text}");

@@ -1,101 +1,60 @@
-//! What instructions do to numbers, by RFC 9669: plain and slow, to hold others against.
+//! What instructions do to numbers, by RFC 9669: plain and slow, to hold others against. Of any width, so that code which
+//! is generic over it can be held against this at small ones.
 
 use alveary_isa::{AluOp, CmpOp, Swap, Wide};
 
-/// `a op b`.
+/// The width of an operation, in bits.
 #[must_use]
-pub fn alu(wide: Wide, op: AluOp, a: u64, b: u64) -> u64 {
-    if wide == Wide::W32 {
-        let (x, y) = (a as u32, b as u32);
-        let (sx, sy) = (x as i32, y as i32);
-        return u64::from(match op {
-            AluOp::Add => x.wrapping_add(y),
-            AluOp::Sub => x.wrapping_sub(y),
-            AluOp::Mul => x.wrapping_mul(y),
-            AluOp::Div => x.checked_div(y).unwrap_or(0),
-            AluOp::SDiv => {
-                if y == 0 {
-                    0
-                } else {
-                    sx.wrapping_div(sy) as u32
-                }
-            }
-            AluOp::Or => x | y,
-            AluOp::And => x & y,
-            AluOp::Lsh => x.wrapping_shl(y),
-            AluOp::Rsh => x.wrapping_shr(y),
-            AluOp::Mod => x.checked_rem(y).unwrap_or(x),
-            AluOp::SMod => {
-                if y == 0 {
-                    x
-                } else {
-                    sx.wrapping_rem(sy) as u32
-                }
-            }
-            AluOp::Xor => x ^ y,
-            AluOp::Mov => y,
-            AluOp::Arsh => sx.wrapping_shr(y) as u32,
-        });
-    }
-    let (sa, sb) = (a as i64, b as i64);
-    match op {
-        AluOp::Add => a.wrapping_add(b),
-        AluOp::Sub => a.wrapping_sub(b),
-        AluOp::Mul => a.wrapping_mul(b),
-        AluOp::Div => a.checked_div(b).unwrap_or(0),
-        AluOp::SDiv => {
-            if b == 0 {
-                0
-            } else {
-                sa.wrapping_div(sb) as u64
-            }
-        }
-        AluOp::Or => a | b,
-        AluOp::And => a & b,
-        AluOp::Lsh => a.wrapping_shl(b as u32),
-        AluOp::Rsh => a.wrapping_shr(b as u32),
-        AluOp::Mod => a.checked_rem(b).unwrap_or(a),
-        AluOp::SMod => {
-            if b == 0 {
-                a
-            } else {
-                sa.wrapping_rem(sb) as u64
-            }
-        }
-        AluOp::Xor => a ^ b,
-        AluOp::Mov => b,
-        AluOp::Arsh => sa.wrapping_shr(b as u32) as u64,
+pub const fn bits(wide: Wide) -> u32 {
+    match wide {
+        Wide::W32 => 32,
+        Wide::W64 => 64,
     }
 }
 
-/// `-a`.
-#[must_use]
-pub fn negate(wide: Wide, a: u64) -> u64 {
-    alu(wide, AluOp::Sub, 0, a)
+/// The low `bits` of `a`.
+const fn low(bits: u32, a: u64) -> u64 {
+    a & (u64::MAX >> (64 - bits))
 }
 
-/// The low `bits` of `a`, sign-extended to `wide`.
-#[must_use]
-pub fn sign_extend(wide: Wide, bits: u8, a: u64) -> u64 {
-    let above = 64 - u32::from(bits);
-    let extended = ((a << above) as i64 >> above) as u64;
-    if wide == Wide::W32 { u64::from(extended as u32) } else { extended }
+/// The low `bits` of `a`, as a signed number.
+const fn signed(bits: u32, a: u64) -> i64 {
+    (a << (64 - bits)) as i64 >> (64 - bits)
 }
 
-/// The low `bits` of `a`, swapped, on a little-endian machine.
+/// `a op b` of the low `bits` of both; the bits above are zero.
 #[must_use]
-pub fn swap(kind: Swap, bits: u8, a: u64) -> u64 {
-    let low = a & (u64::MAX >> (64 - u32::from(bits)));
-    if kind == Swap::ToLe { low } else { low.swap_bytes() >> (64 - u32::from(bits)) }
-}
-
-/// Whether the jump is taken.
-#[must_use]
-pub fn compare(wide: Wide, op: CmpOp, a: u64, b: u64) -> bool {
-    let (a, b, sa, sb) = match wide {
-        Wide::W64 => (a, b, a as i64, b as i64),
-        Wide::W32 => (u64::from(a as u32), u64::from(b as u32), i64::from(a as i32), i64::from(b as i32)),
+pub const fn alu(bits: u32, op: AluOp, a: u64, b: u64) -> u64 {
+    let (a, b) = (low(bits, a), low(bits, b));
+    let (signed_a, signed_b) = (signed(bits, a), signed(bits, b));
+    // The amount of a shift is masked, which at widths that are no power of two means the remainder.
+    let by = (b % bits as u64) as u32;
+    let result = match (op, b) {
+        (AluOp::Add, _) => a.wrapping_add(b),
+        (AluOp::Sub, _) => a.wrapping_sub(b),
+        (AluOp::Mul, _) => a.wrapping_mul(b),
+        (AluOp::Div | AluOp::SDiv, 0) => 0,
+        (AluOp::Mod | AluOp::SMod, 0) => a,
+        (AluOp::Div, _) => a / b,
+        (AluOp::Mod, _) => a % b,
+        (AluOp::SDiv, _) => signed_a.wrapping_div(signed_b) as u64,
+        (AluOp::SMod, _) => signed_a.wrapping_rem(signed_b) as u64,
+        (AluOp::Or, _) => a | b,
+        (AluOp::And, _) => a & b,
+        (AluOp::Xor, _) => a ^ b,
+        (AluOp::Mov, _) => b,
+        (AluOp::Lsh, _) => a << by,
+        (AluOp::Rsh, _) => a >> by,
+        (AluOp::Arsh, _) => (signed_a >> by) as u64,
     };
+    low(bits, result)
+}
+
+/// Whether `a op b` holds of the low `bits` of both.
+#[must_use]
+pub const fn compare(bits: u32, op: CmpOp, a: u64, b: u64) -> bool {
+    let (a, b) = (low(bits, a), low(bits, b));
+    let (signed_a, signed_b) = (signed(bits, a), signed(bits, b));
     match op {
         CmpOp::Eq => a == b,
         CmpOp::Ne => a != b,
@@ -104,9 +63,30 @@ pub fn compare(wide: Wide, op: CmpOp, a: u64, b: u64) -> bool {
         CmpOp::Ge => a >= b,
         CmpOp::Lt => a < b,
         CmpOp::Le => a <= b,
-        CmpOp::SGt => sa > sb,
-        CmpOp::SGe => sa >= sb,
-        CmpOp::SLt => sa < sb,
-        CmpOp::SLe => sa <= sb,
+        CmpOp::SGt => signed_a > signed_b,
+        CmpOp::SGe => signed_a >= signed_b,
+        CmpOp::SLt => signed_a < signed_b,
+        CmpOp::SLe => signed_a <= signed_b,
+    }
+}
+
+/// `-a`.
+#[must_use]
+pub const fn negate(bits: u32, a: u64) -> u64 {
+    alu(bits, AluOp::Sub, 0, a)
+}
+
+/// The low `from` bits of `a`, sign-extended to `bits`.
+#[must_use]
+pub const fn sign_extend(bits: u32, from: u32, a: u64) -> u64 {
+    low(bits, signed(from, a) as u64)
+}
+
+/// The low `bits` of `a`, swapped, on a little-endian machine.
+#[must_use]
+pub const fn swap(kind: Swap, bits: u32, a: u64) -> u64 {
+    match kind {
+        Swap::ToLe => low(bits, a),
+        Swap::ToBe | Swap::Bswap => low(bits, a).swap_bytes() >> (64 - bits),
     }
 }

@@ -3,39 +3,14 @@
 //! `ALVEARY_PROGRAMS` says how many programs, `ALVEARY_SEED` which, `ALVEARY_SHOW` of which one both logs are printed.
 
 use alveary_abi::{HelperId, Profile, ProgType};
-use alveary_isa::{AluOp, CmpOp, Insn, Inst, Operand, Reg, Swap, Wide, Width, encode};
+use alveary_isa::{AluOp, Insn, Inst, Operand, Reg, Swap, Wide, Width, encode};
 use alveary_spec::Kernel;
-use alveary_testing::{bpf, program};
+use alveary_testing::{
+    Draw, bpf,
+    instructions::{CMP, WIDE, WIDTHS},
+    program,
+};
 use alveary_verifier::{Env, LogLevel, Verdict, check};
-
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 11) % n
-    }
-
-    fn of<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len() as u64) as usize]
-    }
-
-    fn imm(&mut self) -> i32 {
-        match self.below(5) {
-            0 => self.next() as i32,
-            1 => self.of(&[0, 1, -1, 2, -2, i32::MAX, i32::MIN, 0xff, 0xffff]),
-            2 => (1i32 << self.below(31)).wrapping_sub(1),
-            3 => -(self.below(64) as i32),
-            _ => self.below(64) as i32,
-        }
-    }
-}
 
 const NUMBERS: [Reg; 6] = [Reg::R0, Reg::R5, Reg::R6, Reg::R7, Reg::R8, Reg::R9];
 const OPS: [AluOp; 16] = [
@@ -56,23 +31,8 @@ const OPS: [AluOp; 16] = [
     AluOp::Mov,
     AluOp::Arsh,
 ];
-const COMPARISONS: [CmpOp; 11] = [
-    CmpOp::Eq,
-    CmpOp::Ne,
-    CmpOp::Set,
-    CmpOp::Gt,
-    CmpOp::Ge,
-    CmpOp::Lt,
-    CmpOp::Le,
-    CmpOp::SGt,
-    CmpOp::SGe,
-    CmpOp::SLt,
-    CmpOp::SLe,
-];
-const WIDTHS: [Width; 4] = [Width::B1, Width::B2, Width::B4, Width::B8];
-
 fn draw_inst(draw: &mut Draw, left: u64) -> Inst {
-    let (dst, wide) = (draw.of(&NUMBERS), draw.of(&[Wide::W64, Wide::W32]));
+    let (dst, wide) = (draw.of(&NUMBERS), draw.of(&WIDE));
     let src = if draw.below(2) == 0 { Operand::Reg(draw.of(&NUMBERS)) } else { Operand::Imm(draw.imm()) };
     match draw.below(24) {
         0 => Inst::Neg { wide, dst },
@@ -83,7 +43,7 @@ fn draw_inst(draw: &mut Draw, left: u64) -> Inst {
         2 => Inst::Swap { kind: draw.of(&[Swap::ToLe, Swap::ToBe, Swap::Bswap]), bits: draw.of(&[16, 32, 64]), dst },
         3..8 => {
             let off = draw.below(left.clamp(1, 8)) as i16;
-            Inst::Jmp { wide, op: draw.of(&COMPARISONS), dst, src, off }
+            Inst::Jmp { wide, op: draw.of(&CMP), dst, src, off }
         }
         8..10 => {
             let width = draw.of(&WIDTHS);
@@ -149,7 +109,7 @@ fn logs_are_those_of_the_kernel() {
     }
     let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse().ok());
     let count = number("ALVEARY_PROGRAMS").unwrap_or(200);
-    let mut draw = Draw(number("ALVEARY_SEED").unwrap_or(1u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut draw = Draw::new(number("ALVEARY_SEED").unwrap_or(1u64));
     let (kernel, maps) = (Kernel::of(Profile::linux_6_18()), Default::default());
     let mut differing = Vec::new();
     let mut accepted = 0;

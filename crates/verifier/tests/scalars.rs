@@ -5,77 +5,18 @@
 
 use alveary_abi::{HelperId, ProgType};
 use alveary_isa::{AluOp, CmpOp, Insn, Inst, Operand, Reg, Swap, Wide, encode};
-use alveary_testing::bpf;
+use alveary_testing::{
+    Draw, bpf,
+    instructions::{ALU, CMP, WIDE},
+};
 use alveary_verifier::scalar::{Scalar, Sides};
 use std::collections::HashMap;
 
 /// The registers that hold numbers; they are followed, others are not.
 const NUMBERS: [Reg; 4] = [Reg::R6, Reg::R7, Reg::R8, Reg::R9];
 
-/// A sequence of numbers that looks random (xorshift).
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 11) % n
-    }
-
-    fn of<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len() as u64) as usize]
-    }
-
-    fn imm(&mut self) -> i32 {
-        match self.below(6) {
-            0 => self.next() as i32,
-            1 => self.of(&[0, 1, -1, 2, -2, i32::MAX, i32::MIN, 0xff, 0xffff, 0x7fff, -128, -32768]),
-            2 => 1 << self.below(31),
-            3 => (1i32 << self.below(31)).wrapping_sub(1),
-            4 => -(self.below(300) as i32),
-            _ => self.below(300) as i32,
-        }
-    }
-}
-
-const OPS: [AluOp; 14] = [
-    AluOp::Add,
-    AluOp::Sub,
-    AluOp::Mul,
-    AluOp::Div,
-    AluOp::SDiv,
-    AluOp::Or,
-    AluOp::And,
-    AluOp::Lsh,
-    AluOp::Rsh,
-    AluOp::Mod,
-    AluOp::SMod,
-    AluOp::Xor,
-    AluOp::Mov,
-    AluOp::Arsh,
-];
-
-const COMPARISONS: [CmpOp; 11] = [
-    CmpOp::Eq,
-    CmpOp::Ne,
-    CmpOp::Set,
-    CmpOp::Gt,
-    CmpOp::Ge,
-    CmpOp::Lt,
-    CmpOp::Le,
-    CmpOp::SGt,
-    CmpOp::SGe,
-    CmpOp::SLt,
-    CmpOp::SLe,
-];
-
 fn draw_inst(draw: &mut Draw) -> Inst {
-    let (dst, wide) = (draw.of(&NUMBERS), draw.of(&[Wide::W64, Wide::W32]));
+    let (dst, wide) = (draw.of(&NUMBERS), draw.of(&WIDE));
     let src = match draw.below(2) {
         0 => Operand::Reg(draw.of(&NUMBERS)),
         _ => Operand::Imm(draw.imm()),
@@ -92,9 +33,9 @@ fn draw_inst(draw: &mut Draw) -> Inst {
         3 if draw.below(3) == 0 => {
             Inst::Swap { kind: draw.of(&[Swap::ToLe, Swap::ToBe, Swap::Bswap]), bits: draw.of(&[16, 32, 64]), dst }
         }
-        3..11 => Inst::Jmp { wide, op: draw.of(&COMPARISONS), dst, src, off: 0 },
+        3..11 => Inst::Jmp { wide, op: draw.of(&CMP), dst, src, off: 0 },
         _ => {
-            let op = draw.of(&OPS);
+            let op = draw.of(&ALU);
             let bits = if wide == Wide::W64 { 64 } else { 32 };
             let src = match (op, src) {
                 (AluOp::Lsh | AluOp::Rsh | AluOp::Arsh, Operand::Imm(_)) => Operand::Imm(draw.below(bits) as i32),
@@ -304,7 +245,7 @@ fn ranges_are_those_of_the_kernel() {
     }
     let count = std::env::var("ALVEARY_PROGRAMS").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
     let seed = std::env::var("ALVEARY_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1u64);
-    let mut draw = Draw(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut draw = Draw::new(seed);
     let (mut differing, mut compared) = (Vec::new(), 0);
     for number in 0..count {
         let program = draw_program(&mut draw, 24);

@@ -15,8 +15,9 @@ use crate::{Outcome as Result, process};
 use alveary_abi::{ProgSet, ProgType as P};
 use alveary_linux::sys;
 use alveary_spec::{Program, Resolved};
+use alveary_testing::Draw;
 use kernel::Kernel;
-use mutant::{Draw, mutant};
+use mutant::mutant;
 use objects::Object;
 use std::{
     fs,

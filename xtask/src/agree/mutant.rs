@@ -1,36 +1,16 @@
 //! Programs with one thing changed, as a slip of the pen would: a check removed or turned round, an offset, a size, a
 //! register, a constant, an operation.
 
-use alveary_isa::{AluOp, CmpOp, Insn, Inst, Operand, Reg, Width, decode, encode};
+use alveary_isa::{AluOp, CmpOp, Insn, Inst, Operand, Reg, decode, encode};
 use alveary_spec::Program;
-
-/// A sequence of numbers that looks random, the same for the same seed (SplitMix64).
-pub(crate) struct Draw(u64);
-
-impl Draw {
-    pub(crate) const fn new(seed: u64) -> Draw {
-        Draw(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-
-    fn of<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len())]
-    }
-}
+use alveary_testing::{
+    Draw,
+    instructions::{CMP, WIDTHS},
+};
 
 /// A mutant of `program`, and what was changed; `None` if there is nothing to change where the draw fell.
 pub(crate) fn mutant(program: &Program, draw: &mut Draw) -> Option<(Program, String)> {
-    let at = draw.below(program.insns.len());
+    let at = draw.below(program.insns.len().max(1) as u64) as usize;
     let before = decode(&program.insns, at).ok().filter(|_| !is_second_slot(&program.insns, at))?;
     let (what, after) = change(before, draw)?;
     let encoded = encode(&after);
@@ -58,7 +38,7 @@ fn change(inst: Inst, draw: &mut Draw) -> Option<(&'static str, Inst)> {
             0 => ("check removed", Inst::Ja { off: 0, long: false }),
             1 => ("check always taken", Inst::Ja { off: off.into(), long: false }),
             2 => ("check turned round", Inst::Jmp { wide, op: opposite(op), dst, src, off }),
-            3 => ("comparison", Inst::Jmp { wide, op: draw.of(&COMPARISONS), dst, src, off }),
+            3 => ("comparison", Inst::Jmp { wide, op: draw.of(&CMP), dst, src, off }),
             4 => ("compared with", Inst::Jmp { wide, op, dst, src: operand(src, draw), off }),
             _ => ("compared register", Inst::Jmp { wide, op, dst: register(draw), src, off }),
         },
@@ -90,22 +70,6 @@ fn change(inst: Inst, draw: &mut Draw) -> Option<(&'static str, Inst)> {
         _ => return None,
     })
 }
-
-const WIDTHS: [Width; 4] = [Width::B1, Width::B2, Width::B4, Width::B8];
-
-const COMPARISONS: [CmpOp; 11] = [
-    CmpOp::Eq,
-    CmpOp::Ne,
-    CmpOp::Set,
-    CmpOp::Gt,
-    CmpOp::Ge,
-    CmpOp::Lt,
-    CmpOp::Le,
-    CmpOp::SGt,
-    CmpOp::SGe,
-    CmpOp::SLt,
-    CmpOp::SLe,
-];
 
 const OPERATIONS: [AluOp; 10] = [
     AluOp::Add,

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 const BUDGET: u64 = 1 << 20;
 /// How often a program runs.
 pub(crate) const ROUNDS: usize = 6;
-const LENGTHS: [usize; 12] = [0, 1, 13, 14, 15, 34, 42, 60, 64, 128, 300, 1500];
+const LENGTHS: [usize; 18] = [0, 1, 2, 4, 8, 13, 14, 15, 20, 34, 40, 42, 54, 60, 64, 128, 300, 1500];
 
 /// Types of programs that run here, of those that programs are generated for.
 pub(crate) fn runs(ty: ProgType) -> bool {

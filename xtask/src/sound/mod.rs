@@ -32,7 +32,7 @@ use std::{
 };
 use tally::{Difference, Tally};
 
-const USAGE: &str = "[--here] [--count N] [--seed N] [-j N] [--rounds N] [--show] [--kernel]";
+const USAGE: &str = "[--here] [--count N] [--seed N] [-j N] [--rounds N] [--findings N] [--show] [--kernel]";
 
 /// Types that programs are generated for.
 const TYPES: [ProgType; 5] =
@@ -50,6 +50,8 @@ struct Wanted {
     threads: u32,
     /// How often each runs.
     rounds: usize,
+    /// Findings after which it ends.
+    findings: usize,
     /// Print the program of the seed and what is said of it.
     show: bool,
     kernel: bool,
@@ -57,7 +59,7 @@ struct Wanted {
 
 impl Default for Wanted {
     fn default() -> Wanted {
-        Wanted { count: 10_000, seed: 1, threads: 1, rounds: ROUNDS, show: false, kernel: false }
+        Wanted { count: 10_000, seed: 1, threads: 1, rounds: ROUNDS, findings: 10, show: false, kernel: false }
     }
 }
 
@@ -93,6 +95,7 @@ fn parse<'a>(mut arguments: impl Iterator<Item = &'a String>) -> Result<Wanted, 
             "--seed" => wanted.seed = number()?,
             "-j" => wanted.threads = number()?.clamp(1, 64) as u32,
             "--rounds" => wanted.rounds = number()? as usize,
+            "--findings" => wanted.findings = number()?.max(1) as usize,
             "--show" => wanted.show = true,
             "--kernel" => wanted.kernel = true,
             other => return Err(format!("no option {other}; takes {USAGE}")),
@@ -153,7 +156,7 @@ fn hold(wanted: &Wanted) -> Result<Tally, String> {
             move || {
                 let mut machine = bench.machine(thread, wanted.seed)?;
                 let mut tally = Tally::default();
-                while accepted.load(Ordering::Relaxed) < wanted.count && tally.findings.len() < 10 {
+                while accepted.load(Ordering::Relaxed) < wanted.count && tally.findings.len() < wanted.findings {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if one(bench, &mut machine, seed, wanted.rounds, &mut tally)? {
                         accepted.fetch_add(1, Ordering::Relaxed);

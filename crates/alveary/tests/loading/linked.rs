@@ -2,7 +2,7 @@
 
 use alveary::{Object, Target};
 use alveary_object::{Input, link};
-use alveary_testing::compile;
+use alveary_testing::{Draw, compile};
 
 /// What the program `entry` of an object returns for packets of these lengths, one after the other.
 fn returns(object: &[u8], lengths: &[usize]) -> Vec<u32> {
@@ -91,19 +91,6 @@ fn what_one_object_declares_is_what_another_one_defines() {
     assert_eq!(variables, expected.map(|(name, at)| (name.to_owned(), at)));
 }
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ z >> 31) % n
-    }
-}
-
 /// A program of many parts: what all sources declare, and the definitions.
 struct Parts {
     declarations: String,
@@ -113,7 +100,7 @@ struct Parts {
 const SECTIONS: [&str; 4] = ["", " SEC(\".data.more\")", " SEC(\".bss.more\")", " SEC(\".data\")"];
 
 /// Variables, maps and functions that call those before them.
-fn parts(random: &mut Random) -> Parts {
+fn parts(random: &mut Draw) -> Parts {
     let mut parts = Parts { declarations: String::new(), definitions: Vec::new() };
     let (variables, functions) = (1 + random.below(6), 2 + random.below(8));
     let mut sum = String::from("0");
@@ -159,7 +146,7 @@ fn parts(random: &mut Random) -> Parts {
 #[test]
 fn a_source_that_is_split_links_to_what_it_was() {
     let test = "a_source_that_is_split_links_to_what_it_was";
-    let mut random = Random(5);
+    let mut random = Draw::new(5);
     let mut apart = 0;
     for case in 0..12 {
         let Parts { declarations, definitions } = parts(&mut random);

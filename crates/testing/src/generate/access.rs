@@ -26,8 +26,8 @@ struct Place {
 
 /// What a load of a width gives.
 pub(super) fn truncated(value: u64, width: Width, signed: bool) -> u64 {
-    let bits = 8 * width.bytes() as u8;
-    if signed { arith::sign_extend(Wide::W64, bits, value) } else { value & (u64::MAX >> (64 - bits)) }
+    let bits = 8 * width.bytes() as u32;
+    if signed { arith::sign_extend(64, bits, value) } else { value & (u64::MAX >> (64 - bits)) }
 }
 
 impl Maker<'_> {

@@ -63,7 +63,7 @@ impl Maker<'_> {
             None => Operand::Imm(self.draw.imm()),
         };
         let operand = self.operand(src);
-        let taken = (0..number.len()).filter(|run| arith::compare(wide, op, number[*run], operand[*run]));
+        let taken = (0..number.len()).filter(|run| arith::compare(arith::bits(wide), op, number[*run], operand[*run]));
         let taken = taken.fold(0, |runs, run| runs | 1 << run);
         let (other_way, end) = (self.code.label(), self.code.label());
         self.code.push_to(Inst::Jmp { wide, op, dst: reg, src, off: 0 }, other_way);

@@ -69,7 +69,7 @@ impl Maker<'_> {
         let bits = 8 * width.bytes() as u32;
         let mut number = self.any_number(bits);
         if signed {
-            number = number.map(|value| arith::sign_extend(Wide::W64, bits as u8, value));
+            number = number.map(|value| arith::sign_extend(64, bits, value));
         }
         self.state.set(dst, Holds::Number(number));
         dst
@@ -102,24 +102,24 @@ impl Maker<'_> {
         match self.draw.below(24) {
             0 => {
                 self.code.push(Inst::Neg { wide, dst });
-                self.change(dst, |a| arith::negate(wide, a));
+                self.change(dst, |a| arith::negate(arith::bits(wide), a));
             }
             1 | 2 => {
                 let bits = self.draw.of(&[8, 16, 32][..if wide == Wide::W64 { 3 } else { 2 }]);
                 self.code.push(Inst::MovSx { wide, bits, dst, src: dst });
-                self.change(dst, |a| arith::sign_extend(wide, bits, a));
+                self.change(dst, |a| arith::sign_extend(arith::bits(wide), bits.into(), a));
             }
             3 => {
                 let (kind, bits) = (self.draw.of(&[Swap::ToLe, Swap::ToBe, Swap::Bswap]), self.draw.of(&[16, 32, 64]));
                 self.code.push(Inst::Swap { kind, bits, dst });
-                self.change(dst, |a| arith::swap(kind, bits, a));
+                self.change(dst, |a| arith::swap(kind, bits.into(), a));
             }
             4 | 5 => {
                 // A copy, which learns what the number learns.
                 let to = self.free();
                 self.code.push(Inst::Alu { wide, op: AluOp::Mov, dst: to, src: Operand::Reg(dst) });
                 let number = self.state.number(dst).unwrap_or_default();
-                self.state.set(to, Holds::Number(number.map(|a| arith::alu(wide, AluOp::Mov, 0, a))));
+                self.state.set(to, Holds::Number(number.map(|a| arith::alu(arith::bits(wide), AluOp::Mov, 0, a))));
                 if self.draw.chance(1, 2) {
                     let imm = self.draw.between(-9, 9) as i32;
                     self.alu(wide, AluOp::Add, to, Operand::Imm(imm));
@@ -156,7 +156,7 @@ impl Maker<'_> {
         let operand = self.operand(src);
         self.code.push(Inst::Alu { wide, op, dst, src });
         let number = self.state.number(dst).unwrap_or_default();
-        let result = std::array::from_fn(|run| arith::alu(wide, op, number[run], operand[run]));
+        let result = std::array::from_fn(|run| arith::alu(arith::bits(wide), op, number[run], operand[run]));
         self.state.set(dst, Holds::Number(result));
     }
 
@@ -266,7 +266,7 @@ impl Maker<'_> {
             _ => (CmpOp::Ne, values[0] as i64),
         };
         let fits = wide == Wide::W32 || imm == i64::from(imm as i32);
-        let holds = values.iter().all(|v| !arith::compare(wide, op, *v, i64::from(imm as i32) as u64));
+        let holds = values.iter().all(|v| !arith::compare(arith::bits(wide), op, *v, i64::from(imm as i32) as u64));
         if fits && holds {
             self.never(Inst::Jmp { wide, op, dst: reg, src: Operand::Imm(imm as i32), off: 0 });
         }

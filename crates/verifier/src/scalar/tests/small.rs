@@ -3,12 +3,24 @@
 //! The short run takes some of the operands and of their pairs; with `ALVEARY_EXHAUSTIVE` set, all are taken.
 
 use super::super::{Bounds, ScalarOf};
-use super::concrete::{self, ALU, COMPARISONS, WIDES};
 use super::tnums;
+use alveary_isa::Wide;
+use alveary_testing::{
+    arith,
+    instructions::{ALU, CMP, WIDE},
+};
 
 /// Every how manieth is taken: `short`, a prime, so that no pattern of the lists is met, or all.
 fn stride(short: usize) -> usize {
     if std::env::var_os("ALVEARY_EXHAUSTIVE").is_some() { 1 } else { short }
+}
+
+/// The width of an operation.
+const fn width<const W: u32, const H: u32>(wide: Wide) -> u32 {
+    match wide {
+        Wide::W64 => W,
+        Wide::W32 => H,
+    }
 }
 
 /// Scalars of one kind of knowledge, brought in line, and of two kinds at once.
@@ -95,11 +107,11 @@ fn sync_loses_no_value<const W: u32, const H: u32>() {
 
 fn operations_cover_every_result<const W: u32, const H: u32>() {
     each_pair::<W, H>(|a, of_a, b, of_b| {
-        for (op, wide) in ALU.into_iter().flat_map(|op| WIDES.map(|wide| (op, wide))) {
+        for (op, wide) in ALU.into_iter().flat_map(|op| WIDE.map(|wide| (op, wide))) {
             let mut result = *a;
             result.apply(op, b, wide);
             for (&x, &y) in of_a.iter().flat_map(|x| of_b.iter().map(move |y| (x, y))) {
-                let exact = concrete::alu::<W, H>(op, x, y, wide);
+                let exact = arith::alu(width::<W, H>(wide), op, x, y);
                 assert!(result.contains(exact), "{x} {op:?} {y} = {exact} at {wide:?}, of {a:?} and {b:?}: {result:?}");
             }
         }
@@ -108,11 +120,11 @@ fn operations_cover_every_result<const W: u32, const H: u32>() {
 
 fn jumps_lose_no_value<const W: u32, const H: u32>() {
     each_pair::<W, H>(|a, of_a, b, of_b| {
-        for (op, wide) in COMPARISONS.into_iter().flat_map(|op| WIDES.map(|wide| (op, wide))) {
+        for (op, wide) in CMP.into_iter().flat_map(|op| WIDE.map(|wide| (op, wide))) {
             let decided = a.compare(op, b, wide);
             let sides = a.split(op, b, wide);
             for (&x, &y) in of_a.iter().flat_map(|x| of_b.iter().map(move |y| (x, y))) {
-                let holds = concrete::holds::<W, H>(op, x, y, wide);
+                let holds = arith::compare(width::<W, H>(wide), op, x, y);
                 assert!(
                     decided.is_none_or(|d| d == holds),
                     "{x} {op:?} {y} at {wide:?} is {holds}, of {a:?} and {b:?}"
@@ -160,10 +172,10 @@ fn operations_of_one_operand_cover_every_result<const W: u32, const H: u32>() {
                 "{scalar:?} forks to {zero:?}, {ones:?}"
             );
         }
-        for (op, wide) in COMPARISONS.into_iter().flat_map(|op| WIDES.map(|wide| (op, wide))) {
+        for (op, wide) in CMP.into_iter().flat_map(|op| WIDE.map(|wide| (op, wide))) {
             let [taken, not_taken] = scalar.split_itself(op, wide);
             for value in values(&scalar) {
-                let side = if concrete::holds::<W, H>(op, value, value, wide) { &taken } else { &not_taken };
+                let side = if arith::compare(width::<W, H>(wide), op, value, value) { &taken } else { &not_taken };
                 assert!(side.contains(value), "{value} {op:?} itself at {wide:?}, of {scalar:?}: {side:?}");
             }
         }

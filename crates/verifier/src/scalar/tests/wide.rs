@@ -1,7 +1,10 @@
 //! Scalars of 64 and 32 bits: drawn operands, and drawn values of them.
 
 use super::super::{Bounds, Scalar, Tnum};
-use super::concrete::{self, ALU, COMPARISONS, WIDES};
+use alveary_testing::{
+    arith,
+    instructions::{ALU, CMP, WIDE},
+};
 use proptest::prelude::*;
 
 /// Numbers near limits of all widths, and any.
@@ -59,11 +62,11 @@ proptest! {
 
     #[test]
     fn operations_cover_the_result((x, a) in member(), (y, b) in member(), shift in 0u64..64) {
-        for (op, wide) in ALU.into_iter().flat_map(|op| WIDES.map(|wide| (op, wide))) {
+        for (op, wide) in ALU.into_iter().flat_map(|op| WIDE.map(|wide| (op, wide))) {
             for (y, b) in [(y, b), (shift, Scalar::known(shift))] {
                 let mut result = a;
                 result.apply(op, &b, wide);
-                let exact = concrete::alu::<64, 32>(op, x, y, wide);
+                let exact = arith::alu(arith::bits(wide), op, x, y);
                 prop_assert!(result.contains(exact), "{x:#x} {op:?} {y:#x} at {wide:?} of {a} and {b}: {result}");
             }
         }
@@ -71,8 +74,8 @@ proptest! {
 
     #[test]
     fn jumps_keep_the_value((x, a) in member(), (y, b) in member()) {
-        for (op, wide) in COMPARISONS.into_iter().flat_map(|op| WIDES.map(|wide| (op, wide))) {
-            let holds = concrete::holds::<64, 32>(op, x, y, wide);
+        for (op, wide) in CMP.into_iter().flat_map(|op| WIDE.map(|wide| (op, wide))) {
+            let holds = arith::compare(arith::bits(wide), op, x, y);
             prop_assert!(a.compare(op, &b, wide).is_none_or(|decided| decided == holds), "{op:?} {wide:?} {a} {b}");
             let sides = a.split(op, &b, wide);
             let [to_a, to_b] = if holds { sides.taken } else { sides.not_taken };
