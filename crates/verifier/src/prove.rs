@@ -1,7 +1,9 @@
 //! From a verdict to a proof: what may run without being checked.
 
-use crate::{Env, Facts, Report, Stats, Verdict, check_with_facts};
+use crate::{Env, Facts, Report, Stats, Verdict, check_with_facts, facts::Base};
 use alveary_abi::{Profile, Version};
+use alveary_btf::{FuncInfo, Linkage, Type};
+use alveary_isa::{Inst, decode};
 use alveary_spec::{Kernel, MapSpec, Program};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -75,6 +77,10 @@ pub fn prove(program: Arc<Program>, env: &Env<'_>) -> Result<Verified, Box<Repor
     let (report, facts) = check_with_facts(&program, &Env { kernel: &kernel, ..*env });
     match (&report.verdict, facts) {
         (Verdict::Accept, Some(facts)) => {
+            if let Some(insn) = maybe_misaligned(&program, &facts) {
+                let reason = "an atomic operation on what a global function was given: no caller was asked to align it";
+                return Err(refused_at(reason, insn));
+            }
             let maps = proven_maps(&program, env.maps);
             let Kernel { profile, cpus, .. } = kernel;
             Ok(Verified { program, profile, cpus, maps, facts, stats: report.stats })
@@ -88,7 +94,28 @@ fn proven_maps(program: &Program, maps: &BTreeMap<String, MapSpec>) -> Vec<MapSp
     program.maps.iter().filter_map(|name| maps.get(name)).cloned().collect()
 }
 
+/// An atomic operation of which nobody says that its address is aligned: Linux asks for that of all pointers but those
+/// that are handed to functions which are verified by themselves.
+fn maybe_misaligned(program: &Program, facts: &Facts) -> Option<u32> {
+    let btf = program.btf.as_ref()?;
+    let global = |func: &FuncInfo| matches!(btf.ty(func.ty), Some(Type::Func { linkage: Linkage::Global, .. }));
+    if !program.funcs.iter().skip(1).any(global) {
+        return None;
+    }
+    (0..program.insns.len() as u32).find(|at| {
+        let atomic = matches!(
+            decode(&program.insns, *at as usize),
+            Ok(Inst::Atomic { .. } | Inst::LoadAcquire { .. } | Inst::StoreRelease { .. })
+        );
+        let fact = facts.at(*at);
+        atomic && fact.reached && matches!(fact.access.map(|access| access.base), None | Some(Base::Memory(_)))
+    })
+}
+
 fn refused(reason: &str) -> Box<Report> {
-    let verdict = Verdict::Refused { reason: reason.to_owned(), insn: 0 };
-    Box::new(Report::of(verdict))
+    refused_at(reason, 0)
+}
+
+fn refused_at(reason: &str, insn: u32) -> Box<Report> {
+    Box::new(Report::of(Verdict::Refused { reason: reason.to_owned(), insn }))
 }

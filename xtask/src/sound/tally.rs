@@ -26,6 +26,8 @@ pub(crate) struct Tally {
     /// Accepted programs with an instruction of each kind, with a call of each helper.
     kinds: BTreeMap<String, u64>,
     helpers: BTreeMap<u32, u64>,
+    /// Accepted programs that trapped and that nobody proves, by what stopped them.
+    pub(crate) unproven: BTreeMap<String, u64>,
     /// What went wrong.
     pub(crate) findings: Vec<String>,
 }
@@ -84,6 +86,7 @@ impl Tally {
         };
         sum(&mut self.rejected, other.rejected);
         sum(&mut self.refused, other.refused);
+        sum(&mut self.unproven, other.unproven);
         sum(&mut self.kinds, other.kinds);
         other.helpers.into_iter().for_each(|(id, count)| *self.helpers.entry(id).or_default() += count);
         for (mine, theirs) in [(&mut self.only_ours, other.only_ours), (&mut self.only_theirs, other.only_theirs)] {
@@ -104,6 +107,7 @@ impl Tally {
         );
         print_counts("rejected", &self.rejected, 40);
         print_counts("refused", &self.refused, 20);
+        print_counts("accepted, not proven, trapped", &self.unproven, 20);
         print_counts("accepted programs with an instruction", &self.kinds, usize::MAX);
         let profile = Profile::linux_6_18();
         let name = |id: &u32| profile.helper(HelperId(*id)).map_or_else(|| id.to_string(), |row| row.name.to_owned());
