@@ -42,21 +42,21 @@ pub fn holders(object: Object, without: Option<u32>) -> BTreeMap<u32, Vec<Holder
 
 /// How descriptors of a kind are told.
 struct Kind {
-    /// Where their link leads.
-    link: &'static [u8],
+    /// Where their link leads: kernels differ.
+    links: &'static [&'static [u8]],
     /// What is in front of the id in their description.
     id: &'static [u8],
 }
 
 impl Kind {
     fn of(object: Object) -> Kind {
-        let (link, id): (&[u8], &[u8]) = match object {
-            Object::Prog => (b"anon_inode:bpf-prog", b"prog_id:"),
-            Object::Map => (b"anon_inode:bpf-map", b"map_id:"),
-            Object::Link => (b"anon_inode:bpf_link", b"link_id:"),
-            Object::Btf => (b"anon_inode:btf", b"btf_id:"),
+        let (links, id): (&'static [&'static [u8]], &[u8]) = match object {
+            Object::Prog => (&[b"anon_inode:bpf-prog"], b"prog_id:"),
+            Object::Map => (&[b"anon_inode:bpf-map"], b"map_id:"),
+            Object::Link => (&[b"anon_inode:bpf-link", b"anon_inode:bpf_link"], b"link_id:"),
+            Object::Btf => (&[b"anon_inode:btf"], b"btf_id:"),
         };
-        Kind { link, id }
+        Kind { links, id }
     }
 
     fn of_process(&self, pid: u32, proc: BorrowedFd<'_>, found: &mut BTreeMap<u32, Vec<Holder>>) {
@@ -65,7 +65,7 @@ impl Kind {
         each(descriptors.as_fd(), |name, _| {
             let mut target = [MaybeUninit::uninit(); 64];
             match readlinkat_raw(&descriptors, name, &mut target) {
-                Ok((link, _)) if *link == *self.link => {}
+                Ok((link, _)) if self.links.contains(&&*link) => {}
                 // What we may not see of one we may not see of any.
                 Err(Errno::ACCESS) => return ControlFlow::Break(()),
                 _ => return ControlFlow::Continue(()),

@@ -12,6 +12,7 @@
 //! | [`map`] | maps from their Specs: made, filled, frozen, pinned |
 //! | [`modules`] | the types of the kernel's modules |
 //! | [`probe`] | what the kernel can do, by asking it |
+//! | [`profile`] | what a program costs the processor |
 //! | [`prog`] | programs from what they were resolved to |
 //! | [`read`] | ring buffers, perf buffers, mapped arrays |
 //! | [`attach`] | programs to where they run, as links that detach when they are dropped |
@@ -26,6 +27,7 @@ pub mod map;
 pub mod modules;
 pub mod netlink;
 pub mod probe;
+pub mod profile;
 pub mod prog;
 pub mod read;
 pub mod signal;

@@ -6,22 +6,57 @@ use std::{
     path::Path,
 };
 
-/// The options that bpftool takes before its verb, and whether a value follows.
-const LEADING: [(&[&str], bool); 7] = [
-    (&["-j", "--json"], false),
-    (&["-p", "--pretty"], false),
-    (&["-f", "--bpffs"], false),
-    (&["-n", "--nomount"], false),
-    (&["-d", "--debug"], false),
-    (&["-L", "--use-loader"], false),
-    (&["-B", "--base-btf"], true),
+/// An option that bpftool takes before its verb.
+struct Leading {
+    names: &'static [&'static str],
+    value: bool,
+    /// The verbs that take it here, with their action; the others do without, as most of bpftool's do.
+    takers: Takers,
+}
+
+enum Takers {
+    /// All but `gen`, which makes files.
+    Every,
+    Only(&'static [(&'static str, &'static str)]),
+}
+
+const LEADING: [Leading; 9] = [
+    Leading::new(&["-j", "--json"], Takers::Every),
+    Leading::new(&["-p", "--pretty"], Takers::Every),
+    Leading::new(&["-f", "--bpffs"], Takers::Every),
+    Leading::new(&["-n", "--nomount"], Takers::Every),
+    Leading::new(&["-d", "--debug"], Takers::Only(&[("prog", "load"), ("prog", "loadall")])),
+    Leading {
+        value: true,
+        ..Leading::new(&["-B", "--base-btf"], Takers::Only(&[("btf", "dump"), ("gen", "min_core_btf")]))
+    },
+    // A program that loads others, for kernels that demand signatures: nothing that a user would see.
+    Leading::new(&["-L", "--use-loader"], Takers::Only(&[])),
+    // These mean nothing to bpftool any more.
+    Leading::new(&["-m", "--mapcompat"], Takers::Only(&[])),
+    Leading::new(&["-l", "--legacy"], Takers::Only(&[])),
 ];
+
+impl Leading {
+    const fn new(names: &'static [&'static str], takers: Takers) -> Leading {
+        Leading { names, value: false, takers }
+    }
+
+    fn of(word: &OsString) -> Option<&'static Leading> {
+        LEADING.iter().find(|option| option.names.iter().any(|name| word == name))
+    }
+
+    fn is_taken(&self, line: &[OsString]) -> bool {
+        let is = |at: usize, word: &str| line.get(at).is_some_and(|found| found == word);
+        match self.takers {
+            Takers::Every => !is(1, "gen") || self.names.contains(&"--json"),
+            Takers::Only(some) => some.iter().any(|(verb, action)| is(1, verb) && is(2, action)),
+        }
+    }
+}
 
 /// Those that ask for JSON.
 const JSON: [&str; 4] = ["-j", "--json", "-p", "--pretty"];
-
-/// Options that mean nothing to bpftool any more.
-const IGNORED: [&str; 4] = ["-m", "--mapcompat", "-l", "--legacy"];
 
 /// bpftool's verbs in its own order, which decides what a short one means, with the actions of each.
 const VERBS: [(&str, &[&str]); 13] = [
@@ -71,14 +106,27 @@ pub(crate) fn ours(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
     if options.end == options.start && !is_bpftool {
         return given;
     }
-    let mut moved: Vec<OsString> = given.drain(options).collect();
-    moved.retain(|option| !IGNORED.iter().any(|ignored| option == ignored));
+    let mut moved = given.drain(options).collect::<Vec<OsString>>().into_iter();
     if is_bpftool {
         spell_out(&mut given);
     }
-    // Behind the verb: its options are its own.
-    let at = if given.len() > 1 { 2 } else { 1 };
-    given.splice(at..at, moved);
+    let (mut verbs, mut actions) = (Vec::new(), Vec::new());
+    while let Some(option) = moved.next() {
+        let Some(known) = Leading::of(&option) else { continue };
+        let value = if known.value { moved.next() } else { None };
+        if known.is_taken(&given) {
+            // `gen` knows the long word alone.
+            let json = known.names.contains(&"--json");
+            let takes = if matches!(known.takers, Takers::Every) { &mut verbs } else { &mut actions };
+            takes.push(if json { "--json".into() } else { option });
+            takes.extend(value);
+        }
+    }
+    // Behind the verb, or its action: options are their own.
+    for (at, taken) in [(3, actions), (2, verbs)] {
+        let at = given.len().min(at);
+        given.splice(at..at, taken);
+    }
     given
 }
 
@@ -93,24 +141,27 @@ pub(crate) fn asks_json(line: &[OsString]) -> bool {
 fn leading(given: &[OsString]) -> std::ops::Range<usize> {
     let mut end = 1.min(given.len());
     while let Some(option) = given.get(end) {
-        let known = LEADING.iter().find(|(names, _)| names.iter().any(|name| option == name));
-        let words = match known {
-            Some((_, value)) => 1 + usize::from(*value),
-            None if IGNORED.iter().any(|ignored| option == ignored) => 1,
-            None => break,
-        };
-        end += words;
+        let Some(known) = Leading::of(option) else { break };
+        end += 1 + usize::from(known.value);
     }
     1.min(given.len())..end.min(given.len())
 }
 
-/// Writes verb and action in full.
-fn spell_out(given: &mut [OsString]) {
+/// Writes verb and action in full; says the action that bpftool has in mind if none is there.
+fn spell_out(given: &mut Vec<OsString>) {
+    if given.get(1).is_some_and(|word| word == "version") {
+        given[1] = "--version".into();
+        return;
+    }
     let verbs: Vec<_> = VERBS.iter().map(|(verb, _)| *verb).collect();
     let Some(verb) = given.get_mut(1).and_then(|word| in_full(word, &verbs)) else { return };
     let actions = VERBS.iter().find(|(name, _)| *name == verb).map_or(&[][..], |(_, actions)| actions);
-    if let Some(action) = given.get_mut(2) {
-        in_full(action, actions);
+    match given.get_mut(2) {
+        Some(action) => drop(in_full(action, actions)),
+        // A cgroup would have to be named.
+        None => given.extend(
+            actions.first().filter(|first| matches!(**first, "show" | "probe") && verb != "cgroup").map(OsString::from),
+        ),
     }
 }
 
@@ -133,8 +184,11 @@ mod tests {
 
     #[test]
     fn options_before_the_verb_are_its_own() {
-        assert_eq!(ours("alveary -j -f prog show"), "alveary prog -j -f show");
-        assert_eq!(ours("alveary -B base.btf btf dump file x"), "alveary btf -B base.btf dump file x");
+        assert_eq!(ours("alveary -j -f prog show"), "alveary prog --json -f show");
+        assert_eq!(ours("alveary -B base.btf btf dump file x"), "alveary btf dump -B base.btf file x");
+        assert_eq!(ours("alveary -d -L -B base.btf -p map show"), "alveary map -p show");
+        assert_eq!(ours("alveary -d prog load a.o b"), "alveary prog load -d a.o b");
+        assert_eq!(ours("alveary -j -n gen skeleton a.o"), "alveary gen --json skeleton a.o");
         assert_eq!(ours("alveary --json run a.o"), "alveary run --json a.o");
         assert_eq!(ours("alveary --version"), "alveary --version");
         assert_eq!(ours("alveary prog show id 1"), "alveary prog show id 1");
@@ -151,6 +205,9 @@ mod tests {
     fn a_link_named_bpftool_takes_short_words() {
         assert_eq!(ours("/usr/sbin/bpftool -m -p p s id 1"), "/usr/sbin/bpftool prog -p show id 1");
         assert_eq!(ours("bpftool m d name x"), "bpftool map dump name x");
-        assert_eq!(ours("bpftool net"), "bpftool net");
+        assert_eq!(ours("bpftool net"), "bpftool net show");
+        assert_eq!(ours("bpftool -j f"), "bpftool feature --json probe");
+        assert_eq!(ours("bpftool iter"), "bpftool iter");
+        assert_eq!(ours("bpftool version"), "bpftool --version");
     }
 }

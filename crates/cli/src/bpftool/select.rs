@@ -126,12 +126,10 @@ pub(crate) fn pinned(path: &Path, object: Object, what: &str) -> Result<OwnedFd,
 /// What a descriptor is of; `None` if `/proc` does not say it.
 pub(crate) fn kind(fd: BorrowedFd<'_>) -> Option<Object> {
     let target = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
-    [("prog", Object::Prog), ("map", Object::Map), ("link", Object::Link)]
-        .into_iter()
-        .find(|(name, _)| {
-            target.to_string_lossy().contains(&format!("bpf{}{name}", if *name == "link" { "_" } else { "-" }))
-        })
-        .map(|(_, object)| object)
+    // Kernels before 6.18 write `bpf_link`.
+    let kinds = [("prog", Object::Prog), ("map", Object::Map), ("link", Object::Link)];
+    let name = target.to_str()?.strip_prefix("anon_inode:bpf")?.strip_prefix(['-', '_'])?;
+    kinds.into_iter().find(|(kind, _)| name == *kind).map(|(_, object)| object)
 }
 
 fn verb(object: Object) -> &'static str {

@@ -2,6 +2,7 @@
 
 mod btf;
 mod cgroup;
+mod link;
 mod map;
 mod net;
 mod perf;

@@ -425,3 +425,54 @@ fn the_trace_pipe_is_shown_as_it_comes() {
     ));
     assert_eq!(text(&done.stdout), "of tracelog\n[\"\nof tracelog\\n\"\n", "{}", text(&done.stderr));
 }
+
+#[test]
+fn devices_that_translate_nothing_are_named() {
+    if !permitted("devices_that_translate_nothing_are_named") {
+        return;
+    }
+    let session = Session::new().file("plain.s", ".section xdp\n.globl plain\nplain: r0 = 2\nexit\n");
+    let (ours, at) = (env!("CARGO_BIN_EXE_alveary"), session.directory().display());
+    let examples = format!("{}/../../examples", env!("CARGO_MANIFEST_DIR"));
+    let script = format!(
+        "mkdir {at}/pins && mount -t bpf bpf {at}/pins && cd {at}/pins || exit; ip link add v0 type veth peer name v1
+         {ours} asm {at}/plain.s -o {at}/plain.o
+         {ours} prog load {at}/plain.o p offload_dev v0 2>&1; {ours} prog load {examples}/count.bpf.o p offload_dev v0 2>&1
+         {ours} map create m type hash key 4 value 4 entries 4 name m offload_dev v0 2>&1
+         {ours} prog load {examples}/rewrite.bpf.o p xdpmeta_dev v0 2>&1; ls
+         {ours} -d prog load {at}/plain.o p xdpmeta_dev v0 2>&1; {ours} prog show pinned p; cd /; umount {at}/pins"
+    );
+    let done = output("unshare", &["--mount", "--net", "--propagation", "private", "sh", "-c", &script]);
+    let told = text(&done.stdout);
+    for expected in [
+        "expected: a device whose driver translates programs\n = found: `v0`",
+        "expected: programs without maps, for `offload_dev`",
+        "expected: a device whose driver keeps maps\n = found: `v0`",
+        "`rewrite` is no XDP program",
+        "maps.debug\nprogs.debug\nplain:\n",
+        "processed 2 insns",
+        ": xdp  name plain  tag ",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}{}", text(&done.stderr));
+    }
+}
+
+#[test]
+fn what_the_processor_cannot_count_is_said() {
+    if !permitted("what_the_processor_cannot_count_is_said") {
+        return;
+    }
+    let loaded = example("count.bpf.o");
+    let id = id(&loaded);
+    let done = ours(&["prog", "profile", "id", &id, "duration", "0", "inst", "cycles"]);
+    let why = text(&done.stderr);
+    if done.status.success() {
+        let told = text(&done.stdout);
+        assert!(told.contains(" run_cnt") && told.contains(" cycles ") && told.contains(" instructions "), "{told}");
+    } else {
+        let expected = ["`cycles` cannot be counted", "CAP_PERFMON", "BPF_PROG_LOAD"];
+        assert!(expected.iter().any(|part| why.contains(part)), "{why}");
+    }
+    let why = text(&ours(&["prog", "profile", "id", &id, "cylces"]).stderr);
+    assert!(why.contains("`cycles`, `instructions`, `l1d_loads`"), "{why}");
+}

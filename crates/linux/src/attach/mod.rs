@@ -27,7 +27,7 @@ mod kprobe;
 mod link;
 mod netfilter;
 mod owner;
-mod perf;
+pub(crate) mod perf;
 mod place;
 mod route;
 mod socket;

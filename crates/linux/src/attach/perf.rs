@@ -108,6 +108,16 @@ pub(super) unsafe fn open(attr: Attr, pid: i32, cpu: i32) -> io::Result<OwnedFd>
     }
 }
 
+/// Of the flags: what happens in user space is not counted.
+const EXCLUDE_USER: u64 = 1 << 4;
+
+/// Counts on a CPU what happens in the kernel.
+pub(crate) fn count(ty: u32, config: u64, cpu: u32) -> io::Result<OwnedFd> {
+    let attr = Attr { ty, config, flags: EXCLUDE_USER, ..Attr::default() };
+    // SAFETY: counters take no address. It counts from the beginning: nothing says that it shall not.
+    unsafe { open(attr, -1, cpu as i32) }
+}
+
 /// Runs a program on an event.
 pub(super) fn run_on(program: Program<'_>, place: &Place<'_>, event: OwnedFd, cookie: u64) -> Result<Link, Diagnostic> {
     let options = LinkOptions::PerfEvent { cookie };

@@ -3,6 +3,7 @@
 mod elements;
 mod modules;
 mod objects;
+mod profile;
 mod programs;
 mod reading;
 mod refusals;

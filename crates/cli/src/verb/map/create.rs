@@ -4,7 +4,7 @@ use crate::{
     bpftool::{device, mounts, options::Options, pins, select, usage, words::Words},
     failure::Failure,
 };
-use alveary_abi::Profile;
+use alveary_abi::{Errno, Profile};
 use alveary_diag::did_you_mean;
 use alveary_linux::sys::{self, Map, MapCreate, PathFlags};
 use clap::Args;
@@ -30,7 +30,7 @@ impl Create {
         let mut words = Words::new(&self.words);
         let path = words.must("a path in a BPF file system")?;
         let (mut map, mut name, mut inner) = (MapCreate::default(), None, None::<OwnedFd>);
-        let mut ty = None;
+        let (mut ty, mut device) = (None, None);
         while !words.is_empty() {
             // In bpftool's order, which decides what a short word means.
             if words.is("type") {
@@ -46,7 +46,8 @@ impl Create {
             } else if words.is("flags") {
                 map.map_flags = words.number("flags")?;
             } else if words.is("dev") || words.is("offload_dev") {
-                map.ifindex = device::named(words.must("a network device")?)?;
+                let name = words.must("a network device")?;
+                (map.ifindex, device) = (device::named(name)?, Some(name));
             } else if words.is("inner_map") {
                 inner = Some(select::map(&mut words)?);
             } else {
@@ -59,7 +60,12 @@ impl Create {
         map.name = name.ok_or_else(|| usage("the map has no name").expected("`name NAME`"))?;
         let token = mounts::token()?;
         let (inner_map, token) = (inner.as_ref().map(AsFd::as_fd), token.as_ref().map(AsFd::as_fd));
-        let made = MapCreate { inner_map, token, ..map }.create()?;
+        let made = MapCreate { inner_map, token, ..map }.create().map_err(|why| match device {
+            Some(device) if matches!(why.errno(), Errno::EINVAL | Errno::EOPNOTSUPP) => {
+                why.diagnostic().expected("a device whose driver keeps maps").found(format!("`{device}`"))
+            }
+            _ => why.diagnostic(),
+        })?;
         pins::ready(Path::new(path), options.nomount)?;
         sys::obj_pin(made.as_fd(), Path::new(path), PathFlags::default())?;
         options.shape(json).done()

@@ -16,6 +16,7 @@ use crate::{
 use alveary::{Linux, LinuxBuilder, LinuxMap, Loaded, Loader, Object, kernel::attach::Device};
 use alveary_abi::{AttachType, Profile, ProgType, flags::BPF_F_XDP_DEV_BOUND_ONLY};
 use alveary_diag::{Diagnostic, Place};
+use alveary_linux::sys::LOG_INSNS;
 use alveary_spec::{MapSpec, Spec};
 use clap::Args;
 use std::{
@@ -45,6 +46,10 @@ pub(super) struct Load {
 
     #[command(flatten)]
     kernel: KernelOptions,
+
+    /// Tell what the verifier says, on stderr
+    #[arg(short = 'd', long)]
+    debug: bool,
 }
 
 /// What the words say.
@@ -82,7 +87,12 @@ impl Load {
         if let Some(directory) = wanted.pin_maps {
             pins::ready_directory(directory, options.nomount)?;
         }
-        let (loaded, order) = wanted.load(Path::new(file), self.kernel.linux(Linux::builder())?)?;
+        let linux = if self.debug { Linux::builder().log(LOG_INSNS) } else { Linux::builder() };
+        let (loaded, order) = wanted.load(Path::new(file), self.kernel.linux(linux)?)?;
+        for program in loaded.programs().filter(|_| self.debug) {
+            // A closed stderr is no reason to fail.
+            write!(io::stderr(), "{}:\n{}", program.spec().name, program.handle().log()).ok();
+        }
         let mut made = Pins::default();
         let programs = order.iter().filter_map(|name| loaded.program(name).ok());
         let mut found = false;
@@ -167,10 +177,20 @@ impl<'a> Wanted<'a> {
             loader = loader.map(&map.name, LinuxMap::opened(fd, "the map that is given", map)?);
         }
         let loaded = loader.load(&object).map_err(|why| {
-            let named = why.diagnostics().map(|d| d.clone().in_file(file.display().to_string()));
+            let named = why.diagnostics().map(|d| self.about_device(d.clone()).in_file(file.display().to_string()));
             Failure::with_scene(named.collect(), Programs(why.programs().to_vec()))
         })?;
         Ok((loaded, order.into_iter().map(|(_, name)| name).collect()))
+    }
+
+    /// A refusal, with what a device may have to do with it.
+    fn about_device(&self, why: Diagnostic) -> Diagnostic {
+        let device = self.offload.as_ref().or(self.metadata.as_ref());
+        // Where the verifier has something against a program, it says so.
+        let refused = matches!(why.code.0, "bpf-unsupported" | "bpf-refused") && why.notes.is_empty();
+        let Some(device) = device.filter(|_| refused) else { return why };
+        let what = if self.offload.is_some() { "translates programs" } else { "binds programs to itself" };
+        why.expected(format!("a device whose driver {what}")).found(format!("`{}`", device.name))
     }
 
     /// What the words say of programs in place of their sections.
@@ -185,9 +205,15 @@ impl<'a> Wanted<'a> {
             if let Some((ty, expected)) = self.ty {
                 (program.ty, program.expected) = (Some(ty), expected);
             }
-            if self.metadata.is_some() && program.ty == Some(ProgType::XDP) {
-                program.flags |= BPF_F_XDP_DEV_BOUND_ONLY;
+            if self.metadata.is_none() {
+                continue;
             }
+            if program.ty != Some(ProgType::XDP) {
+                let what = format!("`{}` is no XDP program: no other kind is bound to a device", program.name);
+                let why = Diagnostic::new("device-bound", what, Place::Nowhere).in_file(file.display().to_string());
+                return Err(why.expected("XDP programs, for `xdpmeta_dev`").into());
+            }
+            program.flags |= BPF_F_XDP_DEV_BOUND_ONLY;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod attach;
 mod dump;
 mod load;
 mod pin;
+mod profile;
 mod run;
 mod show;
 mod top;
@@ -47,6 +48,7 @@ enum Action {
     /// Detach a program from a map of sockets, or as the flow dissector
     Detach(attach::Attached),
     Tracelog(tracelog::Tracelog),
+    Profile(profile::Measure),
 }
 
 impl Prog {
@@ -61,6 +63,7 @@ impl Prog {
             Action::Pin(pin) => pin.run(self.options, json),
             Action::Attach(attach) => attach.attach(self.options, json),
             Action::Detach(attach) => attach.detach(self.options, json),
+            Action::Profile(profile) => profile.run(self.options, json),
             Action::Tracelog(tracelog) => tracelog.run(self.options, json),
         }
     }
