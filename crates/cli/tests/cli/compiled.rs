@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What the programs would include.
-const HEADER: &str = r#"
+pub(crate) const HEADER: &str = r#"
 typedef unsigned char __u8; typedef unsigned short __u16; typedef unsigned int __u32; typedef unsigned long long __u64;
 #define SEC(name) __attribute__((section(name), used))
 #define __uint(name, val) int (*name)[val]

@@ -8,6 +8,7 @@ mod check;
 mod compiled;
 mod disasm;
 mod errors;
+mod explain;
 mod files;
 mod help;
 mod libxdp;

@@ -18,7 +18,7 @@ pub(super) struct Draft {
     labels: Vec<(u32, String)>,
     notes: Vec<String>,
     help: Vec<String>,
-    /// Registers whose state matters, besides those of the instruction.
+    /// Registers whose state matters; none: those that the instruction reads.
     known: Vec<u8>,
 }
 
@@ -91,7 +91,9 @@ impl Draft {
         diagnostic.notes = self.notes;
         diagnostic.help = self.help;
         let mut regs = self.known;
-        regs.extend(story.insn.map(|insn| words::read_by(story, insn)).unwrap_or_default());
+        if regs.is_empty() {
+            regs = story.insn.map(|insn| words::read_by(story, insn)).unwrap_or_default();
+        }
         let mut told: Vec<u8> = Vec::new();
         for reg in regs {
             if told.contains(&reg) || told.len() >= KNOWN {

@@ -2,7 +2,7 @@
 //! instruction that made the value.
 
 use super::Story;
-use crate::state::{Kind, Reg, State, Type};
+use crate::state::{Byte, Kind, Reg, State, Type};
 use alveary_abi::HelperId;
 use alveary_isa::{AluOp, AtomicOp, Inst, Operand, Wide};
 
@@ -138,9 +138,9 @@ fn undo(story: &Story<'_>, step: usize, cell: Cell) -> Option<(How, Cell)> {
         {
             Some((How::Constant, cell))
         }
-        Inst::Load { dst, src, off, .. } | Inst::LoadAcquire { dst, src, off, .. } if cell == here(dst.0) => {
+        Inst::Load { width, dst, src, off, .. } | Inst::LoadAcquire { width, dst, src, off } if cell == here(dst.0) => {
             let slot = slot_of(before.reg(src.0), off.into());
-            let spilled = slot.filter(|slot| read(before, *slot).is_some());
+            let spilled = slot.filter(|slot| fills(before, *slot, off.into(), width.bytes()));
             Some(spilled.map_or((How::Loaded(src.0), cell), |slot| (How::Filled, slot)))
         }
         Inst::Atomic { op, src, dst, .. } => {
@@ -171,6 +171,13 @@ fn undo(story: &Story<'_>, step: usize, cell: Cell) -> Option<(How, Cell)> {
         }
         _ => None,
     }
+}
+
+/// Whether a load of so many bytes gives back what was spilled to a slot.
+fn fills(state: &State, slot: Cell, off: i64, size: usize) -> bool {
+    let (Cell::Slot(frame, n), Some(reg)) = (slot, read(state, slot)) else { return false };
+    let spilled = state.frame(frame).stack[n].bytes.iter().filter(|byte| **byte == Byte::Spill).count();
+    if reg.is_scalar() { size <= spilled && off % 8 == 0 } else { size == 8 && spilled == 8 }
 }
 
 fn undo_store(
@@ -231,7 +238,7 @@ fn undo_call(
 }
 
 /// The slot that an access through a register is to, if it is to one.
-fn slot_of(base: &Reg, off: i64) -> Option<Cell> {
+pub(super) fn slot_of(base: &Reg, off: i64) -> Option<Cell> {
     let value = base.val.value().filter(|_| base.ty == Type::of(Kind::Stack))? as i64;
     let at = i64::from(base.off) + value + off;
     let slot = usize::try_from((-at - 1).checked_div(8)?).ok()?;

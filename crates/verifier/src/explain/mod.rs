@@ -11,6 +11,7 @@
 //! | `story` | the recorded path, and what everyone asks of it |
 //! | `history` | where a value came from, event by event |
 //! | `number` | how a number came to have its range |
+//! | `origin` | where a pointer came from |
 //! | `draft` | the explanation while it is written |
 //! | `words` | registers in plain words |
 //! | `source` | names out of source lines |
@@ -21,6 +22,7 @@ mod draft;
 mod families;
 mod history;
 mod number;
+mod origin;
 mod source;
 mod story;
 mod way;

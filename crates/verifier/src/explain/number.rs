@@ -5,6 +5,7 @@ use super::{
     Story,
     draft::Draft,
     history::{Cell, Event, How, history, read},
+    way::line_of,
     words,
 };
 use crate::state::{Kind, Reg};
@@ -38,11 +39,15 @@ impl Number {
                         continue;
                     };
                     checks += 1;
-                    draft.label(insn, format!("leaves {}", words::number(&after.val)));
+                    let before = read(story.state(event.step), event.before);
+                    draft.label(insn, format!("{}{}", condition(story, insn), learnt(before.as_ref(), &after)));
                 }
                 How::Computed(op) => {
                     let after = read(story.state(event.step + 1), event.after);
-                    if let Some(text) = after.filter(Reg::is_scalar).and_then(|reg| computed(op, &reg)) {
+                    let extended = extension(story, event);
+                    if let Some(text) =
+                        after.filter(Reg::is_scalar).and_then(|reg| extended.unwrap_or_else(|| computed(op, &reg)))
+                    {
                         draft.label(insn, text);
                     }
                 }
@@ -91,6 +96,48 @@ impl Number {
     }
 }
 
+/// The comparison that the program makes, where a source line hides it: compilers join conditions.
+fn condition(story: &Story<'_>, insn: u32) -> String {
+    match (line_of(story, insn), story.program().inst(insn)) {
+        (Some(_), Some(inst @ Inst::Jmp { .. })) => {
+            let text = inst.to_string();
+            let end = text.find(" goto").unwrap_or(text.len());
+            format!("`{}` ", &text[..end])
+        }
+        _ => String::new(),
+    }
+}
+
+/// What a check taught of a number.
+fn learnt(before: Option<&Reg>, after: &Reg) -> String {
+    let (wide, half) = (after.val.wide, after.val.half);
+    let halved = before.is_some_and(|before| before.val.wide == wide && before.val.half != half);
+    if halved && half.smin < 0 {
+        return format!("leaves, in its lower 32 bits, a signed number from {} to {}", half.smin, half.smax);
+    }
+    format!("leaves {}", words::number(&after.val))
+}
+
+/// Two shifts by the same distance, to the left and back, extend a part of a number: the remark on either of them.
+fn extension(story: &Story<'_>, event: &Event) -> Option<Option<String>> {
+    let shift = |step: usize| match story.inst(step) {
+        Some(Inst::Alu { op: op @ (AluOp::Lsh | AluOp::Rsh | AluOp::Arsh), dst, src: Operand::Imm(by), .. }) => {
+            Some((op, dst, by))
+        }
+        _ => None,
+    };
+    let (op, dst, by) = shift(event.step)?;
+    if op == AluOp::Lsh {
+        let (_, next, back) = shift(event.step + 1).filter(|(op, ..)| *op != AluOp::Lsh)?;
+        return (next == dst && back == by).then_some(None);
+    }
+    let (_, before, forth) = shift(event.step.checked_sub(1)?).filter(|(op, ..)| *op == AluOp::Lsh)?;
+    let after = read(story.state(event.step + 1), event.after)?;
+    let how = if op == AluOp::Arsh { "with its sign" } else { "with zeros" };
+    let known = words::number(&after.val);
+    (before == dst && forth == by).then(|| Some(format!("extended {how} from {} bits, it is {known}", 64 - by)))
+}
+
 /// What an operation made of a number, if that is worth a word.
 fn computed(op: Option<AluOp>, after: &Reg) -> Option<String> {
     let known = words::number(&after.val);
@@ -98,7 +145,7 @@ fn computed(op: Option<AluOp>, after: &Reg) -> Option<String> {
         Some(AluOp::And) => format!("the mask leaves {known}"),
         Some(AluOp::Sub) if after.val.wide.smin < 0 => format!("after the subtraction it is {known}"),
         Some(AluOp::Add) if after.val.wide.smin < 0 => format!("after the addition it is {known}"),
-        Some(AluOp::Lsh | AluOp::Mul) => format!("multiplied, it is {known}"),
+        Some(AluOp::Lsh | AluOp::Mul) => format!("shifted or multiplied, it is {known}"),
         Some(AluOp::Rsh | AluOp::Arsh | AluOp::Div | AluOp::Mod) => format!("this leaves {known}"),
         None => format!("swapped or negated, it is {known}"),
         _ => return None,

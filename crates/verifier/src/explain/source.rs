@@ -5,17 +5,22 @@ use super::{Story, way::line_of};
 use crate::program::Prepared;
 use alveary_abi::ProgType as P;
 
+/// Signs at which compilers place what is stored.
+const STORES: [&str; 9] = ["= ", "++", "--", "+=", "-=", "|=", "&=", "^=", "*="];
+
 /// The variable that the access at an instruction goes through, by its source line: `ip` in `ip->protocol`, where the
-/// compiler's column is at the field.
+/// compiler's column is at the field, or at the sign that stores to it.
 pub(super) fn base_at(story: &Story<'_>, insn: u32) -> Option<String> {
     let line = line_of(story, insn)?;
     let at = (line.column as usize).checked_sub(1)?;
-    let before = line.text.get(..at)?.strip_suffix("->")?;
-    let start =
-        before.rfind(|c: char| !is_word(c)).map_or(0, |n| n + before[n..].chars().next().map_or(1, char::len_utf8));
-    let name = &before[start..];
+    let (mut before, rest) = (line.text.get(..at)?, line.text.get(at..)?);
+    if STORES.iter().any(|sign| rest.starts_with(sign)) {
+        before = before.trim_end().trim_end_matches(is_word);
+    }
+    let before = before.strip_suffix("->")?;
+    let name = &before[before.trim_end_matches(is_word).len()..];
     // `a.b->c` and `f()->c` are more than a name.
-    let plain = !before[..start].trim_end().ends_with(['.', '>', ')', ']']);
+    let plain = !before[..before.len() - name.len()].trim_end().ends_with(['.', '>', ')', ']']);
     (plain && is_name(name)).then(|| name.to_owned())
 }
 

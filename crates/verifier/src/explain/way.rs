@@ -22,10 +22,10 @@ pub(super) fn path(story: &Story<'_>) -> Option<String> {
     if story.moments.len() < 2 {
         return None;
     }
-    let lined = line_of(story, story.moments[0].insn).is_some();
-    let items = if lined { lines(story) } else { instructions(story) };
-    if items.len() < 2 {
-        return None;
+    let mut items = lines(story);
+    let lined = items.len() > 1;
+    if !lined {
+        items = instructions(story);
     }
     let word = if lined { "lines" } else { "instructions" };
     let mut rounds = fold(items);

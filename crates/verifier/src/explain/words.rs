@@ -146,11 +146,16 @@ fn proven(reg: &Reg) -> String {
     }
 }
 
-/// A number in plain words: `5`, `a number from 0 to 60`.
+/// A number in plain words: `the number 5`, `a number from 0 to 60`.
 pub(super) fn number(val: &Scalar) -> String {
+    let wide = val.wide;
     match val.value() {
         Some(value) => format!("the number {}", constant(value)),
         None if any(val) => "any number".to_owned(),
+        None if wide.smin == i64::MIN && wide.umax == u64::MAX => {
+            format!("a number of at most {}, which may be negative", wide.smax)
+        }
+        None if wide.smin < 0 && wide.smax == i64::MAX => format!("a number of at least {}", wide.smin),
         None => format!("a number from {}", range(val)),
     }
 }
@@ -168,26 +173,19 @@ pub(super) fn range(val: &Scalar) -> String {
         Some(value) => constant(value),
         None if any(val) => "any number".to_owned(),
         None if wide.smin >= 0 || wide.umax < u64::MAX && wide.smin == i64::MIN => {
-            format!("{} to {}", wide.umin, constant(wide.umax))
+            format!("{} to {}", constant(wide.umin), constant(wide.umax))
         }
-        None => format!("{} to {}", limit(wide.smin), limit(wide.smax)),
+        None if wide.smin == i64::MIN => format!("{} and below", wide.smax),
+        None if wide.smax == i64::MAX => format!("{} and above", wide.smin),
+        None => format!("{} to {}", wide.smin, wide.smax),
     }
 }
 
-/// Limits that are none are named as such.
-fn limit(value: i64) -> String {
-    match value {
-        i64::MIN => "anything below".to_owned(),
-        i64::MAX => "anything above".to_owned(),
-        value => value.to_string(),
-    }
-}
-
-/// A constant: large ones that are no round decimal number in hexadecimal, too.
+/// A constant; those that take more than 40 bits in hexadecimal.
 pub(super) fn constant(value: u64) -> String {
     let signed = value as i64;
     match signed {
-        0..=0xffff_ffff => value.to_string(),
+        0..=0xff_ffff_ffff => value.to_string(),
         -0x8000_0000..0 => signed.to_string(),
         _ => format!("{value:#x}"),
     }

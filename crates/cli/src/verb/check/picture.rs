@@ -79,7 +79,12 @@ impl Picture<'_> {
             Some(Remark { file: Some(file), number, line, insn, .. }) => {
                 format!("{file}:{number}:{}  {program} (instruction {insn})", line.column)
             }
-            Some(Remark { insn, .. }) => format!("{}  {program} (instruction {insn})", self.file),
+            Some(Remark { insn, .. }) => match self.message.labels.first().and_then(|label| label.source.as_ref()) {
+                Some(source) if source.line > 0 => {
+                    format!("{}:{}:{}  {program} (instruction {insn})", source.file, source.line, source.column)
+                }
+                _ => format!("{}  {program} (instruction {insn})", self.file),
+            },
             None => format!("{}  {program}", self.file),
         }
     }
@@ -181,11 +186,18 @@ impl Picture<'_> {
     }
 }
 
+/// Whether a source line begins a block of assembly: all its instructions have that line, so that it tells nothing.
+fn is_assembly(text: &str) -> bool {
+    let text = text.trim_start();
+    ["asm volatile", "asm(", "asm (", "__asm__"].iter().any(|start| text.starts_with(start))
+}
+
 fn remark<'a>(label: &'a Label, code: Option<&'a str>) -> Option<Remark<'a>> {
     let Place::Insn { index, .. } = label.at else { return None };
     let (text, primary) = (&*label.text, label.primary);
     let is_jump = code.is_some_and(|code| code.starts_with("if "));
-    match label.source.as_ref().filter(|source| source.line > 0 && !source.text.trim().is_empty()) {
+    let shown = label.source.as_ref().filter(|source| source.line > 0 && !source.text.trim().is_empty());
+    match shown.filter(|source| !is_assembly(&source.text)) {
         Some(source) => Some(Remark {
             line: span::of_source(&source.text, source.column, is_jump),
             file: Some(source.file.clone()),

@@ -27,11 +27,13 @@ fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> 
     for one in judged {
         let file = if several { format!("{}: ", one.file) } else { String::new() };
         let word = word(&one.verdict);
-        write!(out, "{word:<8} {file}{:<width$}", one.name)?;
+        write!(out, "{word:<8} {file}{}", one.name)?;
         if matches!(one.verdict, Verdict::Accept) || stats {
+            let space = width - one.name.len();
             write!(
                 out,
-                "  {} insns processed, {} states, {:.1} ms",
+                "{:space$}  {} insns processed, {} states, {:.1} ms",
+                "",
                 one.stats.insns_processed,
                 one.stats.total_states,
                 one.time.as_secs_f64() * 1e3

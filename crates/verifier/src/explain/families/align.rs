@@ -1,7 +1,7 @@
 //! Alignment.
 
 use crate::{
-    explain::{draft::Draft, story::Story, words},
+    explain::{draft::Draft, origin, story::Story, words},
     state::Kind,
 };
 
@@ -18,6 +18,7 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     };
     let Some(reg) = story.reg(n).copied() else { return };
     draft.know(n);
+    origin::label(story, draft, n);
     match reg.val.value() {
         Some(value) => {
             let at = i64::from(reg.off) + value as i64 + off;

@@ -2,13 +2,7 @@
 
 use super::{null, scalar};
 use crate::{
-    explain::{
-        draft::Draft,
-        history::How,
-        number::{beginning, from},
-        story::Story,
-        words,
-    },
+    explain::{draft::Draft, origin, story::Story, words},
     state::Kind,
 };
 use alveary_abi::Arg;
@@ -30,15 +24,8 @@ pub(super) fn kind(story: &Story<'_>, draft: &mut Draft) {
     }
     if reg.is_scalar() && !matches!(arg, Some(Arg::Size { .. } | Arg::AllocSize)) {
         scalar::why(story, draft, n);
-    } else if let Some(event) = story.history(n).iter().find(|event| event.how.begins()) {
-        let text = match event.how {
-            How::Loaded(base) => Some(format!("{found} is loaded here{}", from(story, event.step, base))),
-            How::Result => beginning(story, event),
-            _ => None,
-        };
-        if let Some(text) = text {
-            draft.label(story.moments[event.step].insn, text);
-        }
+    } else {
+        origin::label(story, draft, n);
     }
     match (arg, reg.ty.kind) {
         (Some(Arg::MapKey | Arg::MapValue { .. } | Arg::Mem { .. }), Kind::Scalar) => {
@@ -83,6 +70,7 @@ pub(super) fn packet(story: &Story<'_>, draft: &mut Draft) {
     if let Some(n) = found {
         draft.know(n);
         draft.here(format!("r{n} points into the packet"));
+        origin::label(story, draft, n);
     }
     draft.help("copy the bytes to a variable on the stack, and pass its address");
 }
@@ -94,6 +82,7 @@ pub(super) fn read_only(story: &Story<'_>, draft: &mut Draft) {
     let what = if reg.ty.kind == Kind::MapKey { "a map's key" } else { "memory that can only be read" };
     draft.say(format!("{} writes to {what}", story.subject()));
     draft.here(format!("r{n} is {} here", words::describe(story, &reg)));
+    origin::label(story, draft, n);
     draft.help("copy it to a variable on the stack, and change that");
 }
 

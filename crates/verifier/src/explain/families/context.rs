@@ -5,6 +5,7 @@ use crate::{
         draft::Draft,
         history::How,
         number::{self, Number},
+        origin,
         story::{AccessKind, Story},
         words,
     },
@@ -43,11 +44,13 @@ pub(super) fn field(story: &Story<'_>, draft: &mut Draft) {
         draft.help("ask `bpf_core_field_exists` first, so that older kernels never see the access");
     } else if access.is_none_or(|access| !access.reads() && !access.writes()) {
         draft.here(format!("{name} of `struct {}` is not for programs of this type", layout.name));
+        draft.help("another program type has this field; or another field, or a helper, says the same");
     } else if store && access.is_some_and(|access| !access.writes()) {
         draft.here(format!("{name} can only be read"));
         draft.help("change it by a helper, if there is one for it");
     } else if !store && access.is_some_and(|access| !access.reads()) {
         draft.here(format!("{name} can only be written"));
+        draft.help("keep what was written in a variable of the program");
     } else {
         draft.here(size_words(field, &name, off, size));
         draft.help(format!(
@@ -66,7 +69,8 @@ fn size_words(field: &Field, name: &str, off: i64, size: i64) -> String {
 
 /// `dereference of modified ctx ptr`, `variable ctx access`, `negative offset ctx ptr`.
 pub(super) fn moved(story: &Story<'_>, draft: &mut Draft) {
-    let named = story.named_reg().or_else(|| story.access().map(|access| access.base));
+    let passed = || (1..6).find(|n| story.reg(*n).is_some_and(|reg| reg.ty.kind == Kind::Ctx && !at_start(reg)));
+    let named = story.named_reg().or_else(|| story.access().map(|access| access.base)).or_else(passed);
     let Some((n, reg)) = named.and_then(|n| Some((n, *story.reg(n)?))) else { return };
     draft.know(n);
     let what = words::kind(story, &reg);
@@ -89,6 +93,10 @@ pub(super) fn moved(story: &Story<'_>, draft: &mut Draft) {
     }
 }
 
+fn at_start(reg: &Reg) -> bool {
+    reg.off == 0 && reg.val.value() == Some(0)
+}
+
 /// `R1 invalid sock access off=50 size=2`.
 pub(super) fn socket(story: &Story<'_>, draft: &mut Draft) {
     let Some((n, reg)) = story.named_reg().and_then(|n| Some((n, *story.reg(n)?))) else { return };
@@ -100,7 +108,10 @@ pub(super) fn socket(story: &Story<'_>, draft: &mut Draft) {
         Some(field) => draft.here(size_words(field, &format!("`{}`", field.name), off, size)),
         None => draft.here(format!("`struct {}` has no field at offset {off}", layout.name)),
     }
-    if reg.ty.kind == Kind::SockCommon {
+    origin::label(story, draft, n);
+    if reg.ty.kind != Kind::SockCommon {
+        draft.help("access the field as a whole, with its own type, and take the part from there");
+    } else {
         draft.help("`bpf_sk_fullsock` or `bpf_tcp_sock` give the socket with all its fields");
     }
 }
@@ -112,4 +123,19 @@ fn socket_layout(reg: &Reg) -> &'static CtxLayout {
         Kind::SockCommon => &contexts::SOCK_COMMON,
         _ => &contexts::SOCK,
     }
+}
+
+/// `R6 invalid variable buffer offset`.
+pub(super) fn buffer(story: &Story<'_>, draft: &mut Draft) {
+    let Some((n, reg)) = story.named_reg().and_then(|n| Some((n, *story.reg(n)?))) else { return };
+    draft.know(n);
+    draft.say(format!("{} goes to a place in the buffer that is not known, or before its start", story.subject()));
+    draft.here(format!("r{n} is {} here", words::describe(story, &reg)));
+    for (step, cell) in number::added(story, &story.history(n)).iter().take(1) {
+        if let Some(number) = Number::of(story, *cell, *step) {
+            draft.label(story.moments[*step].insn, "moves the pointer");
+            number.label(story, draft);
+        }
+    }
+    draft.help("this buffer is accessed at constant offsets");
 }

@@ -128,9 +128,8 @@ fn calls(story: &Story<'_>, draft: &mut Draft) {
 }
 
 /// BTF of functions and lines.
-pub(super) fn types(story: &Story<'_>, draft: &mut Draft) {
+pub(super) fn types(_: &Story<'_>, draft: &mut Draft) {
     draft.say("the types or lines that come with the program do not fit its code");
-    let _ = story;
     draft.help("compile again with `-g`; if the object was changed or linked by a tool, do it without (`llvm-strip -g` keeps BTF)");
 }
 

@@ -28,6 +28,7 @@ pub(super) fn not_allowed(story: &Story<'_>, draft: &mut Draft) {
             ));
         } else {
             draft.here("not where this program is attached");
+            draft.help("the section's name says where a program is attached (`expected_attach_type`)");
         }
     } else {
         draft.here("not in the list of this program type");
@@ -40,6 +41,7 @@ pub(super) fn not_allowed(story: &Story<'_>, draft: &mut Draft) {
                 if names.len() > shown { format!(" and {} more types", names.len() - shown) } else { String::new() };
             draft.note(format!("programs of type {}{more} may call it", names[..shown].join(", ")));
         }
+        draft.help("take another program type, or a helper that this one has: `alveary feature probe` lists them");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What maps allow: types, flags, and the parts of values that are for helpers only.
 
-use crate::explain::{draft::Draft, story::Story};
+use crate::explain::{draft::Draft, origin, story::Story, words};
+use crate::state::Kind;
 use alveary_abi::MapType;
 
 /// `cannot pass map_type 3 into func bpf_map_lookup_elem#1`, `expected prog array map for tail call`.
@@ -8,7 +9,7 @@ pub(super) fn wrong_type(story: &Story<'_>, draft: &mut Draft) {
     let callee = story.insn.and_then(|insn| story.callee(insn)).unwrap_or_default();
     let named = (1..6).find_map(|n| {
         let reg = story.reg(n)?;
-        (reg.ty.kind == crate::state::Kind::MapPtr).then_some((n, *reg))
+        (reg.ty.kind == Kind::MapPtr).then_some((n, *reg))
     });
     let name = named
         .and_then(|(_, reg)| story.map_name(&reg))
@@ -49,6 +50,7 @@ pub(super) fn forbidden(story: &Story<'_>, draft: &mut Draft) {
         .or_else(|| (1..6).find(|n| story.reg(*n).is_some_and(|reg| reg.ty.has_map())));
     if let Some((n, reg)) = named.and_then(|n| Some((n, *story.reg(n)?))) {
         draft.know(n);
+        origin::label(story, draft, n);
         if let Some(name) = story.map_name(&reg) {
             draft.here(format!("map `{name}`"));
             if name.contains(".rodata") {
@@ -65,6 +67,14 @@ pub(super) fn special(story: &Story<'_>, draft: &mut Draft) {
     let what = story.message.split_whitespace().next().unwrap_or("it");
     draft.say(format!("{} goes over a `{what}`, which only helpers may touch", story.subject()));
     draft.here(format!("these bytes of the value hold the `{what}`"));
+    let base = story
+        .access()
+        .map(|access| access.base)
+        .or_else(|| (1..6).find(|n| story.reg(*n).is_some_and(|reg| reg.ty.kind == Kind::MapValue)));
+    if let Some(n) = base {
+        draft.know(n);
+        origin::label(story, draft, n);
+    }
     draft.help("access the members around it one by one: a copy or `memset` of the whole value goes over it, too");
 }
 
@@ -74,7 +84,7 @@ pub(super) fn misplaced(story: &Story<'_>, draft: &mut Draft) {
     draft.say(format!("what `{callee}` is given is not where the map's value holds such a thing"));
     draft.know(1);
     if let Some(reg) = story.reg(1) {
-        draft.here(format!("r1 is {} here", crate::explain::words::describe(story, reg)));
+        draft.here(format!("r1 is {} here", words::describe(story, reg)));
     }
     if let Some(at) = story.number("that is at ") {
         draft.help(format!("it is at offset {at} of the value: pass `&value->member`"));
@@ -117,7 +127,7 @@ pub(super) fn packet(story: &Story<'_>, draft: &mut Draft) {
 /// `BPF_ATOMIC stores into R1 ctx is not allowed`.
 pub(super) fn atomic(story: &Story<'_>, draft: &mut Draft) {
     let reg = story.named_reg().and_then(|n| story.reg(n));
-    let what = reg.map_or_else(|| "this memory".to_owned(), |reg| crate::explain::words::kind(story, reg));
+    let what = reg.map_or_else(|| "this memory".to_owned(), |reg| words::kind(story, reg));
     draft.say(format!("atomic operations cannot go through {what}"));
     draft.here("atomic operations go to map values, the stack, and memory from helpers");
     draft.help("load, change and store, or count in a map");
@@ -129,14 +139,23 @@ pub(super) fn different(story: &Story<'_>, draft: &mut Draft) {
     if let Some((n, reg)) = story.access().and_then(|access| Some((access.base, *story.reg(access.base)?))) {
         let before = story.insn.and_then(|insn| story.v.accessed[insn as usize]);
         let other = before.map_or_else(String::new, |ty| format!(", on a path before it was `{ty}`"));
-        draft.here(format!("r{n} is {} on this path{other}", crate::explain::words::kind(story, &reg)));
+        draft.here(format!("r{n} is {} on this path{other}", words::kind(story, &reg)));
     }
     draft.help("the kernel rewrites accesses to contexts and sockets: make the access on each side of the branch on its own; `barrier()` keeps clang from joining them");
 }
 
-pub(super) fn load_packet(story: &Story<'_>, draft: &mut Draft) {
+pub(super) fn load_packet(_: &Story<'_>, draft: &mut Draft) {
     draft.say("this old way of loading from the packet (`BPF_LD_ABS`, `BPF_LD_IND`) is not possible here");
     draft.here("needs a socket filter or tc program, with the context in r6");
-    let _ = story;
     draft.help("use `bpf_skb_load_bytes`, or `data` and `data_end`");
+}
+
+/// `only read from bpf_array is supported`.
+pub(super) fn as_memory(story: &Story<'_>, draft: &mut Draft) {
+    draft.say(format!("{} goes into the map itself, not into a value of it", story.subject()));
+    if let Some((n, reg)) = story.access().and_then(|access| Some((access.base, *story.reg(access.base)?))) {
+        draft.know(n);
+        draft.here(format!("r{n} is {} here", words::describe(story, &reg)));
+    }
+    draft.help("`bpf_map_lookup_elem` gives a pointer to a value");
 }

@@ -4,7 +4,7 @@ use crate::{
     explain::{
         draft::Draft,
         history::{How, history, read},
-        source,
+        number, source,
         story::Story,
         words,
     },
@@ -17,7 +17,8 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     let Some((n, reg)) = named.and_then(|n| Some((n, *story.reg(n)?))) else { return };
     draft.know(n);
     let what = words::kind(story, &reg);
-    draft.say(format!("{} uses {what} without a check that it is not NULL", story.subject()));
+    let what = what.trim_end_matches(" or NULL");
+    draft.say(format!("{} uses a pointer that may be NULL ({what})", story.subject()));
     draft.here(format!("r{n} may be NULL here"));
     tell(story, draft, n, &reg);
 }
@@ -29,7 +30,10 @@ pub(super) fn tell(story: &Story<'_>, draft: &mut Draft, n: u8, reg: &Reg) {
         let insn = story.moments[event.step].insn;
         match (event.how, story.callee(insn)) {
             (How::Result, Some(callee)) => draft.label(insn, format!("`{callee}` {}", may_give_null(reg))),
-            (How::Loaded(_), _) => draft.label(insn, "loaded here, it may be NULL"),
+            (How::Loaded(_), _) => match number::context_field(story, event.step) {
+                Some(field) => draft.label(insn, format!("`{field}` of the context may be NULL")),
+                None => draft.label(insn, "loaded here, it may be NULL"),
+            },
             _ => {}
         }
     }

@@ -92,8 +92,12 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     {
         draft.label(
             story.moments[check.step].insn,
-            "compares with the packet's end, but on this side of the jump that proves nothing",
+            "compares with the packet's end, but on this side of the jump the packet may be too short",
         );
+        if reg.range() == 0 {
+            draft.help("turn the comparison round, or move the access to its other side");
+            return;
+        }
     }
     help(story, draft, &reg, off + size);
 }

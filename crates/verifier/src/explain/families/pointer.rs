@@ -1,7 +1,7 @@
 //! Arithmetic on pointers, and what would show addresses.
 
 use crate::{
-    explain::{draft::Draft, history::How, number::Number, story::Story, words},
+    explain::{draft::Draft, number::Number, origin, story::Story, words},
     state::Kind,
 };
 use alveary_isa::{Inst, Operand};
@@ -18,7 +18,9 @@ pub(super) fn arithmetic(story: &Story<'_>, draft: &mut Draft) {
     let Some((n, reg)) = pointer.and_then(|n| Some((n, *story.reg(n)?))) else { return };
     let what = words::kind(story, &reg);
     draft.here(format!("r{n} is {} here", words::describe(story, &reg)));
-    if message.contains("pointer prohibited") && message.contains(" pointer ") {
+    let both =
+        operands.into_iter().flatten().filter(|n| story.reg(*n).is_some_and(|reg| !reg.is_scalar())).count() == 2;
+    if both {
         draft.say("two pointers cannot be combined like this");
         draft.help("of two pointers only the difference can be taken; add numbers to pointers");
     } else if message.contains("32-bit pointer arithmetic") {
@@ -48,17 +50,12 @@ pub(super) fn arithmetic(story: &Story<'_>, draft: &mut Draft) {
         };
         draft.help(help);
     }
-    if let Some(event) = story.history(n).iter().find(|event| event.how == How::Result) {
-        let insn = story.moments[event.step].insn;
-        if let Some(callee) = story.callee(insn) {
-            draft.label(insn, format!("`{callee}` gives it"));
-        }
-    }
+    origin::label(story, draft, n);
 }
 
 /// Offsets that no memory has.
 pub(super) fn far(story: &Story<'_>, draft: &mut Draft) {
-    draft.say("the offset that this gives the pointer is larger than any memory");
+    draft.say("this may move the pointer further than any memory reaches");
     let Some(Inst::Alu { dst, src, .. }) = story.rejected() else { return };
     let regs = [Some(dst.0), if let Operand::Reg(src) = src { Some(src.0) } else { None }];
     let (mut pointer, mut number) = (None, None);

@@ -4,7 +4,7 @@ use crate::{
     explain::{
         draft::Draft,
         number::{self, Number},
-        source,
+        origin, source,
         story::{AccessKind, Story},
         words,
     },
@@ -53,6 +53,7 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
         number.label(story, draft);
     }
     if fixed {
+        origin::label(story, draft, n);
         if reg.ty.kind == Kind::MapValue && story.access().is_none() && size.is_some_and(|size| size > limit) {
             draft.help(format!(
                 "the value is smaller than the {} that are asked for: make the map's value larger, or the size smaller",

@@ -1,6 +1,6 @@
 //! Values that programs and callbacks return.
 
-use crate::explain::{draft::Draft, history::How, number::Number, story::Story, words};
+use crate::explain::{draft::Draft, history::How, number::Number, origin, story::Story, words};
 
 pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     let Some(reg) = story.reg(0).copied() else { return };
@@ -15,14 +15,17 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     if !reg.is_scalar() {
         draft.say(format!("{who} returns {}, not a number", words::kind(story, &reg)));
         draft.here("r0 is returned");
+        origin::label(story, draft, 0);
+        draft.help("return a number; a pointer that may be NULL is compared first");
     } else {
         let row = story.v.profile.prog_type(story.program().program.ty);
         let name = row.filter(|_| !callback).map_or_else(String::new, |row| format!(" of type {}", row.name));
         let allowed = allowed.clone().unwrap_or_default();
-        draft.say(format!(
-            "{who} may return a value that {} not return",
-            if callback { "callbacks may".to_owned() } else { format!("programs{name} may") }
-        ));
+        let others = if callback { "callbacks".to_owned() } else { format!("programs{name}") };
+        match reg.val.value() {
+            Some(value) => draft.say(format!("{who} returns {}, which {others} may not", words::constant(value))),
+            None => draft.say(format!("{who} may return values that {others} may not")),
+        }
         draft.here(format!("returns {}; allowed is {allowed}", words::number(&reg.val)));
     }
     if let (Some(cell), Some(last)) = (story.cell(0), story.last())

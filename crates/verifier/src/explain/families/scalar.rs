@@ -4,7 +4,7 @@ use super::packet::loaded;
 use crate::{
     explain::{
         draft::Draft,
-        history::{Cell, Event, How, moves_packet, read},
+        history::{Cell, Event, How, history, moves_packet, read, slot_of},
         number::from,
         story::{AccessKind, Story},
         words,
@@ -17,6 +17,9 @@ use alveary_isa::{AluOp, Inst, Operand, Wide};
 /// Program types that look at the kernel's own memory.
 const TRACING: ProgSet =
     ProgSet::of(&[P::KPROBE, P::TRACEPOINT, P::PERF_EVENT, P::RAW_TRACEPOINT, P::RAW_TRACEPOINT_WRITABLE, P::TRACING]);
+
+/// The family: others ask for no more than what happened to a value.
+pub(super) const CODE: &str = "not-a-pointer";
 
 pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     let Some(n) = story.named_reg() else { return };
@@ -44,11 +47,15 @@ pub(super) fn why(story: &Story<'_>, draft: &mut Draft, n: u8) {
             How::Changed => return changed(story, draft, &events, event, before),
             How::Learnt => {
                 draft.label(insn, "on this side of the check it is NULL");
+                if draft.code == CODE {
+                    draft.say(format!("{} goes through a pointer that is NULL on this path", story.subject()));
+                }
                 draft.help("use the pointer on the other side of the check");
                 return;
             }
             How::Computed(op) => {
                 draft.label(insn, computed(story, event, op));
+                draft.help("numbers are no addresses: add the number to a pointer, and go through that");
                 return;
             }
             How::Narrowed => {
@@ -72,9 +79,15 @@ fn changed(story: &Story<'_>, draft: &mut Draft, events: &[Event], event: &Event
         if let Some((begun, text)) = begun.and_then(|begun| Some((begun, loaded(story, begun)?))) {
             draft.label(story.moments[begun.step].insn, text);
         }
+        if draft.code == CODE {
+            draft.say(format!("{} uses a pointer into the packet from before `{callee}`", story.subject()));
+        }
         draft.help("behind the call load `data` and `data_end` from the context again, and check again");
     } else if before.is_some_and(|reg| reg.ref_id != 0) {
         draft.label(insn, format!("`{callee}` gives it back: it must not be used from here on"));
+        if draft.code == CODE {
+            draft.say(format!("{} uses what `{callee}` has given back", story.subject()));
+        }
         draft.help("use it before it is given back");
     } else {
         draft.label(insn, format!("behind `{callee}` it is no longer known"));
@@ -103,6 +116,9 @@ fn begun(story: &Story<'_>, draft: &mut Draft, n: u8, event: &Event) {
     match event.how {
         How::Constant if value.is_some_and(|reg| reg.is_null()) => {
             draft.label(insn, "it is NULL from here on");
+            if draft.code == CODE {
+                draft.say(format!("{} goes through a pointer that is NULL on this path", story.subject()));
+            }
             draft.help("the pointer is NULL on this path: leave before the access, or set it");
         }
         How::Constant => {
@@ -124,6 +140,14 @@ fn begun(story: &Story<'_>, draft: &mut Draft, n: u8, event: &Event) {
     }
 }
 
+/// The offset of the load at a step.
+fn access(story: &Story<'_>, step: usize) -> Option<i64> {
+    match story.inst(step) {
+        Some(Inst::Load { off, .. } | Inst::LoadAcquire { off, .. }) => Some(off.into()),
+        _ => None,
+    }
+}
+
 fn loaded_number(story: &Story<'_>, draft: &mut Draft, event: &Event, base: u8) {
     let insn = story.moments[event.step].insn;
     let reg = story.reg_at(event.step, base);
@@ -141,6 +165,15 @@ fn loaded_number(story: &Story<'_>, draft: &mut Draft, event: &Event, base: u8) 
     );
     let ty = story.program().program.ty;
     if reg.ty.kind == Kind::Stack {
+        let slot = access(story, event.step).and_then(|off| slot_of(reg, off));
+        let written = slot.and_then(|slot| history(story, slot, event.step).into_iter().next());
+        if let Some(written) =
+            written.filter(|written| matches!(written.how, How::Stored | How::Spilled | How::Constant))
+        {
+            let insn = story.moments[written.step].insn;
+            let who = story.callee(insn).map_or_else(|| "this".to_owned(), |callee| format!("`{callee}`"));
+            draft.label(insn, format!("{who} writes these bytes of the stack"));
+        }
         draft.help("pointers come back from the stack only as they were stored: all 8 bytes, at an offset that is a multiple of 8, and not written to in between");
     } else if TRACING.has(ty) {
         draft.help("an address in the kernel or in a process is read with `bpf_probe_read_kernel` or `bpf_probe_read_user` (in C: `BPF_CORE_READ`), not by a load");

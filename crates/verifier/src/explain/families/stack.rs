@@ -5,6 +5,7 @@ use crate::{
         draft::Draft,
         history::{Cell, How, history},
         number::{self, Number},
+        origin,
         story::Story,
         words,
     },
@@ -26,6 +27,7 @@ pub(super) fn outside(story: &Story<'_>, draft: &mut Draft) {
             let side = if at < -MAX_STACK { "below the stack's 512 bytes" } else { "above the function's stack" };
             draft.say(format!("{} {verb} {side}", subject(story)));
             draft.here(format!("{verb} {} at {}", words::bytes(size), words::frame_offset(at)));
+            origin::label(story, draft, n);
             if at >= -MAX_STACK {
                 draft.help(format!(
                     "{} would have to begin at {} or below: see whether the size is that of the variable",
