@@ -1,9 +1,10 @@
 //! Speaks the plug-in protocol of the bpf_conformance suite: the memory comes as hex bytes in the first argument (absent
 //! if there is none), the program as hex bytes on standard input; r1 is the memory, r2 its length, helper 5 returns its
-//! first argument; r0 is printed in hex. Runs checked (`--checked`, the default) or trusted (`--trusted`).
+//! first argument; r0 is printed in hex. Runs checked (`--checked`, the default), trusted (`--trusted`) or as native code
+//! (`--jit`).
 
 use alveary_isa::{Endian, Insn, Inst, Width, decode};
-use alveary_vm::{Call, Checks, Code, Env, Exit, Func, HelperFn, Image, Link, Region, TrapKind};
+use alveary_vm::{Call, Checks, Code, Env, Exit, Func, HelperFn, Image, Jit, Link, Region, TrapKind};
 use std::error::Error;
 use std::io::Read;
 use std::process::ExitCode;
@@ -26,20 +27,17 @@ fn main() -> ExitCode {
 
 fn run() -> Result<u64, Box<dyn Error>> {
     let (switches, hex): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|arg| arg.starts_with("--"));
-    let trusted = match switches.last().map(String::as_str) {
-        None | Some("--checked") => false,
-        Some("--trusted") => true,
-        Some(other) => return Err(format!("{other}: expected --checked or --trusted").into()),
-    };
     let mut memory = bytes(&hex.join(" "))?;
     let mut program = String::new();
     std::io::stdin().read_to_string(&mut program)?;
     let code = code(&bytes(&program)?)?;
-    let image = if trusted {
+    let image = match switches.last().map(String::as_str) {
+        None | Some("--checked") => Image::checked(&code, &Owner)?,
         // SAFETY: the suite's programs are read before they are run in this mode: they stay inside their memory.
-        unsafe { Image::trusted(&code, &Owner)? }
-    } else {
-        Image::checked(&code, &Owner)?
+        Some("--trusted") => unsafe { Image::trusted(&code, &Owner)? },
+        // SAFETY: as above.
+        Some("--jit") => unsafe { Image::native(&code, &Owner, &Jit::new(1 << 24)?)? },
+        Some(other) => return Err(format!("{other}: expected --checked, --trusted or --jit").into()),
     };
     let (addr, len) = (memory.as_mut_ptr() as u64, memory.len() as u64);
     let env = Env::new();

@@ -52,6 +52,11 @@ pub enum BadCodeKind {
     MisplacedSymbol,
     /// [`crate::Code::funcs`] is empty, not in order, or has a start that is no instruction.
     MisplacedFunction,
+    /// There is no memory for native code, or it would be more than there may be.
+    NoRoom {
+        /// Bytes that all native code together may take.
+        limit: usize,
+    },
     /// A register that only the engine writes: `r10`, or `r12` in lowered code.
     WritesReadOnly {
         /// Its number.
@@ -77,6 +82,7 @@ impl fmt::Display for BadCode {
             BadCodeKind::NoSymbol => write!(f, "a map or variable that was given no address"),
             BadCodeKind::MisplacedSymbol => write!(f, "an address is given to a slot that takes none"),
             BadCodeKind::MisplacedFunction => write!(f, "a function begins at a slot that is no instruction"),
+            BadCodeKind::NoRoom { limit } => write!(f, "no room for native code, of which {limit} bytes may exist"),
             BadCodeKind::WritesReadOnly { register } => write!(f, "r{register} is read-only"),
         }
     }

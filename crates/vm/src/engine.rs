@@ -14,10 +14,11 @@ mod tests;
 
 pub(crate) use handlers::handler_at;
 
+use crate::env::Fault;
 use crate::fuel::Fuel;
 use crate::op::Op;
 use crate::predecode::{Entry, Ops, instructions_before};
-use crate::{Checks, Env, Exit, Trap, TrapKind};
+use crate::{Checks, Env, Exit, TrapKind};
 use alveary_isa::Reg;
 use depth::Floor;
 use handlers::handler;
@@ -87,24 +88,6 @@ enum Stop {
     /// The budget has become low: go on stepping from here.
     Low(*const Op),
     Fault(Fault),
-}
-
-/// Why a run stopped early.
-#[derive(Clone, Copy)]
-pub(crate) enum Fault {
-    /// At this slot.
-    At(usize, TrapKind),
-    /// Somewhere else, in a run or a callback that ended before.
-    Elsewhere(Trap),
-}
-
-impl Fault {
-    pub(crate) fn trap(self, origin: impl FnOnce(usize) -> u32) -> Trap {
-        match self {
-            Fault::At(slot, kind) => Trap { insn: origin(slot), kind },
-            Fault::Elsewhere(trap) => trap,
-        }
-    }
 }
 
 /// Runs the function at `entry` to its end, in a run whose outermost frame is `base`.

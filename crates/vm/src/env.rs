@@ -40,7 +40,11 @@ pub struct Env {
     /// Tail calls of this run so far.
     pub tail_calls: Cell<u32>,
     /// Not [`Request::None`] only between a helper's request and its return.
-    pub(crate) request: Cell<Request>,
+    request: Cell<Request>,
+    /// Whether it is not: what engines look at after each call.
+    pub(crate) asked: Cell<bool>,
+    /// How native code ended that did not return.
+    pub(crate) stop: Cell<Result<Exit, Fault>>,
     /// What is running, for callbacks.
     pub(crate) running: Cell<Option<Running>>,
     /// Where a tail call goes: the owner's word for a program.
@@ -62,6 +66,24 @@ pub(crate) enum Request {
     Leave(u64),
     /// A tail call to [`Env::next`].
     Tail,
+}
+
+/// Why a run stopped early.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// At this slot.
+    At(usize, TrapKind),
+    /// Somewhere else, in a run or a callback that ended before.
+    Elsewhere(Trap),
+}
+
+impl Fault {
+    pub(crate) fn trap(self, origin: impl FnOnce(usize) -> u32) -> Trap {
+        match self {
+            Fault::At(slot, kind) => Trap { insn: origin(slot), kind },
+            Fault::Elsewhere(trap) => trap,
+        }
+    }
 }
 
 /// The program that is running on an [`Env`].
@@ -99,6 +121,8 @@ impl Env {
             fuel: Cell::new(u64::MAX),
             tail_calls: Cell::new(0),
             request: Cell::new(Request::None),
+            asked: Cell::new(false),
+            stop: Cell::new(Ok(Exit::Tail)),
             running: Cell::new(None),
             next: Cell::new(std::ptr::null()),
             hot: Hot::new(stack.frame(0)),
@@ -139,7 +163,14 @@ impl Env {
     fn ask(&self, request: Request) {
         if !matches!(self.request.get(), Request::Stop(_) | Request::Unwind(_)) {
             self.request.set(request);
+            self.asked.set(true);
         }
+    }
+
+    /// Takes what a helper asked for.
+    pub(crate) fn take_request(&self) -> Request {
+        self.asked.set(false);
+        self.request.replace(Request::None)
     }
 
     /// Whether the function that is running is a subprogram or a callback: [`Env::tail`] would trap.

@@ -2,9 +2,16 @@
 
 use crate::bad_code::BadCode;
 use crate::engine::{self, Checked, Trusted, handler_at};
-use crate::env::{Request, Running};
+use crate::env::{Fault, Running};
+use crate::jit::Native;
 use crate::predecode::{Ops, function_index, function_word, predecode};
-use crate::{Checks, Code, Env, Exit, Link, Trap, TrapKind};
+use crate::{Checks, Code, Env, Exit, Jit, Link, Trap, TrapKind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// How often code is interpreted before it is compiled, in [`Image::adaptive`]: by then the time that native code saves
+/// is known to be worth what compiling takes for a program of usual size.
+const HOT: u32 = 1_000;
 
 /// Code that is linked and ready to run, in one of two modes.
 ///
@@ -15,9 +22,28 @@ use crate::{Checks, Code, Env, Exit, Link, Trap, TrapKind};
 /// An image is immutable and may be run by many threads at once, each with its own [`Env`].
 #[derive(Debug)]
 pub struct Image {
-    ops: Ops,
+    engine: Engine,
     origin: Box<[u32]>,
-    trusted: bool,
+}
+
+/// What runs the code.
+#[derive(Debug)]
+enum Engine {
+    Checked(Ops),
+    Trusted(Ops),
+    Native(Native),
+    Adaptive(Box<Adaptive>),
+}
+
+/// Trusted code that is interpreted until it is hot.
+#[derive(Debug)]
+struct Adaptive {
+    ops: Ops,
+    code: Code,
+    jit: Arc<Jit>,
+    runs: AtomicU32,
+    /// Empty until it is hot; then nothing if it cannot be compiled.
+    native: OnceLock<Option<Native>>,
 }
 
 impl Image {
@@ -30,7 +56,35 @@ impl Image {
     /// # Errors
     /// The first slot that is no instruction, or jumps or calls where there is none.
     pub unsafe fn trusted(code: &Code, link: &dyn Link) -> Result<Image, BadCode> {
-        Self::new(code, link, true)
+        let ops = predecode(code, link, handler_at::<Trusted>)?;
+        Ok(Self::new(code, Engine::Trusted(ops)))
+    }
+
+    /// Links `code` for trusted mode and compiles it: it does the same as [`Image::trusted`], faster.
+    ///
+    /// # Safety
+    /// As [`Image::trusted`].
+    ///
+    /// # Errors
+    /// As [`Image::trusted`]; or there is no room for native code, or none can be made of so large a program.
+    pub unsafe fn native(code: &Code, link: &dyn Link, jit: &Arc<Jit>) -> Result<Image, BadCode> {
+        let ops = predecode(code, link, handler_at::<Trusted>)?;
+        Ok(Self::new(code, Engine::Native(jit.compile(code, &ops)?)))
+    }
+
+    /// Links `code` for trusted mode; it is interpreted at first, and compiled when it has run often. What cannot be
+    /// compiled goes on being interpreted.
+    ///
+    /// # Safety
+    /// As [`Image::trusted`].
+    ///
+    /// # Errors
+    /// As [`Image::trusted`].
+    pub unsafe fn adaptive(code: &Code, link: &dyn Link, jit: &Arc<Jit>) -> Result<Image, BadCode> {
+        let ops = predecode(code, link, handler_at::<Trusted>)?;
+        let (code_then, jit, runs, native) = (code.clone(), jit.clone(), AtomicU32::new(0), OnceLock::new());
+        let adaptive = Adaptive { ops, code: code_then, jit, runs, native };
+        Ok(Self::new(code, Engine::Adaptive(Box::new(adaptive))))
     }
 
     /// Links `code` for checked mode.
@@ -38,12 +92,22 @@ impl Image {
     /// # Errors
     /// As [`Image::trusted`].
     pub fn checked(code: &Code, link: &dyn Link) -> Result<Image, BadCode> {
-        Self::new(code, link, false)
+        let ops = predecode(code, link, handler_at::<Checked>)?;
+        Ok(Self::new(code, Engine::Checked(ops)))
     }
 
-    fn new(code: &Code, link: &dyn Link, trusted: bool) -> Result<Image, BadCode> {
-        let handlers = if trusted { handler_at::<Trusted> } else { handler_at::<Checked> };
-        Ok(Image { ops: predecode(code, link, handlers)?, origin: code.origin.as_slice().into(), trusted })
+    fn new(code: &Code, engine: Engine) -> Image {
+        Image { engine, origin: code.origin.as_slice().into() }
+    }
+
+    /// Whether native code runs now.
+    #[must_use]
+    pub fn is_native(&self) -> bool {
+        match &self.engine {
+            Engine::Native(_) => true,
+            Engine::Adaptive(adaptive) => adaptive.native().is_some(),
+            Engine::Checked(_) | Engine::Trusted(_) => false,
+        }
     }
 
     /// The word of function `index` of [`Code::funcs`], for [`Image::run`], [`Env::callback`] and `callx`.
@@ -68,7 +132,10 @@ impl Image {
             std::mem::transmute::<*const (dyn Checks + '_), *const (dyn Checks + 'static)>(checks)
         });
         let outer = env.running.replace(Some(Running { image: self, checks: erased, base }));
-        let _ended = Ended { env, outer, base };
+        let _ended = Ended { env, outer, base, limit: env.stack.begin(base) };
+        if let Engine::Adaptive(adaptive) = &self.engine {
+            adaptive.count_run();
+        }
         self.enter(env, func, args, checks, base)
     }
 
@@ -82,16 +149,41 @@ impl Image {
         base: usize,
     ) -> Result<Exit, Trap> {
         let index = if func == 0 { Some(0) } else { function_index(func) };
-        let Some(&entry) = index.and_then(|index| self.ops.funcs.get(index)) else {
-            return Err(Trap { insn: 0, kind: TrapKind::BadCall { target: func } });
+        let bad_call = Trap { insn: 0, kind: TrapKind::BadCall { target: func } };
+        let interpret = |ops: &Ops| {
+            let entry = index.and_then(|index| ops.funcs.get(index)).copied().ok_or(Fault::Elsewhere(bad_call))?;
+            match self.engine {
+                Engine::Checked(_) => engine::enter::<Checked>(ops, env, checks, base, entry, args),
+                _ => engine::enter::<Trusted>(ops, env, checks, base, entry, args),
+            }
         };
-        let ops = &self.ops;
-        let result = if self.trusted {
-            engine::enter::<Trusted>(ops, env, checks, base, entry, args)
-        } else {
-            engine::enter::<Checked>(ops, env, checks, base, entry, args)
+        let run = |native: &Native| {
+            let index = index.filter(|&index| index < native.functions()).ok_or(Fault::Elsewhere(bad_call))?;
+            // SAFETY: whoever made the image has promised what trusted code asks for; the function is there.
+            unsafe { native.enter(env, index, args) }
+        };
+        let result = match &self.engine {
+            Engine::Checked(ops) | Engine::Trusted(ops) => interpret(ops),
+            Engine::Native(native) => run(native),
+            Engine::Adaptive(adaptive) => match adaptive.native() {
+                Some(native) => run(native),
+                None => interpret(&adaptive.ops),
+            },
         };
         result.map_err(|fault| fault.trap(|slot| self.origin.get(slot).copied().unwrap_or(slot as u32)))
+    }
+}
+
+impl Adaptive {
+    fn native(&self) -> Option<&Native> {
+        self.native.get().and_then(Option::as_ref)
+    }
+
+    /// Counts a run; the one that makes the code hot compiles it, while others go on interpreting.
+    fn count_run(&self) {
+        if self.native.get().is_none() && self.runs.fetch_add(1, Ordering::Relaxed) == HOT {
+            let _ = self.native.set(self.jit.compile(&self.code, &self.ops).ok());
+        }
     }
 }
 
@@ -100,14 +192,16 @@ struct Ended<'a> {
     env: &'a Env,
     outer: Option<Running>,
     base: usize,
+    limit: usize,
 }
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
         self.env.running.set(self.outer);
         self.env.stack.truncate(self.base);
+        self.env.stack.end_of_run(self.limit);
         if self.outer.is_none() {
-            self.env.request.set(Request::None);
+            self.env.take_request();
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::bad_code::{BadCode, BadCodeKind};
 use crate::engine::Handler;
+use crate::frame::{FrameUse, frame_use, in_frame};
 use crate::memory::ATOMIC_OPS;
 use crate::op::{Op, Opcode, alu_code, cmp_code, halves};
 use crate::stack::FRAME;
@@ -77,12 +78,12 @@ pub(crate) fn predecode(code: &Code, link: &dyn Link, handlers: Handlers) -> Res
     }
 }
 
-fn bad(code: &Code, slot: usize, why: BadCodeKind) -> BadCode {
+pub(crate) fn bad(code: &Code, slot: usize, why: BadCodeKind) -> BadCode {
     BadCode { insn: code.origin.get(slot).copied().unwrap_or(slot as u32), why }
 }
 
 /// Each slot's instruction; `None` for the second slot of an `ld_imm64`.
-fn decode_all(code: &Code) -> Result<Vec<Option<Inst>>, BadCode> {
+pub(crate) fn decode_all(code: &Code) -> Result<Vec<Option<Inst>>, BadCode> {
     if code.insns.is_empty() {
         return Err(bad(code, 0, BadCodeKind::Empty));
     }
@@ -125,49 +126,6 @@ fn entries(code: &Code, insts: &[Option<Inst>]) -> Result<Box<[Entry]>, BadCode>
         Ok(Entry { start: start as u32, words: bytes.div_ceil(8) as u8 })
     };
     starts.iter().zip(ends).map(entry).collect()
-}
-
-/// What an instruction may do with bytes of a stack frame that were not written.
-#[derive(PartialEq)]
-enum FrameUse {
-    None,
-    /// Reads no more of its function's frame than this many bytes from its end.
-    Reads(usize),
-    /// The frame pointer goes elsewhere, and may come back in any function.
-    Any,
-}
-
-fn frame_use(inst: &Inst) -> FrameUse {
-    match *inst {
-        Inst::Load { width, src: Reg::FP, off, .. } if in_frame(off, width) => {
-            FrameUse::Reads(-isize::from(off) as usize)
-        }
-        Inst::Store { width, dst: Reg::FP, off, src } if src != Operand::Reg(Reg::FP) && in_frame(off, width) => {
-            FrameUse::None
-        }
-        Inst::Alu { src, .. } | Inst::Jmp { src, .. } if src != Operand::Reg(Reg::FP) => FrameUse::None,
-        Inst::Load { src, .. } if src != Reg::FP => FrameUse::None,
-        Inst::Store { dst, src, .. } if dst != Reg::FP && src != Operand::Reg(Reg::FP) => FrameUse::None,
-        Inst::Atomic { dst, src, .. } | Inst::StoreRelease { dst, src, .. } if dst != Reg::FP && src != Reg::FP => {
-            FrameUse::None
-        }
-        Inst::LoadAcquire { src, .. } | Inst::MovSx { src, .. } if src != Reg::FP => FrameUse::None,
-        Inst::Alu { .. }
-        | Inst::Jmp { .. }
-        | Inst::Load { .. }
-        | Inst::Store { .. }
-        | Inst::Atomic { .. }
-        | Inst::StoreRelease { .. }
-        | Inst::LoadAcquire { .. }
-        | Inst::MovSx { .. } => FrameUse::Any,
-        _ => FrameUse::None,
-    }
-}
-
-/// Whether an access at `off` from the frame pointer stays in the frame.
-fn in_frame(off: i16, width: Width) -> bool {
-    let from = isize::from(off);
-    from >= -(FRAME as isize) && from + width.bytes() as isize <= 0
 }
 
 /// Makes the op of one slot after the other.

@@ -3,7 +3,7 @@
 
 use crate::op::Op;
 use crate::region::Span;
-use std::cell::Cell;
+use std::{cell::Cell, mem::offset_of};
 
 /// Bytes of a frame.
 pub(crate) const FRAME: usize = 512;
@@ -12,7 +12,7 @@ const FRAMES_PER_RUN: usize = 8;
 /// Frames that an [`crate::Env`] has, for runs within runs.
 const FRAMES: usize = 4 * FRAMES_PER_RUN;
 /// Times that a `may_goto` of one frame falls through (Linux: `BPF_MAX_LOOPS`).
-const LOOPS: u32 = 8 * 1024 * 1024;
+pub(crate) const LOOPS: u32 = 8 * 1024 * 1024;
 
 /// Frames, and how many are in use.
 #[derive(Debug)]
@@ -20,6 +20,10 @@ pub(crate) struct Stack {
     words: Box<[Cell<u64>]>,
     saved: [Saved; FRAMES],
     used: Cell<usize>,
+    /// How many frames may be in use in the run that began last: what native code asks.
+    limit: Cell<usize>,
+    /// The end of the outermost frame, for native code.
+    top: u64,
 }
 
 /// What belongs to a frame beside its memory.
@@ -34,9 +38,17 @@ pub(crate) struct Saved {
 }
 
 impl Stack {
+    /// Where native code finds how many frames are in use, how many may be, and the end of the outermost one.
+    pub(crate) const USED: usize = offset_of!(Stack, used);
+    pub(crate) const LIMIT: usize = offset_of!(Stack, limit);
+    pub(crate) const TOP: usize = offset_of!(Stack, top);
+
     pub(crate) fn new() -> Stack {
+        let words: Box<[Cell<u64>]> = (0..FRAMES * FRAME / 8).map(|_| Cell::new(0)).collect();
         Stack {
-            words: (0..FRAMES * FRAME / 8).map(|_| Cell::new(0)).collect(),
+            limit: Cell::new(0),
+            top: words.as_ptr_range().end as u64,
+            words,
             saved: std::array::from_fn(|_| Saved {
                 back: Cell::new(std::ptr::null()),
                 registers: Default::default(),
@@ -65,6 +77,16 @@ impl Stack {
         self.saved[frame].loops.set(LOOPS);
         self.used.set(frame + 1);
         Some(self.end() - (frame * FRAME) as u64)
+    }
+
+    /// A run begins whose outermost frame is `base`: how many frames the one before it might use.
+    pub(crate) fn begin(&self, base: usize) -> usize {
+        self.limit.replace(FRAMES.min(base + FRAMES_PER_RUN))
+    }
+
+    /// A run ended; the one before it might use so many frames.
+    pub(crate) fn end_of_run(&self, limit: usize) {
+        self.limit.set(limit);
     }
 
     /// Gives frames back until `used` are left.
@@ -98,6 +120,6 @@ impl Stack {
 
     #[inline(always)]
     fn end(&self) -> u64 {
-        self.words.as_ptr_range().end as u64
+        self.top
     }
 }

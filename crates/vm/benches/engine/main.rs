@@ -1,4 +1,4 @@
-//! The interpreter against native code: twelve kernels in C (`bench.c`), compiled by clang for eBPF and for this
+//! The engine against native code: twelve kernels in C (`bench.c`), compiled by clang for eBPF and for this
 //! machine, run in turns over the same packet.
 //!
 //! `cargo bench -p alveary-vm --bench engine [-- NAME…]`. Without clang-19 it says so and measures nothing.
@@ -7,7 +7,7 @@ mod compile;
 mod owner;
 mod packet;
 
-use alveary_vm::{Env, Exit, Image, Region};
+use alveary_vm::{Env, Exit, Image, Jit, Region};
 use compile::{Kernel, Native};
 use owner::Owner;
 use std::time::{Duration, Instant};
@@ -33,14 +33,20 @@ fn main() {
     print(&rows);
 }
 
-/// Nanoseconds a run: native, trusted, checked.
-type Times = [f64; 3];
+/// What is measured: clang's native code first, which the others are compared with.
+const ENGINES: [&str; 4] = ["clang", "jit", "trusted", "checked"];
+
+/// Nanoseconds a run.
+type Times = [f64; ENGINES.len()];
 
 fn measure(kernel: &Kernel, packet: &mut [u8]) -> Result<Times, String> {
     let native = Native::compile(kernel)?;
     let (code, owner) = (kernel.code()?, Owner::new(&native));
+    let jit = Jit::new(1 << 30).map_err(|error| error.to_string())?;
     // SAFETY: bench.c's kernels stay inside the packet that they are given, and call the two map helpers as they should.
     let trusted = unsafe { Image::trusted(&code, &owner) }.map_err(|error| error.to_string())?;
+    // SAFETY: as above.
+    let compiled = unsafe { Image::native(&code, &owner, &jit) }.map_err(|error| error.to_string())?;
     let checked = Image::checked(&code, &owner).map_err(|error| error.to_string())?;
     let env = Env::new();
     let (addr, len) = (packet.as_mut_ptr() as u64, packet.len() as u64);
@@ -53,13 +59,14 @@ fn measure(kernel: &Kernel, packet: &mut [u8]) -> Result<Times, String> {
         Ok(Exit::Return(value)) => value,
         other => panic!("{}: {other:?}", kernel.name),
     };
-    let engines: [&dyn Fn() -> u64; 3] = [&|| native.run(addr, len), &|| run(&trusted), &|| run(&checked)];
+    let engines: [&dyn Fn() -> u64; ENGINES.len()] =
+        [&|| native.run(addr, len), &|| run(&compiled), &|| run(&trusted), &|| run(&checked)];
     let results = engines.map(|engine| (0..3).map(|_| engine()).last());
     if results.iter().any(|result| *result != results[0]) {
         return Err(format!("the engines disagree: {results:x?}"));
     }
     let repeats = engines.map(repeats);
-    let mut best = [f64::INFINITY; 3];
+    let mut best = [f64::INFINITY; ENGINES.len()];
     for _ in 0..BATCHES {
         for ((engine, &repeats), best) in engines.iter().zip(&repeats).zip(&mut best) {
             *best = best.min(batch(*engine, repeats).as_secs_f64() * 1e9 / f64::from(repeats));
@@ -85,23 +92,21 @@ fn repeats(engine: &dyn Fn() -> u64) -> u32 {
     repeats
 }
 
+/// Nanoseconds a run, less those of the program that does nothing, and how many times those of clang's code they are.
 fn print(rows: &[(&str, Times)]) {
-    let empty = rows.iter().find(|row| row.0 == "empty").map_or([0.0; 3], |row| row.1);
-    println!("{:8} {:>10} {:>10} {:>7} {:>10} {:>7}", "bench", "clang ns", "trusted ns", "×", "checked ns", "×");
-    let mut logs = [0.0; 2];
-    let mut count = 0.0;
-    for (name, times) in rows {
-        let [native, trusted, checked] = [0, 1, 2].map(|engine| times[engine] - empty[engine]);
-        if *name == "empty" {
-            println!("{name:8} {:>10.1} {:>10.1} {:>7} {:>10.1} {:>7}", times[0], times[1], "", times[2], "");
-            continue;
-        }
-        let ratios = [trusted / native, checked / native];
-        println!("{name:8} {native:>10.1} {trusted:>10.1} {:>7.1} {checked:>10.1} {:>7.1}", ratios[0], ratios[1]);
-        count += 1.0;
-        logs[0] += ratios[0].ln();
-        logs[1] += ratios[1].ln();
+    let empty = rows.iter().find(|row| row.0 == "empty").map_or([0.0; ENGINES.len()], |row| row.1);
+    println!("{:8} {}", "bench", ENGINES.map(|engine| format!("{engine:>10} {:>6}", "×")).join(" "));
+    println!("{:8} {}", "empty", empty.map(|time| format!("{time:>10.1} {:>6}", "")).join(" "));
+    let mut logs = [0.0; ENGINES.len()];
+    let kernels = rows.iter().filter(|row| row.0 != "empty");
+    for (name, times) in kernels.clone() {
+        let times: Times = std::array::from_fn(|engine| times[engine] - empty[engine]);
+        let ratios = times.map(|time| time / times[0]);
+        let cells: Vec<String> =
+            times.iter().zip(ratios).map(|(time, ratio)| format!("{time:>10.1} {ratio:>6.2}")).collect();
+        println!("{name:8} {}", cells.join(" "));
+        logs.iter_mut().zip(ratios).for_each(|(log, ratio)| *log += ratio.ln());
     }
-    let [trusted, checked] = logs.map(|sum: f64| (sum / count).exp());
-    println!("{:8} {:>10} {:>10} {trusted:>7.1} {:>10} {checked:>7.1}", "geomean", "", "", "");
+    let means = logs.map(|log: f64| (log / kernels.clone().count() as f64).exp());
+    println!("{:8} {}", "geomean", means.map(|mean| format!("{:>10} {mean:>6.2}", "")).join(" "));
 }

@@ -252,7 +252,7 @@ impl Run<'_> {
             // SAFETY: the proof covers the arguments of every call; `Link` promises the rest.
             Ok(unsafe { (helper.body)(env, r1, r2, r3, r4, r5) })
         };
-        if env.request.get() != Request::None {
+        if env.asked.get() {
             return self.obey(op, r);
         }
         self.finish(op, self.account.get(), result.map(|value| r.set(Reg::R0.0, value)))
@@ -262,7 +262,7 @@ impl Run<'_> {
     /// `leaving`.
     #[cold]
     fn obey(&self, op: &Op, r: Registers) -> bool {
-        let kind = match self.env.request.replace(Request::None) {
+        let kind = match self.env.take_request() {
             Request::Leave(value) => {
                 r.set(Reg::R0.0, value);
                 self.leaving.set(true);

@@ -5,7 +5,8 @@ pub mod confined;
 
 use alveary_isa::{AluOp, CmpOp};
 use alveary_isa::{Insn, Inst, Operand, Reg, Wide, Width, encode};
-use alveary_vm::{Call, Checks, Code, Env, Exit, Func, HelperFn, Image, Link, Trap, TrapKind};
+use alveary_vm::{Call, Checks, Code, Env, Exit, Func, HelperFn, Image, Jit, Link, Trap, TrapKind};
+use std::sync::{Arc, OnceLock};
 
 /// Addresses that are nowhere, and that the owner answers for.
 pub const OWNED: std::ops::Range<u64> = 32..4096;
@@ -47,6 +48,25 @@ impl Checks for Owner {
     }
 }
 
+/// The test program's compiler; none on machines for which there is no native code.
+pub fn jit() -> Option<&'static Arc<Jit>> {
+    static JIT: OnceLock<Option<Arc<Jit>>> = OnceLock::new();
+    JIT.get_or_init(|| Jit::new(1 << 30).ok()).as_ref()
+}
+
+/// What every engine makes of code: checked and trusted by the interpreter, and native.
+///
+/// # Safety
+/// As [`Image::trusted`].
+pub unsafe fn images(code: &Code, owner: &Owner) -> Vec<Image> {
+    let mut images = vec![Image::checked(code, owner)];
+    // SAFETY: the caller's promise.
+    images.push(unsafe { Image::trusted(code, owner) });
+    // SAFETY: as above.
+    images.extend(jit().map(|jit| unsafe { Image::native(code, owner, jit) }));
+    images.into_iter().map(|image| image.expect("the test's code is well-formed")).collect()
+}
+
 impl Owner {
     /// `insns` with functions at `starts`, and calls by the index of a helper here.
     pub fn code(&self, insts: &[Inst], starts: &[u32]) -> Code {
@@ -56,6 +76,18 @@ impl Owner {
             calls: self.0.iter().map(|&(tag, _)| Call { args: 5, returns: true, tag }).collect(),
             ..Code::default()
         }
+    }
+
+    /// Runs on every engine: they end in the same way.
+    ///
+    /// # Safety
+    /// As [`Image::trusted`].
+    pub unsafe fn run_everywhere(&self, insts: &[Inst], starts: &[u32]) -> Result<Exit, Trap> {
+        // SAFETY: the caller's promise.
+        let images = unsafe { images(&self.code(insts, starts), self) };
+        let results: Vec<_> = images.iter().map(|image| image.run(&Env::new(), 0, [0; 5], Some(self))).collect();
+        assert!(results.iter().all(|result| *result == results[0]), "the engines differ: {results:?}");
+        results[0]
     }
 
     /// Runs in checked mode.
@@ -80,6 +112,10 @@ pub fn mov(dst: u8, imm: i32) -> Inst {
 
 pub fn movr(dst: u8, src: u8) -> Inst {
     Inst::Alu { wide: Wide::W64, op: AluOp::Mov, dst: Reg(dst), src: Operand::Reg(Reg(src)) }
+}
+
+pub fn alu(op: AluOp, dst: u8, src: u8) -> Inst {
+    Inst::Alu { wide: Wide::W64, op, dst: Reg(dst), src: Operand::Reg(Reg(src)) }
 }
 
 pub fn add(dst: u8, imm: i32) -> Inst {

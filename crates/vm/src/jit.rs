@@ -1,0 +1,181 @@
+//! The JIT: [`Code`] becomes Cranelift's IR, function by function, and that machine code in memory of its own. It does
+//! what the interpreter does in trusted mode, with the same frames, helpers and traps, for code that has been
+//! pre-decoded: what predecoding lets through is well-formed, and is not looked at again.
+
+mod arith;
+mod call;
+mod frame;
+mod lift;
+mod memory;
+mod native;
+mod pages;
+mod plan;
+
+pub(crate) use native::Native;
+
+use crate::bad_code::{BadCode, BadCodeKind};
+use crate::predecode::{Ops, bad};
+use crate::{Code, jit::pages::Pages};
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{ExternalName, Function};
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{CodegenError, Context, FinalizedMachReloc, FinalizedRelocTarget, binemit::Reloc};
+use cranelift_frontend::FunctionBuilderContext;
+use plan::Plan;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Makes native code, and counts it: all that exists at once takes no more memory than it may.
+pub struct Jit {
+    isa: OwnedTargetIsa,
+    limit: usize,
+    in_use: AtomicUsize,
+}
+
+/// Why there is no native code on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoJit(&'static str);
+
+impl fmt::Display for NoJit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no native code on this machine: {}", self.0)
+    }
+}
+
+impl std::error::Error for NoJit {}
+
+impl Jit {
+    /// For this machine, with at most `limit` bytes of native code at once.
+    ///
+    /// # Errors
+    /// On machines for which it makes none: it is known to be right on x86-64.
+    pub fn new(limit: usize) -> Result<Arc<Jit>, NoJit> {
+        if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+            return Err(NoJit("it is made for Linux on x86-64"));
+        }
+        let mut flags = settings::builder();
+        // The code's accesses are those that the program makes, one for one: other CPUs may write what it reads.
+        let set = [("opt_level", "speed"), ("enable_alias_analysis", "false"), ("enable_probestack", "false")];
+        let verifies = ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" });
+        for (name, value) in set.into_iter().chain([verifies, ("unwind_info", "false")]) {
+            flags.set(name, value).map_err(|_| NoJit("the code generator lacks a setting"))?;
+        }
+        let isa = cranelift_native::builder().map_err(NoJit)?;
+        let isa =
+            isa.finish(settings::Flags::new(flags)).map_err(|_| NoJit("the code generator refuses its settings"))?;
+        Ok(Arc::new(Jit { isa, limit, in_use: AtomicUsize::new(0) }))
+    }
+
+    /// Bytes of native code that exist.
+    #[must_use]
+    pub fn in_use(&self) -> usize {
+        self.in_use.load(Ordering::Relaxed)
+    }
+
+    /// Compiles code that was pre-decoded to `ops`.
+    pub(crate) fn compile(self: &Arc<Jit>, code: &Code, ops: &Ops) -> Result<Native, BadCode> {
+        let plan = Plan::new(code, ops)?;
+        let mut text = Text::default();
+        let mut builder = FunctionBuilderContext::new();
+        let mut context = Context::new();
+        for function in 0..plan.functions.len() {
+            let start = plan.functions[function].start as usize;
+            context.func = lift::function(&plan, function, &*self.isa, &mut builder);
+            context
+                .compile(&*self.isa, &mut ControlPlane::default())
+                .map_err(|error| bad(code, start, why(&error.inner)))?;
+            if let Some(compiled) = context.compiled_code() {
+                text.add(compiled.code_buffer(), compiled.buffer.relocs(), &context.func);
+            }
+            context.clear();
+        }
+        let (bytes, starts) = text.link().map_err(|kind| bad(code, 0, kind))?;
+        let room =
+            Room::take(self, bytes.len()).ok_or_else(|| bad(code, 0, BadCodeKind::NoRoom { limit: self.limit }))?;
+        let pages = Pages::new(&bytes).map_err(|_| bad(code, 0, BadCodeKind::NoRoom { limit: self.limit }))?;
+        Ok(Native::new(pages, starts, plan.starts(), room))
+    }
+}
+
+impl fmt::Debug for Jit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jit").field("limit", &self.limit).field("in_use", &self.in_use()).finish_non_exhaustive()
+    }
+}
+
+fn why(error: &CodegenError) -> BadCodeKind {
+    match error {
+        CodegenError::ImplLimitExceeded | CodegenError::CodeTooLarge => BadCodeKind::TooLong,
+        _ => BadCodeKind::Unsupported("what the code generator refuses"),
+    }
+}
+
+/// A part of what a [`Jit`] may have in use, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    of: Arc<Jit>,
+    bytes: usize,
+}
+
+impl Room {
+    fn take(of: &Arc<Jit>, bytes: usize) -> Option<Room> {
+        let grown = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= of.limit);
+        of.in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).ok()?;
+        Some(Room { of: of.clone(), bytes })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.of.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Functions one behind the other, which do not know yet where the others are.
+#[derive(Default)]
+struct Text {
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+    /// Where the distance to which function's start, less so much, has to be written.
+    calls: Vec<(usize, usize, i64)>,
+    /// Something else has to be written, which is not known here.
+    strange: bool,
+}
+
+impl Text {
+    /// Functions begin at multiples of this.
+    const ALIGNMENT: usize = 32;
+    /// What stands between them: traps.
+    const FILLER: u8 = 0xcc;
+
+    fn add(&mut self, code: &[u8], relocations: &[FinalizedMachReloc], function: &Function) {
+        let start = self.bytes.len().next_multiple_of(Self::ALIGNMENT);
+        self.bytes.resize(start, Self::FILLER);
+        self.bytes.extend_from_slice(code);
+        self.starts.push(start);
+        for relocation in relocations {
+            let at = start + relocation.offset as usize;
+            match (relocation.kind, &relocation.target) {
+                (Reloc::X86CallPCRel4, FinalizedRelocTarget::ExternalName(ExternalName::User(name))) => {
+                    let callee = function.params.user_named_funcs()[*name].index as usize;
+                    self.calls.push((at, callee, relocation.addend));
+                }
+                _ => self.strange = true,
+            }
+        }
+    }
+
+    fn link(mut self) -> Result<(Vec<u8>, Vec<usize>), BadCodeKind> {
+        for (at, callee, addend) in self.calls {
+            let distance = self.starts[callee] as i64 + addend - at as i64;
+            let distance = i32::try_from(distance).map_err(|_| BadCodeKind::TooLong)?;
+            self.bytes[at..at + 4].copy_from_slice(&distance.to_le_bytes());
+        }
+        if self.strange {
+            return Err(BadCodeKind::Unsupported("a relocation of the code generator"));
+        }
+        Ok((self.bytes, self.starts))
+    }
+}

@@ -1,0 +1,108 @@
+//! What calls become: helpers by their addresses with as many arguments as they read, subprograms as native calls.
+
+use super::lift::{Lifter, PLAIN, signature};
+use super::native::{bad_call, obey};
+use crate::Env;
+use crate::predecode::function_word;
+use alveary_isa::Reg;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{AbiParam, ExtFuncData, ExternalName, InstBuilder, Signature, UserExternalName, Value};
+use std::mem::offset_of;
+
+/// Where the environment says that a helper asked for something.
+const ASKED: i32 = offset_of!(Env, asked) as i32;
+
+impl Lifter<'_> {
+    /// Calls a function of the engine: it says what this function returns.
+    pub(super) fn ask(&mut self, function: *const (), args: &[Value]) -> [Value; 2] {
+        let signature = signature(self.isa, args.len() as u8);
+        let signature = self.to.import_signature(signature);
+        let callee = self.number(function as usize as i64);
+        let args: Vec<Value> = [self.env].iter().chain(args).copied().collect();
+        let call = self.to.ins().call_indirect(signature, callee, &args);
+        let results = self.to.inst_results(call);
+        [results[0], results[1]]
+    }
+
+    pub(super) fn call_helper(&mut self, slot: u32, number: usize) {
+        let (helper, call) = (self.plan.ops.helpers[number], self.plan.code.calls[number]);
+        let mut signature = Signature::new(self.isa.default_call_conv());
+        signature.params = vec![AbiParam::new(I64); 1 + usize::from(call.args.min(5))];
+        signature.returns = vec![AbiParam::new(I64)];
+        let signature = self.to.import_signature(signature);
+        let args = self.arguments(call.args.min(5));
+        let callee = self.number(helper.body as usize as i64);
+        let call = self.to.ins().call_indirect(signature, callee, &args);
+        let result = self.to.inst_results(call)[0];
+        let asked = self.to.ins().uload8(I64, PLAIN, self.env, ASKED);
+        self.unless(asked, |lifter| {
+            let slot = lifter.number(slot.into());
+            let returned = lifter.ask(obey as *const (), &[slot]);
+            lifter.leave(&returned);
+        });
+        self.set(Reg::R0, result);
+    }
+
+    pub(super) fn call_local(&mut self, number: usize) {
+        let callee = &self.plan.functions[number];
+        let (args, stops) = (self.arguments(callee.args), callee.stops);
+        let signature = signature(self.isa, callee.args);
+        let signature = self.to.import_signature(signature);
+        let name = UserExternalName { namespace: 0, index: number as u32 };
+        let name = ExternalName::user(self.to.func.declare_imported_user_function(name));
+        let function = self.to.import_function(ExtFuncData { name, signature, colocated: true, patchable: false });
+        let call = self.to.ins().call(function, &args);
+        let (r0, stopped) = (self.to.inst_results(call)[0], self.to.inst_results(call)[1]);
+        if stops {
+            let (onward, block) = (self.to.create_block(), self.stopped());
+            self.to.ins().brif(stopped, block, &[], onward, &[]);
+            self.to.switch_to_block(onward);
+            self.to.seal_block(onward);
+        }
+        self.set(Reg::R0, r0);
+    }
+
+    /// Calls the function or the helper that a register names: whatever the code has is tried.
+    pub(super) fn call_register(&mut self, slot: u32, reg: Reg) {
+        let target = self.get(reg);
+        let after = self.to.create_block();
+        for number in 0..self.plan.functions.len() {
+            self.when(target, function_word(number as u16), |lifter| {
+                lifter.call_local(number);
+                lifter.to.ins().jump(after, &[]);
+            });
+        }
+        for number in 0..self.plan.ops.helpers.len() {
+            let tag = u64::from(self.plan.ops.helpers[number].tag);
+            self.when(target, tag, |lifter| {
+                lifter.call_helper(slot, number);
+                lifter.to.ins().jump(after, &[]);
+            });
+        }
+        let slot = self.number(slot.into());
+        let returned = self.ask(bad_call as *const (), &[slot, target]);
+        self.leave(&returned);
+        self.to.switch_to_block(after);
+        self.to.seal_block(after);
+    }
+
+    /// Does something that ends the block if `value` is this `word`, and goes on otherwise.
+    fn when(&mut self, value: Value, word: u64, then: impl FnOnce(&mut Self)) {
+        let (matches, onward) = (self.to.create_block(), self.to.create_block());
+        let is = self.to.ins().icmp_imm_s(IntCC::Equal, value, word as i64);
+        self.to.ins().brif(is, matches, &[], onward, &[]);
+        self.to.switch_to_block(matches);
+        self.to.seal_block(matches);
+        then(self);
+        self.to.switch_to_block(onward);
+        self.to.seal_block(onward);
+    }
+
+    /// The environment, and as many registers.
+    fn arguments(&mut self, count: u8) -> Vec<Value> {
+        let mut args = vec![self.env];
+        args.extend((1..=count).map(|reg| self.get(Reg(reg))));
+        args
+    }
+}

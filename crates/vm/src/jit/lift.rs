@@ -1,0 +1,438 @@
+//! One function of eBPF as a function of Cranelift's IR: blocks, jumps, how it begins and ends. What instructions
+//! compute is in `arith`, what they access in `memory`, what they call in `call`.
+//!
+//! Registers are variables, which become SSA values: nothing is read that the program does not read.
+
+use super::frame::Frame;
+use super::plan::Plan;
+use crate::Env;
+use crate::stack::{FRAME, LOOPS, Stack};
+use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I8X16, I32, I64};
+use cranelift_codegen::ir::{
+    AbiParam, Block, Function, InstBuilder, MemFlagsData, Signature, StackSlot, StackSlotData, StackSlotKind,
+    UserFuncName, Value,
+};
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use std::collections::{BTreeMap, HashMap};
+use std::mem::offset_of;
+
+/// Lifts function `number` of a program.
+pub(super) fn function(
+    plan: &Plan<'_>,
+    number: usize,
+    isa: &dyn TargetIsa,
+    context: &mut FunctionBuilderContext,
+) -> Function {
+    let signature = signature(isa, plan.functions[number].args);
+    let mut function = Function::with_name_signature(UserFuncName::user(0, number as u32), signature);
+    let mut lifter = Lifter::new(plan, number, isa, FunctionBuilder::new(&mut function, context));
+    lifter.begin();
+    for &block in &plan.functions[number].blocks {
+        lifter.block(block);
+    }
+    lifter.finish();
+    function
+}
+
+/// Of a function that takes the environment and `args` registers: it gives back r0, and whether it stopped.
+pub(super) fn signature(isa: &dyn TargetIsa, args: u8) -> Signature {
+    let mut signature = Signature::new(isa.default_call_conv());
+    signature.params = vec![AbiParam::new(I64); 1 + usize::from(args)];
+    signature.returns = vec![AbiParam::new(I64); 2];
+    signature
+}
+
+/// Offsets from the environment.
+const USED: i32 = (offset_of!(Env, stack) + Stack::USED) as i32;
+const LIMIT: i32 = (offset_of!(Env, stack) + Stack::LIMIT) as i32;
+const TOP: i32 = (offset_of!(Env, stack) + Stack::TOP) as i32;
+
+/// Accesses that do not trap, at any alignment.
+pub(super) const PLAIN: MemFlagsData = MemFlagsData::new().with_notrap();
+
+/// The function in the making.
+pub(super) struct Lifter<'a> {
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) isa: &'a dyn TargetIsa,
+    pub(super) to: FunctionBuilder<'a>,
+    pub(super) number: usize,
+    /// The environment.
+    pub(super) env: Value,
+    /// r0–r12.
+    registers: Vec<Variable>,
+    /// Values that are another one and a constant.
+    sums: HashMap<Value, (Value, i64)>,
+    /// Stack words that are registers, by their numbers.
+    words: Vec<Variable>,
+    pub(super) slot: Option<StackSlot>,
+    /// How often `may_goto` may still fall through.
+    loops: Option<Variable>,
+    /// What the program's blocks became, and how many ways to them are still to come.
+    blocks: BTreeMap<u32, (Block, usize)>,
+    /// Where calls go on that found their callee stopped.
+    stopped: Option<Block>,
+}
+
+impl<'a> Lifter<'a> {
+    fn new(plan: &'a Plan<'a>, number: usize, isa: &'a dyn TargetIsa, mut to: FunctionBuilder<'a>) -> Lifter<'a> {
+        let function = &plan.functions[number];
+        let registers = (0..=Reg::ENV.0).map(|_| to.declare_var(I64)).collect();
+        let mut blocks: BTreeMap<u32, (Block, usize)> =
+            function.blocks.iter().map(|&block| (block, (to.create_block(), 0))).collect();
+        for successor in function.blocks.iter().flat_map(|&block| plan.successors(block)) {
+            blocks.entry(successor).and_modify(|(_, ways)| *ways += 1);
+        }
+        blocks.entry(function.blocks[0]).and_modify(|(_, ways)| *ways += 1);
+        Lifter {
+            plan,
+            isa,
+            to,
+            number,
+            env: Value::from_u32(0),
+            registers,
+            sums: HashMap::new(),
+            words: Vec::new(),
+            slot: None,
+            loops: None,
+            blocks,
+            stopped: None,
+        }
+    }
+
+    /// The function's start: arguments, the frame.
+    fn begin(&mut self) {
+        let function = &self.plan.functions[self.number];
+        let entry = self.to.create_block();
+        self.to.append_block_params_for_function_params(entry);
+        self.to.switch_to_block(entry);
+        self.to.seal_block(entry);
+        let params = self.to.block_params(entry).to_vec();
+        self.env = params[0];
+        self.set(Reg::ENV, params[0]);
+        for (reg, &param) in (1..).zip(&params[1..]) {
+            self.set(Reg(reg), param);
+        }
+        if function.counted {
+            self.count();
+        }
+        match &function.frame {
+            Frame::Own { registers, size, unwritten } => {
+                for _ in 0..registers.len() {
+                    let (word, zero) = (self.to.declare_var(I64), self.number(0));
+                    self.to.def_var(word, zero);
+                    self.words.push(word);
+                }
+                if *size > 0 {
+                    let data = StackSlotData::new(StackSlotKind::ExplicitSlot, *size as u32, 3);
+                    let slot = self.to.create_sized_stack_slot(data);
+                    self.slot = Some(slot);
+                    let end = self.to.ins().stack_addr(I64, slot, *size as i32);
+                    self.clear(end, unwritten);
+                }
+            }
+            Frame::Shared { unwritten } => {
+                let end = self.to.use_var(self.registers[usize::from(Reg::FP.0)]);
+                self.clear(end, unwritten);
+            }
+        }
+        let mut insts = function.blocks.iter().flat_map(|&block| self.plan.insts_of_block(block));
+        if insts.any(|(_, inst)| matches!(inst, Inst::MayGoto { .. })) {
+            let (loops, most) = (self.to.declare_var(I32), self.to.ins().iconst(I32, i64::from(LOOPS)));
+            self.to.def_var(loops, most);
+            self.loops = Some(loops);
+        }
+        let first = function.blocks[0];
+        self.to.ins().jump(self.blocks[&first].0, &[]);
+        self.arrive(first);
+    }
+
+    /// Takes a frame into use, or stops.
+    fn count(&mut self) {
+        let function = &self.plan.functions[self.number];
+        let used = self.to.ins().load(I64, PLAIN, self.env, USED);
+        let limit = self.to.ins().load(I64, PLAIN, self.env, LIMIT);
+        let none = self.to.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, used, limit);
+        let slot = self.number(i64::from(function.start));
+        self.unless(none, |lifter| {
+            let returned = lifter.ask(super::native::too_deep as *const (), &[slot]);
+            lifter.to.ins().return_(&returned);
+        });
+        let more = self.to.ins().iadd_imm_s(used, 1);
+        self.to.ins().store(PLAIN, more, self.env, USED);
+        if function.frame.is_shared() {
+            let top = self.to.ins().load(I64, PLAIN, self.env, TOP);
+            let frame = self.number(FRAME as i64);
+            let below = self.to.ins().imul(used, frame);
+            let end = self.to.ins().isub(top, below);
+            self.set(Reg::FP, end);
+        }
+    }
+
+    /// Zeroes words below `end`.
+    fn clear(&mut self, end: Value, words: &[bool]) {
+        let mut zero = None;
+        for (pair, words) in words.chunks(2).enumerate() {
+            let end_of_pair = -(16 * pair as i32);
+            match words {
+                [true, true] => {
+                    let zero = *zero.get_or_insert_with(|| {
+                        let byte = self.to.ins().iconst(cranelift_codegen::ir::types::I8, 0);
+                        self.to.ins().splat(I8X16, byte)
+                    });
+                    self.to.ins().store(PLAIN, zero, end, end_of_pair - 16);
+                }
+                _ => {
+                    for (word, _) in words.iter().enumerate().filter(|(_, unwritten)| **unwritten) {
+                        let zero = self.to.ins().iconst(I64, 0);
+                        self.to.ins().store(PLAIN, zero, end, end_of_pair - 8 * (word as i32 + 1));
+                    }
+                }
+            }
+        }
+    }
+
+    fn block(&mut self, block: u32) {
+        self.to.switch_to_block(self.blocks[&block].0);
+        let plan = self.plan;
+        let mut ended = false;
+        for (slot, inst) in plan.insts_of_block(block) {
+            ended = self.inst(block, slot, inst);
+        }
+        if !ended {
+            self.jump(block);
+        }
+    }
+
+    fn finish(mut self) {
+        if let Some(stopped) = self.stopped {
+            self.to.switch_to_block(stopped);
+            self.to.seal_block(stopped);
+            let (nothing, yes) = (self.number(0), self.number(1));
+            self.to.ins().return_(&[nothing, yes]);
+        }
+        self.to.finalize(self.isa.frontend_config());
+    }
+
+    /// Lifts one instruction. Whether the block ended with it.
+    fn inst(&mut self, block: u32, slot: u32, inst: Inst) -> bool {
+        match inst {
+            Inst::Ja { .. } => self.jump(block),
+            Inst::Jmp { wide, op, dst, src, .. } => {
+                let condition = self.condition(wide, op, dst, src);
+                self.branch(block, condition);
+            }
+            Inst::MayGoto { .. } => self.may_goto(block),
+            Inst::Exit => {
+                let (r0, no) = (self.get(Reg::R0), self.number(0));
+                self.leave(&[r0, no]);
+            }
+            Inst::CallHelper { id } => {
+                self.call_helper(slot, id as usize);
+                return false;
+            }
+            Inst::CallLocal { rel } => {
+                self.call_local(self.plan.callee(slot, rel));
+                return false;
+            }
+            Inst::CallX { dst, .. } => {
+                self.call_register(slot, dst);
+                return false;
+            }
+            other => {
+                if !self.access(slot, other) {
+                    self.compute(slot, other);
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Returns from the function, which gives its frame back.
+    pub(super) fn leave(&mut self, values: &[Value]) {
+        if self.plan.functions[self.number].counted {
+            let used = self.to.ins().load(I64, PLAIN, self.env, USED);
+            let fewer = self.to.ins().iadd_imm_s(used, -1);
+            self.to.ins().store(PLAIN, fewer, self.env, USED);
+        }
+        self.to.ins().return_(values);
+    }
+
+    /// The block that stops because a callee did.
+    pub(super) fn stopped(&mut self) -> Block {
+        *self.stopped.get_or_insert_with(|| {
+            let block = self.to.create_block();
+            self.to.set_cold_block(block);
+            block
+        })
+    }
+
+    /// Does something rare if `condition` holds, which ends the function, and goes on otherwise.
+    pub(super) fn unless(&mut self, condition: Value, rare: impl FnOnce(&mut Self)) {
+        let (then, onward) = (self.to.create_block(), self.to.create_block());
+        self.to.set_cold_block(then);
+        self.to.ins().brif(condition, then, &[], onward, &[]);
+        self.to.switch_to_block(then);
+        self.to.seal_block(then);
+        rare(self);
+        self.to.switch_to_block(onward);
+        self.to.seal_block(onward);
+    }
+
+    /// The only way on from a block.
+    fn jump(&mut self, block: u32) {
+        if let Some(next) = self.plan.successors(block).next() {
+            let way = self.way(block, next);
+            self.to.ins().jump(way, &[]);
+            self.walk(way, next);
+        }
+    }
+
+    fn branch(&mut self, block: u32, condition: Value) {
+        let mut successors = self.plan.successors(block);
+        let (Some(next), Some(taken)) = (successors.next(), successors.next()) else {
+            // Both ways lead to the same block.
+            return self.jump(block);
+        };
+        let ways = [taken, next].map(|to| self.way(block, to));
+        self.to.ins().brif(condition, ways[0], &[], ways[1], &[]);
+        self.walk(ways[0], taken);
+        self.walk(ways[1], next);
+    }
+
+    fn may_goto(&mut self, block: u32) {
+        let Some(loops) = self.loops else { return };
+        let mut successors = self.plan.successors(block);
+        let (Some(next), taken) = (successors.next(), successors.next()) else { return };
+        let Some(taken) = taken else { return self.jump(block) };
+        let left = self.to.use_var(loops);
+        let fewer = self.to.ins().iadd_imm_s(left, -1);
+        let (onward, way) = (self.to.create_block(), self.way(block, taken));
+        self.to.ins().brif(left, onward, &[], way, &[]);
+        self.walk(way, taken);
+        self.to.switch_to_block(onward);
+        self.to.seal_block(onward);
+        self.to.def_var(loops, fewer);
+        self.to.ins().jump(self.blocks[&next].0, &[]);
+        self.arrive(next);
+    }
+
+    /// The block to jump to for going from one of the program's blocks to another: one in between for a way out of a
+    /// loop, so that what is moved about on this way alone is not in the loop.
+    fn way(&mut self, from: u32, to: u32) -> Block {
+        let cfg = &self.plan.cfg;
+        let Some(inside) = cfg.blocks[from as usize].in_loop.filter(|&inside| !cfg.is_in_loop(to, inside)) else {
+            return self.blocks[&to].0;
+        };
+        let between = self.to.create_block();
+        let head = cfg.loops[inside as usize].head;
+        let is_latch = self.plan.successors(from).any(|to| to == head);
+        if !is_latch {
+            self.to.set_cold_block(between);
+        }
+        between
+    }
+
+    /// Fills the block in between, if there is one.
+    fn walk(&mut self, way: Block, to: u32) {
+        let target = self.blocks[&to].0;
+        if way != target {
+            self.to.switch_to_block(way);
+            self.to.seal_block(way);
+            self.to.ins().jump(target, &[]);
+        }
+        self.arrive(to);
+    }
+
+    /// One more way leads to a block; when all do, its values are known.
+    fn arrive(&mut self, block: u32) {
+        if let Some((target, ways)) = self.blocks.get_mut(&block) {
+            *ways -= 1;
+            if *ways == 0 {
+                self.to.seal_block(*target);
+            }
+        }
+    }
+
+    fn condition(&mut self, wide: Wide, op: CmpOp, dst: Reg, src: Operand) -> Value {
+        let left = self.get_as(wide, dst);
+        let is_zero = src == Operand::Imm(0);
+        let right = |lifter: &mut Self| lifter.operand(wide, src);
+        let code = match op {
+            CmpOp::Ne if is_zero => return left,
+            CmpOp::Set => {
+                let right = right(self);
+                return self.to.ins().band(left, right);
+            }
+            CmpOp::Eq => IntCC::Equal,
+            CmpOp::Ne => IntCC::NotEqual,
+            CmpOp::Gt => IntCC::UnsignedGreaterThan,
+            CmpOp::Ge => IntCC::UnsignedGreaterThanOrEqual,
+            CmpOp::Lt => IntCC::UnsignedLessThan,
+            CmpOp::Le => IntCC::UnsignedLessThanOrEqual,
+            CmpOp::SGt => IntCC::SignedGreaterThan,
+            CmpOp::SGe => IntCC::SignedGreaterThanOrEqual,
+            CmpOp::SLt => IntCC::SignedLessThan,
+            CmpOp::SLe => IntCC::SignedLessThanOrEqual,
+        };
+        let right = right(self);
+        self.to.ins().icmp(code, left, right)
+    }
+
+    /// What a register holds.
+    pub(super) fn get(&mut self, reg: Reg) -> Value {
+        self.to.use_var(self.registers[usize::from(reg.0)])
+    }
+
+    /// What a register holds, or its lower half.
+    pub(super) fn get_as(&mut self, wide: Wide, reg: Reg) -> Value {
+        let value = self.get(reg);
+        match wide {
+            Wide::W64 => value,
+            Wide::W32 => self.to.ins().ireduce(I32, value),
+        }
+    }
+
+    pub(super) fn set(&mut self, reg: Reg, value: Value) {
+        self.to.def_var(self.registers[usize::from(reg.0)], value);
+    }
+
+    /// A second operand.
+    pub(super) fn operand(&mut self, wide: Wide, src: Operand) -> Value {
+        match (src, wide) {
+            (Operand::Reg(reg), _) => self.get_as(wide, reg),
+            (Operand::Imm(imm), Wide::W64) => self.number(imm.into()),
+            (Operand::Imm(imm), Wide::W32) => self.to.ins().iconst(I32, i64::from(imm as u32)),
+        }
+    }
+
+    /// A constant.
+    pub(super) fn number(&mut self, number: i64) -> Value {
+        self.to.ins().iconst(I64, number)
+    }
+
+    /// The register that a stack word is.
+    pub(super) fn word(&self, number: usize) -> Variable {
+        self.words[number]
+    }
+
+    /// A value and a constant whose sum this value is.
+    pub(super) fn parts(&self, value: Value) -> (Value, i64) {
+        self.sums.get(&value).copied().unwrap_or((value, 0))
+    }
+
+    /// `value + off`, by the value that it began with.
+    pub(super) fn sum(&mut self, value: Value, off: i64) -> Value {
+        let (root, first) = self.parts(value);
+        let off = first.wrapping_add(off);
+        if off == 0 {
+            return root;
+        }
+        let sum = self.to.ins().iadd_imm_s(root, off);
+        self.sums.insert(sum, (root, off));
+        sum
+    }
+}

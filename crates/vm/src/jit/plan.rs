@@ -1,0 +1,251 @@
+//! What is known of a program before it is lifted: blocks in order, which arguments functions read, what they need.
+//! Knows nothing of Cranelift.
+
+use super::frame::Frame;
+use crate::bad_code::{BadCode, BadCodeKind};
+use crate::predecode::{Ops, bad, decode_all};
+use crate::{Code, Known, memory};
+use alveary_isa::cfg::{Cfg, End};
+use alveary_isa::{AluOp, AtomicOp, Inst, Operand, Reg};
+
+/// A program.
+pub(super) struct Plan<'a> {
+    pub(super) code: &'a Code,
+    pub(super) ops: &'a Ops,
+    pub(super) insts: Vec<Option<Inst>>,
+    pub(super) cfg: Cfg,
+    pub(super) functions: Vec<Function>,
+}
+
+/// A function.
+pub(super) struct Function {
+    /// Its first slot.
+    pub(super) start: u32,
+    /// Blocks that can be reached, each before those that only it leads to.
+    pub(super) blocks: Vec<u32>,
+    /// How many of r1–r5 it reads, counted from the first.
+    pub(super) args: u8,
+    /// Whether it takes a frame into use: where something may ask how many are, or look into its own.
+    pub(super) counted: bool,
+    /// Whether it may stop instead of returning.
+    pub(super) stops: bool,
+    pub(super) frame: Frame,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(code: &'a Code, ops: &'a Ops) -> Result<Plan<'a>, BadCode> {
+        let insts = decode_all(code)?;
+        let starts: Vec<u32> = code.funcs.iter().map(|func| func.start).collect();
+        let no_graph = |_| bad(code, 0, BadCodeKind::Unsupported("a graph of so many instructions"));
+        let cfg = Cfg::of_lowered(&code.insns, &starts).map_err(no_graph)?;
+        let mut plan = Plan { code, ops, insts, cfg, functions: Vec::new() };
+        for (number, &start) in starts.iter().enumerate() {
+            let blocks = plan.order(number);
+            let frame = Frame::of(&plan, &blocks);
+            let own = |inst: &Inst| matches!(inst, Inst::CallHelper { .. } | Inst::CallX { .. });
+            let counted = frame.is_shared() || plan.insts_of(&blocks).any(|(_, inst)| own(&inst));
+            let stops = counted || plan.insts_of(&blocks).any(|(_, inst)| is_atomic(&inst));
+            plan.functions.push(Function { start, blocks, args: 0, counted, stops, frame });
+        }
+        plan.count_those_that_recurse();
+        plan.spread();
+        plan.find_arguments();
+        Ok(plan)
+    }
+
+    /// The first slots of functions.
+    pub(super) fn starts(&self) -> Vec<u32> {
+        self.functions.iter().map(|function| function.start).collect()
+    }
+
+    /// What is known of a slot.
+    pub(super) fn known(&self, slot: u32) -> Known {
+        self.code.known.get(slot as usize).copied().unwrap_or_default()
+    }
+
+    /// The instructions of a block, by slot.
+    pub(super) fn insts_of_block(&self, block: u32) -> impl DoubleEndedIterator<Item = (u32, Inst)> {
+        let slots = self.cfg.blocks[block as usize].slots.clone();
+        slots.filter_map(|slot| self.insts[slot as usize].map(|inst| (slot, inst)))
+    }
+
+    fn insts_of(&self, blocks: &[u32]) -> impl Iterator<Item = (u32, Inst)> {
+        blocks.iter().flat_map(|&block| self.insts_of_block(block))
+    }
+
+    /// Where control is that comes to a block: blocks that only jump are stepped over.
+    pub(super) fn threaded(&self, mut block: u32) -> u32 {
+        for _ in 0..8 {
+            let at = &self.cfg.blocks[block as usize];
+            match self.cfg.outgoing(block) {
+                [edge] if at.end == End::Jump && at.slots.start == at.last && edge.to != block => block = edge.to,
+                _ => break,
+            }
+        }
+        block
+    }
+
+    /// The blocks that follow, the next one before the one that is jumped to.
+    pub(super) fn successors(&self, block: u32) -> impl Iterator<Item = u32> {
+        self.cfg.outgoing(block).iter().map(|edge| self.threaded(edge.to))
+    }
+
+    /// The function that begins `rel` slots behind `slot`.
+    pub(super) fn callee(&self, slot: u32, rel: i32) -> usize {
+        let target = (i64::from(slot) + 1 + i64::from(rel)) as u32;
+        // `predecode` refuses calls of anything else.
+        self.code.funcs.partition_point(|func| func.start < target)
+    }
+
+    /// Reverse postorder.
+    fn order(&self, function: usize) -> Vec<u32> {
+        let range = self.cfg.subprogs[function].blocks.clone();
+        let mut seen = vec![false; range.len()];
+        let mut order = Vec::new();
+        let mut stack = vec![(range.start, 0)];
+        seen[0] = true;
+        while let Some((block, next)) = stack.last_mut() {
+            match self.successors(*block).nth(*next) {
+                Some(to) => {
+                    *next += 1;
+                    let seen = &mut seen[(to - range.start) as usize];
+                    if !std::mem::replace(seen, true) {
+                        stack.push((to, 0));
+                    }
+                }
+                None => {
+                    order.push(*block);
+                    stack.pop();
+                }
+            }
+        }
+        order.reverse();
+        order
+    }
+
+    fn callees(&self, function: usize) -> Vec<usize> {
+        let calls = self.insts_of(&self.functions[function].blocks).filter_map(|(slot, inst)| match inst {
+            Inst::CallLocal { rel } => Some(self.callee(slot, rel)),
+            _ => None,
+        });
+        calls.collect()
+    }
+
+    /// Recursion comes to an end by the number of frames.
+    fn count_those_that_recurse(&mut self) {
+        let callees: Vec<Vec<usize>> = (0..self.functions.len()).map(|function| self.callees(function)).collect();
+        for function in 0..self.functions.len() {
+            let (mut seen, mut todo) = (vec![false; callees.len()], callees[function].clone());
+            while let Some(callee) = todo.pop() {
+                if !std::mem::replace(&mut seen[callee], true) {
+                    todo.extend(&callees[callee]);
+                }
+            }
+            if seen[function] {
+                self.functions[function].counted = true;
+                self.functions[function].stops = true;
+            }
+        }
+    }
+
+    /// What calls a function that is counted or may stop, is or may itself.
+    fn spread(&mut self) {
+        let callees: Vec<Vec<usize>> = (0..self.functions.len()).map(|function| self.callees(function)).collect();
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for (function, callees) in callees.iter().enumerate() {
+                let counted = callees.iter().any(|&callee| self.functions[callee].counted);
+                let stops = counted || callees.iter().any(|&callee| self.functions[callee].stops);
+                let function = &mut self.functions[function];
+                changed |= counted && !function.counted || stops && !function.stops;
+                function.counted |= counted;
+                function.stops |= stops;
+            }
+        }
+    }
+
+    /// Which arguments functions read: registers that are live at their starts.
+    fn find_arguments(&mut self) {
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for function in 0..self.functions.len() {
+                let live = self.live_at_start(function) >> 1 & 0b1_1111;
+                let args = (u16::BITS - live.leading_zeros()) as u8;
+                changed |= args != self.functions[function].args;
+                self.functions[function].args = args;
+            }
+        }
+    }
+
+    fn live_at_start(&self, function: usize) -> u16 {
+        let blocks = &self.functions[function].blocks;
+        let first = self.cfg.subprogs[function].blocks.start;
+        let mut live = vec![0_u16; self.cfg.subprogs[function].blocks.len()];
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for &block in blocks.iter().rev() {
+                let mut now = self.successors(block).fold(0, |live_out, to| live_out | live[(to - first) as usize]);
+                for (slot, inst) in self.insts_of_block(block).rev() {
+                    let (reads, writes) = self.registers(slot, &inst);
+                    now = now & !writes | reads;
+                }
+                let before = &mut live[(block - first) as usize];
+                changed |= *before != now;
+                *before = now;
+            }
+        }
+        live[0]
+    }
+
+    /// The registers that an instruction reads, and those that it writes, as bits.
+    fn registers(&self, slot: u32, inst: &Inst) -> (u16, u16) {
+        let bit = |reg: Reg| 1_u16 << reg.0;
+        let operand = |src: Operand| if let Operand::Reg(reg) = src { bit(reg) } else { 0 };
+        let args = |count: u8| (1 << (count.min(5) + 1)) - 2;
+        match *inst {
+            Inst::Alu { op: AluOp::Mov, dst, src, .. } => (operand(src), bit(dst)),
+            Inst::Alu { dst, src, .. } => (operand(src) | bit(dst), bit(dst)),
+            Inst::Neg { dst, .. } | Inst::Swap { dst, .. } => (bit(dst), bit(dst)),
+            Inst::MovSx { dst, src, .. }
+            | Inst::Load { dst, src, .. }
+            | Inst::LoadAcquire { dst, src, .. }
+            | Inst::AddrSpaceCast { dst, src, .. } => (bit(src), bit(dst)),
+            Inst::LoadImm64 { dst, .. }
+            | Inst::MapFd { dst, .. }
+            | Inst::MapValueFd { dst, .. }
+            | Inst::VarAddr { dst, .. }
+            | Inst::FuncAddr { dst, .. }
+            | Inst::MapIdx { dst, .. }
+            | Inst::MapValueIdx { dst, .. } => (0, bit(dst)),
+            Inst::Store { dst, src, .. } => (operand(src) | bit(dst), 0),
+            Inst::StoreRelease { dst, src, .. } => (bit(src) | bit(dst), 0),
+            Inst::Atomic { op, dst, src, .. } => {
+                let compared = if op == AtomicOp::Cmpxchg { bit(Reg::R0) } else { 0 };
+                let written = match memory::result_of(op) {
+                    memory::OldValue::Nowhere => 0,
+                    memory::OldValue::Source => bit(src),
+                    memory::OldValue::R0 => bit(Reg::R0),
+                };
+                (bit(dst) | bit(src) | compared, written)
+            }
+            Inst::Jmp { dst, src, .. } => (bit(dst) | operand(src), 0),
+            Inst::CallHelper { id } => (args(self.code.calls[id as usize].args), bit(Reg::R0)),
+            Inst::CallLocal { rel } => (args(self.functions[self.callee(slot, rel)].args), bit(Reg::R0)),
+            Inst::CallX { dst, .. } => (args(5) | bit(dst), bit(Reg::R0)),
+            Inst::Exit => (bit(Reg::R0), 0),
+            Inst::Ja { .. }
+            | Inst::MayGoto { .. }
+            | Inst::GotoX { .. }
+            | Inst::CallKfunc { .. }
+            | Inst::LoadAbs { .. }
+            | Inst::LoadInd { .. } => (0, 0),
+        }
+    }
+}
+
+fn is_atomic(inst: &Inst) -> bool {
+    matches!(inst, Inst::Atomic { .. } | Inst::LoadAcquire { .. } | Inst::StoreRelease { .. })
+}

@@ -1,0 +1,157 @@
+//! What is the native code's own: its memory, its frames, when it takes the interpreter's place.
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+
+mod support;
+
+use alveary_isa::{AluOp, AtomicOp, Inst, Width};
+use alveary_vm::{BadCodeKind, Call, Env, Exit, HelperFn, Image, Jit, Trap, TrapKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use support::*;
+
+fn native(owner: &Owner, insts: &[Inst], starts: &[u32]) -> Image {
+    // SAFETY: the tests' programs access their frames, and what they are given.
+    unsafe { Image::native(&owner.code(insts, starts), owner, compiler()) }.expect("well-formed")
+}
+
+fn compiler() -> &'static Arc<Jit> {
+    jit().expect("there is one for x86-64")
+}
+
+fn run(image: &Image, args: [u64; 5]) -> Result<Exit, Trap> {
+    image.run(&Env::new(), 0, args, None)
+}
+
+#[test]
+fn code_takes_no_more_memory_than_it_may() {
+    let jit = Jit::new(16 << 10).expect("there is one for x86-64");
+    let owner = Owner(vec![]);
+    let load = |length: i32| {
+        let work = (0..length).flat_map(|n| [alu(AluOp::Mul, 1, 2), add(1, n), alu(AluOp::Xor, 2, 1)]);
+        let insts: Vec<Inst> = work.chain([movr(0, 1), EXIT]).collect();
+        // SAFETY: the program accesses no memory.
+        unsafe { Image::native(&owner.code(&insts, &[0]), &owner, &jit) }
+    };
+    let first = load(1).expect("there is room for one page");
+    let one = jit.in_use();
+    assert!((1..=16 << 10).contains(&one));
+    assert_eq!(load(3_000).expect_err("there is none for many").why, BadCodeKind::NoRoom { limit: 16 << 10 });
+    assert_eq!(jit.in_use(), one);
+    drop(first);
+    assert_eq!(jit.in_use(), 0);
+}
+
+#[test]
+fn hot_code_becomes_native_and_goes_on_doing_the_same() {
+    let owner = Owner(vec![]);
+    let code = owner.code(&[movr(0, 1), add(0, 1), EXIT], &[0]);
+    // SAFETY: the program accesses no memory.
+    let image = unsafe { Image::adaptive(&code, &owner, compiler()) }.expect("well-formed");
+    let mut became = None;
+    for round in 0..2_000 {
+        assert_eq!(run(&image, [round, 0, 0, 0, 0]), Ok(Exit::Return(round + 1)));
+        became = became.or(image.is_native().then_some(round));
+    }
+    assert_eq!(became, Some(1_000), "the count of runs alone decides");
+}
+
+#[test]
+fn what_finds_no_room_stays_interpreted() {
+    let jit = Jit::new(0).expect("there is one for x86-64");
+    let owner = Owner(vec![]);
+    // SAFETY: the program accesses no memory.
+    let image = unsafe { Image::adaptive(&owner.code(&[mov(0, 3), EXIT], &[0]), &owner, &jit) }.expect("well-formed");
+    assert!((0..1_100).all(|_| run(&image, [0; 5]) == Ok(Exit::Return(3))));
+    assert!(!image.is_native());
+}
+
+#[test]
+fn a_misaligned_atomic_operation_is_not_made() {
+    let memory = [const { AtomicU64::new(5) }; 2];
+    let add = |off| Inst::Atomic { width: Width::B4, op: AtomicOp::Add { fetch: true }, dst: r(1), src: r(2), off };
+    let image = native(&Owner(vec![]), &[mov(2, 1), add(4), mov(2, 1), add(2), EXIT], &[0]);
+    let addr = memory.as_ptr() as u64;
+    let trap = run(&image, [addr, 0, 0, 0, 0]).expect_err("the second one is not aligned");
+    assert_eq!(trap, Trap { insn: 3, kind: TrapKind::Misaligned { addr: addr + 2, width: Width::B4 } });
+    assert_eq!(memory[0].load(Ordering::Relaxed), 5 + (1 << 32));
+}
+
+/// Gives back the word that the pointer in r2 leads to, and says whether a subprogram is running.
+unsafe extern "C" fn look(env: *const Env, _: u64, r2: u64, _: u64, _: u64, _: u64) -> u64 {
+    // SAFETY: the engine hands its own environment, the test a pointer to its frame.
+    let (env, word) = unsafe { (&*env, (r2 as *const u64).read_unaligned()) };
+    assert!(env.covers(r2, 8, true), "frames that helpers see are those of the environment");
+    word + u64::from(env.in_subprogram())
+}
+
+#[test]
+fn helpers_see_frames_and_how_many_there_are() {
+    let owner = Owner(vec![(9, look as HelperFn)]);
+    let see = |value| [mov(3, value), store(Width::B8, 10, -8, 3), movr(2, 10), add(2, -8), call(0)];
+    let program = [&see(40)[..], &[EXIT]].concat();
+    assert_eq!(run(&native(&owner, &program, &[0]), [0; 5]), Ok(Exit::Return(40)));
+    let program = [&[call_local(1), EXIT][..], &see(50), &[EXIT]].concat();
+    assert_eq!(run(&native(&owner, &program, &[0, 2]), [0; 5]), Ok(Exit::Return(51)));
+}
+
+#[test]
+fn a_frame_is_zero_whatever_was_in_it() {
+    let owner = Owner(vec![(9, look as HelperFn)]);
+    // Writes -16 to -1, gives the address of it away, and reads -24, which others have written to before.
+    let dirty = [mov(3, -1), store(Width::B8, 10, -24, 3), movr(2, 10), add(2, -24), call(0), EXIT];
+    let clean = [mov(3, 6), store(Width::B8, 10, -8, 3), movr(2, 10), add(2, -24), call(0), EXIT];
+    let env = Env::new();
+    let (dirty, clean) = (native(&owner, &dirty, &[0]), native(&owner, &clean, &[0]));
+    assert_eq!(dirty.run(&env, 0, [0; 5], None), Ok(Exit::Return(u64::MAX)));
+    assert_eq!(clean.run(&env, 0, [0; 5], None), Ok(Exit::Return(0)));
+}
+
+#[test]
+fn a_frame_of_its_own_is_read_as_it_was_written() {
+    let owner = Owner(vec![]);
+    // Words of one width are registers; those that overlap are memory; what was not written is zero.
+    let program = [
+        store(Width::B2, 10, -2, 1),
+        load(Width::B2, 0, 10, -2),
+        store(Width::B8, 10, -16, 1),
+        load(Width::B1, 2, 10, -9),
+        Inst::Load { width: Width::B4, signed: true, dst: r(3), src: r(10), off: -16 },
+        load(Width::B4, 4, 10, -24),
+        alu(AluOp::Add, 0, 2),
+        alu(AluOp::Add, 0, 3),
+        alu(AluOp::Add, 0, 4),
+        EXIT,
+    ];
+    let arg = 0x8100_0000_ffff_fff0_u64;
+    let expected = 0xfff0 + 0x81 - 16;
+    for image in [native(&owner, &program, &[0]), Image::checked(&owner.code(&program, &[0]), &owner).expect("code")] {
+        assert_eq!(run(&image, [arg, 0, 0, 0, 0]), Ok(Exit::Return(expected)));
+    }
+}
+
+#[test]
+fn recursion_ends_at_the_eighth_frame() {
+    let recursion = |depth| [mov(1, depth), call_local(1), EXIT, jeq(1, 0, 2), add(1, -1), call_local(-3), EXIT];
+    let end = |depth| run(&native(&Owner(vec![]), &recursion(depth), &[0, 3]), [0; 5]);
+    assert_eq!(end(6), Ok(Exit::Return(0)));
+    assert_eq!(end(7).map_err(|trap| trap.kind), Err(TrapKind::Depth));
+}
+
+/// Calls the function in r1 back with r2.
+unsafe extern "C" fn call_back(env: *const Env, func: u64, arg: u64, _: u64, _: u64, _: u64) -> u64 {
+    // SAFETY: the engine hands its own environment.
+    unsafe { &*env }.callback(func, [arg, 0, 0, 0, 0]).unwrap_or(0)
+}
+
+#[test]
+fn helpers_get_the_arguments_that_they_read_and_registers_survive() {
+    let owner = Owner(vec![(5, call_back as HelperFn)]);
+    let function = Inst::FuncAddr { dst: r(1), rel: 5 };
+    let program =
+        [mov(6, 100), function, mov(2, 20), call(0), alu(AluOp::Add, 0, 6), EXIT, movr(0, 1), mov(6, 1), EXIT];
+    let mut code = owner.code(&program, &[0, 7]);
+    code.calls = vec![Call { args: 2, returns: true, tag: 5 }];
+    // SAFETY: the program accesses no memory.
+    let image = unsafe { Image::native(&code, &owner, compiler()) }.expect("well-formed");
+    assert_eq!(run(&image, [0; 5]), Ok(Exit::Return(120)));
+}
