@@ -155,3 +155,17 @@ fn helpers_get_the_arguments_that_they_read_and_registers_survive() {
     let image = unsafe { Image::native(&code, &owner, compiler()) }.expect("well-formed");
     assert_eq!(run(&image, [0; 5]), Ok(Exit::Return(120)));
 }
+
+#[test]
+fn whatever_is_well_formed_is_compiled() {
+    let mut state: u64 = 1;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    for _ in 0..500 {
+        let len = 8 * (1 + usize::from(random()) % 40);
+        let bytes: Vec<u8> = (0..len).map(|_| random()).collect();
+        confined::compile(&bytes, compiler());
+    }
+}

@@ -1,8 +1,7 @@
 //! Compiles the kernels of `bench.c`, for eBPF and for this machine.
 
-use crate::owner::{Lookup, Update};
 use alveary_isa::{Endian, Insn, Inst, decode};
-use alveary_vm::{Call, Code, Func};
+use alveary_vm::{Call, Code, Func, HelperFn};
 use std::ffi::{CString, c_void};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -83,8 +82,8 @@ impl Kernel {
 /// A kernel as a shared object of this machine, with the map that helpers.c has.
 pub(crate) struct Native {
     entry: unsafe extern "C" fn(u64, u64) -> u64,
-    pub(crate) lookup: Lookup,
-    pub(crate) update: Update,
+    /// The map's lookup and update, as the engine calls them.
+    pub(crate) helpers: [HelperFn; 2],
     range: unsafe extern "C" fn(*mut u64, *mut u64),
 }
 
@@ -105,12 +104,14 @@ impl Native {
             let address: *mut c_void = unsafe { libc::dlsym(library, name.as_ptr()) };
             if address.is_null() { Err(format!("{}: no {name:?}", object.display())) } else { Ok(address) }
         };
-        // SAFETY: the sources define these functions with these signatures.
+        // SAFETY: the sources define these functions with these signatures, or with fewer arguments than are handed over.
         unsafe {
             Ok(Native {
                 entry: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(u64, u64) -> u64>(symbol(c"prog")?),
-                lookup: std::mem::transmute::<*mut c_void, Lookup>(symbol(c"h_lookup")?),
-                update: std::mem::transmute::<*mut c_void, Update>(symbol(c"h_update")?),
+                helpers: [
+                    std::mem::transmute::<*mut c_void, HelperFn>(symbol(c"env_lookup")?),
+                    std::mem::transmute::<*mut c_void, HelperFn>(symbol(c"env_update")?),
+                ],
                 range: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut u64, *mut u64)>(symbol(
                     c"h_range",
                 )?),

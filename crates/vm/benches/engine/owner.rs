@@ -3,35 +3,14 @@
 use crate::compile::Native;
 use alveary_isa::Width;
 use alveary_vm::{Checks, Env, HelperFn, Link, TrapKind};
-use std::cell::Cell;
-
-thread_local! {
-    static LOOKUP: Cell<Option<Lookup>> = const { Cell::new(None) };
-    static UPDATE: Cell<Option<Update>> = const { Cell::new(None) };
-}
-
-pub(crate) type Lookup = unsafe extern "C" fn(u64, u64) -> u64;
-pub(crate) type Update = unsafe extern "C" fn(u64, u64, u64, u64) -> u64;
 
 /// Links and judges one kernel.
-pub(crate) struct Owner;
+pub(crate) struct Owner([HelperFn; 2]);
 
 impl Owner {
     pub(crate) fn new(native: &Native) -> Owner {
-        LOOKUP.set(Some(native.lookup));
-        UPDATE.set(Some(native.update));
-        Owner
+        Owner(native.helpers)
     }
-}
-
-unsafe extern "C" fn lookup(_: *const Env, map: u64, key: u64, _: u64, _: u64, _: u64) -> u64 {
-    // SAFETY: the caller gives a key of four bytes.
-    LOOKUP.get().map_or(0, |body| unsafe { body(map, key) })
-}
-
-unsafe extern "C" fn update(_: *const Env, map: u64, key: u64, value: u64, flags: u64, _: u64) -> u64 {
-    // SAFETY: the caller gives a key of four bytes and a value of eight.
-    UPDATE.get().map_or(0, |body| unsafe { body(map, key, value, flags) })
 }
 
 // SAFETY: the bodies need pointers to a key and a value, which `call` below looks at.
@@ -49,7 +28,7 @@ unsafe impl Link for Owner {
     }
 
     fn helper(&self, call: u16) -> HelperFn {
-        [lookup, update][usize::from(call)]
+        self.0[usize::from(call)]
     }
 }
 

@@ -22,8 +22,9 @@ type Bytes = Box<[bool; FRAME]>;
 impl Frame {
     pub(super) fn of(plan: &Plan<'_>, blocks: &[u32]) -> Frame {
         let insts = || blocks.iter().flat_map(|&block| plan.insts_of_block(block)).map(|(_, inst)| inst);
+        let escapes = |inst: &Inst| frame_use(inst) == FrameUse::Any || compares(inst);
         let mut unwritten = unwritten(plan, blocks[0]);
-        if insts().any(|inst| frame_use(&inst) == FrameUse::Any) {
+        if insts().any(|inst| escapes(&inst)) {
             return Frame::Shared { unwritten: words(&unwritten) };
         }
         let mut registers = BTreeMap::new();
@@ -57,6 +58,11 @@ impl Frame {
     pub(super) fn is_shared(&self) -> bool {
         matches!(self, Frame::Shared { .. })
     }
+}
+
+/// Whether the address itself is looked at.
+fn compares(inst: &Inst) -> bool {
+    matches!(inst, Inst::Jmp { dst: Reg::FP, .. })
 }
 
 /// What a direct access is to, and whether it reads.

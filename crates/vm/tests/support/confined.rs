@@ -2,8 +2,8 @@
 //! of the checked mode and a test of the crate share this file.
 
 use alveary_isa::{AluOp, AtomicOp, CmpOp, Inst, Operand, Reg, Swap, Wide, Width, encode};
-use alveary_vm::{Call, Checks, Code, Env, Func, HelperFn, Image, Link, Region, Slots, TrapKind};
-use std::cell::UnsafeCell;
+use alveary_vm::{Call, Checks, Code, Env, Func, HelperFn, Image, Jit, Link, Region, Slots, TrapKind};
+use std::{cell::UnsafeCell, sync::Arc};
 
 /// Bytes of each stretch of memory, and of the poison between them.
 const STRETCH: usize = 256;
@@ -21,14 +21,7 @@ const SLOTS: Slots = Slots { stride: 24, size: 12 };
 /// # Panics
 /// If it changed memory that it was not given, or ran more instructions than it had fuel for.
 pub fn run_confined(bytes: &[u8]) {
-    let (insts, starts) = program(bytes);
-    let code = Code {
-        insns: insts.iter().flat_map(|inst| encode(inst).to_vec()).collect(),
-        funcs: starts.into_iter().map(|start| Func { start, stack: 512 }).collect(),
-        calls: (0..HELPERS.len() as u32).map(|tag| Call { args: 5, returns: true, tag }).collect(),
-        ..Code::default()
-    };
-    let Ok(image) = Image::checked(&code, &Owner) else { return };
+    let Ok(image) = Image::checked(&code(bytes), &Owner) else { return };
     let arena = Arena::new();
     let env = Env::new();
     env.host.set((&raw const arena).cast());
@@ -38,6 +31,22 @@ pub fn run_confined(bytes: &[u8]) {
     let _ = image.run(&env, 0, [args[0], args[1], args[2], STRETCH as u64, Image::function(1)], Some(&Owner));
     assert!(env.fuel.get() <= 5_000);
     arena.check();
+}
+
+/// Compiles the program that `bytes` describe, which nothing vouches for, and runs it not.
+pub fn compile(bytes: &[u8], jit: &Arc<Jit>) {
+    // SAFETY: it is not run.
+    let _ = unsafe { Image::native(&code(bytes), &Owner, jit) };
+}
+
+fn code(bytes: &[u8]) -> Code {
+    let (insts, starts) = program(bytes);
+    Code {
+        insns: insts.iter().flat_map(|inst| encode(inst).to_vec()).collect(),
+        funcs: starts.into_iter().map(|start| Func { start, stack: 512 }).collect(),
+        calls: (0..HELPERS.len() as u32).map(|tag| Call { args: 5, returns: true, tag }).collect(),
+        ..Code::default()
+    }
 }
 
 /// Memory in stretches.
