@@ -18,7 +18,7 @@ const MAGIC: u64 = 0xcafe_4a11;
 /// For its owner alone.
 const PRIVATE: Mode = Mode::RWXU;
 
-/// Names that were given so far: they are taken back unless all could be.
+/// Names that were given so far, and directories that were made for them: they are taken back unless all could be.
 #[derive(Default)]
 pub(crate) struct Pins(Vec<PathBuf>);
 
@@ -26,6 +26,23 @@ impl Pins {
     /// Where an object of this name is pinned: a BPF file system takes no dot in names.
     pub(crate) fn place(&self, directory: &Path, name: &str) -> PathBuf {
         directory.join(name.replace('.', "_"))
+    }
+
+    /// [`ready`], for a directory that names will be pinned in, which is made if it is not there.
+    pub(crate) fn ready_directory(&mut self, directory: &Path, nomount: bool) -> Result<(), Failure> {
+        if is_bpffs(directory) {
+            return Ok(());
+        }
+        if directory.exists() {
+            return mount_on(directory, nomount);
+        }
+        let inside = is_bpffs(parent(directory));
+        if !inside && nomount {
+            return Err(none(directory, "no directory is there, and none may be mounted"));
+        }
+        mkdir(directory, PRIVATE).map_err(|why| Failure::file("make", directory, &why.into()))?;
+        self.made(directory.to_owned());
+        if inside { Ok(()) } else { mount_on(directory, nomount) }
     }
 
     pub(crate) fn made(&mut self, path: PathBuf) {
@@ -39,8 +56,8 @@ impl Pins {
 
 impl Drop for Pins {
     fn drop(&mut self) {
-        for path in &self.0 {
-            fs::remove_file(path).ok();
+        for path in self.0.iter().rev() {
+            fs::remove_file(path).or_else(|_| fs::remove_dir(path)).ok();
         }
     }
 }
@@ -53,28 +70,6 @@ pub(crate) fn ready(name: &Path, nomount: bool) -> Result<(), Failure> {
         return Ok(());
     }
     mount_on(directory, nomount)
-}
-
-/// The same for a directory that names will be pinned in, which is made if it is not there.
-pub(crate) fn ready_directory(directory: &Path, nomount: bool) -> Result<(), Failure> {
-    if is_bpffs(directory) {
-        return Ok(());
-    }
-    if directory.exists() {
-        return mount_on(directory, nomount);
-    }
-    let inside = is_bpffs(parent(directory));
-    if !inside && nomount {
-        return Err(none(directory, "no directory is there, and none may be mounted"));
-    }
-    mkdir(directory, PRIVATE).map_err(|why| Failure::file("make", directory, &why.into()))?;
-    if inside {
-        return Ok(());
-    }
-    mount_on(directory, nomount).inspect_err(|_| {
-        // It was made for this alone.
-        fs::remove_dir(directory).ok();
-    })
 }
 
 /// The directory that a name stands in.

@@ -6,7 +6,7 @@ use super::{
     target_prog::TargetProg,
 };
 use crate::{
-    bpftool::pins::{self, Pins},
+    bpftool::pins::Pins,
     failure::Failure,
     inspect,
     kernel::KernelOptions,
@@ -123,11 +123,11 @@ fn reuse(text: &str) -> Result<(String, PathBuf), String> {
 impl Load {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         // What cannot be pinned is not loaded either.
+        let mut pins = Pins::default();
         for directory in [Some(&self.pin), self.pin_maps.as_ref()].into_iter().flatten() {
-            pins::ready_directory(directory, false)?;
+            pins.ready_directory(directory, false)?;
         }
         let loaded = self.load()?;
-        let mut pins = Pins::default();
         let kept = self.keep(&loaded, &mut pins)?;
         pins.stay();
         if json { output::object(&kept.json()) } else { output::write(|out| kept.write(out)) }

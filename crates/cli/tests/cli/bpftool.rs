@@ -6,6 +6,7 @@ mod link;
 mod map;
 mod net;
 mod perf;
+mod privilege;
 mod struct_ops;
 mod system;
 mod token;

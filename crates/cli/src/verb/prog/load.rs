@@ -79,13 +79,14 @@ impl Load {
         let (file, path) = (words.must("an object file")?, Path::new(words.must("a path in a BPF file system")?));
         let wanted = Wanted::read(&mut words)?;
         // What cannot be pinned is not loaded either.
+        let mut made = Pins::default();
         if all {
-            pins::ready_directory(path, options.nomount)?
+            made.ready_directory(path, options.nomount)?
         } else {
             pins::ready(path, options.nomount)?
         }
         if let Some(directory) = wanted.pin_maps {
-            pins::ready_directory(directory, options.nomount)?;
+            made.ready_directory(directory, options.nomount)?;
         }
         let linux = if self.debug { Linux::builder().log(LOG_INSNS) } else { Linux::builder() };
         let (loaded, order) = wanted.load(Path::new(file), self.kernel.linux(linux)?)?;
@@ -93,7 +94,6 @@ impl Load {
             // A closed stderr is no reason to fail.
             write!(io::stderr(), "{}:\n{}", program.spec().name, program.handle().log()).ok();
         }
-        let mut made = Pins::default();
         let programs = order.iter().filter_map(|name| loaded.program(name).ok());
         let mut found = false;
         for program in programs.take(if all { usize::MAX } else { 1 }) {

@@ -2,12 +2,7 @@
 
 use super::Interface;
 use crate::{
-    bpftool::{
-        options::Shape,
-        pins::{self, Pins},
-        select,
-        words::Words,
-    },
+    bpftool::{options::Shape, pins::Pins, select, words::Words},
     failure::Failure,
     output,
 };
@@ -39,8 +34,9 @@ impl Register {
         let file = words.must("an object file")?;
         let directory = words.take().map(Path::new);
         words.end()?;
+        let mut pins = Pins::default();
         if let Some(directory) = directory {
-            pins::ready_directory(directory, nomount)?;
+            pins.ready_directory(directory, nomount)?;
         }
         let loaded = Object::open(file)?.load(Target::linux())?;
         // All are in force before the first is kept: one that fails takes the others along.
@@ -53,7 +49,6 @@ impl Register {
                 .into());
         }
         let lines: Vec<String> = registered.iter().map(Registered::text).collect();
-        let mut pins = Pins::default();
         for one in registered {
             one.keep(directory, &mut pins, shape)?;
         }
