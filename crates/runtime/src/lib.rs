@@ -20,6 +20,7 @@ mod runtime;
 mod trace;
 mod trust;
 mod vcpu;
+mod watch;
 mod world;
 
 pub use alveary_abi as abi;
@@ -36,4 +37,5 @@ pub use prog::{NotLoaded, Prog, Trust};
 pub use runtime::{Builder, Runtime};
 pub use trace::{Trace, TraceLine};
 pub use vcpu::{Batch, DEFAULT_BUDGET, Ran, Vcpu};
+pub use watch::Watched;
 pub use world::{Clock, World};

@@ -3,6 +3,7 @@
 use crate::{
     Bytes, Clock, Family, Fault, LoadedMap, Prog, Runtime,
     trust::{self, CONTEXT, FAMILY_REGIONS, Held, Judge, Known, Near},
+    watch::{Watched, Watcher},
     world::{self, ClockId},
 };
 use alveary_abi::HelperId;
@@ -42,6 +43,8 @@ pub struct Vcpu {
     free: Cell<usize>,
     /// r1–r5 of a program that starts.
     registers: Cell<[u64; 5]>,
+    /// Who is told of each instruction.
+    watcher: RefCell<Option<Box<Watcher>>>,
     /// Its part in the runtime's domain: inside it for the time of a batch.
     reader: Reader,
 }
@@ -80,6 +83,7 @@ impl Vcpu {
             refresh: Cell::new(|_| {}),
             free: Cell::new(FAMILY_REGIONS),
             registers: Cell::new(ON_CONTEXT),
+            watcher: RefCell::new(None),
             reader,
         }
     }
@@ -105,6 +109,21 @@ impl Vcpu {
     /// helpers are counted alone.
     pub fn set_budget(&mut self, insns: u64) {
         self.budget = insns;
+    }
+
+    /// Tells `watcher` of each instruction of checked runs from now on; `None`: nobody. Proven programs are not watched.
+    pub fn watch(&mut self, watcher: Option<Box<dyn FnMut(&Watched<'_>) + Send>>) {
+        *self.watcher.get_mut() = watcher;
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watcher.borrow().is_some()
+    }
+
+    pub(crate) fn tell(&self, watched: &Watched<'_>) {
+        if let Some(watcher) = &mut *self.watcher.borrow_mut() {
+            watcher(watched);
+        }
     }
 
     /// Runs a program once.

@@ -21,4 +21,10 @@ pub trait Checks {
     /// # Errors
     /// [`TrapKind::BadArg`] for an argument that the helper's row does not allow.
     fn call(&self, env: &Env, tag: u32, body: HelperFn, args: [u64; 5]) -> Result<u64, TrapKind>;
+    /// Whether [`Checks::step`] is to be called. Asked when a function of the program is entered from outside.
+    fn watches(&self) -> bool {
+        false
+    }
+    /// An instruction is about to be run: the one at `slot` of the code, with these r0–r10.
+    fn step(&self, _env: &Env, _slot: u32, _registers: &[u64; 11]) {}
 }

@@ -116,8 +116,12 @@ pub(crate) fn enter<M: Mode>(
     let (counts, leaving, depth) = (M::CHECKED, Cell::new(false), Floor::here());
     let run = Run { ops, env, checks, base, floor, counts, fuel, account, stop, leaving, depth };
     let registers = registers.as_mut_ptr();
-    // SAFETY: the function's first op, with the registers and the frame that a call of it begins with.
-    unsafe { run.go::<M>(&ops.ops[start], registers) };
+    if M::CHECKED && checks.is_some_and(Checks::watches) {
+        run.stop.set(Stop::Low(&ops.ops[start]));
+    } else {
+        // SAFETY: the function's first op, with the registers and the frame that a call of it begins with.
+        unsafe { run.go::<M>(&ops.ops[start], registers) };
+    }
     if let Stop::Low(pc) = run.stop.get() {
         // SAFETY: the operations stopped between two instructions.
         unsafe { run.step(pc, registers) };
@@ -150,12 +154,17 @@ impl Run<'_> {
         }
     }
 
-    /// As [`Run::go`] in checked mode, asking for fuel before every instruction.
+    /// As [`Run::go`] in checked mode, asking for fuel before every instruction, and telling those who watch.
     ///
     /// # Safety
     /// As [`Run::go`].
     unsafe fn step(&self, mut pc: *const Op, registers: *mut u64) {
+        let watching = self.checks.filter(|checks| checks.watches());
         while !pc.is_null() {
+            if let Some(checks) = watching {
+                // SAFETY: there are 16 registers, and nothing changes them meanwhile.
+                checks.step(self.env, self.slot(pc) as u32, unsafe { &*registers.cast::<[u64; 11]>() });
+            }
             let account = self.account.get();
             if self.fuel.left(account, self.before(pc)) <= 0 {
                 return self.fault(pc, account, TrapKind::Budget);

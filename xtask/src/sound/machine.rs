@@ -1,11 +1,15 @@
 //! Where accepted programs run: checked, over packets and map contents that are drawn.
 
+use super::facts::Holder;
 use alveary_abi::{MapType, ProgType};
 use alveary_net::{Net, SkBuff, Skb, Start, Xdp, XdpBuff};
-use alveary_runtime::{Family, Fault, LoadedMap, Prog, Ran, Runtime, TrapKind, Vcpu, World};
+use alveary_runtime::{Family, Fault, LoadedMap, Prog, Ran, Runtime, TrapKind, Vcpu, Watched, World};
 use alveary_spec::{Kernel, MapSpec, Program};
 use alveary_testing::{Draw, Needs, PROGRAMS};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Instructions that a run may take of which the verifier does not know how many it takes.
 const BUDGET: u64 = 1 << 20;
@@ -27,6 +31,8 @@ pub(crate) struct Machine {
     draw: Draw,
     xdp: XdpBuff,
     skb: SkBuff,
+    /// Who holds what is said of the program against its runs.
+    holder: Option<Arc<Mutex<Holder>>>,
 }
 
 /// How the runs of a program ended.
@@ -60,7 +66,7 @@ impl Machine {
     pub(crate) fn new(runtime: &Arc<Runtime>, cpu: u32, specs: Vec<MapSpec>, seed: u64) -> Result<Machine, String> {
         let cpu = runtime.vcpu(cpu).ok_or("no such virtual CPU")?;
         let (runtime, maps, draw) = (runtime.clone(), BTreeMap::new(), Draw::new(seed));
-        Ok(Machine { runtime, cpu, maps, specs, draw, xdp: XdpBuff::new(), skb: SkBuff::new() })
+        Ok(Machine { runtime, cpu, maps, specs, draw, xdp: XdpBuff::new(), skb: SkBuff::new(), holder: None })
     }
 
     /// Runs a program a few times. `steps`: what each may take, if that is known. What runs well may be tail-called by
@@ -88,7 +94,18 @@ impl Machine {
         Ok(if long { Ended::Long } else { Ended::Well(insns) })
     }
 
+    /// Holds facts against the runs from now on; `None`: no longer.
+    pub(crate) fn hold(&mut self, holder: Option<&Arc<Mutex<Holder>>>) {
+        self.holder = holder.cloned();
+        self.cpu.watch(holder.cloned().map(|holder| -> Box<dyn FnMut(&Watched<'_>) + Send> {
+            Box::new(move |now| holder.lock().unwrap_or_else(PoisonError::into_inner).step(now))
+        }));
+    }
+
     fn once(&mut self, prog: &Arc<Prog>) -> Result<Ran, Box<Fault>> {
+        if let Some(holder) = &self.holder {
+            holder.lock().unwrap_or_else(PoisonError::into_inner).begin();
+        }
         let len = if self.draw.chance(1, 3) { self.draw.below(200) as usize } else { self.draw.of(&LENGTHS) };
         let packet = bytes(&mut self.draw, len);
         const FAMILY: &str = "the program is of this family";

@@ -3,6 +3,7 @@
 //!
 //! Built for release unless `--here` is given. With `--kernel`, as root, the running kernel judges them, too.
 
+mod facts;
 mod kernel;
 mod machine;
 mod tally;
@@ -20,11 +21,12 @@ use alveary_runtime::Fault;
 use alveary_spec::{MapSpec, Program};
 use alveary_testing::{Generated, Generator, bpf, map_names, maps};
 use alveary_verifier::{Env, LogLevel, Report, Verdict, check, prove};
+use facts::Holder;
 use machine::{Ended, Machine, ROUNDS};
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -32,7 +34,7 @@ use std::{
 };
 use tally::{Difference, Tally};
 
-const USAGE: &str = "[--here] [--count N] [--seed N] [-j N] [--rounds N] [--findings N] [--show] [--kernel]";
+const USAGE: &str = "[--here] [--count N] [--seed N] [-j N] [--rounds N] [--findings N] [--show] [--kernel] [--facts]";
 
 /// Types that programs are generated for.
 const TYPES: [ProgType; 5] =
@@ -55,11 +57,22 @@ struct Wanted {
     /// Print the program of the seed and what is said of it.
     show: bool,
     kernel: bool,
+    /// Hold what is proven of each instruction against the runs.
+    facts: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Wanted {
-        Wanted { count: 10_000, seed: 1, threads: 1, rounds: ROUNDS, findings: 10, show: false, kernel: false }
+        Wanted {
+            count: 10_000,
+            seed: 1,
+            threads: 1,
+            rounds: ROUNDS,
+            findings: 10,
+            show: false,
+            kernel: false,
+            facts: false,
+        }
     }
 }
 
@@ -98,6 +111,7 @@ fn parse<'a>(mut arguments: impl Iterator<Item = &'a String>) -> Result<Wanted, 
             "--findings" => wanted.findings = number()?.max(1) as usize,
             "--show" => wanted.show = true,
             "--kernel" => wanted.kernel = true,
+            "--facts" => wanted.facts = true,
             other => return Err(format!("no option {other}; takes {USAGE}")),
         }
     }
@@ -145,6 +159,18 @@ impl Bench {
         prove(program.clone(), &Env::new(&self.kernel, &self.maps)).is_ok()
     }
 
+    /// Who holds the facts of an accepted program.
+    fn holder(&self, program: &Arc<Program>) -> Result<Option<Arc<Mutex<Holder>>>, String> {
+        match prove(program.clone(), &Env::new(&self.kernel, &self.maps)) {
+            Ok(verified) => Ok(Some(Arc::new(Mutex::new(Holder::new(program.clone(), verified.facts().clone()))))),
+            Err(report) => match report.verdict {
+                // What is not proven although it is accepted has a reason.
+                Verdict::Refused { .. } => Ok(None),
+                other => Err(format!("accepted, but not proven: {other:?}\n{}", text(program))),
+            },
+        }
+    }
+
     /// The steps that a run may take, if verification tells.
     fn steps(made: &Generated, report: &Report) -> Option<u64> {
         made.bounded.then_some(u64::from(report.stats.insns_processed))
@@ -163,7 +189,7 @@ fn hold(wanted: &Wanted) -> Result<Tally, String> {
                 let mut tally = Tally::default();
                 while accepted.load(Ordering::Relaxed) < wanted.count && tally.findings.len() < wanted.findings {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if one(bench, &mut machine, seed, wanted.rounds, &mut tally)? {
+                    if one(bench, &mut machine, seed, wanted, &mut tally)? {
                         accepted.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -180,7 +206,7 @@ fn hold(wanted: &Wanted) -> Result<Tally, String> {
 }
 
 /// One program; whether it is accepted.
-fn one(bench: &Bench, machine: &mut Machine, seed: u64, rounds: usize, tally: &mut Tally) -> Result<bool, String> {
+fn one(bench: &Bench, machine: &mut Machine, seed: u64, wanted: &Wanted, tally: &mut Tally) -> Result<bool, String> {
     let mut made = bench.generator.program(seed);
     made.program.name = seed.to_string().into();
     let report = bench.check(&made.program);
@@ -207,7 +233,17 @@ fn one(bench: &Bench, machine: &mut Machine, seed: u64, rounds: usize, tally: &m
         return Ok(true);
     }
     let program = Arc::new(made.program.clone());
-    match machine.run(&program, Bench::steps(&made, &report), rounds) {
+    let holder = if wanted.facts { bench.holder(&program)? } else { None };
+    machine.hold(holder.as_ref());
+    let ended = machine.run(&program, Bench::steps(&made, &report), wanted.rounds);
+    machine.hold(None);
+    if let Some(holder) = holder {
+        let holder = holder.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.facts += holder.held;
+        let found = |broken: &String| format!("seed {seed}: {broken}\n{}", text(&made.program));
+        tally.findings.extend(holder.broken.as_ref().map(found));
+    }
+    match ended {
         Ok(Ended::Well(insns)) => tally.insns += insns,
         Ok(Ended::Long) => tally.long += 1,
         // What Linux lets through and no proof does.

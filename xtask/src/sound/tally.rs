@@ -18,6 +18,8 @@ pub(crate) struct Tally {
     /// Runs that took more than their budget.
     pub(crate) long: u64,
     pub(crate) insns: u64,
+    /// How often what is known of an instruction was held against a run.
+    pub(crate) facts: u64,
     /// Programs that the kernel judged, and those that it takes.
     pub(crate) kernel: [u64; 2],
     /// We accept and the kernel does not, by its reason; and the other way, by ours.
@@ -79,6 +81,7 @@ impl Tally {
         self.judged_only += other.judged_only;
         self.long += other.long;
         self.insns += other.insns;
+        self.facts += other.facts;
         self.findings.extend(other.findings);
         (0..2).for_each(|n| self.kernel[n] += other.kernel[n]);
         let sum = |mine: &mut BTreeMap<String, u64>, theirs: BTreeMap<String, u64>| {
@@ -105,6 +108,9 @@ impl Tally {
             self.insns,
             self.long
         );
+        if self.facts > 0 {
+            println!("{} facts held", self.facts);
+        }
         print_counts("rejected", &self.rejected, 40);
         print_counts("refused", &self.refused, 20);
         print_counts("accepted, not proven, trapped", &self.unproven, 20);

@@ -8,3 +8,10 @@ fn what_is_accepted_runs_without_a_trap() {
     assert!(tally.findings.is_empty(), "{}", tally.findings.join("\n"));
     assert!((tally.programs * 2 / 5..tally.programs * 4 / 5).contains(&tally.accepted), "of {}", tally.programs);
 }
+
+#[test]
+fn what_is_proven_of_instructions_is_so_in_every_run() {
+    let tally = hold(&Wanted { count: 150, seed: 5_000, facts: true, ..Wanted::default() }).expect("it runs");
+    assert!(tally.findings.is_empty(), "{}", tally.findings.join("\n"));
+    assert!(tally.facts > 100_000, "{} facts held", tally.facts);
+}

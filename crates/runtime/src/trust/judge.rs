@@ -1,7 +1,7 @@
 //! Judges what a checked run does: context fields by abi's rules and the family's backings, helper calls by their row.
 
 use super::{FAMILY_REGIONS, field, special_at};
-use crate::{LoadedMap, Prog, Vcpu, load::Site};
+use crate::{LoadedMap, Prog, Vcpu, load::Site, watch::Watched};
 use alveary_abi::{Arg, MemAccess, MemSize, SpecialKind};
 use alveary_isa::Width;
 use alveary_vm::{Checks, Env, HelperFn, TrapKind};
@@ -52,6 +52,15 @@ impl Checks for Judge<'_> {
             self.cpu.refresh();
         }
         Ok(value)
+    }
+
+    fn watches(&self) -> bool {
+        self.cpu.is_watched()
+    }
+
+    fn step(&self, _: &Env, slot: u32, registers: &[u64; 11]) {
+        let insn = self.prog.code.origin.get(slot as usize).copied().unwrap_or(slot);
+        self.cpu.tell(&Watched::new(self.cpu, self.prog, insn, registers));
     }
 }
 

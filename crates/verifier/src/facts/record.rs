@@ -165,6 +165,8 @@ impl Verifier<'_> {
         for (seen, new) in row.args.iter_mut().zip(found) {
             seen.add(new, join_pointers);
         }
+        // Entries that are known have numbers of 32 bits, whatever the register was that the key was stored from.
+        let key = key.map(|key| u64::from(key as u32));
         row.key.add(key, |a, b| (a == b).then_some(*a));
     }
 }
