@@ -1,6 +1,6 @@
 //! Helper rows as declarations: how Linux's are written here, and how embedders write theirs.
 
-use crate::{Arg, AttachType, Effects, Helper, HelperId, ProgSet, Proto, Ret, Scope, Version};
+use crate::{Arg, AttachType, Effects, Helper, HelperId, ProgSet, Proto, Ret, Right, Scope, Version};
 
 /// A row, word by word.
 ///
@@ -19,7 +19,7 @@ impl Helper {
     /// A helper that is there from the start, without prototypes yet.
     #[must_use]
     pub const fn new(id: HelperId, name: &'static str) -> Helper {
-        Helper { id, name, doc: "", since: Version(0, 0), protos: &[] }
+        Helper { id, name, doc: "", since: Version(0, 0), right: Right::None, protos: &[] }
     }
 
     /// What it does, in a sentence or two.
@@ -32,6 +32,12 @@ impl Helper {
     #[must_use]
     pub const fn since(self, major: u16, minor: u16) -> Helper {
         Helper { since: Version(major, minor), ..self }
+    }
+
+    /// What one must be allowed to load programs with it.
+    #[must_use]
+    pub const fn right(self, right: Right) -> Helper {
+        Helper { right, ..self }
     }
 
     /// Its prototypes; the first one whose scope admits the program counts.

@@ -222,6 +222,17 @@ pub struct Proto {
     pub gpl: bool,
 }
 
+/// What one must be allowed to make use of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Nothing.
+    None,
+    /// `CAP_BPF`.
+    Bpf,
+    /// `CAP_BPF` and `CAP_PERFMON`: it tells of the kernel.
+    Perfmon,
+}
+
 /// Everything about a helper but its body.
 #[derive(Clone, Copy, Debug)]
 pub struct Helper {
@@ -233,6 +244,8 @@ pub struct Helper {
     pub doc: &'static str,
     /// First kernel that has it.
     pub since: Version,
+    /// What one must be allowed to load programs with it.
+    pub right: Right,
     /// Its prototypes; the first one whose scope admits the program counts.
     pub protos: &'static [Proto],
 }

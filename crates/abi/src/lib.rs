@@ -25,7 +25,7 @@ mod sections;
 
 pub use context::{Access, CtxLayout, Field, FieldKind, Sizes};
 pub use errno::{Errno, negative};
-pub use helper::{Arg, CallbackArg, DynptrKind, Effects, Helper, MemAccess, MemSize, Proto, Ret};
+pub use helper::{Arg, CallbackArg, DynptrKind, Effects, Helper, MemAccess, MemSize, Proto, Ret, Right};
 pub use ids::{AttachType, HelperId, MapType, ProgSet, ProgType};
 pub use map_def::{MapDef, Special, SpecialKind};
 pub use profile::{Limits, Profile, SectionMatch, Tables};

@@ -5,6 +5,7 @@ use crate::{
     limits::MAX_VAR_OFF,
     program::Prepared,
     scalar::{Bounds, Scalar},
+    speculation::Masked,
     state::{ADD_CONST, ADD_CONST_32, ADD_CONST_64, Kind, Reg, Type},
     stop::{Check, reject},
     verifier::Verifier,
@@ -16,6 +17,8 @@ use alveary_isa::{AluOp, Inst, Operand, Swap, Wide};
 struct Sum {
     pointer: Reg,
     number: Scalar,
+    /// The register of the second operand; none if it is a constant.
+    src: Option<u8>,
     /// The pointer is the source: `number += pointer`.
     swapped: bool,
 }
@@ -51,13 +54,23 @@ impl Verifier<'_> {
             }
             (true, false) => {
                 self.mark_precise(dst)?;
-                self.add_to_pointer(wide, op, dst, Sum { pointer: b, number: a.val, swapped: true })
+                self.add_to_pointer(
+                    wide,
+                    op,
+                    dst,
+                    Sum { pointer: b, number: a.val, src: register_of(src), swapped: true },
+                )
             }
             (false, true) => {
                 if let Operand::Reg(src) = src {
                     self.mark_precise(src.0)?;
                 }
-                self.add_to_pointer(wide, op, dst, Sum { pointer: a, number: b.val, swapped: false })
+                self.add_to_pointer(
+                    wide,
+                    op,
+                    dst,
+                    Sum { pointer: a, number: b.val, src: register_of(src), swapped: false },
+                )
             }
             (true, true) => {
                 if let (Operand::Reg(src), true) = (src, a.precise) {
@@ -81,12 +94,14 @@ impl Verifier<'_> {
             self.fork(dst)?;
         }
         let itself = matches!(src, Operand::Reg(src) if src.0 == dst);
+        self.mask_numbers(op, dst, register_of(src))?;
         let before = *self.reg(dst);
         let distance = if itself { None } else { distance(wide, op, &before, &by.val) };
+        let links = self.env.caps.bpf && before.id != 0 && before.id & ADD_CONST == 0;
         let reg = self.reg_mut(dst);
         reg.val.apply(op, &by.val, wide);
         reg.val.settle();
-        match distance.filter(|_| before.id & ADD_CONST == 0 && before.id != 0) {
+        match distance.filter(|_| links) {
             Some(distance) => {
                 reg.id |= if wide == Wide::W64 { ADD_CONST_64 } else { ADD_CONST_32 };
                 reg.off = distance;
@@ -219,7 +234,7 @@ impl Verifier<'_> {
     }
 
     fn add_to_pointer(&mut self, wide: Wide, op: AluOp, dst: u8, sum: Sum) -> Check {
-        let Sum { pointer, number, swapped } = sum;
+        let Sum { pointer, number, src, swapped } = sum;
         let range = number.wide;
         let known = number.value().is_some();
         if known && (range.smin != range.smax || range.umin != range.umax) || range.is_empty() {
@@ -257,6 +272,8 @@ impl Verifier<'_> {
         }
         self.check_sane(&Reg { val: number, ..Reg::UNKNOWN }, ty)?;
         self.check_sane(&pointer, ty)?;
+        let masked = Masked { op, dst, src, swapped };
+        let window = self.mask_before(&masked, &pointer, &number)?;
         let mut result = pointer;
         match op {
             AluOp::Add => self.plus(&mut result, &pointer, &number),
@@ -277,7 +294,7 @@ impl Verifier<'_> {
         self.check_sane(&result, ty)?;
         result.val.sync();
         *self.reg_mut(dst) = result;
-        Ok(())
+        self.mask_behind(&masked, window, &result)
     }
 
     fn plus(&mut self, result: &mut Reg, pointer: &Reg, number: &Scalar) {
@@ -366,6 +383,11 @@ impl Verifier<'_> {
         self.insn = self.target(off.into());
         Ok(Flow::Jump)
     }
+}
+
+/// The register of an operand.
+fn register_of(operand: Operand) -> Option<u8> {
+    if let Operand::Reg(reg) = operand { Some(reg.0) } else { None }
 }
 
 /// How far a number moves away from those that it is linked with.

@@ -1,6 +1,7 @@
 //! What a program is checked for: a kernel, the maps that it will have, what the one who loads it may do.
 
 use crate::log::LogLevel;
+use alveary_abi::Right;
 use alveary_spec::{Kernel, MapSpec};
 use std::collections::BTreeMap;
 
@@ -9,13 +10,28 @@ use std::collections::BTreeMap;
 pub struct Caps {
     /// `CAP_BPF`: loops, calls, large programs, every map and helper of the type.
     pub bpf: bool,
-    /// `CAP_PERFMON`: addresses may be seen.
+    /// `CAP_PERFMON`: addresses may be seen; programs that observe the kernel.
     pub perfmon: bool,
+    /// `CAP_NET_ADMIN`: programs for the network.
+    pub net_admin: bool,
 }
 
 impl Caps {
+    /// Whether they hold a right.
+    #[must_use]
+    pub const fn have(self, right: Right) -> bool {
+        match right {
+            Right::None => true,
+            Right::Bpf => self.bpf,
+            Right::Perfmon => self.bpf && self.perfmon,
+        }
+    }
+
     /// Everything, as root has it.
-    pub const ALL: Caps = Caps { bpf: true, perfmon: true };
+    pub const ALL: Caps = Caps { bpf: true, perfmon: true, net_admin: true };
+    /// Nothing, as an ordinary user has it; the kernel asked about lets such users load programs
+    /// (`kernel.unprivileged_bpf_disabled` is 0).
+    pub const NONE: Caps = Caps { bpf: false, perfmon: false, net_admin: false };
 }
 
 /// What a program is checked for.

@@ -40,9 +40,13 @@ impl Verifier<'_> {
             if let Some(src) = src_reg.filter(|_| b.is_scalar()) {
                 self.mark_precise(src)?;
             }
+            let (there, next) = (self.target(off.into()), self.insn + 1);
+            if self.speculates() {
+                self.push_mistaken(if taken { next } else { there }, [Some(dst), src_reg])?;
+            }
             self.print_changes();
             self.record_ways(!taken, taken);
-            self.insn = if taken { self.target(off.into()) } else { self.insn + 1 };
+            self.insn = if taken { there } else { next };
             return Ok(Flow::Jump);
         }
         let linked = self.linked_with(dst, src_reg);

@@ -10,6 +10,8 @@
 //! | `state` | registers, stack, frames |
 //! | `scalar` | what is known of a number |
 //! | `alu`, `jump`, `memory`, `call` | what each kind of instruction asks for and does |
+//! | `loading` | what bpf(2) asks before a program is verified |
+//! | `speculation` | what a processor may do by mistake |
 //! | `engine` | paths, checkpoints, precision, liveness, loops |
 //! | `facts` | what was learnt of each instruction |
 //! | `prove` | from a verdict to a proof |
@@ -45,12 +47,14 @@ pub mod facts;
 mod front;
 mod jump;
 mod limits;
+mod loading;
 mod log;
 mod memory;
 mod program;
 mod prove;
 mod report;
 pub mod scalar;
+mod speculation;
 mod state;
 mod stop;
 mod verifier;
@@ -62,7 +66,7 @@ pub use log::LogLevel;
 pub use prove::{Verified, prove};
 pub use report::{Rejection, Report, Stats, Verdict};
 
-use alveary_abi::{Errno, ProgSet, ProgType as P};
+use alveary_abi::{ProgSet, ProgType as P};
 use alveary_spec::Program;
 use facts::Recorder;
 use program::Prepared;
@@ -75,7 +79,7 @@ const BY_BTF: ProgSet = ProgSet::of(&[P::TRACING, P::LSM, P::EXT, P::STRUCT_OPS,
 /// What the kernel would say of a program.
 #[must_use]
 pub fn check(program: &Program, env: &Env<'_>) -> Report {
-    let Some(prepared) = Prepared::new(program, env.maps, &env.kernel.profile) else {
+    let Some(prepared) = Prepared::new(program, env.maps, &env.kernel.profile, env.caps) else {
         let verdict = Verdict::Refused { reason: "a map that is not defined".to_owned(), insn: 0 };
         return Report::of(verdict);
     };
@@ -87,7 +91,7 @@ pub fn check(program: &Program, env: &Env<'_>) -> Report {
 /// What the kernel would say of a program, and, if it would load it, what was learnt of each instruction.
 #[must_use]
 pub fn check_with_facts(program: &Program, env: &Env<'_>) -> (Report, Option<Facts>) {
-    let Some(prepared) = Prepared::new(program, env.maps, &env.kernel.profile) else {
+    let Some(prepared) = Prepared::new(program, env.maps, &env.kernel.profile, env.caps) else {
         return (check(program, env), None);
     };
     let mut verifier = Verifier::new(env, prepared);
@@ -100,18 +104,13 @@ pub fn check_with_facts(program: &Program, env: &Env<'_>) -> (Report, Option<Fac
 
 fn run(v: &mut Verifier<'_>) -> Check {
     let program = v.program.program;
-    if program.insns.is_empty() || program.insns.len() > v.profile.limits.insns as usize {
-        return Err(Stop::Rejected(Errno::E2BIG));
-    }
+    loading::check(v)?;
     if BY_BTF.has(program.ty) {
         refuse!("programs whose target is a kernel function or type");
     }
     let row = v.profile.prog_type(program.ty);
     if program.ty >= P::FIRST_OWN && row.is_none_or(|row| row.ctx.is_none()) {
         refuse!("programs of a type whose context is not described");
-    }
-    if !(v.env.caps.bpf && v.env.caps.perfmon) {
-        refuse!("loading without CAP_BPF and CAP_PERFMON");
     }
     front::check(v)?;
     let count = v.program.subprogs.len();
@@ -125,7 +124,8 @@ fn run(v: &mut Verifier<'_>) -> Check {
         v.log.trace(format_args!("Func#{next} ('{name}') is safe for any args that match its prototype\n"));
         v.verified[next] = true;
     }
-    depth::check(v)
+    depth::check(v)?;
+    v.check_tail_arrays()
 }
 
 fn report(mut v: Verifier<'_>, done: Check) -> Report {
@@ -138,7 +138,7 @@ fn report(mut v: Verifier<'_>, done: Check) -> Report {
             if v.exploring {
                 steps = v.trail.steps(counts.insns);
             }
-            Verdict::Reject(Rejection { errno, message: v.log.said().to_owned(), insn })
+            Verdict::Reject(Rejection { errno, message: v.log.said().to_owned(), insn, note: v.note.take() })
         }
         Err(Stop::Refused(reason)) => Verdict::Refused { reason, insn: v.insn },
     };

@@ -12,5 +12,9 @@ pub(crate) const MAX_VAR_SIZE: u64 = 1 << 29;
 pub(crate) const MAX_PACKET_OFF: u64 = 0xffff;
 /// Rounds that precision is carried around a loop before everything is called precise.
 pub(crate) const MAX_BACKEDGE_ROUNDS: u32 = 64;
+/// Checkpoints of an instruction, in programs of ordinary users.
+pub(crate) const MAX_STATES: u32 = 64;
+/// Slots of a program of an ordinary user.
+pub(crate) const MAX_USER_INSNS: usize = 4096;
 /// Negative numbers from here on are errors.
 pub(crate) const MAX_ERRNO: i64 = 4095;

@@ -1,5 +1,6 @@
 //! A program made ready: decoded, its maps and functions found. Nothing is judged here.
 
+use crate::{env::Caps, speculation::Masking};
 use alveary_abi::{AttachType, Helper, HelperId, MapType, Profile, ProgType, Proto, Special, SpecialKind, flags};
 use alveary_btf::{Linkage, Type, TypeId};
 use alveary_isa::{Insn, Inst, decode};
@@ -118,6 +119,13 @@ pub(crate) struct Aux {
     /// The loop that it is in; 0: none.
     pub(crate) scc: u32,
     pub(crate) helper: Option<Called>,
+    /// No mistaken way of the processor comes past a barrier before it, or one behind it.
+    pub(crate) barrier: bool,
+    pub(crate) barrier_behind: bool,
+    /// How the sum is masked.
+    pub(crate) masking: Option<Masking>,
+    /// The array that a tail call goes through, and whether it is another one on another way.
+    pub(crate) tail_array: Option<(u32, bool)>,
 }
 
 /// The program, decoded.
@@ -138,6 +146,7 @@ impl<'a> Prepared<'a> {
         program: &'a Program,
         maps: &BTreeMap<String, MapSpec>,
         profile: &Profile,
+        caps: Caps,
     ) -> Option<Prepared<'a>> {
         let insns = &program.insns;
         let mut insts = vec![None; insns.len()];
@@ -148,10 +157,14 @@ impl<'a> Prepared<'a> {
             at += inst.map_or(1, |inst| inst.slots());
         }
         // What bpf(2) makes of none.
-        let unnamed = (program.ty == ProgType::CGROUP_SOCK).then_some(AttachType::CGROUP_INET_SOCK_CREATE);
+        let unnamed = match program.ty {
+            ProgType::CGROUP_SOCK => Some(AttachType::CGROUP_INET_SOCK_CREATE),
+            ProgType::SK_REUSEPORT => Some(AttachType::SK_REUSEPORT_SELECT),
+            _ => None,
+        };
         let expected = program.expected.or(unnamed);
         let called = |inst: &Option<Inst>| match inst {
-            Some(Inst::CallHelper { id }) => called(profile, program.ty, expected, *id),
+            Some(Inst::CallHelper { id }) => called(profile, program.ty, expected, *id, caps),
             _ => None,
         };
         let aux = insts.iter().map(|inst| Aux { helper: called(inst), ..Aux::default() }).collect();
@@ -230,9 +243,10 @@ impl<'a> Prepared<'a> {
     }
 }
 
-fn called(profile: &Profile, ty: ProgType, expected: Option<AttachType>, id: i32) -> Option<Called> {
+fn called(profile: &Profile, ty: ProgType, expected: Option<AttachType>, id: i32, caps: Caps) -> Option<Called> {
     let row = profile.helper(HelperId(u32::try_from(id).ok()?))?;
-    Some(Called { row, proto: row.proto(ty, expected, profile.version) })
+    let proto = row.proto(ty, expected, profile.version).filter(|_| caps.have(row.right));
+    Some(Called { row, proto })
 }
 
 /// The maps that a program names, and behind them those that are their values. `None` if one is not defined.

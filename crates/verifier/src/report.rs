@@ -28,6 +28,8 @@ pub struct Rejection {
     pub message: String,
     /// The instruction, if the message is about one.
     pub insn: Option<u32>,
+    /// Why, where the kernel has no message.
+    pub note: Option<String>,
 }
 
 /// How much work it was.

@@ -40,6 +40,8 @@ pub(crate) struct Verifier<'a> {
     pub(crate) counts: Counts,
     pub(crate) strict_alignment: bool,
     pub(crate) test_state_freq: bool,
+    /// A sum is masked: states are the same only if all their numbers are.
+    pub(crate) compares_all: bool,
 
     /// The state that the path has reached, before the instruction at `insn`.
     pub(crate) cur: State,
@@ -75,6 +77,8 @@ pub(crate) struct Verifier<'a> {
     pub(crate) verified: Vec<bool>,
     /// What is learnt for those who run the program, if someone asks.
     pub(crate) recorder: Option<Recorder>,
+    /// Why the program is refused, where the kernel has no message.
+    pub(crate) note: Option<String>,
     /// The line whose text was printed last.
     line: Option<usize>,
 }
@@ -87,10 +91,11 @@ impl<'a> Verifier<'a> {
         Verifier {
             env,
             profile: &env.kernel.profile,
-            log: Log::new(env.log),
+            log: Log::new(env.log, !env.caps.bpf),
             counts: Counts::default(),
             strict_alignment: strict,
-            test_state_freq: flags & flags::BPF_F_TEST_STATE_FREQ != 0,
+            test_state_freq: env.caps.bpf && flags & flags::BPF_F_TEST_STATE_FREQ != 0,
+            compares_all: false,
             cur: State::new(Frame::new(crate::state::ENTRY, 0, 0), 0),
             insn: 0,
             previous: None,
@@ -111,6 +116,7 @@ impl<'a> Verifier<'a> {
             called: Vec::new(),
             verified: Vec::new(),
             recorder: None,
+            note: None,
             line: None,
             program,
         }

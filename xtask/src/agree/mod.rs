@@ -16,18 +16,23 @@ use alveary_abi::{ProgSet, ProgType as P};
 use alveary_linux::sys;
 use alveary_spec::{Program, Resolved};
 use alveary_testing::Draw;
+use alveary_verifier::{Caps, Env};
 use kernel::Kernel;
 use mutant::mutant;
 use objects::Object;
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
 };
 use tally::Judged;
 use verdict::Verdict;
 
-const USAGE: &str = "[--here] [--all-types] [--only TEXT] [--table FILE] [--trace] [--unjudged] DIR…; of mutants, [--count N] [--seed N]";
+const USAGE: &str = "[--here] [--all-types] [--only TEXT] [--table FILE] [--trace] [--unjudged] [--caps bpf,net_admin] DIR…; of mutants, [--count N] [--seed N]";
+
+/// Said to the command that was started with fewer rights.
+const DROPPED: &str = "--dropped";
 
 /// The program types that our verifier judges as a whole; of others it judges what needs no types of the kernel.
 const JUDGED: ProgSet = ProgSet::of(&[
@@ -70,6 +75,8 @@ struct Wanted {
     unjudged: bool,
     /// Programs of types that need the kernel's types, too.
     all_types: bool,
+    /// What both are told that the loader may do.
+    caps: Option<Caps>,
     /// How many mutants; none for the programs themselves.
     mutants: Option<usize>,
     seed: u64,
@@ -98,10 +105,13 @@ fn command(name: &str, arguments: &[String], mutants: Option<usize>) -> Result {
         let folder = std::env::current_dir().map_err(|e| e.to_string())?;
         return process::run(release.args(arguments).current_dir(folder));
     };
-    let wanted = Wanted { mutants, seed: 1, ..Wanted::default() };
-    let wanted = parse(wanted, arguments.iter().take(at).chain(&arguments[at + 1..]))?;
+    let rest: Vec<String> = arguments.iter().take(at).chain(&arguments[at + 1..]).cloned().collect();
+    let wanted = parse(Wanted { mutants, seed: 1, ..Wanted::default() }, rest.iter())?;
     if !process::is_root() {
         return Err("the kernel verifies nothing for users: run it as root".into());
+    }
+    if let Some(caps) = wanted.caps.filter(|_| !arguments.iter().any(|a| a == DROPPED)) {
+        return process::run(&mut without_rights(name, caps, arguments)?);
     }
     let all = judge_all(&wanted)?;
     if let Some(file) = &wanted.table {
@@ -131,12 +141,43 @@ fn parse<'a>(
             "--seed" => wanted.seed = number(value()?)?,
             "--trace" => wanted.trace = true,
             "--unjudged" => wanted.unjudged = true,
+            "--caps" => wanted.caps = Some(rights(&value()?)?),
+            DROPPED => {}
             "--all-types" => wanted.all_types = true,
             option if option.starts_with("--") => return Err(format!("no option {option}; takes {USAGE}")),
             folder => wanted.folders.push(folder.into()),
         }
     }
     if wanted.folders.is_empty() { Err(format!("takes {USAGE}")) } else { Ok(wanted) }
+}
+
+/// Rights by their names in capabilities(7).
+fn rights(list: &str) -> std::result::Result<Caps, String> {
+    let mut caps = Caps::NONE;
+    for name in list.split(',') {
+        match name {
+            "bpf" => caps.bpf = true,
+            "perfmon" => caps.perfmon = true,
+            "net_admin" => caps.net_admin = true,
+            _ => return Err(format!("--caps takes bpf, perfmon and net_admin, not {name}")),
+        }
+    }
+    Ok(caps)
+}
+
+/// This command again, by someone who has no other rights.
+fn without_rights(name: &str, caps: Caps, arguments: &[String]) -> std::result::Result<Command, String> {
+    let mut bounding = "-all".to_owned();
+    for (has, capability) in [(caps.bpf, "bpf"), (caps.perfmon, "perfmon"), (caps.net_admin, "net_admin")] {
+        if has {
+            bounding.push_str(",+");
+            bounding.push_str(capability);
+        }
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--inh-caps=-all", "--bounding-set", &bounding]);
+    command.arg(std::env::current_exe().map_err(|e| e.to_string())?).arg(name).arg(DROPPED).args(arguments);
+    Ok(command)
 }
 
 fn judge_all(wanted: &Wanted) -> std::result::Result<Vec<Judged>, String> {
@@ -151,7 +192,8 @@ fn judge_all(wanted: &Wanted) -> std::result::Result<Vec<Judged>, String> {
     let mut draw = Draw::new(wanted.seed);
     let mut all = Vec::new();
     for object in &objects {
-        let mut judges = Judges { object, kernel: Kernel::of(object), this: &this, trace: wanted.trace };
+        let caps = wanted.caps.unwrap_or(Caps::ALL);
+        let mut judges = Judges { object, kernel: Kernel::of(object), this: &this, caps, trace: wanted.trace };
         for program in object.programs() {
             let name = format!("{}:{program}", object.name());
             if wanted.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
@@ -190,16 +232,18 @@ struct Judges<'a> {
     object: &'a Object,
     kernel: Kernel<'a>,
     this: &'a alveary_spec::Kernel,
+    caps: Caps,
     trace: bool,
 }
 
 impl Judges<'_> {
     fn judge(&mut self, name: String, program: &Arc<Program>, resolved: &Resolved) -> Judged {
         let (kernel, _) = self.kernel.judge(program, resolved, sys::LOG_STATS);
-        let ours = ours::judge(program, resolved, self.this);
+        let env = Env { caps: self.caps, ..Env::new(self.this, &resolved.maps) };
+        let ours = ours::judge(program, &env);
         if self.trace {
             let (_, log) = self.kernel.judge(program, resolved, sys::LOG_INSNS.and(sys::LOG_STATS));
-            trace::print(&name, &log, &ours::log(program, resolved, self.this));
+            trace::print(&name, &log, &ours::log(program, &env));
         }
         Judged { corpus: self.object.corpus.clone(), name, kernel, ours }
     }

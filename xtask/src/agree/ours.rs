@@ -1,7 +1,7 @@
 //! Our own verdict.
 
 use super::verdict::{Outcome, Verdict, message};
-use alveary_spec::{Kernel, Program, Resolved};
+use alveary_spec::Program;
 use alveary_verifier::{Env, LogLevel, Report, check};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,9 +10,9 @@ use std::{
 };
 
 /// The verdict.
-pub(crate) fn judge(program: &Arc<Program>, resolved: &Resolved, kernel: &Kernel) -> Verdict {
+pub(crate) fn judge(program: &Arc<Program>, env: &Env<'_>) -> Verdict {
     let start = Instant::now();
-    let report = checked(program, resolved, kernel, LogLevel::default());
+    let report = checked(program, env);
     let time = start.elapsed();
     match report {
         Ok(report) => Verdict {
@@ -29,14 +29,13 @@ pub(crate) fn judge(program: &Arc<Program>, resolved: &Resolved, kernel: &Kernel
 }
 
 /// The log at level 2.
-pub(crate) fn log(program: &Arc<Program>, resolved: &Resolved, kernel: &Kernel) -> String {
-    checked(program, resolved, kernel, LogLevel::ALL).map_or_else(|panicked| panicked, |report| report.log)
+pub(crate) fn log(program: &Arc<Program>, env: &Env<'_>) -> String {
+    checked(program, &Env { log: LogLevel::ALL, ..*env }).map_or_else(|panicked| panicked, |report| report.log)
 }
 
 /// A panic is a fault of ours that shall not hide those of other programs.
-fn checked(program: &Arc<Program>, resolved: &Resolved, kernel: &Kernel, log: LogLevel) -> Result<Report, String> {
-    let env = Env { log, ..Env::new(kernel, &resolved.maps) };
-    catch_unwind(AssertUnwindSafe(|| check(program, &env))).map_err(|cause| {
+fn checked(program: &Arc<Program>, env: &Env<'_>) -> Result<Report, String> {
+    catch_unwind(AssertUnwindSafe(|| check(program, env))).map_err(|cause| {
         let text = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
         format!("panicked: {}", text.unwrap_or_default())
     })

@@ -3,7 +3,7 @@
 use super::notation::{VALUE, VALUE_TO_FILL, calls, helper, takes};
 use crate::{
     Arg::{self, Any, CallbackCtx, Map, MapKey},
-    CallbackArg as Called, Helper, ProgSet, Ret,
+    CallbackArg as Called, Helper, ProgSet, Ret, Right,
 };
 
 #[rustfmt::skip] // a row reads as a declaration
@@ -28,6 +28,7 @@ pub(super) const ROWS: &[Helper] = &[
         .doc("Copies the next value of a queue or stack, or asks a bloom filter whether it holds the value.")
         .protos(&[takes(&[Map, VALUE_TO_FILL]).by(ProgSet::ALL)]),
     helper(164, "for_each_map_elem", (5, 13))
+        .right(Right::Bpf)
         .doc("Calls a function for each element of a map until it returns 1; gives the number of calls.")
         .protos(&[takes(&[Map, ON_ELEMENT, CallbackCtx, Any])]),
     helper(195, "map_lookup_percpu_elem", (5, 19))

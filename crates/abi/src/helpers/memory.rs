@@ -1,7 +1,7 @@
 //! Memory that nobody vouches for: kernel and user addresses that are read and written with faults caught.
 
 use super::notation::{SIZE, SIZE_OR_ZERO, TRACE, fill, helper, object, read, takes};
-use crate::{Arg::Any, Helper};
+use crate::{Arg::Any, Helper, Right};
 
 #[rustfmt::skip] // a row reads as a declaration
 pub(super) const ROWS: &[Helper] = &[
@@ -16,15 +16,19 @@ pub(super) const ROWS: &[Helper] = &[
         .doc("Copies a NUL-terminated string from an address that may be anything; gives its length with the NUL.")
         .protos(&[takes(&[fill(1), SIZE_OR_ZERO, Any]).raw_address().gpl().by(TRACE)]),
     helper(112, "probe_read_user", (5, 5))
+        .right(Right::Perfmon)
         .doc("Copies from an address of user space; a fault gives -EFAULT.")
         .protos(&[takes(&[fill(1), SIZE_OR_ZERO, Any]).raw_address().gpl()]),
     helper(113, "probe_read_kernel", (5, 5))
+        .right(Right::Perfmon)
         .doc("Copies from an address of the kernel; a fault gives -EFAULT.")
         .protos(&[takes(&[fill(1), SIZE_OR_ZERO, Any]).raw_address().gpl()]),
     helper(114, "probe_read_user_str", (5, 5))
+        .right(Right::Perfmon)
         .doc("Copies a NUL-terminated string from an address of user space; gives its length with the NUL.")
         .protos(&[takes(&[fill(1), SIZE_OR_ZERO, Any]).raw_address().gpl()]),
     helper(115, "probe_read_kernel_str", (5, 5))
+        .right(Right::Perfmon)
         .doc("Copies a NUL-terminated string from an address of the kernel; gives its length with the NUL.")
         .protos(&[takes(&[fill(1), SIZE_OR_ZERO, Any]).raw_address().gpl()]),
     helper(148, "copy_from_user", (5, 10))

@@ -5,12 +5,13 @@ use super::notation::{
 };
 use crate::{
     Arg::{Any, ConstStr},
-    AttachType as A, Helper, ProgSet, ProgType as P,
+    AttachType as A, Helper, ProgSet, ProgType as P, Right,
 };
 
 #[rustfmt::skip] // a row reads as a declaration
 pub(super) const ROWS: &[Helper] = &[
     helper(6, "trace_printk", (4, 1))
+        .right(Right::Perfmon)
         .doc("Prints to the trace pipe by a format with up to three arguments; gives the number of bytes. For \
               debugging.")
         .protos(&[takes(&[read(1), SIZE]).gpl().by(ProgSet::ALL)]),
@@ -32,6 +33,7 @@ pub(super) const ROWS: &[Helper] = &[
             takes(&[object("seq_file"), read(2), SIZE_OR_ZERO]).gpl().by(of(&[P::TRACING])).at(&[A::TRACE_ITER]),
         ]),
     helper(149, "snprintf_btf", (5, 10))
+        .right(Right::Perfmon)
         .doc("Formats a kernel object by its BTF type; gives the number of bytes.")
         .protos(&[takes(&[update(1), SIZE, read(3), SIZE, Any])]),
     helper(150, "seq_printf_btf", (5, 10))
@@ -40,9 +42,11 @@ pub(super) const ROWS: &[Helper] = &[
             takes(&[object("seq_file"), read(2), SIZE_OR_ZERO, Any]).gpl().by(of(&[P::TRACING])).at(&[A::TRACE_ITER]),
         ]),
     helper(165, "snprintf", (5, 13))
+        .right(Right::Perfmon)
         .doc("Formats by a constant format and an array of 64-bit arguments; gives the number of bytes with the NUL.")
         .protos(&[takes(&[update_or_null(1), SIZE_OR_ZERO, ConstStr, read_or_null(4), SIZE_OR_ZERO]).gpl()]),
     helper(177, "trace_vprintk", (5, 16))
+        .right(Right::Perfmon)
         .doc("Prints to the trace pipe by a format and an array of 64-bit arguments.")
         .protos(&[takes(&[read(1), SIZE, read_or_null(3), SIZE_OR_ZERO]).gpl()]),
     helper(182, "strncmp", (5, 17))

@@ -6,7 +6,7 @@ use super::notation::{
 };
 use crate::{
     Arg::{Any, Map, MapKey},
-    AttachType as A, Helper, ProgType as P, Ret,
+    AttachType as A, Helper, ProgType as P, Ret, Right,
 };
 
 #[rustfmt::skip] // a row reads as a declaration
@@ -111,24 +111,31 @@ pub(super) const ROWS: &[Helper] = &[
         .doc("Id of the control group above the one of a socket, at a level counted from the root.")
         .protos(&[takes(&[SOCK_COMMON, Any]).by(of(&[P::CGROUP_SKB]))]),
     helper(136, "skc_to_tcp6_sock", (5, 9))
+        .right(Right::Perfmon)
         .doc("The socket as a tcp6_sock, or NULL if it is none.")
         .protos(&[takes(&[SOCK_COMMON]).gives(Ret::BtfOrNull("tcp6_sock")).by(SOCKET_CASTS)]),
     helper(137, "skc_to_tcp_sock", (5, 9))
+        .right(Right::Perfmon)
         .doc("The socket as a tcp_sock, or NULL if it is none.")
         .protos(&[takes(&[SOCK_COMMON]).gives(Ret::BtfOrNull("tcp_sock")).by(SOCKET_CASTS)]),
     helper(138, "skc_to_tcp_timewait_sock", (5, 9))
+        .right(Right::Perfmon)
         .doc("The socket as a tcp_timewait_sock, or NULL if it is none.")
         .protos(&[takes(&[SOCK_COMMON]).gives(Ret::BtfOrNull("tcp_timewait_sock")).by(SOCKET_CASTS)]),
     helper(139, "skc_to_tcp_request_sock", (5, 9))
+        .right(Right::Perfmon)
         .doc("The socket as a tcp_request_sock, or NULL if it is none.")
         .protos(&[takes(&[SOCK_COMMON]).gives(Ret::BtfOrNull("tcp_request_sock")).by(SOCKET_CASTS)]),
     helper(140, "skc_to_udp6_sock", (5, 9))
+        .right(Right::Perfmon)
         .doc("The socket as a udp6_sock, or NULL if it is none.")
         .protos(&[takes(&[SOCK_COMMON]).gives(Ret::BtfOrNull("udp6_sock")).by(SOCKET_CASTS)]),
     helper(178, "skc_to_unix_sock", (5, 16))
+        .right(Right::Perfmon)
         .doc("The socket as a unix_sock, or NULL if it is none.")
         .protos(&[takes(&[SOCK_COMMON]).gives(Ret::BtfOrNull("unix_sock")).by(SOCKET_CASTS)]),
     helper(196, "skc_to_mptcp_sock", (5, 19))
+        .right(Right::Perfmon)
         .doc("The socket as an mptcp_sock, or NULL if it is none.")
         .protos(&[takes(&[SOCK_COMMON]).gives(Ret::BtfOrNull("mptcp_sock")).by(SOCKET_CASTS)]),
 ];

@@ -3,7 +3,7 @@
 use super::notation::{CGROUP, CTX, SOCK_COMMON, TC, TRACE, VALUE_OR_NULL, helper, object_or_null, of, takes};
 use crate::{
     Arg::{Any, Map},
-    AttachType as A, Helper, ProgSet, ProgType as P, Ret,
+    AttachType as A, Helper, ProgSet, ProgType as P, Ret, Right,
 };
 
 #[rustfmt::skip] // a row reads as a declaration
@@ -52,10 +52,12 @@ pub(super) const ROWS: &[Helper] = &[
             takes(&[Map, object_or_null("task_struct")]).since(6, 16),
         ]),
     helper(210, "cgrp_storage_get", (6, 2))
+        .right(Right::Bpf)
         .doc("Finds the value of a control group; with BPF_LOCAL_STORAGE_GET_F_CREATE it is made from the given one \
               if there is none.")
         .protos(&[takes(&[Map, object_or_null("cgroup"), VALUE_OR_NULL, Any]).gives(Ret::MapValueOrNull)]),
     helper(211, "cgrp_storage_delete", (6, 2))
+        .right(Right::Bpf)
         .doc("Removes the value of a control group.")
         .protos(&[takes(&[Map, object_or_null("cgroup")])]),
 ];

@@ -3,7 +3,7 @@
 use super::notation::{CGROUP, SIZE, SIZE_OR_ZERO, TASK_CONTEXT, TRACE, calls, fill, helper, object, takes};
 use crate::{
     Arg::{self, Any, CallbackCtx, Map},
-    CallbackArg as Called, Helper, Ret,
+    CallbackArg as Called, Helper, Ret, Right,
 };
 
 #[rustfmt::skip] // a row reads as a declaration
@@ -27,6 +27,7 @@ pub(super) const ROWS: &[Helper] = &[
             takes(&[fill(1), SIZE]).since(6, 16),
         ]),
     helper(35, "get_current_task", (4, 8))
+        .right(Right::Perfmon)
         .doc("Address of the current task as a number, for probe_read_kernel.")
         .protos(&[takes(&[]).gpl()]),
     helper(37, "current_task_under_cgroup", (4, 9))
@@ -37,6 +38,7 @@ pub(super) const ROWS: &[Helper] = &[
             takes(&[Map, Any]).since(6, 16),
         ]),
     helper(80, "get_current_cgroup_id", (4, 18))
+        .right(Right::Bpf)
         .doc("Id of the control group (version 2) of the current task.")
         .protos(&[
             takes(&[]).by(TASK_CONTEXT),
@@ -62,6 +64,7 @@ pub(super) const ROWS: &[Helper] = &[
             takes(&[Any, Any, fill(3), SIZE]).since(6, 10),
         ]),
     helper(123, "get_current_ancestor_cgroup_id", (5, 7))
+        .right(Right::Bpf)
         .doc("Id of the control group above the one of the current task, at a level counted from the root.")
         .protos(&[
             takes(&[Any]).by(TASK_CONTEXT),
@@ -74,9 +77,11 @@ pub(super) const ROWS: &[Helper] = &[
             takes(&[object("task_struct"), fill(2), SIZE_OR_ZERO, Any]).since(6, 16),
         ]),
     helper(158, "get_current_task_btf", (5, 11))
+        .right(Right::Perfmon)
         .doc("The current task, typed by BTF.")
         .protos(&[takes(&[]).gives(Ret::Btf("task_struct")).gpl()]),
     helper(175, "task_pt_regs", (5, 15))
+        .right(Right::Perfmon)
         .doc("The registers that a task had when it entered the kernel.")
         .protos(&[takes(&[object("task_struct")]).gives(Ret::Btf("pt_regs")).gpl()]),
     helper(180, "find_vma", (5, 17))

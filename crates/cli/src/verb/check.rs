@@ -1,13 +1,14 @@
 //! `alveary check`: whether programs load, as a Linux kernel would say, without that kernel.
 
 mod judge;
+mod options;
 mod picture;
 mod show;
 mod span;
 
 use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
 use alveary_spec::Kernel;
-use alveary_verifier::{LogLevel, Verdict};
+use alveary_verifier::{Caps, LogLevel, Verdict};
 use clap::{Args, ValueEnum, ValueHint};
 use judge::Judged;
 use std::path::PathBuf;
@@ -35,6 +36,19 @@ pub(crate) struct Check {
     /// The type of programs whose section does not tell it (xdp, sched_cls …)
     #[arg(long = "type", value_name = "TYPE")]
     ty: Option<String>,
+
+    /// What they are attached to: an attach type (cgroup_inet_egress …), where the section does not tell it
+    #[arg(long, value_name = "BTF_FUNC")]
+    attach: Option<String>,
+
+    /// What the one who loads them may do: none, or some of bpf, perfmon, net_admin, sys_admin; everything unless given
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    caps: Option<Vec<String>>,
+
+    /// Flags that they are loaded with: strict_alignment, any_alignment, test_rnd_hi32, test_state_freq, sleepable,
+    /// xdp_has_frags, test_reg_invariants
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    flags: Vec<String>,
 
     #[command(flatten)]
     kernel: KernelOptions,
@@ -73,6 +87,8 @@ impl Check {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         let format = if json { Format::Json } else { self.format };
         let log = self.log.unwrap_or(if format == Format::Kernel { 1 } else { 0 });
+        let caps = self.caps.as_deref().map_or(Ok(Caps::ALL), options::caps)?;
+        let flags = options::load_flags(&self.flags)?;
         let mut judged = Vec::new();
         for path in &self.objects {
             let spec = inspect::open(path)?;
@@ -80,14 +96,24 @@ impl Check {
                 inspect::program(&spec, name, path)?;
             }
             let kernel = Kernel { cpus: judge::possible_cpus(), ..self.kernel.described(&spec)? };
-            let ty = self.ty.as_deref().map(|name| judge::prog_type(&kernel.profile, name)).transpose()?;
+            let ty = self.ty.as_deref().map(|name| options::prog_type(&kernel.profile, name)).transpose()?;
             let explain = matches!(format, Format::Human | Format::Json);
-            let task = judge::Task { spec: &spec, kernel: &kernel, ty, log: LogLevel(log), explain, path };
+            let task = judge::Task {
+                spec: &spec,
+                kernel: &kernel,
+                ty,
+                attach: self.attach.as_deref(),
+                caps,
+                flags,
+                log: LogLevel(log),
+                explain,
+                path,
+            };
             let names: Vec<String> = inspect::in_order(&spec)
                 .map(|program| program.name.clone())
                 .filter(|name| self.prog.as_ref().is_none_or(|wanted| wanted == name))
                 .collect();
-            judged.extend(task.all(&names, self.j));
+            judged.extend(task.all(&names, self.j)?);
         }
         output::write(|out| show::write(&judged, format, self.stats, out))?;
         let rejected = |one: &Judged| matches!(one.verdict, Verdict::Reject(_));

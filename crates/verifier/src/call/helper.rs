@@ -3,6 +3,7 @@
 use crate::{
     engine::Flow,
     memory::{Access, Indirect},
+    program::Aux,
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
@@ -117,10 +118,23 @@ impl Verifier<'_> {
         if !array {
             reject!(self, EINVAL, "expected prog array map for tail call");
         }
+        let array = call.map.unwrap_or_default();
+        let aux = &mut self.program.aux[self.insn as usize];
+        aux.tail_array =
+            Some(aux.tail_array.map_or((array, false), |(first, differs)| (first, differs || first != array)));
         let entries = call.map.map_or(0, |map| self.program.maps[map as usize].max_entries);
         let index = self.reg(3);
         if index.is_scalar() && index.val.value().is_some_and(|index| index < u64::from(entries)) {
             self.mark_precise(3)?;
+        }
+        Ok(())
+    }
+
+    /// A tail call is only masked, so that no mistake leads behind its array, if it is always the same array.
+    pub(crate) fn check_tail_arrays(&mut self) -> Check {
+        let differs = |aux: &Aux| aux.tail_array.is_some_and(|(_, differs)| differs);
+        if self.speculates() && self.program.aux.iter().any(differs) {
+            reject!(self, EINVAL, "tail_call abusing map_ptr\n");
         }
         Ok(())
     }

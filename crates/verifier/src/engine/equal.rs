@@ -70,7 +70,13 @@ impl Verifier<'_> {
     pub(super) fn states_equal(&mut self, id: StateId, exact: Exact) -> bool {
         let mut map = std::mem::take(&mut self.id_map);
         map.reset(self.ids);
-        let comparison = Comparison { program: &self.program, exact };
+        let comparison = Comparison {
+            program: &self.program,
+            exact,
+            precise: !self.env.caps.bpf,
+            identical: self.compares_all,
+            uninit: self.env.caps.perfmon,
+        };
         let equal = comparison.states(&self.store[id].state, &self.cur, &mut map);
         self.id_map = map;
         equal
@@ -128,10 +134,19 @@ fn regs_exact(old: &Reg, new: &Reg, map: &mut IdMap) -> bool {
 struct Comparison<'a> {
     program: &'a Prepared<'a>,
     exact: Exact,
+    /// Every number's value matters.
+    precise: bool,
+    /// Numbers have to be the very same.
+    identical: bool,
+    /// What was never written may be read, and is then as good as what was.
+    uninit: bool,
 }
 
 impl Comparison<'_> {
     fn states(&self, old: &State, new: &State, map: &mut IdMap) -> bool {
+        if old.speculative && !new.speculative {
+            return false;
+        }
         if old.depth != new.depth || old.in_sleepable != new.in_sleepable || !references(old, new, map) {
             return false;
         }
@@ -160,8 +175,9 @@ impl Comparison<'_> {
             return false;
         }
         match old.ty.kind {
+            Kind::Scalar if self.identical => old.same_content(new) && map.same_scalar(old.id, new.id),
             Kind::Scalar => {
-                if !old.precise && self.exact == Exact::No {
+                if !old.precise && !self.precise && self.exact == Exact::No {
                     return true;
                 }
                 let (added, is_linked) = (old.id & ADD_CONST, old.id != 0);
@@ -197,7 +213,7 @@ impl Comparison<'_> {
             return false;
         }
         // Bytes of which the old state has nothing, or anything, to say cover all.
-        let free = |byte: Byte| matches!(byte, Byte::Invalid | Byte::Misc);
+        let free = |byte: Byte| byte == Byte::Invalid || byte == Byte::Misc && self.uninit;
         let mut at = 0;
         while at < 8 && free(old.bytes[at]) {
             at += 1;
@@ -206,12 +222,12 @@ impl Comparison<'_> {
             return true;
         }
         let Some(new) = new else { return false };
-        if let (Some(a), Some(b)) = (as_scalar(old), as_scalar(new)) {
+        if let (Some(a), Some(b)) = (self.as_scalar(old), self.as_scalar(new)) {
             return self.regs(a, b, map);
         }
         for at in at..8 {
             let (a, b) = (old.bytes[at], new.bytes[at]);
-            if free(a) {
+            if free(a) || (a, b) == (Byte::Misc, Byte::Zero) {
                 continue;
             }
             if a != b {
@@ -220,15 +236,16 @@ impl Comparison<'_> {
         }
         if old.bytes[7] == Byte::Spill { self.regs(&old.reg, &new.reg, map) } else { true }
     }
-}
 
-/// What a slot holds if it is read as a whole number.
-fn as_scalar(slot: &Slot) -> Option<&Reg> {
-    static UNKNOWN: Reg = Reg::UNKNOWN;
-    if slot.is_whole_scalar_spill() {
-        return Some(&slot.reg);
+    /// What a slot holds if it is read as a whole number.
+    fn as_scalar<'s>(&self, slot: &'s Slot) -> Option<&'s Reg> {
+        static UNKNOWN: Reg = Reg::UNKNOWN;
+        if slot.is_whole_scalar_spill() {
+            return Some(&slot.reg);
+        }
+        let unknown = |byte: &Byte| *byte == Byte::Misc || *byte == Byte::Invalid && self.uninit;
+        slot.bytes.iter().all(unknown).then_some(&UNKNOWN)
     }
-    slot.bytes.iter().all(|byte| matches!(byte, Byte::Misc | Byte::Invalid)).then_some(&UNKNOWN)
 }
 
 fn references(old: &State, new: &State, map: &mut IdMap) -> bool {

@@ -95,15 +95,7 @@ impl Verifier<'_> {
                     self.print_instruction(&mut print_state);
                 }
                 previous = Some(self.insn);
-                self.liveness.begin(&self.cur, &self.program, self.insn);
-                self.record_reached();
-                let at = self.insn;
-                let flow = self.check_instruction()?;
-                if flow == Flow::Next {
-                    self.record_result(at);
-                }
-                self.liveness.commit();
-                flow
+                if self.stops_before() { Flow::End } else { self.step_over()? }
             };
             match flow {
                 Flow::Next => self.insn += 1,
@@ -124,6 +116,27 @@ impl Verifier<'_> {
                     print_state = true;
                 }
             }
+        }
+    }
+
+    /// Does the instruction at hand. A path that is a processor's mistake ends where it must not go on.
+    fn step_over(&mut self) -> Check<Flow> {
+        let insn = self.insn;
+        self.liveness.begin(&self.cur, &self.program, insn);
+        self.record_reached();
+        match self.check_instruction() {
+            Ok(flow) => {
+                if flow == Flow::Next {
+                    self.record_result(insn);
+                }
+                self.liveness.commit();
+                Ok(if flow == Flow::Next && self.stops_behind(insn) { Flow::End } else { flow })
+            }
+            Err(stop) if self.holds_back(insn, &stop) => {
+                self.liveness.commit();
+                Ok(Flow::End)
+            }
+            Err(stop) => Err(stop),
         }
     }
 
@@ -172,7 +185,10 @@ impl Verifier<'_> {
     fn print_safe(&mut self, print_state: bool) {
         let insn = self.insn;
         match (print_state, self.previous) {
-            (true, Some(previous)) => self.log.trace(format_args!("\nfrom {previous} to {insn}: safe\n")),
+            (true, Some(previous)) => {
+                let mistaken = self.mistaken();
+                self.log.trace(format_args!("\nfrom {previous} to {insn}{mistaken}: safe\n"));
+            }
             _ => self.log.trace(format_args!("{insn}: safe\n")),
         }
     }
@@ -180,7 +196,8 @@ impl Verifier<'_> {
     fn print_instruction(&mut self, print_state: &mut bool) {
         if self.log.keeps_all() && *print_state {
             let previous = self.previous.map_or(-1, i64::from);
-            self.log.trace(format_args!("\nfrom {previous} to {}:", self.insn));
+            let mistaken = self.mistaken();
+            self.log.trace(format_args!("\nfrom {previous} to {}{mistaken}:", self.insn));
             self.print_frame(self.cur.depth);
             *print_state = false;
         }
@@ -190,6 +207,11 @@ impl Verifier<'_> {
         self.print_line(self.insn);
         let text = format!("{}: {}", self.insn, self.named(self.insn));
         self.log.instruction(format_args!("{text}"));
+    }
+
+    /// What the log says of a path that is a processor's mistake.
+    fn mistaken(&self) -> &'static str {
+        if self.cur.speculative { " (speculative execution)" } else { "" }
     }
 
     fn check_instruction(&mut self) -> Check<Flow> {

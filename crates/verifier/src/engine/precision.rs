@@ -137,6 +137,9 @@ impl Verifier<'_> {
     /// Follows a way back through its states; whether anything became precise.
     fn go_back(&mut self, start: &Way, mut wanted: Wanted) -> Check<bool> {
         let mut changed = false;
+        if !self.env.caps.bpf {
+            return Ok(false);
+        }
         if wanted.is_empty() {
             return Ok(changed);
         }

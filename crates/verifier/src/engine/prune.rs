@@ -3,6 +3,7 @@
 use super::equal::Exact;
 use crate::{
     alu::is_may_goto,
+    limits::MAX_STATES,
     state::{Kind, Reg, State, StateId},
     stop::{Check, Stop},
     verifier::Verifier,
@@ -88,7 +89,8 @@ impl Verifier<'_> {
             self.miss(bucket, n, id, add);
         }
         self.counts.states_per_insn = self.counts.states_per_insn.max(count);
-        if add {
+        let room = self.env.caps.bpf || count <= MAX_STATES;
+        if add && room {
             self.add_checkpoint(bucket);
         }
         Ok(Visit::New)

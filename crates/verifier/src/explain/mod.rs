@@ -45,7 +45,7 @@ use story::Story;
 pub fn explain(program: &Program, env: &Env<'_>, report: &Report) -> Option<Diagnostic> {
     let Verdict::Reject(rejection) = &report.verdict else { return None };
     let env = Env { log: LogLevel::default(), ..*env };
-    let prepared = Prepared::new(program, env.maps, &env.kernel.profile)?;
+    let prepared = Prepared::new(program, env.maps, &env.kernel.profile, env.caps)?;
     let mut verifier = Verifier::new(&env, prepared);
     verifier.replay = Some(Box::new(Replay::new(report.steps.clone())));
     // It ends as it ended before.

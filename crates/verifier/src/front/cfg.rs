@@ -134,7 +134,10 @@ fn follow(v: &mut Verifier<'_>, walk: &mut Walk, from: u32, to: i64, edge: Edge)
             walk.stack.push(target as u32);
             Ok(true)
         }
-        Mark::Entered { .. } => Ok(false),
+        Mark::Entered { .. } if v.env.caps.bpf => Ok(false),
+        Mark::Entered { .. } => {
+            reject!(v, EINVAL, "back-edge from insn {from} to {to}\n")
+        }
         Mark::Done => {
             walk.marks[from as usize] = Mark::Entered { fell_through, branched };
             Ok(false)

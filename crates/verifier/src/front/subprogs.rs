@@ -17,7 +17,16 @@ pub(super) fn find(v: &mut Verifier<'_>) -> Check {
     let len = v.program.len();
     let mut starts = vec![0u32];
     for at in 0..len {
-        let Some(to) = v.program.callee(at) else { continue };
+        let callee = v.program.callee(at);
+        let calls = callee.is_some() || matches!(v.program.inst(at), Some(Inst::CallKfunc { .. }));
+        if calls && !v.env.caps.bpf {
+            reject!(
+                v,
+                EPERM,
+                "loading/calling other bpf or kernel functions are allowed for CAP_BPF and CAP_SYS_ADMIN\n"
+            );
+        }
+        let Some(to) = callee else { continue };
         if to < 0 || to >= i64::from(len) {
             reject!(v, EINVAL, "call to invalid destination\n");
         }

@@ -27,6 +27,8 @@ impl LogLevel {
 #[derive(Debug)]
 pub(crate) struct Log {
     level: LogLevel,
+    /// Every number is shown as one whose value matters.
+    precise: bool,
     text: String,
     /// What was said of the instruction at hand.
     said: String,
@@ -38,8 +40,16 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(level: LogLevel) -> Log {
-        Log { level, text: String::new(), said: String::new(), printed: None, scratched_regs: 0, scratched_slots: 0 }
+    pub(crate) fn new(level: LogLevel, precise: bool) -> Log {
+        Log {
+            level,
+            precise,
+            text: String::new(),
+            said: String::new(),
+            printed: None,
+            scratched_regs: 0,
+            scratched_slots: 0,
+        }
     }
 
     /// Instructions and states are printed.
@@ -145,7 +155,7 @@ impl Log {
             _ => self.trace(format_args!("{insn}:")),
         }
         let (regs, slots) = (self.scratched_regs, self.scratched_slots);
-        let _ = state::print(&mut self.text, state, state.depth, (regs, slots), maps);
+        let _ = state::print(&mut self.text, state, state.depth, (regs, slots), (maps, self.precise));
         self.scratched_regs = 0;
         self.scratched_slots = 0;
     }
@@ -153,7 +163,7 @@ impl Log {
     /// Prints all of a frame.
     pub(crate) fn frame(&mut self, state: &State, frame: usize, maps: &[crate::program::Map]) {
         if self.on() {
-            let _ = state::print(&mut self.text, state, frame, (u32::MAX, u64::MAX), maps);
+            let _ = state::print(&mut self.text, state, frame, (u32::MAX, u64::MAX), (maps, self.precise));
         }
     }
 

@@ -8,7 +8,13 @@ use crate::{
 use std::fmt::{self, Display, Write};
 
 /// Prints those registers and slots of a frame that the masks name.
-pub(super) fn print(out: &mut String, state: &State, number: usize, masks: (u32, u64), maps: &[Map]) -> fmt::Result {
+pub(super) fn print(
+    out: &mut String,
+    state: &State,
+    number: usize,
+    masks: (u32, u64),
+    known: (&[Map], bool),
+) -> fmt::Result {
     let frame = state.frame(number);
     if frame.number != 0 {
         write!(out, " frame{}:", frame.number)?;
@@ -16,7 +22,7 @@ pub(super) fn print(out: &mut String, state: &State, number: usize, masks: (u32,
     for (n, reg) in frame.regs.iter().enumerate().filter(|(n, _)| masks.0 >> n & 1 != 0) {
         if reg.ty.kind != Kind::Uninit {
             write!(out, " R{n}=")?;
-            print_reg(out, reg, frame.number, maps)?;
+            print_reg(out, reg, frame.number, known)?;
         }
     }
     for (n, slot) in frame.stack.iter().enumerate().filter(|(n, _)| masks.1 >> (n & 63) & 1 != 0) {
@@ -35,7 +41,7 @@ pub(super) fn print(out: &mut String, state: &State, number: usize, masks: (u32,
             });
         }
         if spilled {
-            print_reg(out, &slot.reg, frame.number, maps)?;
+            print_reg(out, &slot.reg, frame.number, known)?;
         }
     }
     if !state.refs.is_empty() {
@@ -48,11 +54,11 @@ pub(super) fn print(out: &mut String, state: &State, number: usize, masks: (u32,
     Ok(())
 }
 
-fn print_reg(out: &mut String, reg: &Reg, frame: u8, maps: &[Map]) -> fmt::Result {
+fn print_reg(out: &mut String, reg: &Reg, frame: u8, (maps, precise): (&[Map], bool)) -> fmt::Result {
     if reg.is_scalar() {
         let distance = (reg.id & ADD_CONST != 0).then_some(reg.off);
         let id = Id { id: reg.id & !ADD_CONST, distance };
-        return write!(out, "{}", Printed { scalar: &reg.val, id, precise: reg.precise });
+        return write!(out, "{}", Printed { scalar: &reg.val, id, precise: reg.precise || precise });
     }
     write!(out, "{}", reg.ty)?;
     if reg.ty.kind == Kind::Stack {

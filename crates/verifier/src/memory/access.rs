@@ -158,6 +158,9 @@ impl Verifier<'_> {
     /// Fields of `struct bpf_map`: the kernel's BTF says which there are.
     fn read_map_struct(&mut self, regno: u8, reg: &Reg, off: i64, access: Access) -> Check {
         let name = struct_of(self.program.maps[reg.extra as usize].ty);
+        if !self.env.caps.perfmon {
+            reject!(self, EPERM, "'struct {name}' access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN\n");
+        }
         if off < 0 {
             reject!(self, EACCES, "R{regno} is {name} invalid negative access: off={off}\n");
         }

@@ -6,7 +6,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
-use alveary_abi::{CtxLayout, FieldKind, contexts};
+use alveary_abi::{CtxLayout, Field, FieldKind, ProgType as P, contexts};
 
 impl Verifier<'_> {
     /// One access to the context; what a load gives.
@@ -20,6 +20,7 @@ impl Verifier<'_> {
             let pointer = field.kind != FieldKind::Scalar;
             !(signed && pointer)
                 && field.since <= self.profile.version
+                && !(self.needs_rights(field, store) && !self.env.caps.bpf)
                 && allowed.is_some_and(|a| if store { a.writes() } else { a.reads() })
         });
         let Some(field) = field else {
@@ -41,6 +42,12 @@ impl Verifier<'_> {
             FieldKind::SocketOrNull => or_null(Kind::Socket, self.next_id()),
             FieldKind::Btf(name) => refuse!("a pointer to the kernel's struct {name}"),
         })
+    }
+
+    /// Whether ordinary users may not use the field: of a control group's packets, where they lie, and when they leave.
+    fn needs_rights(&self, field: &Field, store: bool) -> bool {
+        let packet = matches!(field.kind, FieldKind::PacketStart | FieldKind::PacketEnd);
+        self.program.program.ty == P::CGROUP_SKB && (packet || store && field.name == "tstamp")
     }
 
     /// One load from a socket.

@@ -77,7 +77,7 @@ impl Verifier<'_> {
     }
 
     /// A map's value, but for the parts that only helpers may touch.
-    pub(super) fn check_map_value(&mut self, regno: u8, off: i64, size: i64, zero: bool, source: Source) -> Check {
+    pub(crate) fn check_map_value(&mut self, regno: u8, off: i64, size: i64, zero: bool, source: Source) -> Check {
         let reg = *self.reg(regno);
         let limit = self.program.maps[reg.extra as usize].value_size;
         self.check_region(regno, off, size, limit.into(), zero)?;

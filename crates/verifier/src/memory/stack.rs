@@ -85,6 +85,7 @@ impl Verifier<'_> {
         if !self.env.caps.perfmon && old.is_spill() && !old.is_scalar_spill() && size != 8 {
             reject!(self, EACCES, "attempt to corrupt spilled pointer on stack\n");
         }
+        self.stop_mistakes_behind(&old, off, size, value);
         let aligned = off % 8 == 0;
         if aligned && size == 8 {
             self.liveness.write(frame, 1 << spi);
@@ -132,6 +133,17 @@ impl Verifier<'_> {
         }
         self.step(Note { stack: Some((frame as u8, spi as u8)), ..Note::default() }, Default::default());
         Ok(())
+    }
+
+    /// A load from where a pointer was written may still see what was there before: no mistaken way goes on behind it.
+    fn stop_mistakes_behind(&mut self, old: &Slot, off: i64, size: i64, value: Value) {
+        if !self.speculates() {
+            return;
+        }
+        let pointer = value.reg().is_some_and(|n| self.reg(n).spillable());
+        let known = |byte: Byte| matches!(byte, Byte::Misc | Byte::Zero);
+        let fresh = (off..off + size).any(|at| !known(old.bytes[byte_of(at)]));
+        self.program.aux[self.insn as usize].barrier_behind |= pointer || fresh;
     }
 
     /// Spills the low `size` bytes of a register.
@@ -315,6 +327,12 @@ impl Verifier<'_> {
         let reg = *self.reg(regno);
         let (min, max, raw) = match reg.val.value() {
             Some(value) => (value as i64 + off, value as i64 + off, raw),
+            None if self.speculates() => reject!(
+                self,
+                EACCES,
+                "R{regno} variable offset stack access prohibited for !root, var_off={}\n",
+                reg.val.bits
+            ),
             None => (reg.val.wide.smin + off, reg.val.wide.smax + off, None),
         };
         if let Some(raw) = raw {

@@ -85,6 +85,8 @@ pub(crate) struct State {
     /// The innermost lock that is held: its id, and the map that holds it.
     pub(crate) lock: Option<(u32, u32)>,
     pub(crate) in_sleepable: bool,
+    /// It is on a way that the processor takes by mistake.
+    pub(crate) speculative: bool,
     /// The checkpoint that it goes on from.
     pub(crate) parent: Option<StateId>,
     /// Of a checkpoint: its instruction.
@@ -113,6 +115,7 @@ impl State {
             refs: Vec::new(),
             lock: None,
             in_sleepable: false,
+            speculative: false,
             parent: None,
             insn: 0,
             first,

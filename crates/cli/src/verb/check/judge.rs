@@ -1,15 +1,12 @@
 //! Programs made ready for the kernel that is asked about, and judged, several at a time.
 
-use crate::{
-    failure::Failure,
-    inspect,
-    names::{self, Known},
-};
+use super::options;
+use crate::names::{self, Known};
 use alveary_abi::{Profile, ProgType};
 use alveary_diag::{Diagnostic, Place, SourceLine, Sources};
 use alveary_object::{Options, resolve};
 use alveary_spec::{Kernel, Program, Spec};
-use alveary_verifier::{Env, LogLevel, Stats, Verdict, check, explain};
+use alveary_verifier::{Caps, Env, LogLevel, Stats, Verdict, check, explain};
 use std::{
     fs,
     path::Path,
@@ -53,6 +50,9 @@ pub(super) struct Task<'a> {
     pub(super) spec: &'a Spec,
     pub(super) kernel: &'a Kernel,
     pub(super) ty: Option<ProgType>,
+    pub(super) attach: Option<&'a str>,
+    pub(super) caps: Caps,
+    pub(super) flags: u32,
     pub(super) log: LogLevel,
     /// Rejections are explained.
     pub(super) explain: bool,
@@ -61,7 +61,7 @@ pub(super) struct Task<'a> {
 
 impl Task<'_> {
     /// The programs of these names, in this order.
-    pub(super) fn all(&self, names: &[String], workers: Option<u16>) -> Vec<Judged> {
+    pub(super) fn all(&self, names: &[String], workers: Option<u16>) -> Result<Vec<Judged>, Diagnostic> {
         let most = workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::new());
@@ -83,7 +83,7 @@ impl Task<'_> {
         done.into_iter().map(|(_, one)| one).collect()
     }
 
-    fn one(&self, name: &str) -> Judged {
+    fn one(&self, name: &str) -> Result<Judged, Diagnostic> {
         let wanted = Options { programs: Some(vec![name.to_owned()]), ty: self.ty };
         let section = self.spec.programs.get(name).map_or("", |program| &program.section).to_owned();
         let mut judged = Judged {
@@ -104,14 +104,16 @@ impl Task<'_> {
             Err(errors) => {
                 let reason = errors.first().map_or_else(|| "it does not resolve".to_owned(), ToString::to_string);
                 judged.verdict = Verdict::Refused { reason, insn: 0 };
-                return judged;
+                return Ok(judged);
             }
         };
         let Some(program) = resolved.programs.iter().find(|program| &*program.name == name) else {
-            return judged;
+            return Ok(judged);
         };
+        let given = program;
+        let program = &self.as_loaded(given)?;
         judged.ty = self.kernel.profile.prog_type(program.ty).map_or("", |row| row.name);
-        let env = Env { log: self.log, ..Env::new(self.kernel, &resolved.maps) };
+        let env = Env { caps: self.caps, log: self.log, ..Env::new(self.kernel, &resolved.maps) };
         let start = Instant::now();
         let report = check(program, &env);
         judged.time = start.elapsed();
@@ -121,7 +123,7 @@ impl Task<'_> {
             Verdict::Refused { insn, .. } => Some(*insn),
         };
         if let Some(at) = at {
-            judged.source = program.source(&Place::Insn { prog: program.name.clone(), index: at });
+            judged.source = given.source(&Place::Insn { prog: program.name.clone(), index: at });
             judged.instruction = instruction(program, at);
         }
         if self.explain {
@@ -131,7 +133,20 @@ impl Task<'_> {
         judged.verdict = report.verdict;
         judged.log = report.log;
         judged.stats = report.stats;
-        judged
+        Ok(judged)
+    }
+
+    /// The program with what the options say of it. Types are loaded by those who have `CAP_BPF`; others go without.
+    fn as_loaded(&self, program: &Arc<Program>) -> Result<Arc<Program>, Diagnostic> {
+        let mut loaded = Program::clone(program);
+        loaded.flags |= self.flags;
+        if let Some(name) = self.attach {
+            loaded.expected = Some(options::attach_type(&self.kernel.profile, program.ty, name)?);
+        }
+        if !self.caps.bpf {
+            (loaded.btf, loaded.funcs, loaded.lines) = (None, Vec::new(), Vec::new());
+        }
+        Ok(Arc::new(loaded))
     }
 }
 
@@ -149,15 +164,6 @@ fn explanation(program: &Arc<Program>, message: Diagnostic, profile: &Profile) -
 fn instruction(program: &Arc<Program>, at: u32) -> Option<String> {
     let inst = alveary_isa::decode(&program.insns, at as usize).ok()?;
     Some(format!("{at}: {inst}"))
-}
-
-/// The program type of a name.
-pub(super) fn prog_type(profile: &Profile, name: &str) -> Result<ProgType, Failure> {
-    let row = profile.prog_type_named(name);
-    row.map(|row| row.ty).ok_or_else(|| {
-        let known: Vec<&str> = profile.tables().prog_types.iter().map(|row| row.name).collect();
-        inspect::missing("program type", name, &known, Place::Nowhere).into()
-    })
 }
 
 /// How many CPUs this machine may have: the kernel knows what `bpf_get_smp_processor_id` may give.

@@ -42,7 +42,12 @@ fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> 
         writeln!(out)?;
         match &one.verdict {
             Verdict::Accept => {}
-            Verdict::Reject(_) => {
+            Verdict::Reject(why) => {
+                if let Some(note) = &why.note {
+                    writeln!(out, "   = kernel: {} without a message", why.errno)?;
+                    writeln!(out, "   = note: {note}")?;
+                    continue;
+                }
                 let Some(Explanation { message, code }) = &one.explanation else { continue };
                 let (file, program) = (&*one.file, &*one.name);
                 let picture = Picture { message, file, program, code, width: terminal };
