@@ -225,13 +225,13 @@ impl Verifier<'_> {
                 }
             }
             ty if ty == Type::of(Kind::MapValue) => {
-                if self.check_map_value(dst, result.off.into(), 1, false, Source::Helper).is_err() {
-                    reject!(
-                        self,
-                        EACCES,
+                let inside = self.check_map_value(dst, result.off.into(), 1, false, Source::Helper);
+                if inside.is_err() {
+                    self.log.say(format_args!(
                         "R{dst} pointer arithmetic of map value goes out of range, prohibited for !root\n"
-                    );
+                    ));
                 }
+                return inside;
             }
             _ => {}
         }

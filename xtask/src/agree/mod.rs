@@ -4,6 +4,7 @@
 //! Run as root, in release mode unless `--here` is given. A corpus is a folder with objects.
 
 mod kernel;
+mod messages;
 mod mutant;
 mod objects;
 mod ours;
@@ -29,7 +30,7 @@ use std::{
 use tally::Judged;
 use verdict::Verdict;
 
-const USAGE: &str = "[--here] [--all-types] [--only TEXT] [--table FILE] [--trace] [--unjudged] [--caps bpf,net_admin] DIR…; of mutants, [--count N] [--seed N]";
+const USAGE: &str = "[--here] [--all-types] [--only TEXT] [--table FILE] [--trace] [--unjudged] [--messages] [--caps bpf,net_admin] DIR…; of mutants, [--count N] [--seed N]";
 
 /// Said to the command that was started with fewer rights.
 const DROPPED: &str = "--dropped";
@@ -73,6 +74,8 @@ struct Wanted {
     /// Show where the logs of those that differ part.
     trace: bool,
     unjudged: bool,
+    /// What self-tests of the kernel expect, instead of what the kernel says.
+    messages: bool,
     /// Programs of types that need the kernel's types, too.
     all_types: bool,
     /// What both are told that the loader may do.
@@ -107,6 +110,9 @@ fn command(name: &str, arguments: &[String], mutants: Option<usize>) -> Result {
     };
     let rest: Vec<String> = arguments.iter().take(at).chain(&arguments[at + 1..]).cloned().collect();
     let wanted = parse(Wanted { mutants, seed: 1, ..Wanted::default() }, rest.iter())?;
+    if wanted.messages {
+        return messages::run(&wanted.folders, wanted.only.as_deref());
+    }
     if !process::is_root() {
         return Err("the kernel verifies nothing for users: run it as root".into());
     }
@@ -140,6 +146,7 @@ fn parse<'a>(
             "--count" => wanted.mutants = Some(number(value()?)? as usize),
             "--seed" => wanted.seed = number(value()?)?,
             "--trace" => wanted.trace = true,
+            "--messages" => wanted.messages = true,
             "--unjudged" => wanted.unjudged = true,
             "--caps" => wanted.caps = Some(rights(&value()?)?),
             DROPPED => {}

@@ -34,7 +34,7 @@ pub(crate) fn log(program: &Arc<Program>, env: &Env<'_>) -> String {
 }
 
 /// A panic is a fault of ours that shall not hide those of other programs.
-fn checked(program: &Arc<Program>, env: &Env<'_>) -> Result<Report, String> {
+pub(super) fn checked(program: &Arc<Program>, env: &Env<'_>) -> Result<Report, String> {
     catch_unwind(AssertUnwindSafe(|| check(program, env))).map_err(|cause| {
         let text = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
         format!("panicked: {}", text.unwrap_or_default())

@@ -1,5 +1,6 @@
 //! `alveary check`: whether programs load, as a Linux kernel would say, without that kernel.
 
+mod compare;
 mod judge;
 mod options;
 mod picture;
@@ -10,6 +11,7 @@ use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
 use alveary_spec::Kernel;
 use alveary_verifier::{Caps, LogLevel, Verdict};
 use clap::{Args, ValueEnum, ValueHint};
+use compare::Comparison;
 use judge::Judged;
 use std::path::PathBuf;
 
@@ -23,7 +25,9 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   alveary check filter.bpf.o
   alveary check filter.bpf.o --prog filter --format kernel --log 2
-  alveary check *.bpf.o --kernel 6.1 --format csv")]
+  alveary check *.bpf.o --kernel 6.1 --format csv > before.csv
+  alveary check *.bpf.o --kernel 6.1 --compare before.csv
+  alveary check filter.bpf.o --caps none")]
 pub(crate) struct Check {
     /// The object files
     #[arg(value_name = "OBJ", value_hint = ValueHint::FilePath, required = true)]
@@ -46,7 +50,7 @@ pub(crate) struct Check {
     caps: Option<Vec<String>>,
 
     /// Flags that they are loaded with: strict_alignment, any_alignment, test_rnd_hi32, test_state_freq, sleepable,
-    /// xdp_has_frags, test_reg_invariants
+    /// xdp_has_frags
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     flags: Vec<String>,
 
@@ -64,6 +68,13 @@ pub(crate) struct Check {
     /// Show how much work each program was
     #[arg(long)]
     stats: bool,
+
+    /// Hold the verdicts against those of an earlier run: its --format csv or json, or veristat's CSV
+    ///
+    /// Shows the programs that differ. The exit code is 1 if a program that loaded does not any more, or one takes over
+    /// a tenth more instructions or states.
+    #[arg(long, value_name = "BASELINE", value_hint = ValueHint::FilePath)]
+    compare: Option<PathBuf>,
 
     /// Judge this many programs side by side; as many as there are CPUs unless given
     #[arg(short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -114,6 +125,11 @@ impl Check {
                 .filter(|name| self.prog.as_ref().is_none_or(|wanted| wanted == name))
                 .collect();
             judged.extend(task.all(&names, self.j)?);
+        }
+        if let Some(baseline) = &self.compare {
+            let comparison = Comparison::of(baseline, &judged)?;
+            output::write(|out| comparison.write(format, out))?;
+            return if comparison.is_worse() { Err(Failure::Silent) } else { Ok(()) };
         }
         output::write(|out| show::write(&judged, format, self.stats, out))?;
         let rejected = |one: &Judged| matches!(one.verdict, Verdict::Reject(_));

@@ -53,3 +53,39 @@ fn the_examples_would_load() {
     let old = session.output("check filter.bpf.o --kernel 5.4");
     assert_eq!(old.code, Some(0), "{}", old.stdout);
 }
+
+#[test]
+fn rights_and_flags_change_the_verdict() {
+    const LEAKS: &str = ".section socket\nleaks:\n    r0 = r1\n    exit\n.section xdp\nlate:\n    r0 = 2\n    exit\n";
+    let session = Session::new().file("two.s", LEAKS);
+    assert_eq!(session.output("asm two.s -o two.o").code, Some(0));
+    let user = session.output("check two.o --caps none");
+    assert_eq!(user.code, Some(1));
+    assert!(user.stdout.contains("R0 leaks addr as return value"), "{}", user.stdout);
+    assert!(user.stdout.contains("programs of this type ask for CAP_BPF"), "{}", user.stdout);
+    assert_eq!(session.output("check two.o --prog late --caps bpf,net_admin").code, Some(0));
+    let misspelt = session.output("check two.o --flags sleepeable");
+    assert!(misspelt.stderr.contains("there is no load flag `sleepeable`"), "{}", misspelt.stderr);
+    let elsewhere = session.output("check two.o --prog late --attach tcx_ingress");
+    assert!(elsewhere.stderr.contains("xdp programs are not attached as tcx_ingress"), "{}", elsewhere.stderr);
+    assert_eq!(session.output("check two.o --prog late --attach xdp_devmap").code, Some(0));
+}
+
+#[test]
+fn a_run_is_held_against_an_earlier_one() {
+    let session = Session::new().file("two.s", GOOD_AND_BAD);
+    assert_eq!(session.output("asm two.s -o two.o").code, Some(0));
+    let csv = session.output("check two.o --format csv").stdout;
+    // As veristat may have written it: other columns, in another order.
+    let veristat = "verdict,prog_name,file_name,total_insns\nsuccess,good,two.o,1\nsuccess,bad,two.o,2\n";
+    let session = session.file("before.csv", &csv).file("veristat.csv", veristat).file("empty.csv", "a,b\n");
+    let same = session.output("check two.o --compare before.csv");
+    assert_eq!((same.code, &*same.stdout), (Some(0), "2 programs: 2 as before, 0 differ, 0 worse\n"));
+    let worse = session.output("check two.o --compare veristat.csv");
+    assert_eq!(worse.code, Some(1));
+    let bad = worse.stdout.lines().find(|line| line.contains(" bad ")).expect("it differs");
+    assert!(bad.contains("success") && bad.contains("failure") && bad.contains("MISMATCH"), "{bad}");
+    assert!(worse.stdout.contains("+1 (+100.00%)"), "{}", worse.stdout);
+    let unknown = session.output("check two.o --compare empty.csv");
+    assert!(unknown.stderr.contains("it has no column `file_name`"), "{}", unknown.stderr);
+}

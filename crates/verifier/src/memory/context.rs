@@ -20,7 +20,7 @@ impl Verifier<'_> {
             let pointer = field.kind != FieldKind::Scalar;
             !(signed && pointer)
                 && field.since <= self.profile.version
-                && !(self.needs_rights(field, store) && !self.env.caps.bpf)
+                && (self.env.caps.bpf || !self.needs_rights(field, store))
                 && allowed.is_some_and(|a| if store { a.writes() } else { a.reads() })
         });
         let Some(field) = field else {

@@ -25,6 +25,8 @@ pub(super) struct Judged {
     pub(super) section: String,
     pub(super) name: String,
     pub(super) ty: &'static str,
+    /// The kernel whose rules were applied (`6.18.44`).
+    pub(super) kernel: String,
     pub(super) verdict: Verdict,
     pub(super) log: String,
     pub(super) stats: Stats,
@@ -91,6 +93,7 @@ impl Task<'_> {
             section,
             name: name.to_owned(),
             ty: "",
+            kernel: format!("{}.{}", self.kernel.profile.version, self.kernel.patch),
             verdict: Verdict::Refused { reason: String::new(), insn: 0 },
             log: String::new(),
             stats: Stats::default(),
