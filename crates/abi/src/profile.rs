@@ -8,7 +8,7 @@ use crate::{
     Version, attach_types::ATTACH_TYPES, helpers::HELPERS, map_types::MAP_TYPES, prog_types::PROG_TYPES,
     sections::SECTIONS,
 };
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 
 /// The rows that a profile knows: Linux's, and an embedder's behind them.
 ///
@@ -166,6 +166,12 @@ impl Profile {
     /// 6.12, 6.18) are as good as the rows' `since`.
     #[must_use]
     pub fn linux(version: Version) -> Profile {
+        // The newest is asked for again and again: to copy its index is cheaper than to make it.
+        static NEWEST: LazyLock<Profile> =
+            LazyLock::new(|| Profile::new(Version::NEWEST, Limits::LINUX, Tables::linux()));
+        if version == Version::NEWEST {
+            return NEWEST.clone();
+        }
         Profile::new(version, Limits::LINUX, Tables::linux())
     }
 

@@ -10,6 +10,7 @@ use alveary_diag::{Diagnostic, Place};
 use alveary_isa::{Insn, Reg};
 use alveary_spec::{KernelType, Program};
 use std::{
+    borrow::Cow,
     ffi::CString,
     os::fd::{AsRawFd, BorrowedFd},
 };
@@ -101,13 +102,17 @@ pub fn load(program: &Program, from: &ProgFrom<'_>) -> Result<sys::Loaded, Box<R
 }
 
 /// The instructions, with descriptors in place of indices into the program's maps, and of numbers of its modules.
-fn with_descriptors(program: &Program, maps: &[BorrowedFd<'_>], modules: &Opened) -> Result<Vec<Insn>, Diagnostic> {
-    let mut insns = program.insns.clone();
+fn with_descriptors<'p>(
+    program: &'p Program,
+    maps: &[BorrowedFd<'_>],
+    modules: &Opened,
+) -> Result<Cow<'p, [Insn]>, Diagnostic> {
+    let mut insns = Cow::Borrowed(program.insns.as_slice());
     let mut at = 0;
-    while let Some(insn) = insns.get_mut(at) {
+    while let Some(&insn) = insns.get(at) {
         let wide = insn.op == LD_IMM64;
         if wide && insn.src.0 == PSEUDO_BTF_ID {
-            if let Some(second) = insns.get_mut(at + 1)
+            if let Some(second) = insns.to_mut().get_mut(at + 1)
                 && let Some(module) =
                     usize::try_from(second.imm).ok().and_then(|n| program.modules.get(n.checked_sub(1)?))
             {
@@ -128,8 +133,7 @@ fn with_descriptors(program: &Program, maps: &[BorrowedFd<'_>], modules: &Opened
                     .expected(format!("an index below {}", maps.len()))
                     .found(insn.imm.to_string()));
             };
-            insn.src = Reg(kind);
-            insn.imm = map.as_raw_fd();
+            insns.to_mut()[at] = Insn { src: Reg(kind), imm: map.as_raw_fd(), ..insn };
         }
         at += if wide { 2 } else { 1 };
     }

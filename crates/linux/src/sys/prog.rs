@@ -107,7 +107,10 @@ impl ProgLoad<'_> {
     /// # Errors
     /// The kernel's, with the verifier's log.
     pub fn load(&self) -> Result<Loaded> {
-        let code: Vec<u8> = self.insns.iter().flat_map(|insn| insn.to_bytes(Endian::HOST)).collect();
+        let mut code = Vec::with_capacity(self.insns.len() * Insn::SIZE);
+        for insn in self.insns {
+            code.extend_from_slice(&insn.to_bytes(Endian::HOST));
+        }
         let funcs: Vec<FuncRecord> =
             self.funcs.iter().map(|f| FuncRecord { insn_off: f.insn, type_id: f.ty.0 }).collect();
         let lines: Vec<LineRecord> = self.lines.iter().map(LineRecord::of).collect();
