@@ -21,7 +21,7 @@ use kernels::Kernel;
 const USAGE: &str = "--kernel 6.1|6.12|7.2 [--tests PACKAGE]… [--file PATH]… [--seconds N] -- COMMAND…";
 
 /// How long a command may take, boot included, unless `--seconds` says it.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// What the command line asks for.
 struct Order {
