@@ -20,7 +20,7 @@ use std::path::PathBuf;
 /// Every program of the objects is held against the rules of a Linux kernel's verifier, and its log can be shown as the
 /// kernel prints it. No kernel is asked, nothing is loaded, no rights are needed. What this version does not judge (kernel
 /// functions, dynptrs, pointers to kernel types) is said to be unknown, with the reason. The exit code is 1 if a program
-/// is rejected.
+/// is rejected, or asks for what that kernel does not have.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary check filter.bpf.o
@@ -132,7 +132,7 @@ impl Check {
             return if comparison.is_worse() { Err(Failure::Silent) } else { Ok(()) };
         }
         output::write(|out| show::write(&judged, format, self.stats, out))?;
-        let rejected = |one: &Judged| matches!(one.verdict, Verdict::Reject(_));
-        if judged.iter().any(rejected) { Err(Failure::Silent) } else { Ok(()) }
+        let fails = |one: &Judged| one.unresolved || matches!(one.verdict, Verdict::Reject(_));
+        if judged.iter().any(fails) { Err(Failure::Silent) } else { Ok(()) }
     }
 }

@@ -42,6 +42,17 @@ fn every_program_has_a_line() {
     assert_eq!((&verdicts[1]["verdict"], &verdicts[1]["instruction"]), (&"reject".into(), &1.into()));
 }
 
+/// No kernel would be asked about it: it is not judged, and not well.
+#[test]
+fn what_does_not_resolve_is_not_well() {
+    let session = Session::new().file("plugin.s", ".section plugin\nmine:\n    r0 = 2\n    exit\n");
+    assert_eq!(session.output("asm plugin.s -o plugin.o").code, Some(0));
+    let unresolved = session.output("check plugin.o");
+    assert!(unresolved.stdout.contains("not judged: "), "{}", unresolved.stdout);
+    assert_eq!(unresolved.code, Some(1));
+    assert_eq!(session.output("check plugin.o --type xdp").code, Some(0));
+}
+
 #[test]
 fn the_examples_would_load() {
     let session = Session::new().example("rewrite.bpf.o").example("filter.bpf.o");

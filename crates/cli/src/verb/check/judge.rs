@@ -28,6 +28,8 @@ pub(super) struct Judged {
     /// The kernel whose rules were applied (`6.18.44`).
     pub(super) kernel: String,
     pub(super) verdict: Verdict,
+    /// It asks for what the kernel does not have, so that it would not be loaded; the verdict says what.
+    pub(super) unresolved: bool,
     pub(super) log: String,
     pub(super) stats: Stats,
     pub(super) time: Duration,
@@ -95,6 +97,7 @@ impl Task<'_> {
             ty: "",
             kernel: format!("{}.{}", self.kernel.profile.version, self.kernel.patch),
             verdict: Verdict::Refused { reason: String::new(), insn: 0 },
+            unresolved: false,
             log: String::new(),
             stats: Stats::default(),
             time: Duration::ZERO,
@@ -107,6 +110,7 @@ impl Task<'_> {
             Err(errors) => {
                 let reason = errors.first().map_or_else(|| "it does not resolve".to_owned(), ToString::to_string);
                 judged.verdict = Verdict::Refused { reason, insn: 0 };
+                judged.unresolved = true;
                 return Ok(judged);
             }
         };
