@@ -21,6 +21,7 @@
 
 pub mod attach;
 pub mod btf;
+mod context;
 pub mod function;
 mod holders;
 pub mod map;

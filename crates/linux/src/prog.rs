@@ -1,6 +1,7 @@
 //! Programs from what they were resolved to.
 
 use crate::{
+    btf, context,
     modules::Opened,
     sys::{self, LogLevel, ProgLoad},
 };
@@ -12,7 +13,7 @@ use alveary_spec::{KernelType, Program};
 use std::{
     borrow::Cow,
     ffi::CString,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
 /// What a program does not say of itself.
@@ -97,8 +98,20 @@ pub fn load(program: &Program, from: &ProgFrom<'_>) -> Result<sys::Loaded, Box<R
         log: from.log,
         ..ProgLoad::new(program.ty, &insns)
     };
-    load.load()
-        .map_err(|e| Box::new(Refused { why: explain(program, &e), log: e.log().to_owned(), errno: Some(e.errno()) }))
+    let refused = |e: &sys::Error| {
+        Box::new(Refused { why: explain(program, e), log: e.log().to_owned(), errno: Some(e.errno()) })
+    };
+    match load.load() {
+        Err(e) if from.btf.is_some() => load_named(program, load, from).ok_or_else(|| refused(&e)),
+        done => done.map_err(|e| refused(&e)),
+    }
+}
+
+/// Loads a program that was refused once more, with contexts by name: for kernels that do not know them otherwise.
+fn load_named(program: &Program, load: ProgLoad<'_>, from: &ProgFrom<'_>) -> Option<sys::Loaded> {
+    let named = context::named(program)?;
+    let types = btf::load(&named.types, from.token).ok()?;
+    ProgLoad { btf: Some(types.fd.as_fd()), funcs: &named.funcs, ..load }.load().ok()
 }
 
 /// The instructions, with descriptors in place of indices into the program's maps, and of numbers of its modules.

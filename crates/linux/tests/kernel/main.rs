@@ -1,5 +1,6 @@
 //! bpf(2) against the running kernel.
 
+mod contexts;
 mod elements;
 mod modules;
 mod objects;
