@@ -20,6 +20,7 @@
 
 mod context;
 mod error;
+pub mod files;
 mod fit;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -29,6 +30,7 @@ mod object;
 pub mod skeleton;
 mod target;
 mod user;
+mod variable;
 
 pub use context::Context;
 pub use error::{Error, Kind, Result};

@@ -26,7 +26,8 @@
  *
  * Threads. alveary_target, alveary_object, alveary_loaded, alveary_program and alveary_map may be used by any number of
  * threads at once. An alveary_cpu may move between threads, but runs one program at a time: a second run meanwhile is
- * refused with an error. An alveary_settings or alveary_error belongs to one thread at a time.
+ * refused with an error. An alveary_settings or alveary_error belongs to one thread at a time, and so does an
+ * alveary_object while it is changed.
  */
 #ifndef ALVEARY_H
 #define ALVEARY_H
@@ -87,6 +88,25 @@ int alveary_settings_clock(alveary_settings *settings, uint32_t clock, alveary_e
  * loaded unverified, runs with each access checked: a program that goes astray is stopped.
  */
 int alveary_settings_verify(alveary_settings *settings, int verify, alveary_error **error);
+
+/*
+ * The kernel that targets claim to be; 6.18.0 unless told otherwise. Helpers, map types and program types that came later
+ * are refused, and LINUX_KERNEL_VERSION is this. A third number above 255 counts as 255, as in kernels.
+ */
+int alveary_settings_version(alveary_settings *settings, uint32_t major, uint32_t minor, uint32_t patch,
+			     alveary_error **error);
+
+/*
+ * The kernel's types, by which CO-RE relocations are resolved: a file of BTF, as /sys/kernel/btf/vmlinux, or an ELF file
+ * with some. It is read now. Without, objects that ask for a kernel's types are refused.
+ */
+int alveary_settings_btf(alveary_settings *settings, const char *path, alveary_error **error);
+
+/*
+ * The kernel's configuration, by which __kconfig variables are filled: a file of lines CONFIG_NAME=value, gzip too, as
+ * /proc/config.gz. It is read now.
+ */
+int alveary_settings_kconfig(alveary_settings *settings, const char *path, alveary_error **error);
 
 void alveary_settings_free(alveary_settings *settings);
 
@@ -190,6 +210,21 @@ alveary_object *alveary_open_memory(const void *bytes, size_t size, alveary_erro
  * are relative; there are no maps. The program is of type "memory" unless alveary_load is told otherwise.
  */
 alveary_object *alveary_open_code(const void *code, size_t size, const char *name, alveary_error **error);
+
+/*
+ * What follows changes an object for loads to come; those that are loaded stay as they are. Not while another thread uses
+ * the object.
+ */
+
+/*
+ * Sets what a global variable begins with, constants (const volatile) included. `size` must be the variable's. Of static
+ * variables of one name the first is meant, of a static and a global one the global.
+ */
+int alveary_object_set_variable(alveary_object *object, const char *name, const void *value, size_t size,
+				alveary_error **error);
+
+/* Sets how many entries a map has. */
+int alveary_object_set_max_entries(alveary_object *object, const char *map, uint32_t max_entries, alveary_error **error);
 
 void alveary_object_free(alveary_object *object);
 

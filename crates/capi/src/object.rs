@@ -1,7 +1,7 @@
 //! Objects, and loading them.
 
 use crate::{
-    boundary::{bytes, enter, free, given, text},
+    boundary::{bytes, enter, free, given, given_mut, text},
     error::{Failure, alveary_error, string},
     map::alveary_map,
     memory,
@@ -16,7 +16,7 @@ use alveary::{
     spec::{Program, Resolved},
 };
 use std::{
-    ffi::{CString, c_char, c_void},
+    ffi::{CString, c_char, c_int, c_void},
     sync::Arc,
 };
 
@@ -24,6 +24,19 @@ use std::{
 pub(crate) enum alveary_object {
     File(Object),
     Code(Box<Program>),
+}
+
+impl alveary_object {
+    /// The file, for what bare instructions do not have.
+    fn file(&mut self, what: &str) -> Result<&mut Object, Failure> {
+        match self {
+            alveary_object::File(object) => Ok(object),
+            alveary_object::Code(_) => {
+                let why = Diagnostic::new("not-found", format!("bare instructions have no {what}"), Place::Nowhere);
+                Err(why.expected("an object file").into())
+            }
+        }
+    }
 }
 
 /// An object on a target. Opaque to C; what it lends out stands in boxes, whose addresses stay.
@@ -204,6 +217,41 @@ unsafe extern "C" fn alveary_open_code(
         enter(error, std::ptr::null_mut(), || {
             let program = code(bytes(insns, size, "the code")?, text(name, "the program's name")?)?;
             Ok(Box::into_raw(Box::new(alveary_object::Code(Box::new(program)))))
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_object_set_variable(
+    object: *mut alveary_object,
+    name: *const c_char,
+    value: *const c_void,
+    size: usize,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle, the string, the bytes and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            let file = given_mut(object, "the object")?.file("variables")?;
+            file.set_variable(text(name, "the variable's name")?, bytes(value, size, "the value")?)?;
+            Ok(0)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_object_set_max_entries(
+    object: *mut alveary_object,
+    map: *const c_char,
+    max_entries: u32,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle, the string and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            let file = given_mut(object, "the object")?.file("maps")?;
+            file.map_spec_mut(text(map, "the map's name")?)?.def.max_entries = max_entries;
+            Ok(0)
         })
     }
 }

@@ -1,17 +1,23 @@
 //! `alveary_settings`: what a target shall be like.
 
 use crate::{
-    boundary::{enter, free, given, given_mut},
+    boundary::{enter, free, given, given_mut, text},
     error::{Failure, alveary_error},
     helper::{OwnHelper, alveary_helper},
     memory::{self, Memory},
 };
 use alveary::{
     User,
-    abi::Profile,
+    abi::{Profile, Version},
+    btf::Btf,
+    files,
     runtime::{Clock, World},
 };
-use std::{ffi::c_int, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ffi::{c_char, c_int},
+    sync::Arc,
+};
 
 /// The most CPUs that a target may have: as many as Linux can be built for on the machines that we know.
 const MOST_CPUS: u32 = 8192;
@@ -22,24 +28,41 @@ pub(crate) struct alveary_settings {
     seed: u64,
     real_clock: bool,
     unverified: bool,
+    /// The kernel that it claims to be.
+    version: (Version, u8),
+    types: Option<Arc<Btf>>,
+    kconfig: BTreeMap<String, String>,
     helpers: Vec<OwnHelper>,
 }
 
 impl Default for alveary_settings {
     fn default() -> alveary_settings {
-        alveary_settings { cpus: 1, seed: 0, real_clock: false, unverified: false, helpers: Vec::new() }
+        alveary_settings {
+            cpus: 1,
+            seed: 0,
+            real_clock: false,
+            unverified: false,
+            version: (Version(6, 18), 0),
+            types: None,
+            kconfig: BTreeMap::new(),
+            helpers: Vec::new(),
+        }
     }
 }
 
 impl alveary_settings {
     /// A target that is like that.
     pub(crate) fn build(&self) -> User {
-        let linux = Profile::linux_6_18();
+        let (version, patch) = self.version;
+        let linux = Profile::linux(version);
         let tables = linux.tables().clone().with_prog_type(memory::ROW);
         let world = if self.real_clock { World::real() } else { World::repeatable() };
         let clock = if self.real_clock { Clock::Real } else { Clock::Virtual { start: 0 } };
-        let builder = User::builder()
+        let builder = self.types.iter().fold(User::builder(), |builder, types| builder.btf(types.clone()));
+        let builder = builder
             .profile(Profile::new(linux.version, linux.limits, tables))
+            .patch_level(patch)
+            .kconfig(self.kconfig.clone())
             .cpus(self.cpus)
             .world(world)
             .clock(clock)
@@ -122,6 +145,61 @@ unsafe extern "C" fn alveary_settings_verify(
     unsafe {
         enter(error, -1, || {
             given_mut(settings, "the settings")?.unverified = verify == 0;
+            Ok(0)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_settings_version(
+    settings: *mut alveary_settings,
+    major: u32,
+    minor: u32,
+    patch: u32,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            let settings = given_mut(settings, "the settings")?;
+            let (Ok(first), Ok(second)) = (u16::try_from(major), u16::try_from(minor)) else {
+                let found = format!("{major}.{minor}.{patch}");
+                return Err(Failure::wrong("there is no such version".into(), "numbers below 65536", found));
+            };
+            // Where the third number is larger, kernels themselves say 255.
+            settings.version = (Version(first, second), patch.min(255) as u8);
+            Ok(0)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_settings_btf(
+    settings: *mut alveary_settings,
+    path: *const c_char,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle, the string and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            let settings = given_mut(settings, "the settings")?;
+            settings.types = Some(files::types(text(path, "the path")?)?);
+            Ok(0)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_settings_kconfig(
+    settings: *mut alveary_settings,
+    path: *const c_char,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle, the string and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            let settings = given_mut(settings, "the settings")?;
+            settings.kconfig = files::kconfig(text(path, "the path")?)?;
             Ok(0)
         })
     }

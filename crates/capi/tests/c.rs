@@ -79,15 +79,15 @@ fn compile(test: &str, source: &str, linkage: Linkage) -> Option<PathBuf> {
     Some(out)
 }
 
-fn run(program: &Path, argument: Option<&Path>) -> String {
+fn run(program: &Path, arguments: &[PathBuf]) -> String {
     let mut command = Command::new(program);
-    command.args(argument).env("LD_LIBRARY_PATH", libraries());
+    command.args(arguments).env("LD_LIBRARY_PATH", libraries());
     String::from_utf8(succeeded(&mut command).stdout).expect("text")
 }
 
 fn example(test: &str, linkage: Linkage) {
     let Some(program) = compile(test, "examples/filter.c", linkage) else { return };
-    let printed = run(&program, Some(&Path::new(PACKAGE).join("../../examples/filter.bpf.o")));
+    let printed = run(&program, &[Path::new(PACKAGE).join("../../examples/filter.bpf.o")]);
     let (before, stopped) = printed.split_at(printed.find("stopped: ").unwrap_or(printed.len()));
     assert_eq!(before, EXAMPLE);
     assert!(stopped.starts_with("stopped: stray: instruction 0: load of 1 bytes"), "{stopped}");
@@ -113,15 +113,22 @@ fn the_example_runs_against_the_shared_library() {
 fn the_library_does_what_the_header_says() {
     let test = "the_library_does_what_the_header_says";
     let Some(contract) = compile(test, "tests/contract.c", Linkage::Static) else { return };
-    let object = program(test, "clang-19").map(|clang| {
-        let object = Path::new(env!("CARGO_TARGET_TMPDIR")).join("calls.bpf.o");
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let kconfig = scratch.join("contract.config");
+    std::fs::write(&kconfig, "# the kernel\nCONFIG_HZ=1000\n").expect("a file");
+    let mut arguments: Vec<PathBuf> = Vec::new();
+    if let Some(clang) = program(test, "clang-19") {
         let headers = format!("/usr/include/{}-linux-gnu", env::consts::ARCH);
-        let mut command = Command::new(clang);
-        command.args(["-target", "bpf", "-O2", "-g", "-I", &headers, "-c", "tests/calls.bpf.c", "-o"]);
-        succeeded(command.arg(&object).current_dir(PACKAGE));
-        object
-    });
-    assert_eq!(run(&contract, object.as_deref()), "as promised\n");
+        arguments.extend(["calls", "told", "kernel"].map(|name| {
+            let object = scratch.join(format!("{name}.bpf.o"));
+            let mut command = Command::new(&clang);
+            command.args(["-target", "bpf", "-O2", "-g", "-I", &headers, "-c", &format!("tests/{name}.bpf.c"), "-o"]);
+            succeeded(command.arg(&object).current_dir(PACKAGE));
+            object
+        }));
+        arguments.push(kconfig);
+    }
+    assert_eq!(run(&contract, &arguments), "as promised\n");
 }
 
 /// The page of documentation shows a whole program: it is what it says.

@@ -49,6 +49,9 @@ static void null_is_refused(void)
 	REFUSED(alveary_settings_cpus(NULL, 1, &error) < 0, "null");
 	REFUSED(alveary_settings_seed(NULL, 1, &error) < 0, "null");
 	REFUSED(alveary_settings_clock(NULL, 0, &error) < 0, "null");
+	REFUSED(alveary_settings_version(NULL, 6, 1, 0, &error) < 0, "null");
+	REFUSED(alveary_settings_btf(NULL, "vmlinux", &error) < 0, "null");
+	REFUSED(alveary_settings_kconfig(NULL, "config", &error) < 0, "null");
 	REFUSED(alveary_settings_helper(NULL, NULL, &error) < 0, "null");
 	REFUSED(alveary_target_trace(NULL, NULL, NULL, &error) < 0, "null");
 	REFUSED(!alveary_cpu_new(NULL, 0, &error), "null");
@@ -57,6 +60,8 @@ static void null_is_refused(void)
 	REFUSED(!alveary_open(NULL, &error), "null");
 	REFUSED(!alveary_open_memory(NULL, 8, &error), "null");
 	REFUSED(!alveary_open_code(NULL, 8, "name", &error), "null");
+	REFUSED(alveary_object_set_variable(NULL, "limit", bytes, 4, &error) < 0, "null");
+	REFUSED(alveary_object_set_max_entries(NULL, "map", 4, &error) < 0, "null");
 	REFUSED(!alveary_load(NULL, NULL, NULL, &error), "null");
 	REFUSED(!alveary_program_by_name(NULL, "name", &error), "null");
 	REFUSED(!alveary_map_by_name(NULL, "name", &error), "null");
@@ -100,6 +105,11 @@ static void settings_are_judged(void)
 	REFUSED(alveary_settings_cpus(settings, 0, &error) < 0, "argument");
 	REFUSED(alveary_settings_cpus(settings, UINT32_MAX, &error) < 0, "argument");
 	REFUSED(alveary_settings_clock(settings, 2, &error) < 0, "argument");
+	REFUSED(alveary_settings_version(settings, 6, 1 << 16, 0, &error) < 0, "argument");
+	REFUSED(alveary_settings_btf(settings, NULL, &error) < 0, "null");
+	REFUSED(alveary_settings_btf(settings, "/nowhere/vmlinux", &error) < 0, "read");
+	REFUSED(alveary_settings_btf(settings, "/dev/null", &error) < 0, "btf-magic");
+	REFUSED(alveary_settings_kconfig(settings, "/nowhere/config", &error) < 0, "read");
 	REFUSED(alveary_settings_helper(settings, &helper, &error) < 0, "argument"); /* a number of Linux's */
 	helper.number = ALVEARY_HELPER_FIRST_OWN;
 	helper.body = NULL;
@@ -151,6 +161,8 @@ static void code_runs_over_memory(void)
 	alveary_settings_free(settings);
 	REFUSED(!alveary_open_code(good, 7, "short", &error), "argument");
 	object = alveary_open_code(good, sizeof(good), "good", &error);
+	REFUSED(alveary_object_set_variable(object, "limit", memory, 4, &error) < 0, "not-found");
+	REFUSED(alveary_object_set_max_entries(object, "numbers", 4, &error) < 0, "not-found");
 	REFUSED(!alveary_load(object, target, &options, &error), "program-type");
 	REFUSED(!alveary_load(object, other, NULL, &error), "helper-unknown");
 	loaded = alveary_load(object, target, NULL, &error);
@@ -321,6 +333,72 @@ static void maps_and_callbacks(const char *path)
 	alveary_target_free(target);
 }
 
+/* What the program of this name returns. */
+static int told_by(const alveary_loaded *loaded, const char *name)
+{
+	alveary_packet packet = packet_of(20);
+	alveary_verdict verdict = { 0 };
+
+	CHECK(alveary_run(alveary_program_by_name(loaded, name, &error), NULL, &packet, &verdict, &error) == 0);
+	return verdict.code;
+}
+
+static void kernels_and_variables_are_said(const char *calls, const char *told, const char *types, const char *kconfig)
+{
+	alveary_settings *settings = alveary_settings_new();
+	alveary_target *target = alveary_target_new(settings, &error);
+	alveary_object *object = alveary_open(told, &error);
+	alveary_load_options numbers_alone = { .type = "memory" };
+	alveary_helper helper = { .number = ALVEARY_HELPER_FIRST_OWN + 4, .name = "entry_of",
+				  .args = { { ALVEARY_ARG_MAP, 0 }, { ALVEARY_ARG_MAP_KEY, 0 } },
+				  .body = entry_of, .user = (char[32]){ 0 } };
+	alveary_loaded *first, *second;
+	alveary_map_info info;
+	uint32_t limit = 100;
+	uint64_t seen = 20;
+	uint16_t kept = 3000;
+
+	CHECK(target && !alveary_load(object, target, NULL, &error)); /* no types, no configuration */
+	CHECK(strstr(alveary_error_message(error), "CONFIG_HZ"));
+	alveary_error_free(error);
+	error = NULL;
+	alveary_target_free(target);
+
+	CHECK(alveary_settings_version(settings, 6, 1, 300, &error) == 0);
+	CHECK(alveary_settings_btf(settings, types, &error) == 0);
+	CHECK(alveary_settings_kconfig(settings, kconfig, &error) == 0);
+	CHECK(alveary_settings_helper(settings, &helper, &error) == 0);
+	target = alveary_target_new(settings, &error);
+	alveary_settings_free(settings);
+	first = alveary_load(object, target, NULL, &error);
+	CHECK(first);
+	CHECK(told_by(first, "version") == (6 << 16 | 1 << 8 | 255));
+	CHECK(told_by(first, "hz") == 1000 && told_by(first, "offset") == 12);
+	CHECK(told_by(first, "sum") == 10 && told_by(first, "sum") == 11);
+
+	REFUSED(alveary_object_set_variable(object, "limits", &limit, 4, &error) < 0, "not-found");
+	REFUSED(alveary_object_set_variable(object, "CONFIG_HZ", &limit, 4, &error) < 0, "not-found");
+	REFUSED(alveary_object_set_variable(object, "limit", &limit, 2, &error) < 0, "variable-size");
+	CHECK(alveary_object_set_variable(object, "limit", &limit, sizeof(limit), &error) == 0);
+	CHECK(alveary_object_set_variable(object, "seen", &seen, sizeof(seen), &error) == 0);
+	CHECK(alveary_object_set_variable(object, "kept", &kept, sizeof(kept), &error) == 0);
+	second = alveary_load(object, target, NULL, &error);
+	CHECK(told_by(second, "sum") == 3120 && told_by(first, "sum") == 12); /* what is loaded stays as it is */
+	alveary_object_free(object);
+	alveary_loaded_free(first);
+	alveary_loaded_free(second);
+
+	object = alveary_open(calls, &error);
+	REFUSED(alveary_object_set_max_entries(object, "number", 9, &error) < 0, "not-found");
+	CHECK(alveary_object_set_max_entries(object, "numbers", 9, &error) == 0);
+	first = alveary_load(object, target, &numbers_alone, &error);
+	CHECK(alveary_map_get_info(alveary_map_by_name(first, "numbers", &error), &info, &error) == 0);
+	CHECK(info.max_entries == 9);
+	alveary_object_free(object);
+	alveary_loaded_free(first);
+	alveary_target_free(target);
+}
+
 int main(int argc, char **argv)
 {
 	CHECK(!strncmp(alveary_version(), "0.", 2));
@@ -328,8 +406,10 @@ int main(int argc, char **argv)
 	first_error_is_kept();
 	settings_are_judged();
 	code_runs_over_memory();
-	if (argc > 1)
+	if (argc > 4) {
 		maps_and_callbacks(argv[1]);
+		kernels_and_variables_are_said(argv[1], argv[2], argv[3], argv[4]);
+	}
 	CHECK(!error);
 	puts("as promised");
 	return 0;

@@ -1,17 +1,14 @@
 //! The running kernel as a value: its version and CPUs at once, its types, configuration and symbols when an object asks.
 
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, files};
 use alveary_abi::{Profile, Version};
 use alveary_btf::{Btf, CoreKind, TypeId};
 use alveary_diag::{Diagnostic, Place};
 use alveary_linux::sys;
 use alveary_spec::{Attach, Initial, Kernel, Modules, Spec};
-use flate2::read::MultiGzDecoder;
 use std::{
     collections::BTreeMap,
     fs,
-    io::Read,
-    path::Path,
     sync::{Arc, OnceLock},
 };
 
@@ -20,8 +17,6 @@ const RELEASE: &str = "/proc/sys/kernel/osrelease";
 const CONFIG: &str = "/proc/config.gz";
 const BOOT_CONFIG: &str = "/boot/config-";
 const SYMBOLS: &str = "/proc/kallsyms";
-/// The largest configuration that is read: real ones are below 1 MB.
-const LARGEST_CONFIG: u64 = 1 << 26;
 
 /// What is said of the kernel in place of what it says itself.
 #[derive(Debug, Default)]
@@ -133,24 +128,14 @@ fn once<T>(cell: &OnceLock<T>, read: impl FnOnce() -> Result<T>) -> Result<&T> {
 
 fn types() -> Result<Types> {
     let Ok(bytes) = fs::read(TYPES) else { return Ok(Types::default()) };
-    let btf = Btf::read(&bytes, None).map_err(|why| Error::new(Kind::Read, why.in_file(TYPES)))?;
+    let btf = Btf::read_owned(bytes, None).map_err(|why| Error::new(Kind::Read, why.in_file(TYPES)))?;
     let btf = Arc::new(btf);
     Ok((Some(btf.clone()), alveary_linux::modules::running(btf)))
 }
 
 fn config() -> Option<BTreeMap<String, String>> {
     let boot = || format!("{BOOT_CONFIG}{}", fs::read_to_string(RELEASE).unwrap_or_default().trim());
-    let (path, bytes) = match fs::read(CONFIG) {
-        Ok(bytes) => (CONFIG.to_owned(), bytes),
-        Err(_) => (boot(), fs::read(boot()).ok()?),
-    };
-    let mut text = Vec::new();
-    if Path::new(&path).extension().is_some_and(|e| e == "gz") {
-        MultiGzDecoder::new(&*bytes).take(LARGEST_CONFIG).read_to_end(&mut text).ok()?;
-    } else {
-        text = bytes;
-    }
-    alveary_object::parse_kconfig(&path, &String::from_utf8_lossy(&text)).ok()
+    files::kconfig(CONFIG).or_else(|_| files::kconfig(boot())).ok()
 }
 
 /// Addresses of the kernel's symbols: zeros, and so none, for those who may not see them.
