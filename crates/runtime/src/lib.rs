@@ -37,5 +37,5 @@ pub use prog::{NotLoaded, Prog, Trust};
 pub use runtime::{Builder, Runtime};
 pub use trace::{Trace, TraceLine};
 pub use vcpu::{Batch, DEFAULT_BUDGET, Ran, Vcpu};
-pub use watch::Watched;
+pub use watch::{Watched, Watcher};
 pub use world::{Clock, World};

@@ -1,6 +1,7 @@
 //! A loaded program: immutable, shared by all virtual CPUs that run it.
 
 use crate::{LoadedMap, bind::Closure, context::Context, family::FamilyTable, load::Site};
+use alveary_abi::Helper;
 use alveary_diag::Diagnostic;
 use alveary_maps::Domain;
 use alveary_spec::Program;
@@ -92,6 +93,11 @@ impl Prog {
     #[must_use]
     pub fn code(&self) -> &Code {
         &self.code
+    }
+
+    /// The helpers that its code calls, by their numbers there.
+    pub fn helpers(&self) -> impl Iterator<Item = &'static Helper> {
+        self.sites.iter().map(|site| site.row)
     }
 
     /// Whether it runs as it is.

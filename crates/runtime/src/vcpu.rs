@@ -112,7 +112,7 @@ impl Vcpu {
     }
 
     /// Tells `watcher` of each instruction of checked runs from now on; `None`: nobody. Proven programs are not watched.
-    pub fn watch(&mut self, watcher: Option<Box<dyn FnMut(&Watched<'_>) + Send>>) {
+    pub fn watch(&mut self, watcher: Option<Box<Watcher>>) {
         *self.watcher.get_mut() = watcher;
     }
 

@@ -5,7 +5,7 @@ use alveary_vm::Region;
 use std::fmt;
 
 /// Who watches.
-pub(crate) type Watcher = dyn FnMut(&Watched<'_>) + Send;
+pub type Watcher = dyn FnMut(&Watched<'_>) + Send;
 
 /// An instruction that is about to run.
 pub struct Watched<'a> {

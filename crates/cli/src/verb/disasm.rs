@@ -3,14 +3,17 @@
 mod answers;
 mod classic;
 mod listing;
+mod lowered;
 
 use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
+use alveary::User;
 use alveary_diag::Diagnostic;
 use alveary_object::apply_core;
 use alveary_spec::Spec;
 use answers::Answers;
 use clap::{Args, ValueHint};
 use listing::{Listing, Look};
+use lowered::Lowered;
 use std::path::{Path, PathBuf};
 
 /// Show the instructions of an object
@@ -48,6 +51,15 @@ pub(crate) struct Disasm {
     #[command(flatten)]
     kernel: KernelOptions,
 
+    /// Show what the user-space kernel runs
+    ///
+    /// Programs are verified, and their code is rewritten by what was proven: fields of contexts are loaded from where they
+    /// stand, lookups in arrays become comparisons and addresses, what is never reached goes. Behind an instruction stands
+    /// what is known of it; one that was rewritten stands above what it became. Registers r11 (scratch) and r12 (the running
+    /// CPU) are the engine's.
+    #[arg(long, conflicts_with_all = ["cbpf", "source", "raw"])]
+    lowered: bool,
+
     /// Show a classic filter in tcpdump's -d notation
     ///
     /// FILE holds what `tcpdump -ddd` prints.
@@ -65,6 +77,13 @@ impl Disasm {
         let look = Look { source: self.source, raw: self.raw };
         match (&self.object, &self.cbpf) {
             (_, Some(filter)) => classic::run(filter, look, self.ebpf, json),
+            (Some(path), None) if self.lowered => {
+                let spec = inspect::open(path)?;
+                let only = self.prog.as_deref().map(|name| inspect::program(&spec, name, path)).transpose()?;
+                let user = self.kernel.user(User::builder(), Some(&spec))?.build();
+                let lowered = Lowered::of(&spec, only.map(|program| &*program.name), user)?;
+                if json { output::object(&lowered) } else { output::write(|out| lowered.write(out)) }
+            }
             (Some(path), None) => {
                 let mut spec = inspect::open(path)?;
                 let answers = if self.kernel.given() { self.answers(&mut spec, path)? } else { Answers::default() };

@@ -66,3 +66,38 @@ fn what_is_wrong_with_a_filter_is_shown_in_its_text() {
         .run("disasm --cbpf nla.txt --ebpf");
     golden("disasm-cbpf-errors.txt", session.text());
 }
+
+/// Each rule of lowering: fields, a lookup in an array and one in a hash, what is never reached, the CPU's number.
+const LOWERED: &str = "\
+.section xdp
+lowered:
+    r2 = *(u32 *)(r1 + 4)
+    r3 = *(u32 *)(r1 + 0)
+    r4 = r3
+    r4 += 14
+    if r4 > r2 goto out
+    r6 = *(u8 *)(r3 + 12)
+    call bpf_get_smp_processor_id
+    r0 &= 1
+    if r0 < 2 goto out
+    r0 = 7
+out:
+    r0 = 2
+    exit
+";
+
+#[test]
+fn lowered_code_stands_beside_what_was_proven() {
+    let session = Session::new()
+        .example("count.bpf.o")
+        .file("lowered.s", LOWERED)
+        .run("asm lowered.s -o lowered.o")
+        .run("disasm lowered.o --lowered")
+        .run("disasm count.bpf.o --lowered");
+    golden("disasm-lowered.txt", session.text());
+    let value: serde_json::Value =
+        serde_json::from_str(&session.output("disasm lowered.o --lowered --json").stdout).expect("JSON");
+    let program = &value["programs"][0];
+    assert_eq!((&program["proven"], &program["insns"][4]["facts"]), (&true.into(), &"".into()));
+    assert_eq!(program["insns"][9]["facts"], "never reached");
+}

@@ -1,0 +1,195 @@
+//! What the user-space kernel makes of programs: the code that its engine gets, beside what was proven.
+
+use crate::{
+    failure::Failure,
+    names::{self, Known},
+    table::{HEADING, printable},
+};
+use alveary::{Loader, ProgramRef, User, runtime::Trust};
+use alveary_isa::{
+    Inst, Reg, decode_lowered,
+    disasm::{Names, Notation, Style},
+};
+use alveary_object::{Options, resolve};
+use alveary_spec::Spec;
+use alveary_verifier::facts::Words;
+use alveary_vm::{Code, Env, Sym};
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+/// What stands behind instructions is not what the eye looks for first.
+const REMARK: anstyle::Style = anstyle::Style::new().dimmed();
+
+/// All programs, lowered.
+#[derive(Debug, Serialize)]
+pub(super) struct Lowered {
+    programs: Vec<Program>,
+}
+
+#[derive(Debug, Serialize)]
+struct Program {
+    name: String,
+    proven: bool,
+    /// Why it is not.
+    unproven_because: Option<String>,
+    insns: Vec<Line>,
+}
+
+/// One instruction of the program, and what stands for it.
+#[derive(Debug, Serialize)]
+struct Line {
+    slot: usize,
+    text: String,
+    /// What was proven of it.
+    facts: String,
+    lowered: Vec<Step>,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct Step {
+    slot: usize,
+    text: String,
+}
+
+impl Lowered {
+    /// Loads the programs of an object, or the one of this name, onto a user-space kernel.
+    ///
+    /// # Errors
+    /// As for a run: what the verifier rejects is not lowered.
+    pub(super) fn of(spec: &Spec, only: Option<&str>, user: User) -> Result<Lowered, Failure> {
+        use alveary::Backend;
+        let options = Options { programs: only.map(|name| vec![name.to_owned()]), ty: None };
+        let resolved = resolve(spec, user.kernel(), &options)?;
+        let scene = crate::verb::run::Programs(resolved.programs.clone());
+        let loaded = Loader::new(user).load_resolved(resolved).map_err(|why| {
+            let all = why.diagnostics().cloned().collect();
+            Failure::with_scene(all, scene)
+        })?;
+        Ok(Lowered { programs: loaded.programs().map(|program| program_of(&program)).collect() })
+    }
+
+    /// As text.
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (at, program) in self.programs.iter().enumerate() {
+            if at > 0 {
+                writeln!(out)?;
+            }
+            program.write(out)?;
+        }
+        Ok(())
+    }
+}
+
+fn program_of(loaded: &ProgramRef<'_, User>) -> Program {
+    let (program, prog) = (loaded.spec(), loaded.handle().prog());
+    let (facts, why) = match prog.trust() {
+        Trust::Proven(verified) => (Some(verified.facts()), None),
+        Trust::NotProven(why) => (None, Some(why.clone())),
+        Trust::Unverified => (None, Some("it was not verified".to_owned())),
+    };
+    let code = prog.code();
+    let helpers = (0..).zip(prog.helpers()).map(|(n, row)| (n, format!("bpf_{}", row.name))).collect();
+    let mut lowered = steps(code, &Symbols { helpers, code, maps: &program.maps });
+    let known = Known::of_program(program, &alveary_abi::Profile::linux_6_18());
+    let mut insns = Vec::new();
+    let mut slot = 0;
+    while let Ok(inst) = alveary_isa::decode(&program.insns, slot) {
+        let words = facts.map(|facts| Words { fact: facts.at(slot as u32), maps: &program.maps }.to_string());
+        insns.push(Line {
+            slot,
+            text: names::text(&known, &program.insns, slot).unwrap_or_else(|| inst.to_string()),
+            facts: words.unwrap_or_default(),
+            lowered: lowered.remove(&(slot as u32)).unwrap_or_default(),
+        });
+        slot += inst.slots();
+    }
+    Program { name: program.name.to_string(), proven: facts.is_some(), unproven_because: why, insns }
+}
+
+/// The code's instructions by the slot of the program that they stand for.
+fn steps(code: &Code, symbols: &Symbols<'_>) -> BTreeMap<u32, Vec<Step>> {
+    let mut steps: BTreeMap<u32, Vec<Step>> = BTreeMap::new();
+    let mut slot = 0;
+    while let Ok(inst) = decode_lowered(&code.insns, slot) {
+        let origin = code.origin.get(slot).copied().unwrap_or(slot as u32);
+        steps.entry(origin).or_default().push(Step { slot, text: symbols.text(slot, inst) });
+        slot += inst.slots();
+    }
+    steps
+}
+
+/// The names in lowered code.
+struct Symbols<'a> {
+    helpers: BTreeMap<i32, String>,
+    code: &'a Code,
+    maps: &'a [String],
+}
+
+impl Names for Symbols<'_> {
+    fn helper(&self, id: i32) -> Option<&str> {
+        self.helpers.get(&id).map(String::as_str)
+    }
+}
+
+impl Symbols<'_> {
+    fn text(&self, slot: usize, inst: Inst) -> String {
+        let plain = || Notation { style: Style::Plain, names: self }.text(slot, inst).to_string();
+        let map = |n: u16| self.maps.get(usize::from(n)).map_or("?", String::as_str);
+        let symbol = self.code.syms.iter().find(|(at, _)| *at as usize == slot).map(|(_, symbol)| symbol);
+        match (symbol, inst, written(inst)) {
+            (Some(Sym::Map(n)), _, Some(dst)) => format!("{dst} = {} ll", map(*n)),
+            (Some(Sym::MapValue(n, off)), _, Some(dst)) => format!("{dst} = {} + {off} ll", map(*n)),
+            (Some(Sym::Memory(n, off)), _, Some(dst)) => format!("{dst} = memory of {} + {off} ll", map(*n)),
+            (_, Inst::CallHelper { id }, _) => match self.helpers.get(&id) {
+                Some(name) => format!("call {name}"),
+                None => plain(),
+            },
+            (_, Inst::Load { dst, src: Reg::ENV, off: Env::CPU, .. }, _) => format!("{dst} = number of the CPU"),
+            (_, Inst::Load { dst, src: Reg::ENV, off: Env::NOW, .. }, _) => format!("{dst} = virtual time"),
+            _ => plain(),
+        }
+    }
+}
+
+fn written(inst: Inst) -> Option<Reg> {
+    match inst {
+        Inst::LoadImm64 { dst, .. } | Inst::MapIdx { dst, .. } | Inst::MapValueIdx { dst, .. } => Some(dst),
+        _ => None,
+    }
+}
+
+impl Program {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let what = match &self.unproven_because {
+            None => "proven".to_owned(),
+            Some(why) => format!("not proven, lowered for checked runs: {}", printable(why)),
+        };
+        writeln!(out, "{HEADING}{}{HEADING:#}:  ; {what}", printable(&self.name))?;
+        self.insns.iter().try_for_each(|line| line.write(out))
+    }
+}
+
+impl Line {
+    /// What stands for an instruction; above it the instruction, where that is something else.
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let facts = if self.facts.is_empty() { String::new() } else { format!("  ; {}", printable(&self.facts)) };
+        match &*self.lowered {
+            [only] if without_target(&only.text) == without_target(&self.text) => {
+                writeln!(out, "{:6}: {}{REMARK}{facts}{REMARK:#}", only.slot, printable(&only.text))
+            }
+            steps => {
+                writeln!(out, "{REMARK}     ; {}: {}{facts}{REMARK:#}", self.slot, printable(&self.text))?;
+                steps.iter().try_for_each(|step| writeln!(out, "{:6}: {}", step.slot, printable(&step.text)))
+            }
+        }
+    }
+}
+
+/// An instruction without what moves when code grows or shrinks, and without the numbers of helpers.
+fn without_target(text: &str) -> &str {
+    let text = text.split_once('#').map_or(text, |(name, _)| name);
+    text.split_once("goto ").map_or(text, |(condition, _)| condition)
+}
