@@ -69,6 +69,10 @@ pub(crate) struct Check {
     #[arg(long)]
     stats: bool,
 
+    /// With JSON: what is known of each instruction of accepted programs, in every run
+    #[arg(long)]
+    facts: bool,
+
     /// Hold the verdicts against those of an earlier run: its --format csv or json, or veristat's CSV
     ///
     /// Shows the programs that differ. The exit code is 1 if a program that loaded does not any more, or one takes over
@@ -118,6 +122,7 @@ impl Check {
                 flags,
                 log: LogLevel(log),
                 explain,
+                facts: self.facts && format == Format::Json,
                 path,
             };
             let names: Vec<String> = inspect::in_order(&spec)

@@ -100,3 +100,13 @@ fn a_run_is_held_against_an_earlier_one() {
     let unknown = session.output("check two.o --compare empty.csv");
     assert!(unknown.stderr.contains("it has no column `file_name`"), "{}", unknown.stderr);
 }
+
+#[test]
+fn facts_are_told_of_each_instruction() {
+    let session = Session::new().example("count.bpf.o");
+    let output = session.output("check count.bpf.o --format json --facts").stdout;
+    let value: serde_json::Value = serde_json::from_str(&output).expect("JSON");
+    let first = &value["facts"][0];
+    assert_eq!((&first["text"], &first["umax"], &first["words"]), (&"w3 = 1".into(), &1.into(), &"gives 1".into()));
+    assert!(value["facts"].as_array().expect("a list").iter().all(|fact| fact["reached"] == true));
+}

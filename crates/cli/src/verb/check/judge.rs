@@ -6,7 +6,10 @@ use alveary_abi::{Profile, ProgType};
 use alveary_diag::{Diagnostic, Place, SourceLine, Sources};
 use alveary_object::{Options, resolve};
 use alveary_spec::{Kernel, Program, Spec};
-use alveary_verifier::{Caps, Env, LogLevel, Stats, Verdict, check, explain};
+use alveary_verifier::{
+    Caps, Env, Facts, LogLevel, Stats, Verdict, check, check_with_facts, explain,
+    facts::{Fact, Words},
+};
 use std::{
     fs,
     path::Path,
@@ -39,6 +42,18 @@ pub(super) struct Judged {
     pub(super) instruction: Option<String>,
     /// Why it is rejected.
     pub(super) explanation: Option<Explanation>,
+    /// What is known of each instruction, if someone asks.
+    pub(super) facts: Option<Vec<Learnt>>,
+}
+
+/// What is known of an instruction.
+#[derive(Debug)]
+pub(super) struct Learnt {
+    pub(super) slot: u32,
+    pub(super) text: String,
+    pub(super) fact: Fact,
+    /// The same in words.
+    pub(super) words: String,
 }
 
 /// A rejection in plain words.
@@ -58,6 +73,8 @@ pub(super) struct Task<'a> {
     pub(super) caps: Caps,
     pub(super) flags: u32,
     pub(super) log: LogLevel,
+    /// What is learnt of instructions is kept.
+    pub(super) facts: bool,
     /// Rejections are explained.
     pub(super) explain: bool,
     pub(super) path: &'a Path,
@@ -104,6 +121,7 @@ impl Task<'_> {
             source: None,
             instruction: None,
             explanation: None,
+            facts: None,
         };
         let resolved = match resolve(self.spec, self.kernel, &wanted) {
             Ok(resolved) => resolved,
@@ -132,6 +150,9 @@ impl Task<'_> {
         if let Some(at) = at {
             judged.source = given.source(&Place::Insn { prog: program.name.clone(), index: at });
             judged.instruction = instruction(program, at);
+        }
+        if self.facts && report.verdict == Verdict::Accept {
+            judged.facts = check_with_facts(program, &env).1.map(|facts| learnt(program, &facts));
         }
         if self.explain {
             judged.explanation =
@@ -178,4 +199,17 @@ pub(super) fn possible_cpus() -> u32 {
     let list = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
     let last = list.trim().rsplit(['-', ',']).next().and_then(|last| last.parse::<u32>().ok());
     last.map_or(1, |last| last.saturating_add(1))
+}
+
+/// What is known of a program's instructions.
+fn learnt(program: &Program, facts: &Facts) -> Vec<Learnt> {
+    let mut all = Vec::new();
+    let mut slot = 0;
+    while let Ok(inst) = alveary_isa::decode(&program.insns, slot) {
+        let fact = facts.at(slot as u32).clone();
+        let words = Words { fact: &fact, maps: &program.maps }.to_string();
+        all.push(Learnt { slot: slot as u32, text: inst.to_string(), fact, words });
+        slot += inst.slots();
+    }
+    all
 }

@@ -2,11 +2,11 @@
 
 use super::{
     Format,
-    judge::{Explanation, Judged},
+    judge::{Explanation, Judged, Learnt},
     picture::{self, Picture},
 };
 use alveary_diag::Place;
-use alveary_verifier::Verdict;
+use alveary_verifier::{Verdict, facts::Fact};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -106,7 +106,7 @@ fn object(one: &Judged) -> Value {
         Verdict::Refused { reason, insn } => (None, None, Some(*insn), Some(reason)),
     };
     let source = one.source.as_ref().map(|s| json!({ "file": &*s.file, "line": s.line, "column": s.column }));
-    json!({
+    let mut object = json!({
         "file": one.file,
         "section": one.section,
         "program": one.name,
@@ -124,6 +124,29 @@ fn object(one: &Judged) -> Value {
         "peak_states": one.stats.peak_states,
         "max_states_per_insn": one.stats.max_states_per_insn,
         "time_us": one.time.as_micros() as u64,
+    });
+    if let Some(facts) = &one.facts {
+        object["facts"] = facts.iter().map(learnt).collect();
+    }
+    object
+}
+
+/// What is known of one instruction. Limits are those of the register that it writes.
+fn learnt(one: &Learnt) -> Value {
+    let Fact { reached, falls_through, jumps, result, pointer, divisor_not_zero, .. } = one.fact;
+    json!({
+        "instruction": one.slot,
+        "text": one.text,
+        "reached": reached,
+        "falls_through": falls_through,
+        "jumps": jumps,
+        "umin": result.wide.umin,
+        "umax": result.wide.umax,
+        "smin": result.wide.smin,
+        "smax": result.wide.smax,
+        "never_null": pointer.is_some_and(|pointer| !pointer.or_null),
+        "divisor_not_zero": divisor_not_zero,
+        "words": one.words,
     })
 }
 
