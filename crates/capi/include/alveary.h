@@ -90,6 +90,13 @@ int alveary_settings_clock(alveary_settings *settings, uint32_t clock, alveary_e
 int alveary_settings_verify(alveary_settings *settings, int verify, alveary_error **error);
 
 /*
+ * What runs proven programs. AUTO, which it is unless told otherwise, interprets them at first and makes native code of
+ * those that have run a thousand times; JIT makes it at once, and loads nothing that there is no native code of.
+ */
+enum { ALVEARY_ENGINE_AUTO = 0, ALVEARY_ENGINE_JIT = 1, ALVEARY_ENGINE_INTERP = 2 };
+int alveary_settings_engine(alveary_settings *settings, uint32_t engine, alveary_error **error);
+
+/*
  * The kernel that targets claim to be; 6.18.0 unless told otherwise. Helpers, map types and program types that came later
  * are refused, and LINUX_KERNEL_VERSION is this. A third number above 255 counts as 255, as in kernels.
  */

@@ -11,7 +11,7 @@ use alveary::{
     abi::{Profile, Version},
     btf::Btf,
     files,
-    runtime::{Clock, World},
+    runtime::{Clock, Engine, World},
 };
 use std::{
     collections::BTreeMap,
@@ -28,6 +28,7 @@ pub(crate) struct alveary_settings {
     seed: u64,
     real_clock: bool,
     unverified: bool,
+    engine: Engine,
     /// The kernel that it claims to be.
     version: (Version, u8),
     types: Option<Arc<Btf>>,
@@ -42,6 +43,7 @@ impl Default for alveary_settings {
             seed: 0,
             real_clock: false,
             unverified: false,
+            engine: Engine::Auto,
             version: (Version(6, 18), 0),
             types: None,
             kconfig: BTreeMap::new(),
@@ -67,6 +69,7 @@ impl alveary_settings {
             .world(world)
             .clock(clock)
             .seed(self.seed)
+            .engine(self.engine)
             .family::<Memory>(Arc::new(()));
         let user = self.helpers.iter().fold(builder, |builder, helper| helper.clone().add_to(builder)).build();
         if self.unverified { user.unverified() } else { user }
@@ -200,6 +203,29 @@ unsafe extern "C" fn alveary_settings_kconfig(
         enter(error, -1, || {
             let settings = given_mut(settings, "the settings")?;
             settings.kconfig = files::kconfig(text(path, "the path")?)?;
+            Ok(0)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_settings_engine(
+    settings: *mut alveary_settings,
+    engine: u32,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            given_mut(settings, "the settings")?.engine = match engine {
+                0 => Engine::Auto,
+                1 => Engine::Jit,
+                2 => Engine::Interp,
+                other => {
+                    let expected = "ALVEARY_ENGINE_AUTO (0), ALVEARY_ENGINE_JIT (1) or ALVEARY_ENGINE_INTERP (2)";
+                    return Err(Failure::wrong("there is no such engine".into(), expected, other.to_string()));
+                }
+            };
             Ok(0)
         })
     }

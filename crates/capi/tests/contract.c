@@ -49,6 +49,7 @@ static void null_is_refused(void)
 	REFUSED(alveary_settings_cpus(NULL, 1, &error) < 0, "null");
 	REFUSED(alveary_settings_seed(NULL, 1, &error) < 0, "null");
 	REFUSED(alveary_settings_clock(NULL, 0, &error) < 0, "null");
+	REFUSED(alveary_settings_engine(NULL, 0, &error) < 0, "null");
 	REFUSED(alveary_settings_version(NULL, 6, 1, 0, &error) < 0, "null");
 	REFUSED(alveary_settings_btf(NULL, "vmlinux", &error) < 0, "null");
 	REFUSED(alveary_settings_kconfig(NULL, "config", &error) < 0, "null");
@@ -105,6 +106,7 @@ static void settings_are_judged(void)
 	REFUSED(alveary_settings_cpus(settings, 0, &error) < 0, "argument");
 	REFUSED(alveary_settings_cpus(settings, UINT32_MAX, &error) < 0, "argument");
 	REFUSED(alveary_settings_clock(settings, 2, &error) < 0, "argument");
+	REFUSED(alveary_settings_engine(settings, 3, &error) < 0, "argument");
 	REFUSED(alveary_settings_version(settings, 6, 1 << 16, 0, &error) < 0, "argument");
 	REFUSED(alveary_settings_btf(settings, NULL, &error) < 0, "null");
 	REFUSED(alveary_settings_btf(settings, "/nowhere/vmlinux", &error) < 0, "read");

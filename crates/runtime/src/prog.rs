@@ -100,6 +100,12 @@ impl Prog {
         self.sites.iter().map(|site| site.row)
     }
 
+    /// Whether it runs as native code, by now.
+    #[must_use]
+    pub fn is_native(&self) -> bool {
+        self.image.is_native()
+    }
+
     /// Whether it runs as it is.
     pub(crate) fn is_trusted(&self) -> bool {
         matches!(self.trust, Trust::Proven(_))

@@ -4,6 +4,7 @@ use crate::{
     Args, Bind, Body, Clock, Cx, Family, LoadedMap, NotLoaded, Prog, Trace, Trust, Vcpu, World,
     bind::Closure,
     context::Context,
+    engine::{Engine, Engines, NATIVE_LIMIT},
     family::FamilyTable,
     helpers,
     load::{self, Lowered, Proven, Sites},
@@ -36,6 +37,7 @@ pub struct Runtime {
     embedders: usize,
     closures: Vec<Arc<Closure>>,
     trace: Trace,
+    engines: Engines,
     domain: Arc<Domain>,
     next_id: AtomicU32,
     next_map: AtomicU32,
@@ -51,6 +53,8 @@ pub struct Builder {
     helpers: Vec<Bind>,
     closures: Vec<Arc<Closure>>,
     trace_lines: usize,
+    engine: Engine,
+    native_limit: usize,
 }
 
 impl Builder {
@@ -104,6 +108,21 @@ impl Builder {
         self
     }
 
+    /// What runs proven programs: [`Engine::Auto`] unless told otherwise.
+    #[must_use]
+    pub fn engine(mut self, engine: Engine) -> Builder {
+        self.engine = engine;
+        self
+    }
+
+    /// How many bytes of native code there may be at once: 256 MiB unless told otherwise. With [`Engine::Auto`] programs
+    /// beyond it stay interpreted.
+    #[must_use]
+    pub fn native_limit(mut self, bytes: usize) -> Builder {
+        self.native_limit = bytes;
+        self
+    }
+
     /// The runtime.
     #[must_use]
     pub fn build(self) -> Arc<Runtime> {
@@ -120,6 +139,7 @@ impl Builder {
             embedders,
             closures: self.closures,
             trace: Trace::new(self.trace_lines),
+            engines: Engines::new(self.engine, self.native_limit),
             domain: Domain::new(),
             next_id: AtomicU32::new(1),
             next_map: AtomicU32::new(1),
@@ -139,6 +159,8 @@ impl Runtime {
             helpers: Vec::new(),
             closures: Vec::new(),
             trace_lines: 4096,
+            engine: Engine::default(),
+            native_limit: NATIVE_LIMIT,
         }
     }
 
@@ -241,6 +263,7 @@ impl Runtime {
                 Verdict::Accept => "it is not proven".to_owned(),
             },
         };
+        self.may_be_interpreted(&program, &why)?;
         Ok(self.load_checked(program, maps, Trust::NotProven(why))?)
     }
 
@@ -250,7 +273,13 @@ impl Runtime {
     /// What it needs and is not here, by name and place: its type, a helper, a map, an instruction.
     pub fn load_unverified(&self, program: Arc<Program>, maps: Vec<LoadedMap>) -> Result<Arc<Prog>, Diagnostic> {
         let maps = self.accept(&program, maps)?;
+        self.may_be_interpreted(&program, "it is not verified")?;
         self.load_checked(program, maps, Trust::Unverified)
+    }
+
+    /// Nothing is, where native code alone is asked for: `why` there is none.
+    fn may_be_interpreted(&self, program: &Program, why: &str) -> Result<(), Diagnostic> {
+        if self.engines.engine == Engine::Jit { Err(load::not_native(program, why)) } else { Ok(()) }
     }
 
     /// That type and maps of a program are this runtime's.
@@ -278,7 +307,7 @@ impl Runtime {
         if let Some(doubt) = proof.doubt(&lowered.sites) {
             return Err(doubt);
         }
-        let image = proof.image(&lowered.code, &maps, &lowered.sites).map_err(|why| why.to_string())?;
+        let image = proof.image(&self.engines, &lowered.code, &maps, &lowered.sites)?;
         let trust = Trust::Proven(Box::new(proof.into_verified()));
         Ok(self.prog(program.clone(), maps, context, lowered, image, trust))
     }

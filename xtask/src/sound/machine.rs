@@ -3,7 +3,9 @@
 use super::facts::Holder;
 use alveary_abi::{MapType, ProgType};
 use alveary_net::{Net, SkBuff, Skb, Start, Xdp, XdpBuff};
-use alveary_runtime::{Family, Fault, LoadedMap, Prog, Ran, Runtime, TrapKind, Vcpu, Watched, World};
+use alveary_runtime::{
+    Engine, Family, Fault, LoadedMap, Prog, Ran, Runtime, Trap, TrapKind, Trust, Vcpu, Watched, World,
+};
 use alveary_spec::{Kernel, MapSpec, Program};
 use alveary_testing::{Draw, Needs, PROGRAMS};
 use std::{
@@ -45,10 +47,40 @@ pub(crate) enum Ended {
     Trapped(Box<Fault>),
 }
 
-pub(crate) fn runtime(kernel: Kernel, seed: u64) -> Arc<Runtime> {
+pub(crate) fn runtime(kernel: Kernel, seed: u64, engine: Engine) -> Arc<Runtime> {
     let world = World { seed: Some(seed), ..World::repeatable() };
     let net = Arc::new(Net::default());
-    Runtime::builder(kernel, world).family::<Xdp>(net.clone()).family::<Skb>(net).trace_lines(16).build()
+    Runtime::builder(kernel, world).family::<Xdp>(net.clone()).family::<Skb>(net).trace_lines(16).engine(engine).build()
+}
+
+/// What a program did in some runs.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Seen {
+    /// How each ended, and what it left of the packet and the context.
+    ends: Vec<(Result<u64, Trap>, Vec<u8>)>,
+    /// What the maps hold in the end, by their names.
+    maps: Vec<(String, Vec<u8>)>,
+}
+
+impl Seen {
+    /// How many runs ended in a trap.
+    pub(crate) fn traps(&self) -> u64 {
+        self.ends.iter().filter(|(end, _)| end.is_err()).count() as u64
+    }
+
+    /// What is not the same.
+    pub(crate) fn difference(&self, other: &Seen) -> String {
+        for (round, (one, two)) in self.ends.iter().zip(&other.ends).enumerate() {
+            if one.0 != two.0 {
+                return format!("run {round} ends with {:?} interpreted, with {:?} native", one.0, two.0);
+            }
+            if one.1 != two.1 {
+                return format!("run {round} leaves {:02x?} interpreted, {:02x?} native", one.1, two.1);
+            }
+        }
+        let other = self.maps.iter().zip(&other.maps).find(|(one, two)| one != two);
+        other.map_or("nothing".into(), |(one, two)| format!("map {}: {:02x?}, {:02x?}", one.0, one.1, two.1))
+    }
 }
 
 /// Whether a program that uses this can run.
@@ -100,6 +132,37 @@ impl Machine {
         self.cpu.watch(holder.cloned().map(|holder| -> Box<dyn FnMut(&Watched<'_>) + Send> {
             Box::new(move |now| holder.lock().unwrap_or_else(PoisonError::into_inner).step(now))
         }));
+    }
+
+    /// What a proven program does in some runs; `None` if it is none.
+    pub(crate) fn see(&mut self, program: &Arc<Program>, rounds: usize) -> Result<Option<Seen>, String> {
+        let maps = self.maps_of(program.ty)?;
+        let Ok(prog) = self.runtime.load(program.clone(), maps.clone()) else { return Ok(None) };
+        if !matches!(prog.trust(), Trust::Proven(_)) {
+            return Ok(None);
+        }
+        self.renew(&maps);
+        self.cpu.set_budget(BUDGET);
+        let mut ends = Vec::new();
+        for _ in 0..rounds {
+            self.fill(&maps[0]);
+            let end = self.once(&prog).map(|ran| ran.value).map_err(|fault| fault.trap);
+            ends.push((end, self.left(program.ty)));
+        }
+        let slot = self.draw.below(4) as u32;
+        self.runtime.set_slot(&maps[PROGRAMS as usize], slot, &prog).map_err(|refused| refused.to_string())?;
+        // Programs in maps are numbered as they were loaded, which not each engine does with all.
+        let plain = maps.iter().filter(|map| map.map.slots().is_none());
+        Ok(Some(Seen { ends, maps: plain.map(|map| (map.spec.name.to_string(), contents(map))).collect() }))
+    }
+
+    /// What the last run left of its packet and its context.
+    fn left(&self, ty: ProgType) -> Vec<u8> {
+        if ty == ProgType::XDP {
+            return [self.xdp.meta(), self.xdp.to_vec()].concat();
+        }
+        let words = [self.skb.mark(), self.skb.priority()].into_iter().chain(self.skb.cb());
+        words.flat_map(u32::to_ne_bytes).chain(self.skb.to_vec()).collect()
     }
 
     fn once(&mut self, prog: &Arc<Prog>) -> Result<Ran, Box<Fault>> {
@@ -179,4 +242,20 @@ fn bytes(draw: &mut Draw, len: usize) -> Vec<u8> {
     let mut bytes: Vec<u8> = words.take(len.div_ceil(8)).flatten().collect();
     bytes.truncate(len);
     bytes
+}
+
+/// Keys and values of a map, in the order of the keys.
+fn contents(map: &LoadedMap) -> Vec<u8> {
+    let mut entries = Vec::new();
+    let mut key = vec![0; map.spec.def.key_size as usize];
+    let mut value = vec![0; map.map.user_value_size()];
+    let mut more = map.map.next_key(None, &mut key).is_ok();
+    while more {
+        if map.map.read(&key, &mut value).is_ok() {
+            entries.push([&key[..], &value].concat());
+        }
+        more = map.map.next_key(Some(&key.clone()), &mut key).is_ok();
+    }
+    entries.sort();
+    entries.concat()
 }

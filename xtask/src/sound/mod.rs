@@ -1,8 +1,11 @@
 //! `cargo xtask sound`: programs are generated; those that our verifier accepts run checked, over drawn packets and map
 //! contents. A trap is a fault of the verifier.
 //!
+//! With `--engines`, proven programs run trusted, interpreted and native, and must do the same.
+//!
 //! Built for release unless `--here` is given. With `--kernel`, as root, the running kernel judges them, too.
 
+mod engines;
 mod facts;
 mod kernel;
 mod machine;
@@ -17,7 +20,7 @@ use crate::{
 };
 use alveary_abi::ProgType;
 use alveary_isa::decode;
-use alveary_runtime::Fault;
+use alveary_runtime::{Engine, Fault};
 use alveary_spec::{MapSpec, Program};
 use alveary_testing::{Generated, Generator, bpf, map_names, maps};
 use alveary_verifier::{Env, LogLevel, Report, Verdict, check, prove};
@@ -34,7 +37,8 @@ use std::{
 };
 use tally::{Difference, Tally};
 
-const USAGE: &str = "[--here] [--count N] [--seed N] [-j N] [--rounds N] [--findings N] [--show] [--kernel] [--facts]";
+const USAGE: &str = "[--here] [--count N] [--seed N] [-j N] [--rounds N] [--findings N] [--show] [--kernel] [--facts] \
+                     [--engines]";
 
 /// Types that programs are generated for.
 const TYPES: [ProgType; 5] =
@@ -59,6 +63,8 @@ struct Wanted {
     kernel: bool,
     /// Hold what is proven of each instruction against the runs.
     facts: bool,
+    /// Hold the engines against each other, nothing else.
+    engines: bool,
 }
 
 impl Default for Wanted {
@@ -72,6 +78,7 @@ impl Default for Wanted {
             show: false,
             kernel: false,
             facts: false,
+            engines: false,
         }
     }
 }
@@ -91,6 +98,12 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         return show(&wanted);
     }
     let start = Instant::now();
+    if wanted.engines {
+        let compared = engines::hold(&wanted)?;
+        compared.print(start.elapsed());
+        let findings = compared.findings.len();
+        return if findings == 0 { Ok(()) } else { Err(format!("{findings} findings")) };
+    }
     let tally = hold(&wanted)?;
     tally.print(start.elapsed());
     if tally.findings.is_empty() { Ok(()) } else { Err(format!("{} findings", tally.findings.len())) }
@@ -112,6 +125,7 @@ fn parse<'a>(mut arguments: impl Iterator<Item = &'a String>) -> Result<Wanted, 
             "--show" => wanted.show = true,
             "--kernel" => wanted.kernel = true,
             "--facts" => wanted.facts = true,
+            "--engines" => wanted.engines = true,
             other => return Err(format!("no option {other}; takes {USAGE}")),
         }
     }
@@ -134,7 +148,7 @@ impl Bench {
         if !wanted.kernel {
             kernel.profile.limits.insns = LIMIT;
         }
-        let runtime = machine::runtime(kernel.clone(), wanted.seed);
+        let runtime = machine::runtime(kernel.clone(), wanted.seed, Engine::Interp);
         let generator = Generator::new(&TYPES, |ty, needs| machine::can(&runtime, ty, needs));
         let bench = Bench { generator, runtime, kernel, maps: maps(), theirs: None };
         let theirs =

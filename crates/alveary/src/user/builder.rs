@@ -4,7 +4,7 @@ use crate::User;
 use alveary_abi::{Helper, Profile, Version};
 use alveary_btf::Btf;
 use alveary_net::{Net, Skb, Xdp};
-use alveary_runtime::{Args, Body, Builder, Clock, Cx, Family, Runtime, World};
+use alveary_runtime::{Args, Body, Builder, Clock, Cx, Engine, Family, Runtime, World};
 use alveary_spec::{Kernel, Modules};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -19,6 +19,8 @@ pub struct UserBuilder {
     kernel: Kernel,
     world: World,
     trace_lines: usize,
+    engine: Engine,
+    native_limit: Option<usize>,
     own: Vec<Box<dyn FnOnce(Builder) -> Builder>>,
 }
 
@@ -28,6 +30,8 @@ impl Default for UserBuilder {
             kernel: Kernel::of(Profile::linux_6_18()),
             world: World::repeatable(),
             trace_lines: 4096,
+            engine: Engine::default(),
+            native_limit: None,
             own: Vec::new(),
         }
     }
@@ -112,6 +116,31 @@ impl UserBuilder {
         self
     }
 
+    /// What runs programs that are proven: [`Engine::Auto`] unless told otherwise, which makes native code of those that
+    /// run often.
+    ///
+    /// ```
+    /// use alveary::{Object, User, runtime::Engine};
+    /// # fn main() -> alveary::Result<()> {
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/count.bpf.o");
+    /// let loaded = Object::open(path)?.load(User::builder().engine(Engine::Interp).build())?;
+    /// assert!(!loaded.program("count")?.handle().prog().is_native());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn engine(mut self, engine: Engine) -> UserBuilder {
+        self.engine = engine;
+        self
+    }
+
+    /// How many bytes of native code there may be at once: 256 MiB unless told otherwise.
+    #[must_use]
+    pub fn native_limit(mut self, bytes: usize) -> UserBuilder {
+        self.native_limit = Some(bytes);
+        self
+    }
+
     /// Adds a helper of an embedder: its row and its body.
     #[must_use]
     pub fn helper<B: Body>(mut self) -> UserBuilder {
@@ -155,11 +184,15 @@ impl UserBuilder {
     /// The target.
     #[must_use]
     pub fn build(self) -> User {
-        let UserBuilder { kernel, world, trace_lines, own } = self;
-        let builder = Runtime::builder(kernel, world)
+        let UserBuilder { kernel, world, trace_lines, engine, native_limit, own } = self;
+        let mut builder = Runtime::builder(kernel, world)
             .family::<Xdp>(Arc::new(Net::default()))
             .family::<Skb>(Arc::new(Net::default()))
-            .trace_lines(trace_lines);
+            .trace_lines(trace_lines)
+            .engine(engine);
+        if let Some(bytes) = native_limit {
+            builder = builder.native_limit(bytes);
+        }
         User { runtime: own.into_iter().fold(builder, |builder, add| add(builder)).build(), verifies: true }
     }
 }

@@ -13,7 +13,7 @@ mod proof;
 mod summary;
 
 use crate::{failure::Failure, files, kernel::KernelOptions, output};
-use alveary::Backend;
+use alveary::{Backend, runtime};
 use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place};
 use clap::{Args, ValueEnum, ValueHint};
@@ -118,6 +118,13 @@ pub(crate) struct Run {
     #[arg(long)]
     unverified: bool,
 
+    /// What runs a program that is proven: auto, jit or interp
+    ///
+    /// `interp` is the interpreter, `jit` native code from the first packet on: a program that is not proven is refused.
+    /// `auto` interprets first, and makes native code of a program that has run a thousand times.
+    #[arg(long, value_enum, value_name = "ENGINE", default_value_t = Runner::Auto, hide_possible_values = true, hide_short_help = true)]
+    engine: Runner,
+
     /// Stop the program when it has taken this many instructions for a packet
     ///
     /// The run ends at the first packet for which that happens. Linux's verifier follows a million instructions and lets
@@ -180,6 +187,27 @@ impl On {
             On::User => "user",
             On::Linux => "linux",
             On::Both => "both",
+        }
+    }
+}
+
+/// What runs proven programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Runner {
+    /// The interpreter, then native code
+    Auto,
+    /// Native code
+    Jit,
+    /// The interpreter
+    Interp,
+}
+
+impl From<Runner> for runtime::Engine {
+    fn from(runner: Runner) -> runtime::Engine {
+        match runner {
+            Runner::Auto => runtime::Engine::Auto,
+            Runner::Jit => runtime::Engine::Jit,
+            Runner::Interp => runtime::Engine::Interp,
         }
     }
 }
@@ -281,6 +309,7 @@ impl Run {
             ("--time", self.time != Time::Capture),
             ("--budget", self.budget != BUDGET),
             ("--unverified", self.unverified),
+            ("--engine", self.engine != Runner::Auto),
         ];
         let Some((name, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
         let message = format!("`{name}` has no meaning on the running kernel");

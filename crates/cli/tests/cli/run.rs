@@ -65,6 +65,27 @@ fn json_is_one_object_with_the_same_numbers() {
 }
 
 #[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn engines_give_the_same_and_native_code_is_for_the_proven() {
+    let session = examples();
+    let run = |engine: &str| {
+        let options = "--map 'ports:{protocol=17,port=53}=1' --repeat 200 --json";
+        let output = session.output(&format!("run filter.bpf.o --pcap traffic.pcap {options} --engine {engine}"));
+        assert_eq!(output.stderr, "");
+        let value = json(&output.stdout);
+        (value["verdicts"].clone(), value["changed"].clone(), value["maps"].clone())
+    };
+    let interpreted = run("interp");
+    assert_eq!(run("jit"), interpreted);
+    assert_eq!(run("auto"), interpreted);
+    let refused = session.output("run filter.bpf.o --pcap traffic.pcap --engine jit --unverified --json");
+    let why = &json(&refused.stderr)["errors"][0];
+    assert_eq!(why["code"], "not-native");
+    let message = why["message"].as_str().expect("words");
+    assert!(message.starts_with("there is no native code of program") && message.ends_with("it is not verified"));
+}
+
+#[test]
 fn what_goes_on_and_what_does_not_add_up() {
     let session = examples();
     let output = session.output(

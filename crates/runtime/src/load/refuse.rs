@@ -132,6 +132,14 @@ pub(crate) fn refused_by_engine(program: &Program, e: &BadCode) -> Diagnostic {
     Diagnostic::new("insn-invalid", message, place(program, e.insn as usize))
 }
 
+/// There is no native code of a program, and nothing else may run it.
+pub(crate) fn not_native(program: &Program, why: &str) -> Diagnostic {
+    let message = format!("there is no native code of program `{}`: {why}", program.name);
+    Diagnostic::new("not-native", message, Place::Nowhere)
+        .expected("a program that the verifier proves, on a machine that native code is made for")
+        .help("engine `auto` interprets what there is no native code of")
+}
+
 /// An instruction that a program for `user` cannot contain.
 pub(super) fn unsupported_insn(program: &Program, index: usize, what: &'static str) -> Diagnostic {
     Diagnostic::new("insn-unsupported", format!("{what} is not supported on target `user`"), place(program, index))

@@ -4,13 +4,14 @@
 use super::Addresses;
 use crate::{
     LoadedMap,
+    engine::Engines,
     load::{Owner, Site},
 };
 use alveary_abi::{Arg, HelperId, MapDef, Ret, Version};
 use alveary_maps::Layout;
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
 use alveary_verifier::{Env, Report, Verdict, Verified, prove};
-use alveary_vm::{BadCode, Code, Image};
+use alveary_vm::{Code, Image};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A program that is proven for one runtime and these maps.
@@ -57,16 +58,22 @@ impl Proof {
     /// Links the code that the proven program was lowered to.
     ///
     /// # Errors
-    /// As [`Image::trusted`].
+    /// Why it cannot be linked, or compiled where it has to be.
     #[allow(clippy::borrowed_box, reason = "the code names maps by where they stand, which is a box for good")]
-    pub(crate) fn image(&self, code: &Code, maps: &Box<[LoadedMap]>, sites: &[Site]) -> Result<Image, BadCode> {
+    pub(crate) fn image(
+        &self,
+        engines: &Engines,
+        code: &Code,
+        maps: &Box<[LoadedMap]>,
+        sites: &[Site],
+    ) -> Result<Image, String> {
         // SAFETY: the verifier found that the program accesses only what its pointers allow, whatever its context holds:
         // its stack, fields of the context, packets between `data` and `data_end`, values and keys of maps, records; and
         // that helpers get what their rows say. The family promises that the fields and the packet are there, the maps
         // that their values are, `of` that these are the maps of the proof, `doubt` that helpers give back what their
         // rows say. The program keeps the box of its maps. `Vcpu` runs programs on contexts of their family alone, with its address in r1, and gives functions
         // to be called back only to the helpers that the verifier has followed into them.
-        unsafe { Image::trusted(code, &Addresses { maps, sites }) }
+        unsafe { engines.trusted(code, &Addresses { maps, sites }) }
     }
 }
 

@@ -1,0 +1,58 @@
+//! Which engine runs proven programs. What is not proven is interpreted, checked.
+
+use alveary_vm::{BadCode, Code, Image, Jit, Link, NoJit};
+use std::sync::{Arc, OnceLock};
+
+/// What runs proven programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// The interpreter at first; native code for a program that has run a thousand times, where there is some.
+    #[default]
+    Auto,
+    /// Native code from the first run on. Programs that there is none for are refused: also what is not proven.
+    Jit,
+    /// The interpreter.
+    Interp,
+}
+
+/// Bytes of native code that there may be unless told otherwise.
+pub(crate) const NATIVE_LIMIT: usize = 256 << 20;
+
+/// The engines of a runtime.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    pub(crate) engine: Engine,
+    limit: usize,
+    /// Made when the first program asks for it.
+    jit: OnceLock<Result<Arc<Jit>, NoJit>>,
+}
+
+impl Engines {
+    pub(crate) fn new(engine: Engine, limit: usize) -> Engines {
+        Engines { engine, limit, jit: OnceLock::new() }
+    }
+
+    /// Links code for trusted mode.
+    ///
+    /// # Safety
+    /// As [`Image::trusted`].
+    ///
+    /// # Errors
+    /// Why it cannot be linked, or compiled where it has to be.
+    pub(crate) unsafe fn trusted(&self, code: &Code, link: &dyn Link) -> Result<Image, String> {
+        let said = |why: BadCode| why.to_string();
+        let jit = || self.jit.get_or_init(|| Jit::new(self.limit)).as_ref().map_err(ToString::to_string);
+        match self.engine {
+            // SAFETY: the caller's promise.
+            Engine::Jit => unsafe { Image::native(code, link, jit()?) }.map_err(said),
+            Engine::Auto => match jit() {
+                // SAFETY: the caller's promise.
+                Ok(jit) => unsafe { Image::adaptive(code, link, jit) }.map_err(said),
+                // SAFETY: the caller's promise.
+                Err(_) => unsafe { Image::trusted(code, link) }.map_err(said),
+            },
+            // SAFETY: the caller's promise.
+            Engine::Interp => unsafe { Image::trusted(code, link) }.map_err(said),
+        }
+    }
+}
