@@ -10,6 +10,7 @@ mod memory;
 mod native;
 mod pages;
 mod plan;
+mod trips;
 
 pub(crate) use native::Native;
 

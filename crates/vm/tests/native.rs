@@ -169,3 +169,34 @@ fn whatever_is_well_formed_is_compiled() {
         confined::compile(&bytes, compiler());
     }
 }
+
+#[test]
+fn loops_that_count_go_round_as_often() {
+    let owner = Owner(vec![]);
+    let sum = |n: i32| [add(1, 1), alu(AluOp::Add, 0, 1), add(6, n)];
+    let jne32 = Inst::Jmp {
+        wide: alveary_isa::Wide::W32,
+        op: alveary_isa::CmpOp::Ne,
+        dst: r(6),
+        src: alveary_isa::Operand::Imm(30),
+        off: -4,
+    };
+    let programs = [
+        // From a constant by a constant, exactly to the bound; by 32 bits.
+        [&[mov(6, 0)][..], &sum(3), &[jne(6, 30, -4), EXIT]].concat(),
+        [&[mov(6, 0)][..], &sum(3), &[jne32, EXIT]].concat(),
+        // Beyond the bound from the start, and past it: as often as there are numbers, but that something else ends it.
+        [&[mov(6, 40)][..], &sum(3), &[jeq(1, 50, 1), jne(6, 30, -5), EXIT]].concat(),
+        [&[mov(6, 1)][..], &sum(3), &[jeq(1, 50, 1), jne(6, 30, -5), EXIT]].concat(),
+        // Set back once in the loop, and entered in two ways.
+        [&[mov(6, 0)][..], &sum(3), &[jne(1, 5, 1), mov(6, 60), jeq(1, 50, 1), jne(6, 30, -7), EXIT]].concat(),
+        [&[mov(6, 0), jeq(7, 0, 1), mov(6, 40)][..], &sum(3), &[jeq(1, 50, 1), jne(6, 30, -5), EXIT]].concat(),
+        // One in the other.
+        [&[mov(7, 0), mov(6, 0)][..], &sum(3), &[jne(6, 30, -4), add(7, 1), jne(7, 4, -7), EXIT]].concat(),
+    ];
+    for program in programs {
+        // SAFETY: the programs access no memory.
+        let end = unsafe { owner.run_everywhere(&program, &[0]) };
+        assert!(matches!(end, Ok(Exit::Return(1..))), "{end:?}");
+    }
+}

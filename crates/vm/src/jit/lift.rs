@@ -5,6 +5,7 @@
 
 use super::frame::Frame;
 use super::plan::Plan;
+use super::trips::counts_up;
 use crate::Env;
 use crate::stack::{FRAME, LOOPS, Stack};
 use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide};
@@ -221,7 +222,8 @@ impl<'a> Lifter<'a> {
         match inst {
             Inst::Ja { .. } => self.jump(block),
             Inst::Jmp { wide, op, dst, src, .. } => {
-                let condition = self.condition(wide, op, dst, src);
+                let counts = counts_up(self.plan, self.number, block, op, dst, src);
+                let condition = self.condition(wide, if counts { CmpOp::Lt } else { op }, dst, src);
                 self.branch(block, condition);
             }
             Inst::MayGoto { .. } => self.may_goto(block),

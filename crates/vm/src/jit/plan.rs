@@ -201,7 +201,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The registers that an instruction reads, and those that it writes, as bits.
-    fn registers(&self, slot: u32, inst: &Inst) -> (u16, u16) {
+    pub(super) fn registers(&self, slot: u32, inst: &Inst) -> (u16, u16) {
         let bit = |reg: Reg| 1_u16 << reg.0;
         let operand = |src: Operand| if let Operand::Reg(reg) = src { bit(reg) } else { 0 };
         let args = |count: u8| (1 << (count.min(5) + 1)) - 2;
