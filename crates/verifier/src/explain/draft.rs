@@ -59,6 +59,11 @@ impl Draft {
         }
     }
 
+    /// How many remarks there are on other instructions.
+    pub(super) fn remarks(&self) -> usize {
+        self.labels.len()
+    }
+
     pub(super) fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
     }

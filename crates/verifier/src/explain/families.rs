@@ -2,6 +2,9 @@
 
 use super::{Story, draft::Draft};
 
+#[cfg(test)]
+mod tests;
+
 mod align;
 mod argument;
 mod arithmetic;
@@ -123,10 +126,14 @@ fn stack_bounds(story: &Story<'_>, draft: &mut Draft) {
     }
 }
 
+/// The family that a message belongs to.
+fn find(message: &str) -> Option<&'static Family> {
+    FAMILIES.iter().find(|family| family.says.iter().any(|words| message.contains(words)))
+}
+
 /// Lets a message's family explain it; without one, the draft keeps what every rejection has.
 pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
-    let found = FAMILIES.iter().find(|family| family.says.iter().any(|words| story.message.contains(words)));
-    let Some(family) = found else { return };
+    let Some(family) = find(story.message) else { return };
     draft.code = family.code;
     (family.explain)(story, draft);
 }

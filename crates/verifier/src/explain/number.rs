@@ -9,6 +9,7 @@ use super::{
     words,
 };
 use crate::state::{Kind, Reg};
+use alveary_abi::Arg;
 use alveary_isa::{AluOp, Inst, Operand, Wide};
 
 /// Checks that are told of at most.
@@ -57,6 +58,17 @@ impl Number {
         }
         if checks == 0 {
             self.label_lost_check(story, draft);
+        }
+        let halved = self.events.iter().filter(|event| event.how == How::Learnt).any(|event| {
+            let after = read(story.state(event.step + 1), event.after);
+            let unbounded = self.reg.val.wide.smax > i64::from(u32::MAX);
+            unbounded
+                && after.is_some_and(|after| only_half(read(story.state(event.step), event.before).as_ref(), &after))
+        });
+        if halved {
+            draft.help(
+                "the check looks at 32 bits, what is used has 64: let the variable have 64 bits (`__u64`), or mask it",
+            );
         }
     }
 
@@ -110,12 +122,24 @@ fn condition(story: &Story<'_>, insn: u32) -> String {
 
 /// What a check taught of a number.
 fn learnt(before: Option<&Reg>, after: &Reg) -> String {
-    let (wide, half) = (after.val.wide, after.val.half);
-    let halved = before.is_some_and(|before| before.val.wide == wide && before.val.half != half);
-    if halved && half.smin < 0 {
-        return format!("leaves, in its lower 32 bits, a signed number from {} to {}", half.smin, half.smax);
+    let half = after.val.half;
+    if only_half(before, after) {
+        let range = if half.smin < 0 || half.umax > i32::MAX as u64 {
+            format!("signed {} to {}", half.smin, half.smax)
+        } else {
+            format!("{} to {}", half.umin, half.umax)
+        };
+        return format!("bounds the lower 32 bits ({range}), not the whole, which is {}", words::number(&after.val));
     }
     format!("leaves {}", words::number(&after.val))
+}
+
+/// Whether a check taught something of the lower 32 bits, and next to nothing of the whole.
+fn only_half(before: Option<&Reg>, after: &Reg) -> bool {
+    before.is_some_and(|before| {
+        let same = before.val.wide == after.val.wide || words::any(&after.val);
+        same && before.val.half != after.val.half
+    })
 }
 
 /// Two shifts by the same distance, to the left and back, extend a part of a number: the remark on either of them.
@@ -146,6 +170,9 @@ fn computed(op: Option<AluOp>, after: &Reg) -> Option<String> {
         Some(AluOp::Sub) if after.val.wide.smin < 0 => format!("after the subtraction it is {known}"),
         Some(AluOp::Add) if after.val.wide.smin < 0 => format!("after the addition it is {known}"),
         Some(AluOp::Lsh | AluOp::Mul) => format!("shifted or multiplied, it is {known}"),
+        Some(AluOp::Div | AluOp::Mod) if words::any(&after.val) => {
+            "the verifier does not follow divisions: this gives any number".to_owned()
+        }
         Some(AluOp::Rsh | AluOp::Arsh | AluOp::Div | AluOp::Mod) => format!("this leaves {known}"),
         None => format!("swapped or negated, it is {known}"),
         _ => return None,
@@ -196,6 +223,20 @@ pub(super) fn context_field(story: &Story<'_>, step: usize) -> Option<&'static s
     let Some(Inst::Load { off, .. }) = story.inst(step) else { return None };
     let row = story.v.profile.prog_type(story.program().program.ty)?;
     Some(row.ctx?.at(u16::try_from(off).ok()?)?.name)
+}
+
+/// Labels how the size came to be that a helper is given with the memory in register `n`.
+pub(super) fn label_size(story: &Story<'_>, draft: &mut Draft, n: u8) {
+    let Some((_, Some(proto))) = story.helper() else { return };
+    if !matches!(proto.args.get(n as usize), Some(Arg::Size { .. })) {
+        return;
+    }
+    draft.know(n + 1);
+    if let (Some(cell), Some(last)) = (story.cell(n + 1), story.last())
+        && let Some(size) = Number::of(story, cell, last)
+    {
+        size.label(story, draft);
+    }
 }
 
 /// The numbers that were added to a pointer and are not known, newest first: the step that added each, and the number's

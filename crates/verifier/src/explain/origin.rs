@@ -14,6 +14,8 @@ const MOVES: usize = 2;
 /// Labels how the pointer in a register came to be what it is.
 pub(super) fn label(story: &Story<'_>, draft: &mut Draft, n: u8) {
     let mut moves = 0;
+    let mut copied = None;
+    let before = draft.remarks();
     for event in story.history(n) {
         let insn = story.moments[event.step].insn;
         let after = story.moments.get(event.step + 1).and_then(|next| read(&next.state, event.after));
@@ -23,6 +25,7 @@ pub(super) fn label(story: &Story<'_>, draft: &mut Draft, n: u8) {
                 moves += 1;
                 draft.label(insn, format!("points to {} from here on", words::describe(story, &after)));
             }
+            How::Copied if copied.is_none() => copied = Some((insn, after)),
             How::Passed => {
                 if let Some(callee) = story.callee(insn) {
                     draft.label(insn, format!("is passed to `{callee}` here"));
@@ -35,6 +38,9 @@ pub(super) fn label(story: &Story<'_>, draft: &mut Draft, n: u8) {
             }
             _ => {}
         }
+    }
+    if let Some((insn, reg)) = copied.filter(|_| draft.remarks() == before) {
+        draft.label(insn, format!("is a copy of {} from here on", words::kind(story, &reg)));
     }
 }
 

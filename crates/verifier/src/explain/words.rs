@@ -160,10 +160,11 @@ pub(super) fn number(val: &Scalar) -> String {
     }
 }
 
-/// Whether nothing is known of a number.
-fn any(val: &Scalar) -> bool {
+/// Whether next to nothing is known of a number.
+pub(super) fn any(val: &Scalar) -> bool {
+    const HUGE: i64 = 1 << 62;
     let wide = val.wide;
-    wide.umin == 0 && wide.umax == u64::MAX && wide.smin == i64::MIN && wide.smax == i64::MAX
+    wide.umax > 1 << 63 && wide.smin < -HUGE && wide.smax > HUGE
 }
 
 /// The limits of a number: `0 to 60`.

@@ -120,13 +120,21 @@ impl Picture<'_> {
         let (start, length) = (remark.line.span.start, remark.line.span.len().max(1));
         let shift = self.shift(remark, margin);
         let start = start.saturating_sub(shift);
-        let (marks, indent) = if below { (" ".repeat(length), 0) } else { (sign.repeat(length), 0) };
-        let indent = start + length + 1 + indent;
-        for (n, line) in self.broken(remark.text, margin + 3 + indent).iter().enumerate() {
-            let lead = if n == 0 { format!("{}{marks} ", " ".repeat(start)) } else { " ".repeat(indent) };
-            let text = format!("{lead}{line}");
+        let line = |out: &mut String, text: &str| {
             let _ = writeln!(out, "{:margin$} {FRAME}|{FRAME:#} {style}{}{style:#}", "", text.trim_end());
+        };
+        let marks = format!("{}{}", " ".repeat(start), sign.repeat(length));
+        // Where there is no room beside what is underlined, the remark stands below.
+        let beside = start + length + 1;
+        let narrow = self.width.is_some_and(|width| margin + 3 + beside + NARROWEST > width);
+        let indent = if narrow { start } else { beside };
+        let broken = self.broken(remark.text, margin + 3 + indent);
+        let mut texts = broken.iter();
+        if !below {
+            let first = if narrow { None } else { texts.next() };
+            line(out, &format!("{marks} {}", first.copied().unwrap_or_default()));
         }
+        texts.for_each(|text| line(out, &format!("{}{text}", " ".repeat(indent))));
     }
 
     /// How many characters of a source line are left out at its start, so that what is meant can be seen.

@@ -1,6 +1,9 @@
 //! What part of a source line is meant. Compilers record a column, not a range: the expression around it is found by its
 //! signs.
 
+#[cfg(test)]
+mod tests;
+
 use std::{borrow::Cow, ops::Range};
 
 /// A tab's width.

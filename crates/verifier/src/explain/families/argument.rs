@@ -36,6 +36,11 @@ pub(super) fn kind(story: &Story<'_>, draft: &mut Draft) {
         }
         (Some(Arg::Ctx { .. }), _) => draft.help("pass `ctx` as the program got it"),
         (Some(Arg::Map), _) => draft.help("pass `&map` of a map that the object defines; of maps in maps, what the lookup gave, once it is known not to be NULL"),
+        (Some(Arg::Dynptr { .. }), _) => draft.help("a dynptr is a variable of the function: `struct bpf_dynptr ptr;`"),
+        (Some(Arg::Btf { .. }), _) => draft.help("pass what another helper, a `__ksym` variable or the context gave"),
+        (Some(Arg::MapKey | Arg::MapValue { .. } | Arg::Mem { .. }), _) => {
+            draft.help("memory is on the stack, in the packet, in a map's value, or reserved by a helper");
+        }
         _ => {}
     }
 }
@@ -58,6 +63,7 @@ fn wanted(arg: Arg) -> &'static str {
         Arg::Timer => "a `struct bpf_timer` in a map's value",
         Arg::SockCommon { .. } => "a socket",
         Arg::Socket { .. } => "a full socket",
+        Arg::Dynptr { .. } => "a `struct bpf_dynptr` on the stack",
         _ => "a kernel object",
     }
 }

@@ -1,7 +1,7 @@
 //! Functions: what global ones take, how deep calls go, how much stack they use; and their types.
 
 use super::{null, scalar};
-use crate::explain::{draft::Draft, story::Story, words};
+use crate::explain::{draft::Draft, origin, story::Story, words};
 use alveary_isa::Inst;
 
 /// `Caller passes invalid args into func#1 ('f')`.
@@ -10,6 +10,7 @@ pub(super) fn arguments(story: &Story<'_>, draft: &mut Draft) {
     let n = story.named_reg().or_else(|| story.number("arg#").map(|n| n as u8 + 1));
     let Some((n, reg)) = n.and_then(|n| Some((n, *story.reg(n)?))) else {
         draft.say(format!("the global function `{callee}` is called with what it does not take"));
+        draft.help("make the function `static`: it is then verified in each caller, with what is known there");
         return;
     };
     draft.know(n);
@@ -20,6 +21,9 @@ pub(super) fn arguments(story: &Story<'_>, draft: &mut Draft) {
         null::tell(story, draft, n, &reg);
     } else if reg.is_scalar() && !story.message.contains("is not a scalar") {
         scalar::why(story, draft, n);
+    }
+    if !reg.is_scalar() && !reg.ty.maybe_null() {
+        origin::label(story, draft, n);
     }
     if story.message.contains("access to memory")
         || story.message.contains("stack")

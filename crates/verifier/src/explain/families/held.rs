@@ -1,6 +1,7 @@
 //! What has to be given back: references and locks.
 
 use crate::explain::{draft::Draft, history::How, story::Story, words};
+use alveary_abi::Arg;
 
 /// Helpers that give back what others gave.
 const PAIRS: &[(&str, &str)] = &[
@@ -77,6 +78,12 @@ pub(super) fn release(story: &Story<'_>, draft: &mut Draft) {
     draft.know(n);
     draft.say(format!("`{callee}` is given what it cannot release"));
     let Some(reg) = story.reg(n).copied() else { return };
+    let argument = story.helper().and_then(|(_, proto)| proto?.args.get(n.checked_sub(1)? as usize).copied());
+    if matches!(argument, Some(Arg::Dynptr { .. })) {
+        draft.here(format!("r{n} points to the stack, where no dynptr is"));
+        draft.help("make it by `bpf_ringbuf_reserve_dynptr` on every path that comes here");
+        return;
+    }
     if story.message.contains("zero offset") {
         draft.here(format!("r{n} was moved: it is {} here", words::describe(story, &reg)));
         draft.help("pass the pointer as it was given");

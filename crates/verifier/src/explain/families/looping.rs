@@ -1,9 +1,10 @@
 //! Programs that are too long for the verifier: loops that never end, and paths that are too many.
 
 use crate::{
-    explain::{draft::Draft, story::Story, way::line_of},
+    explain::{draft::Draft, story::Story, way::line_of, words},
     state::Kind,
 };
+use alveary_isa::{Inst, Operand};
 use std::collections::BTreeMap;
 
 pub(super) fn endless(story: &Story<'_>, draft: &mut Draft) {
@@ -20,21 +21,18 @@ pub(super) fn endless(story: &Story<'_>, draft: &mut Draft) {
         let known = |reg: u8| story.reg_at(step, reg).val.value().is_some();
         let both = known(dst)
             && match src {
-                alveary_isa::Operand::Reg(src) => known(src.0),
-                alveary_isa::Operand::Imm(_) => true,
+                Operand::Reg(src) => known(src.0),
+                Operand::Imm(_) => true,
             };
         let what = if both { "decides the same in every round" } else { "may decide the same in every round" };
-        draft.label(
-            at,
-            format!("{what}: r{dst} is {} here", crate::explain::words::describe(story, story.reg_at(step, dst))),
-        );
+        draft.label(at, format!("{what}: r{dst} is {} here", words::describe(story, story.reg_at(step, dst))));
         decided = true;
     }
     if decided {
         draft.help(
             "count the rounds in a variable that the condition compares with a constant: `for (i = 0; i < 100; i++)`",
         );
-    } else {
+    } else if !(before..last).any(|n| matches!(story.inst(n), Some(Inst::MayGoto { .. }))) {
         draft.help("the loop has no way out: give it a condition");
     }
     draft.help("loops over more than a few thousand rounds: `bpf_loop`, or `while (can_loop && …)` from Linux 6.9 on");
@@ -70,7 +68,7 @@ fn hottest(story: &Story<'_>, draft: &mut Draft) {
     let many = if story.cut { format!("{count} times and more") } else { format!("{count} times") };
     let what = if line_of(story, insn).is_some() { "this line" } else { "this instruction" };
     draft.label(insn, format!("the path went over {what} {many}"));
-    let reads = crate::explain::words::read_by(story, insn);
+    let reads = words::read_by(story, insn);
     let changing = reads.into_iter().find(|reg| story.reg(*reg).is_some_and(|known| known.ty.kind == Kind::Scalar));
     if let Some(reg) = changing {
         draft.know(reg);

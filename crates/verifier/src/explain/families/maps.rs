@@ -15,12 +15,21 @@ pub(super) fn wrong_type(story: &Story<'_>, draft: &mut Draft) {
         .and_then(|(_, reg)| story.map_name(&reg))
         .map_or_else(|| "the map".to_owned(), |name| format!("map `{name}`"));
     draft.say(format!("`{callee}` does not take a map of this type"));
+    let sockets = story.message.contains("cannot update sockmap");
+    if sockets {
+        let ty = story.v.profile.prog_type(story.program().program.ty).map_or("this type", |row| row.name);
+        draft.say(format!("programs of type {ty} cannot change maps of sockets by `{callee}`"));
+    }
     let Some((n, reg)) = named else { return };
     draft.know(n);
     let ty = story.program().maps.get(reg.extra as usize).map_or(MapType(0), |map| map.ty);
     let shown = story.v.profile.map_type(ty).map_or("unknown", |row| row.name);
     draft.here(format!("{name} is of type {shown}"));
-    if story.message.contains("prog array") {
+    if sockets {
+        draft.help(
+            "sock_ops programs use `bpf_sock_map_update` and `bpf_sock_hash_update`; or fill the map from user space",
+        );
+    } else if story.message.contains("prog array") {
         draft.help("tail calls go through maps of type BPF_MAP_TYPE_PROG_ARRAY");
     } else if let Some(row) = story.v.profile.map_type(ty) {
         let names: Vec<String> = row

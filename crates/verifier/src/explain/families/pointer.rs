@@ -2,6 +2,7 @@
 
 use crate::{
     explain::{draft::Draft, number::Number, origin, story::Story, words},
+    limits::MAX_VAR_OFF,
     state::Kind,
 };
 use alveary_isa::{Inst, Operand};
@@ -77,6 +78,15 @@ pub(super) fn far(story: &Story<'_>, draft: &mut Draft) {
         && let Some(number) = Number::of(story, cell, last)
     {
         number.label(story, draft);
+    }
+    let constant = number.and_then(|n| story.reg(n)).is_none_or(|reg| reg.val.value().is_some());
+    if constant {
+        draft.help("offsets stay below 2^29 in either direction: see whether the constant is meant");
+        return;
+    }
+    if number.and_then(|n| story.reg(n)).is_some_and(|reg| reg.val.wide.smin < 0 && reg.val.wide.smax < MAX_VAR_OFF) {
+        draft.help("let the number be unsigned (`__u32`), or check that it is not negative, too: comparisons of signed numbers leave the negative ones");
+        return;
     }
     draft.help("bound the number before it is added, from below and from above: with an unsigned variable one comparison does both");
 }

@@ -54,6 +54,7 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     }
     if fixed {
         origin::label(story, draft, n);
+        number::label_size(story, draft, n);
         if reg.ty.kind == Kind::MapValue && story.access().is_none() && size.is_some_and(|size| size > limit) {
             draft.help(format!(
                 "the value is smaller than the {} that are asked for: make the map's value larger, or the size smaller",

@@ -179,7 +179,7 @@ fn loaded_number(story: &Story<'_>, draft: &mut Draft, event: &Event, base: u8) 
         draft.help("an address in the kernel or in a process is read with `bpf_probe_read_kernel` or `bpf_probe_read_user` (in C: `BPF_CORE_READ`), not by a load");
     } else if reg.ty.kind == Kind::MapValue {
         draft.help("pointers that were stored in a map are numbers when they are loaded: keep keys or offsets there, and look up again");
-    } else if reg.ty.kind == Kind::Packet || reg.ty.kind == Kind::Ctx {
+    } else if draft.code == CODE && matches!(reg.ty.kind, Kind::Packet | Kind::Ctx) {
         draft.help(
             "what is to be used as an offset is added to a pointer: `data + offset`, and checked against `data_end`",
         );

@@ -28,6 +28,7 @@ pub(super) fn outside(story: &Story<'_>, draft: &mut Draft) {
             draft.say(format!("{} {verb} {side}", subject(story)));
             draft.here(format!("{verb} {} at {}", words::bytes(size), words::frame_offset(at)));
             origin::label(story, draft, n);
+            number::label_size(story, draft, n);
             if at >= -MAX_STACK {
                 draft.help(format!(
                     "{} would have to begin at {} or below: see whether the size is that of the variable",
