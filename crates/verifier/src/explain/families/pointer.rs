@@ -102,3 +102,14 @@ pub(super) fn leak(story: &Story<'_>, draft: &mut Draft) {
     }
     draft.help("without CAP_PERFMON addresses must not be stored, compared, returned, or computed with; store numbers only, or load the program with CAP_PERFMON");
 }
+
+/// What only those may load who have rights.
+pub(super) fn privilege(story: &Story<'_>, draft: &mut Draft) {
+    draft.say("only those may load this who have CAP_BPF and CAP_PERFMON");
+    draft.here("not without privilege");
+    if story.message.contains("back-edge") {
+        draft.help("without CAP_BPF programs have no loops: unroll them (`#pragma unroll`)");
+    } else {
+        draft.help("without these rights addresses must stay hidden, and be computed with by bounded numbers and constants only: load the program with CAP_BPF and CAP_PERFMON");
+    }
+}
