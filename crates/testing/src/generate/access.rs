@@ -155,7 +155,7 @@ impl Maker<'_> {
         self.state.set(address, Holds::Nothing);
         let variable = Place { reg: address, ..place };
         if place.stack {
-            let span = (place.base + (low + off) as i32, (high - low) as i32 + bytes as i32);
+            let span = (place.base.wrapping_add((low + off) as i32), (high - low) as i32 + bytes as i32);
             self.state.written(span.0.max(-FRAME), span.1.clamp(0, FRAME));
         }
         self.load_or_store(&Place { stack: false, ..variable }, address, place.base + off as i32, width);
