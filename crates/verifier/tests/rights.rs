@@ -52,6 +52,14 @@ fn ordinary_users_have_no_loops_and_no_functions() {
 }
 
 #[test]
+fn what_tells_of_tasks_asks_for_perfmon() {
+    let text = "r1 = r10\nr1 += -16\nr2 = 16\ncall bpf_get_current_comm\nr0 = 0\nexit";
+    let device = |perfmon| checked(ProgType::CGROUP_DEVICE, text, Caps { perfmon, ..Caps::ALL });
+    assert_eq!(message(&device(false)).1, "program of this type cannot use helper bpf_get_current_comm#16");
+    assert_eq!(device(true).verdict, Verdict::Accept);
+}
+
+#[test]
 fn addresses_stay_hidden() {
     for (text, words) in [
         ("r0 = r1\nexit", "R0 leaks addr as return value"),

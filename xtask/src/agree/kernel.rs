@@ -91,5 +91,6 @@ fn verdict(outcome: Outcome, log: &str) -> Verdict {
         outcome,
         insns: figure(log, "processed "),
         time: figure(log, "verification time ").map(Duration::from_micros),
+        memory: None,
     }
 }

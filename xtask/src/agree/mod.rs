@@ -4,6 +4,7 @@
 //! Run as root, in release mode unless `--here` is given. A corpus is a folder with objects.
 
 mod kernel;
+mod memory;
 mod messages;
 mod mutant;
 mod objects;
@@ -30,7 +31,7 @@ use std::{
 use tally::Judged;
 use verdict::Verdict;
 
-const USAGE: &str = "[--here] [--all-types] [--only TEXT] [--table FILE] [--trace] [--unjudged] [--messages] [--caps bpf,net_admin] DIR…; of mutants, [--count N] [--seed N]";
+const USAGE: &str = "[--here] [--all-types] [--only TEXT] [--table FILE] [--trace] [--unjudged] [--memory] [--messages] [--caps bpf,net_admin] DIR…; of mutants, [--count N] [--seed N]";
 
 /// Said to the command that was started with fewer rights.
 const DROPPED: &str = "--dropped";
@@ -74,6 +75,8 @@ struct Wanted {
     /// Show where the logs of those that differ part.
     trace: bool,
     unjudged: bool,
+    /// Judge each once more, for how much memory it takes.
+    memory: bool,
     /// What self-tests of the kernel expect, instead of what the kernel says.
     messages: bool,
     /// Programs of types that need the kernel's types, too.
@@ -148,6 +151,7 @@ fn parse<'a>(
             "--trace" => wanted.trace = true,
             "--messages" => wanted.messages = true,
             "--unjudged" => wanted.unjudged = true,
+            "--memory" => wanted.memory = true,
             "--caps" => wanted.caps = Some(rights(&value()?)?),
             DROPPED => {}
             "--all-types" => wanted.all_types = true,
@@ -200,7 +204,7 @@ fn judge_all(wanted: &Wanted) -> std::result::Result<Vec<Judged>, String> {
     let mut all = Vec::new();
     for object in &objects {
         let caps = wanted.caps.unwrap_or(Caps::ALL);
-        let mut judges = Judges { object, kernel: Kernel::of(object), this: &this, caps, trace: wanted.trace };
+        let mut judges = Judges { object, kernel: Kernel::of(object), this: &this, caps, wanted };
         for program in object.programs() {
             let name = format!("{}:{program}", object.name());
             if wanted.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
@@ -240,15 +244,18 @@ struct Judges<'a> {
     kernel: Kernel<'a>,
     this: &'a alveary_spec::Kernel,
     caps: Caps,
-    trace: bool,
+    wanted: &'a Wanted,
 }
 
 impl Judges<'_> {
     fn judge(&mut self, name: String, program: &Arc<Program>, resolved: &Resolved) -> Judged {
         let (kernel, _) = self.kernel.judge(program, resolved, sys::LOG_STATS);
         let env = Env { caps: self.caps, ..Env::new(self.this, &resolved.maps) };
-        let ours = ours::judge(program, &env);
-        if self.trace {
+        let mut ours = ours::judge(program, &env);
+        if self.wanted.memory {
+            ours.memory = memory::peak(|| ours::checked(program, &env)).1;
+        }
+        if self.wanted.trace {
             let (_, log) = self.kernel.judge(program, resolved, sys::LOG_INSNS.and(sys::LOG_STATS));
             trace::print(&name, &log, &ours::log(program, &env));
         }

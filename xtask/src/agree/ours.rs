@@ -23,6 +23,7 @@ pub(crate) fn judge(program: &Arc<Program>, env: &Env<'_>) -> Verdict {
             },
             insns: Some(report.stats.insns_processed.into()),
             time: Some(time),
+            memory: None,
         },
         Err(panicked) => Verdict::none(panicked),
     }

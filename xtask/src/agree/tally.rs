@@ -134,6 +134,10 @@ pub(crate) fn print_corpora(all: &[Judged]) {
     if let (Some(median), Some(late)) = (times.get(times.len() / 2), times.get(times.len() * 99 / 100)) {
         println!("our time: median {median:.1?}, p99 {late:.1?}, longest {:.1?}", times[times.len() - 1]);
     }
+    let memory = all.iter().filter_map(|one| Some((one.ours.memory?, one))).max_by_key(|(memory, _)| *memory);
+    if let Some((memory, one)) = memory {
+        println!("our memory for one program: at most {:.1} MB, for {}", memory as f64 / 1e6, one.name);
+    }
 }
 
 /// Prints the kernel's refusals by their kind, and ours of what it accepts.

@@ -10,6 +10,8 @@ pub(crate) struct Verdict {
     pub(crate) insns: Option<u64>,
     /// How long it took, loading and rendering left out.
     pub(crate) time: Option<Duration>,
+    /// By how many bytes the process grew; none unless asked for.
+    pub(crate) memory: Option<u64>,
 }
 
 /// What it comes to.
@@ -24,7 +26,7 @@ pub(crate) enum Outcome {
 
 impl Verdict {
     pub(crate) fn none(why: impl Into<String>) -> Verdict {
-        Verdict { outcome: Outcome::None(why.into()), insns: None, time: None }
+        Verdict { outcome: Outcome::None(why.into()), insns: None, time: None, memory: None }
     }
 }
 

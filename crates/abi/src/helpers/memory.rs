@@ -32,12 +32,14 @@ pub(super) const ROWS: &[Helper] = &[
         .doc("Copies a NUL-terminated string from an address of the kernel; gives its length with the NUL.")
         .protos(&[takes(&[fill(1), SIZE_OR_ZERO, Any]).raw_address().gpl()]),
     helper(148, "copy_from_user", (5, 10))
+        .right(Right::Perfmon)
         .doc("Copies from an address of user space, waiting for pages that are not in memory.")
         .protos(&[
             takes(&[fill(1), SIZE_OR_ZERO, Any]).raw_address().sleeps().by(TRACE),
             takes(&[fill(1), SIZE_OR_ZERO, Any]).raw_address().sleeps().since(6, 16),
         ]),
     helper(191, "copy_from_user_task", (5, 18))
+        .right(Right::Perfmon)
         .doc("Copies from an address of another task, waiting for pages that are not in memory.")
         .protos(&[
             takes(&[fill(1), SIZE_OR_ZERO, Any, object("task_struct"), Any]).raw_address().sleeps().gpl().by(TRACE),

@@ -3,12 +3,13 @@
 use super::notation::{BASE, CTX, RAW_TRACE, SIZE, SIZE_OR_ZERO, TRACE, fill, helper, of, read, takes, update_or_null};
 use crate::{
     Arg::{Any, Map},
-    Helper, ProgType as P,
+    Helper, ProgType as P, Right,
 };
 
 #[rustfmt::skip] // a row reads as a declaration
 pub(super) const ROWS: &[Helper] = &[
     helper(22, "perf_event_read", (4, 3))
+        .right(Right::Perfmon)
         .doc("Reads a counter from a perf_event_array. A negative value is an error or a counter value: \
               perf_event_read_value tells them apart.")
         .protos(&[
@@ -29,6 +30,7 @@ pub(super) const ROWS: &[Helper] = &[
             takes(&[CTX, Map, Any]).by(of(&[P::PERF_EVENT])),
         ]),
     helper(55, "perf_event_read_value", (4, 15))
+        .right(Right::Perfmon)
         .doc("Reads a counter and for how long it was enabled and ran.")
         .protos(&[
             takes(&[Map, Any, fill(3), SIZE]).gpl().by(TRACE),
@@ -44,6 +46,7 @@ pub(super) const ROWS: &[Helper] = &[
         .doc("Copies the branch records of a sample, or with BPF_F_GET_BRANCH_RECORDS_SIZE gives their size.")
         .protos(&[takes(&[CTX, update_or_null(2), SIZE_OR_ZERO, Any]).gpl().by(of(&[P::PERF_EVENT]))]),
     helper(176, "get_branch_snapshot", (5, 16))
+        .right(Right::Perfmon)
         .doc("Copies the last branches that the hardware recorded; gives their size in bytes.")
         .protos(&[
             takes(&[fill(1), SIZE_OR_ZERO]).gpl().by(TRACE),

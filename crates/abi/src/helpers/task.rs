@@ -21,6 +21,7 @@ pub(super) const ROWS: &[Helper] = &[
             takes(&[]).since(6, 16),
         ]),
     helper(16, "get_current_comm", (4, 2))
+        .right(Right::Perfmon)
         .doc("Copies the name of the current task, with a NUL at its end.")
         .protos(&[
             takes(&[fill(1), SIZE]).by(TRACE.or(CGROUP)),
@@ -45,12 +46,14 @@ pub(super) const ROWS: &[Helper] = &[
             takes(&[]).since(6, 4),
         ]),
     helper(109, "send_signal", (5, 3))
+        .right(Right::Perfmon)
         .doc("Sends a signal to the process of the current task.")
         .protos(&[
             takes(&[Any]).by(TRACE),
             takes(&[Any]).since(6, 16),
         ]),
     helper(117, "send_signal_thread", (5, 6))
+        .right(Right::Perfmon)
         .doc("Sends a signal to the current thread.")
         .protos(&[
             takes(&[Any]).by(TRACE),
@@ -71,6 +74,7 @@ pub(super) const ROWS: &[Helper] = &[
             takes(&[Any]).since(6, 4),
         ]),
     helper(141, "get_task_stack", (5, 9))
+        .right(Right::Perfmon)
         .doc("Copies the call stack of a task; gives its size in bytes.")
         .protos(&[
             takes(&[object("task_struct"), fill(2), SIZE_OR_ZERO, Any]).by(TRACE),
@@ -85,6 +89,7 @@ pub(super) const ROWS: &[Helper] = &[
         .doc("The registers that a task had when it entered the kernel.")
         .protos(&[takes(&[object("task_struct")]).gives(Ret::Btf("pt_regs")).gpl()]),
     helper(180, "find_vma", (5, 17))
+        .right(Right::Perfmon)
         .doc("Calls a function with the memory area of a task that holds an address.")
         .protos(&[
             takes(&[object("task_struct"), Any, ON_AREA, CallbackCtx, Any]).by(TRACE),
