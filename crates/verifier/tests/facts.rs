@@ -164,3 +164,25 @@ fn functions_get_what_all_callers_give() {
          r0 &= 255  ; gives 0 to 47\n",
     );
 }
+
+#[test]
+fn entries_of_inner_maps_are_there_where_all_are_of_one_size() {
+    let text = "*(u32 *)(r10 - 4) = 0\nr1 = outer ll\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\n\
+                if r0 == 0 goto out\nr1 = r0\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\nr0 = *(u64 *)(r0 + 0)\n\
+                out:\nr0 = 0\nexit\n";
+    let insns = code(text, |dst, _| Inst::MapIdx { dst, idx: 0 });
+    let program =
+        Arc::new(Program { maps: vec!["outer".to_owned()], ..alveary_testing::program(ProgType::XDP, insns) });
+    let kinds =
+        [(MapType::ARRAY, 0, true), (MapType::ARRAY, flags::BPF_F_INNER_MAP, false), (MapType::PERCPU_ARRAY, 0, false)];
+    for (ty, flags, sure) in kinds {
+        let inner = map_spec("inner", MapDef { flags, ..def(ty, 4, 8, 4) });
+        let outer = map_spec("outer", def(MapType::ARRAY_OF_MAPS, 4, 4, 1));
+        let outer = MapSpec { inner: Some(Box::new(inner)), ..outer };
+        let (specs, kernel) = (BTreeMap::from([("outer".to_owned(), outer)]), kernel(2));
+        let proven = prove(program.clone(), &Env::new(&kernel, &specs));
+        assert_eq!(proven.is_ok(), sure, "{ty:?} {flags:#x}: {:?}", proven.err().map(|report| report.verdict));
+        let checked = alveary_verifier::check(&program, &Env::new(&kernel, &specs));
+        assert_eq!(checked.verdict, alveary_verifier::Verdict::Accept, "{ty:?} {flags:#x}");
+    }
+}

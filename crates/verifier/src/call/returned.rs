@@ -48,8 +48,8 @@ impl Verifier<'_> {
             reject!(self, EINVAL, "kernel subsystem misconfigured verifier\n");
         }
         let map = call.map.map(|map| &self.program.maps[map as usize]);
-        if self.recorder.is_some() && self.finds(call) && map.is_some_and(|m| m.flags & flags::BPF_F_INNER_MAP != 0) {
-            // Linux goes by the template's size. The map that is found there may be smaller.
+        if self.recorder.is_some() && self.finds(call) && call.map.is_some_and(|map| self.may_be_smaller(map)) {
+            // Linux goes by the template's size.
             refuse!("an entry by its number in an inner map of any size");
         }
         let sure = reg.ty == Type::of(Kind::MapValue);
@@ -75,6 +75,13 @@ impl Verifier<'_> {
             return false;
         };
         call.key.is_some_and(|key| key < u64::from(self.program.maps[map as usize].max_entries))
+    }
+
+    /// Whether a map stands for inner maps that may have fewer entries: only plain arrays must have as many.
+    fn may_be_smaller(&self, map: u32) -> bool {
+        let template = &self.program.maps[map as usize];
+        let fixed = template.ty == M::ARRAY && template.flags & flags::BPF_F_INNER_MAP == 0;
+        !fixed && self.program.maps.iter().any(|outer| outer.inner == Some(map))
     }
 
     /// Ranges of a few results.
