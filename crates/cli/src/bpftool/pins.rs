@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use alveary_diag::{Diagnostic, Place};
 use rustix::{
     fs::{Mode, mkdir, statfs},
-    mount::{MountFlags, mount},
+    mount::{MountFlags, UnmountFlags, mount, unmount},
 };
 use std::{
     fs,
@@ -18,9 +18,16 @@ const MAGIC: u64 = 0xcafe_4a11;
 /// For its owner alone.
 const PRIVATE: Mode = Mode::RWXU;
 
-/// Names that were given so far, and directories that were made for them: they are taken back unless all could be.
+/// Names that were given so far, and what was made for them: all is taken back unless all could be.
 #[derive(Default)]
-pub(crate) struct Pins(Vec<PathBuf>);
+pub(crate) struct Pins(Vec<Made>);
+
+enum Made {
+    /// A name, or a directory of names.
+    Entry(PathBuf),
+    /// A BPF file system on a directory.
+    Mount(PathBuf),
+}
 
 impl Pins {
     /// Where an object of this name is pinned: a BPF file system takes no dot in names.
@@ -28,13 +35,13 @@ impl Pins {
         directory.join(name.replace('.', "_"))
     }
 
-    /// [`ready`], for a directory that names will be pinned in, which is made if it is not there.
+    /// [`Pins::ready_name`], for a directory that names will be pinned in, which is made if it is not there.
     pub(crate) fn ready_directory(&mut self, directory: &Path, nomount: bool) -> Result<(), Failure> {
         if is_bpffs(directory) {
             return Ok(());
         }
         if directory.exists() {
-            return mount_on(directory, nomount);
+            return self.mount(directory, nomount);
         }
         let inside = is_bpffs(parent(directory));
         if !inside && nomount {
@@ -42,11 +49,24 @@ impl Pins {
         }
         mkdir(directory, PRIVATE).map_err(|why| Failure::file("make", directory, &why.into()))?;
         self.made(directory.to_owned());
-        if inside { Ok(()) } else { mount_on(directory, nomount) }
+        if inside { Ok(()) } else { self.mount(directory, nomount) }
+    }
+
+    /// Has the directory of a name that will be pinned be in a BPF file system. One is mounted, unless `nomount`, on a
+    /// directory that is empty; never on another, whose content would vanish.
+    pub(crate) fn ready_name(&mut self, name: &Path, nomount: bool) -> Result<(), Failure> {
+        let directory = parent(name);
+        if is_bpffs(directory) { Ok(()) } else { self.mount(directory, nomount) }
     }
 
     pub(crate) fn made(&mut self, path: PathBuf) {
-        self.0.push(path);
+        self.0.push(Made::Entry(path));
+    }
+
+    fn mount(&mut self, directory: &Path, nomount: bool) -> Result<(), Failure> {
+        mount_on(directory, nomount)?;
+        self.0.push(Made::Mount(directory.to_owned()));
+        Ok(())
     }
 
     pub(crate) fn stay(mut self) {
@@ -56,20 +76,26 @@ impl Pins {
 
 impl Drop for Pins {
     fn drop(&mut self) {
-        for path in self.0.iter().rev() {
-            fs::remove_file(path).or_else(|_| fs::remove_dir(path)).ok();
+        for made in self.0.iter().rev() {
+            match made {
+                Made::Entry(path) => fs::remove_file(path).or_else(|_| fs::remove_dir(path)).ok(),
+                Made::Mount(directory) => unmount(directory, UnmountFlags::empty()).ok(),
+            };
         }
     }
 }
 
-/// Has the directory of a name that will be pinned be in a BPF file system. One is mounted, unless `nomount`, on a
-/// directory that is empty; never on another, whose content would vanish.
-pub(crate) fn ready(name: &Path, nomount: bool) -> Result<(), Failure> {
-    let directory = parent(name);
-    if is_bpffs(directory) {
-        return Ok(());
-    }
-    mount_on(directory, nomount)
+/// Pins one object under a name, in a BPF file system as [`Pins::ready_name`] has it.
+pub(crate) fn pin<T, E: Into<Failure>>(
+    name: &Path,
+    nomount: bool,
+    pin: impl FnOnce() -> Result<T, E>,
+) -> Result<T, Failure> {
+    let mut pins = Pins::default();
+    pins.ready_name(name, nomount)?;
+    let pinned = pin().map_err(Into::into)?;
+    pins.stay();
+    Ok(pinned)
 }
 
 /// The directory that a name stands in.

@@ -1,7 +1,7 @@
 //! `alveary iter`: iterators of an object, pinned, so that reading their file runs them.
 
 use crate::{
-    bpftool::{options::Options, over::Over, pins, words::Words},
+    bpftool::{options::Options, over::Over, pins::Pins, words::Words},
     failure::Failure,
     kernel::KernelOptions,
 };
@@ -50,7 +50,8 @@ impl Iter {
         let object = words.must("an object file")?;
         let path = words.must("a path in a BPF file system")?;
         let over = Over::read(&mut words)?;
-        pins::ready(Path::new(path), self.options.nomount)?;
+        let mut pins = Pins::default();
+        pins.ready_name(Path::new(path), self.options.nomount)?;
         let loaded = Object::open(object)?.load(kernel.linux(Linux::builder())?.build())?;
         let Some(program) = loaded.programs().next() else {
             return Err(Diagnostic::new("not-found", "the object has no program", At::Nowhere)
@@ -58,6 +59,7 @@ impl Iter {
                 .into());
         };
         loaded.attach_to(&program.spec().name, &Place::Iter(over.target()))?.pin(Path::new(path))?;
+        pins.stay();
         self.options.shape(json).done()
     }
 }

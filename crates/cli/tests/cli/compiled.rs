@@ -341,6 +341,7 @@ fn every_verb_that_resolves_an_object_takes_the_kernel_from_its_options() {
         refused(format!("{verb} --btf prog.o --kconfig config.none"), "which the kernel's configuration does not set");
         refused(format!("{verb} --btf other.btf --kconfig config"), "other byte order");
     }
+    assert!(!session.exists("pins"), "a directory, with a file system on it, for pins that there are not");
     for verb in ["run prog.o --pcap traffic.pcap", "check prog.o"] {
         // Ring buffers came with 5.8.
         refused(format!("{verb} --prog asks --btf prog.o --kconfig config --kernel-version 5.4"), "130");

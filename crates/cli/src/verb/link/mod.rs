@@ -56,8 +56,8 @@ impl Link {
                 let link = select::link(&mut words)?;
                 let path = words.must("a path in a BPF file system")?;
                 words.end()?;
-                pins::ready(Path::new(path), self.options.nomount)?;
-                sys::obj_pin(link.as_fd(), Path::new(path), PathFlags::default())?;
+                let path = Path::new(path);
+                pins::pin(path, self.options.nomount, || sys::obj_pin(link.as_fd(), path, PathFlags::default()))?;
                 shape.done()
             }
             Action::Detach(Named { words }) => {

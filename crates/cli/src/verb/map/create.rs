@@ -66,8 +66,8 @@ impl Create {
             }
             _ => why.diagnostic(),
         })?;
-        pins::ready(Path::new(path), options.nomount)?;
-        sys::obj_pin(made.as_fd(), Path::new(path), PathFlags::default())?;
+        let path = Path::new(path);
+        pins::pin(path, options.nomount, || sys::obj_pin(made.as_fd(), path, PathFlags::default()))?;
         options.shape(json).done()
     }
 }
@@ -101,8 +101,8 @@ impl Pin {
         let map = select::map(&mut words)?;
         let path = words.must("a path in a BPF file system")?;
         words.end()?;
-        pins::ready(Path::new(path), options.nomount)?;
-        sys::obj_pin(map.as_fd(), Path::new(path), PathFlags::default())?;
+        let path = Path::new(path);
+        pins::pin(path, options.nomount, || sys::obj_pin(map.as_fd(), path, PathFlags::default()))?;
         options.shape(json).done()
     }
 }

@@ -130,8 +130,8 @@ impl Import {
             if exported.frozen != 0 {
                 map.map.freeze()?;
             }
-            pins::ready(Path::new(path), options.nomount)?;
-            sys::obj_pin(map.map.as_fd(), Path::new(path), PathFlags::default())?;
+            let path = Path::new(path);
+            pins::pin(path, options.nomount, || sys::obj_pin(map.map.as_fd(), path, PathFlags::default()))?;
         } else {
             return Err(words.unexpected("`pinned PATH` or `into MAP`"));
         }

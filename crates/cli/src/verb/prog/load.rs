@@ -4,7 +4,7 @@ use crate::{
     bpftool::{
         mounts,
         options::{Options, Shape},
-        pins::{self, Pins},
+        pins::Pins,
         select, usage,
         words::Words,
     },
@@ -83,7 +83,7 @@ impl Load {
         if all {
             made.ready_directory(path, options.nomount)?
         } else {
-            pins::ready(path, options.nomount)?
+            made.ready_name(path, options.nomount)?
         }
         if let Some(directory) = wanted.pin_maps {
             made.ready_directory(directory, options.nomount)?;

@@ -24,8 +24,7 @@ impl Pin {
         let program = select::prog(&mut words)?;
         let path = Path::new(words.must("a path in a BPF file system")?);
         words.end()?;
-        pins::ready(path, options.nomount)?;
-        sys::obj_pin(program.as_fd(), path, PathFlags::default())?;
+        pins::pin(path, options.nomount, || sys::obj_pin(program.as_fd(), path, PathFlags::default()))?;
         options.shape(json).done()
     }
 }
