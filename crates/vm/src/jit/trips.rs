@@ -25,7 +25,7 @@ pub(super) fn counts_up(plan: &Plan<'_>, function: usize, block: u32, op: CmpOp,
         _ => return false,
     };
     let mut entries = plan.cfg.incoming(around.head).filter(|edge| !plan.cfg.is_in_loop(edge.from, inside));
-    entries.all(|edge| match writes(edge.from).last() {
+    entries.all(|edge| match writes(edge.from).next_back() {
         Some((_, Inst::Alu { op: AluOp::Mov, src: Operand::Imm(first @ 0..), .. })) => {
             first < bound && (bound - first) % step == 0
         }
