@@ -6,11 +6,10 @@
 
 use super::{
     Bench, Wanted,
-    machine::{self, Machine, Seen},
+    machine::{self, Machine},
     text,
 };
 use alveary_runtime::Engine;
-use alveary_spec::Program;
 use std::{
     sync::{
         Arc,
@@ -107,12 +106,14 @@ impl Pair {
             compared.traps += interpreted.traps();
             return Ok(true);
         }
-        // Where they begin anew, nothing is left of programs before this one.
-        let ends = [Engine::Interp, Engine::Interp, Engine::Jit].map(|engine| anew(bench, engine, &program, seed));
-        let [one, other, native_anew] = ends;
-        let missing = || format!("seed {seed} is proven only once");
-        let [one, other, native_anew] = [one?, other?, native_anew?].map(|seen| seen.ok_or_else(missing));
-        let (one, other, native_anew) = (one?, other?, native_anew?);
+        // Anew, nothing is left of programs before this one. All three stay, so that no two have the same addresses.
+        let engines = [Engine::Interp, Engine::Interp, Engine::Jit].map(|engine| machine(bench, engine, seed));
+        let [mut one, mut other, mut native_anew] = engines;
+        let see = |machine: &mut Result<Machine, String>| {
+            let machine = machine.as_mut().map_err(|why| why.clone())?;
+            machine.see(&program, 50)?.ok_or_else(|| format!("seed {seed} is proven only once"))
+        };
+        let (one, other, native_anew) = (see(&mut one)?, see(&mut other)?, see(&mut native_anew)?);
         if one != other {
             compared.addresses += 1;
         } else {
@@ -127,8 +128,4 @@ impl Pair {
 fn machine(bench: &Bench, engine: Engine, seed: u64) -> Result<Machine, String> {
     let runtime = machine::runtime(bench.kernel.clone(), seed, engine);
     Machine::new(&runtime, 0, bench.specs(), seed)
-}
-
-fn anew(bench: &Bench, engine: Engine, program: &Arc<Program>, seed: u64) -> Result<Option<Seen>, String> {
-    machine(bench, engine, seed)?.see(program, 50)
 }
