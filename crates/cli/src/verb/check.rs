@@ -7,7 +7,7 @@ mod picture;
 mod show;
 mod span;
 
-use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
+use crate::{error, failure::Failure, inspect, kernel::KernelOptions, output};
 use alveary_spec::Kernel;
 use alveary_verifier::{Caps, LogLevel, Verdict};
 use clap::{Args, ValueEnum, ValueHint};
@@ -105,8 +105,17 @@ impl Check {
         let caps = self.caps.as_deref().map_or(Ok(Caps::ALL), options::caps)?;
         let flags = options::load_flags(&self.flags)?;
         let mut judged = Vec::new();
+        let mut unreadable = false;
         for path in &self.objects {
-            let spec = inspect::open(path)?;
+            let spec = match inspect::open(path) {
+                Ok(spec) => spec,
+                // The other objects have their verdicts all the same.
+                Err(why) => {
+                    error::report(&why, json);
+                    unreadable = true;
+                    continue;
+                }
+            };
             if let Some(name) = &self.prog {
                 inspect::program(&spec, name, path)?;
             }
@@ -131,13 +140,16 @@ impl Check {
                 .collect();
             judged.extend(task.all(&names, self.j)?);
         }
+        if unreadable && judged.is_empty() {
+            return Err(Failure::Silent);
+        }
         if let Some(baseline) = &self.compare {
             let comparison = Comparison::of(baseline, &judged)?;
             output::write(|out| comparison.write(format, out))?;
-            return if comparison.is_worse() { Err(Failure::Silent) } else { Ok(()) };
+            return if unreadable || comparison.is_worse() { Err(Failure::Silent) } else { Ok(()) };
         }
         output::write(|out| show::write(&judged, format, self.stats, out))?;
         let fails = |one: &Judged| one.unresolved || matches!(one.verdict, Verdict::Reject(_));
-        if judged.iter().any(fails) { Err(Failure::Silent) } else { Ok(()) }
+        if unreadable || judged.iter().any(fails) { Err(Failure::Silent) } else { Ok(()) }
     }
 }

@@ -53,6 +53,17 @@ fn what_does_not_resolve_is_not_well() {
     assert_eq!(session.output("check plugin.o --type xdp").code, Some(0));
 }
 
+/// One object that cannot be read takes nothing from the others.
+#[test]
+fn an_object_that_is_cut_is_told_beside_the_others() {
+    let session = Session::new().file("two.s", GOOD_AND_BAD).file("cut.o", b"\x7fELF");
+    assert_eq!(session.output("asm two.s -o two.o").code, Some(0));
+    let both = session.output("check cut.o two.o --prog good");
+    assert_eq!(both.code, Some(1));
+    assert!(both.stdout.contains("good"), "{}", both.stdout);
+    assert!(both.stderr.contains("cut.o"), "{}", both.stderr);
+}
+
 #[test]
 fn the_examples_would_load() {
     let session = Session::new().example("rewrite.bpf.o").example("filter.bpf.o");
