@@ -104,7 +104,7 @@ impl Check {
         let log = self.log.unwrap_or(if format == Format::Kernel { 1 } else { 0 });
         let caps = self.caps.as_deref().map_or(Ok(Caps::ALL), options::caps)?;
         let flags = options::load_flags(&self.flags)?;
-        let mut judged = Vec::new();
+        let mut opened = Vec::new();
         let mut unreadable = false;
         for path in &self.objects {
             let spec = match inspect::open(path) {
@@ -121,25 +121,28 @@ impl Check {
             }
             let kernel = Kernel { cpus: judge::possible_cpus(), ..self.kernel.described(&spec)? };
             let ty = self.ty.as_deref().map(|name| options::prog_type(&kernel.profile, name)).transpose()?;
-            let explain = matches!(format, Format::Human | Format::Json);
-            let task = judge::Task {
-                spec: &spec,
-                kernel: &kernel,
-                ty,
-                attach: self.attach.as_deref(),
-                caps,
-                flags,
-                log: LogLevel(log),
-                explain,
-                facts: self.facts && format == Format::Json,
-                path,
-            };
-            let names: Vec<String> = inspect::in_order(&spec)
-                .map(|program| program.name.clone())
-                .filter(|name| self.prog.as_ref().is_none_or(|wanted| wanted == name))
-                .collect();
-            judged.extend(task.all(&names, self.j)?);
+            opened.push((path, spec, kernel, ty));
         }
+        let tasks: Vec<(judge::Task<'_>, Vec<String>)> = opened
+            .iter()
+            .map(|(path, spec, kernel, ty)| {
+                let task = judge::Task {
+                    spec,
+                    kernel,
+                    ty: *ty,
+                    attach: self.attach.as_deref(),
+                    caps,
+                    flags,
+                    log: LogLevel(log),
+                    explain: matches!(format, Format::Human | Format::Json),
+                    facts: self.facts && format == Format::Json,
+                    path,
+                };
+                let names = inspect::in_order(spec).map(|program| program.name.clone());
+                (task, names.filter(|name| self.prog.as_ref().is_none_or(|wanted| wanted == name)).collect())
+            })
+            .collect();
+        let judged = judge::all(&tasks, self.j)?;
         if unreadable && judged.is_empty() {
             return Err(Failure::Silent);
         }

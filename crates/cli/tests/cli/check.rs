@@ -34,6 +34,9 @@ fn every_program_has_a_line() {
     let lines: Vec<&str> = csv.stdout.lines().collect();
     assert!(lines[0].starts_with("file_name,prog_name,verdict,"), "{}", lines[0]);
     assert!(lines[1].starts_with("two.o,good,success,") && lines[2].starts_with("two.o,bad,failure,"), "{lines:?}");
+    let twice = session.output("check two.o two.o --format csv -j 3");
+    let again: Vec<&str> = twice.stdout.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
+    assert_eq!(again, ["good", "bad", "good", "bad"], "side by side, told in order");
     let json = session.output("check two.o --format json");
     let verdicts: Vec<serde_json::Value> =
         json.stdout.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();

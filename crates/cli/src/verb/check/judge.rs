@@ -80,30 +80,32 @@ pub(super) struct Task<'a> {
     pub(super) path: &'a Path,
 }
 
-impl Task<'_> {
-    /// The programs of these names, in this order.
-    pub(super) fn all(&self, names: &[String], workers: Option<u16>) -> Result<Vec<Judged>, Diagnostic> {
-        let most = workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
-        let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::new());
-        thread::scope(|scope| {
-            for _ in 0..most.min(names.len()) {
-                scope.spawn(|| {
-                    while let Some((at, name)) = {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        names.get(at).map(|name| (at, name))
-                    } {
-                        let one = self.one(name);
-                        done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((at, one));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        done.sort_by_key(|(at, _)| *at);
-        done.into_iter().map(|(_, one)| one).collect()
-    }
+/// The programs of these names of each task, in this order; as many side by side as there are `workers`, or CPUs.
+pub(super) fn all(tasks: &[(Task<'_>, Vec<String>)], workers: Option<u16>) -> Result<Vec<Judged>, Diagnostic> {
+    let work: Vec<(&Task<'_>, &str)> =
+        tasks.iter().flat_map(|(task, names)| names.iter().map(move |name| (task, &**name))).collect();
+    let most = workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..most.min(work.len()) {
+            scope.spawn(|| {
+                while let Some((at, (task, name))) = {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    work.get(at).map(|work| (at, work))
+                } {
+                    let one = task.one(name);
+                    done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((at, one));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, one)| one).collect()
+}
 
+impl Task<'_> {
     fn one(&self, name: &str) -> Result<Judged, Diagnostic> {
         let wanted = Options { programs: Some(vec![name.to_owned()]), ty: self.ty };
         let section = self.spec.programs.get(name).map_or("", |program| &program.section).to_owned();
