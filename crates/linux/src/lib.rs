@@ -8,7 +8,7 @@
 //! | [`sys`] | every command of bpf(2) as a typed call |
 //! | [`btf`] | an object's types as the kernel takes them |
 //! | [`function`] | functions of programs that are loaded |
-//! | [`mod@holders`] | processes that hold objects open |
+//! | [`holders()`] | processes that hold objects open |
 //! | [`map`] | maps from their Specs: made, filled, frozen, pinned |
 //! | [`modules`] | the types of the kernel's modules |
 //! | [`probe`] | what the kernel can do, by asking it |
