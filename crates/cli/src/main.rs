@@ -16,6 +16,7 @@ mod files;
 mod golden;
 mod inspect;
 mod kernel;
+mod machine;
 mod names;
 mod output;
 mod progress;

@@ -1,6 +1,6 @@
 //! Which engine runs proven programs. What is not proven is interpreted, checked.
 
-use alveary_vm::{BadCode, Code, Image, Jit, Link, NoJit};
+use alveary_vm::{BadCode, Code, Image, Jit, Link, Listed, NoJit};
 use std::sync::{Arc, OnceLock};
 
 /// What runs proven programs.
@@ -41,11 +41,10 @@ impl Engines {
     /// Why it cannot be linked, or compiled where it has to be.
     pub(crate) unsafe fn trusted(&self, code: &Code, link: &dyn Link) -> Result<Image, String> {
         let said = |why: BadCode| why.to_string();
-        let jit = || self.jit.get_or_init(|| Jit::new(self.limit)).as_ref().map_err(ToString::to_string);
         match self.engine {
             // SAFETY: the caller's promise.
-            Engine::Jit => unsafe { Image::native(code, link, jit()?) }.map_err(said),
-            Engine::Auto => match jit() {
+            Engine::Jit => unsafe { Image::native(code, link, self.jit()?) }.map_err(said),
+            Engine::Auto => match self.jit() {
                 // SAFETY: the caller's promise.
                 Ok(jit) => unsafe { Image::adaptive(code, link, jit) }.map_err(said),
                 // SAFETY: the caller's promise.
@@ -54,5 +53,17 @@ impl Engines {
             // SAFETY: the caller's promise.
             Engine::Interp => unsafe { Image::trusted(code, link) }.map_err(said),
         }
+    }
+
+    /// What native code would be.
+    ///
+    /// # Errors
+    /// Why there would be none.
+    pub(crate) fn list(&self, code: &Code, link: &dyn Link) -> Result<Vec<Listed>, String> {
+        self.jit()?.list(code, link).map_err(|why| why.to_string())
+    }
+
+    fn jit(&self) -> Result<&Arc<Jit>, String> {
+        self.jit.get_or_init(|| Jit::new(self.limit)).as_ref().map_err(ToString::to_string)
     }
 }

@@ -15,7 +15,7 @@ use alveary_diag::{Diagnostic, Place};
 use alveary_maps::{Domain, Environment, Held, Map};
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
 use alveary_verifier::Verdict;
-use alveary_vm::Image;
+use alveary_vm::{Image, Listed};
 use std::{
     any::TypeId,
     collections::BTreeMap,
@@ -275,6 +275,16 @@ impl Runtime {
         let maps = self.accept(&program, maps)?;
         self.may_be_interpreted(&program, "it is not verified")?;
         self.load_checked(program, maps, Trust::Unverified)
+    }
+
+    /// What a program becomes on its way to native code, function by function, whichever engine runs it: for people to look
+    /// at.
+    ///
+    /// # Errors
+    /// Why there is no native code for it.
+    pub fn list(&self, prog: &Prog) -> Result<Vec<Listed>, Diagnostic> {
+        let link = Addresses { maps: &prog.maps, sites: &prog.sites };
+        self.engines.list(&prog.code, &link).map_err(|why| load::not_native(&prog.program, &why))
     }
 
     /// Nothing is, where native code alone is asked for: `why` there is none.

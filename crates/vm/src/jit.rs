@@ -6,12 +6,14 @@ mod arith;
 mod call;
 mod frame;
 mod lift;
+mod listing;
 mod memory;
 mod native;
 mod pages;
 mod plan;
 mod trips;
 
+pub use listing::{Line, Listed, Part};
 pub(crate) use native::Native;
 
 use crate::bad_code::{BadCode, BadCodeKind};
@@ -21,7 +23,9 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, Function};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
-use cranelift_codegen::{CodegenError, Context, FinalizedMachReloc, FinalizedRelocTarget, binemit::Reloc};
+use cranelift_codegen::{
+    CodegenError, CompiledCode, Context, FinalizedMachReloc, FinalizedRelocTarget, binemit::Reloc,
+};
 use cranelift_frontend::FunctionBuilderContext;
 use plan::Plan;
 use std::fmt;
@@ -79,25 +83,43 @@ impl Jit {
     pub(crate) fn compile(self: &Arc<Jit>, code: &Code, ops: &Ops) -> Result<Native, BadCode> {
         let plan = Plan::new(code, ops)?;
         let mut text = Text::default();
-        let mut builder = FunctionBuilderContext::new();
-        let mut context = Context::new();
-        for function in 0..plan.functions.len() {
-            let start = plan.functions[function].start as usize;
-            context.func = lift::function(&plan, function, &*self.isa, &mut builder);
-            context
-                .compile(&*self.isa, &mut ControlPlane::default())
-                .map_err(|error| bad(code, start, why(&error.inner)))?;
-            if let Some(compiled) = context.compiled_code() {
-                text.add(compiled.code_buffer(), compiled.buffer.relocs(), &context.func);
+        self.functions(&plan, |stage| {
+            if let Stage::Compiled(function, compiled) = stage {
+                text.add(compiled.code_buffer(), compiled.buffer.relocs(), function);
             }
-            context.clear();
-        }
+        })?;
         let (bytes, starts) = text.link().map_err(|kind| bad(code, 0, kind))?;
         let room =
             Room::take(self, bytes.len()).ok_or_else(|| bad(code, 0, BadCodeKind::NoRoom { limit: self.limit }))?;
         let pages = Pages::new(&bytes).map_err(|_| bad(code, 0, BadCodeKind::NoRoom { limit: self.limit }))?;
         Ok(Native::new(pages, starts, plan.starts(), room))
     }
+
+    /// Takes each function through all stages.
+    fn functions(&self, plan: &Plan<'_>, mut each: impl FnMut(Stage<'_>)) -> Result<(), BadCode> {
+        let mut builder = FunctionBuilderContext::new();
+        let mut context = Context::new();
+        for function in 0..plan.functions.len() {
+            let start = plan.functions[function].start as usize;
+            context.func = lift::function(plan, function, &*self.isa, &mut builder);
+            each(Stage::Lifted(&context.func));
+            context
+                .compile(&*self.isa, &mut ControlPlane::default())
+                .map_err(|error| bad(plan.code, start, why(&error.inner)))?;
+            if let Some(compiled) = context.compiled_code() {
+                each(Stage::Compiled(&context.func, compiled));
+            }
+            context.clear();
+        }
+        Ok(())
+    }
+}
+
+/// A function on its way.
+enum Stage<'a> {
+    Lifted(&'a Function),
+    /// Optimised, and its machine code.
+    Compiled(&'a Function, &'a CompiledCode),
 }
 
 impl fmt::Debug for Jit {

@@ -4,6 +4,8 @@ mod answers;
 mod classic;
 mod listing;
 mod lowered;
+mod native;
+mod symbols;
 
 use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
 use alveary::User;
@@ -14,6 +16,7 @@ use answers::Answers;
 use clap::{Args, ValueHint};
 use listing::{Listing, Look};
 use lowered::Lowered;
+use native::{Stage, native};
 use std::path::{Path, PathBuf};
 
 /// Show the instructions of an object
@@ -28,6 +31,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary disasm filter.bpf.o --prog filter --source
+  alveary disasm filter.bpf.o --prog filter --jit
   tcpdump -ddd 'udp port 53' > dns.txt; alveary disasm --cbpf dns.txt --ebpf")]
 pub(crate) struct Disasm {
     /// The object file
@@ -60,6 +64,22 @@ pub(crate) struct Disasm {
     #[arg(long, conflicts_with_all = ["cbpf", "source", "raw"])]
     lowered: bool,
 
+    /// Show the code generator's IR of what the user-space kernel runs
+    ///
+    /// Cranelift's IR as it is made of the lowered code, or with `--clif=optimized` as the code generator leaves it. Above
+    /// the lines that come from an instruction stand that and its source line.
+    #[arg(long, value_enum, value_name = "STAGE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "lifted", hide_possible_values = true,
+        conflicts_with_all = ["cbpf", "source", "raw", "lowered"])]
+    clif: Option<Stage>,
+
+    /// Show the native code that the user-space kernel runs
+    ///
+    /// Machine code of this machine, its places counted from the first function's. Above what comes from an instruction of
+    /// the lowered code stand that and its source line; what the code generator has rewritten comes from none. With --raw the bytes are shown.
+    #[arg(long, conflicts_with_all = ["cbpf", "source", "lowered", "clif"])]
+    jit: bool,
+
     /// Show a classic filter in tcpdump's -d notation
     ///
     /// FILE holds what `tcpdump -ddd` prints.
@@ -83,6 +103,13 @@ impl Disasm {
                 let user = self.kernel.user(User::builder(), Some(&spec))?.build();
                 let lowered = Lowered::of(&spec, only.map(|program| &*program.name), user)?;
                 if json { output::object(&lowered) } else { output::write(|out| lowered.write(out)) }
+            }
+            (Some(path), None) if self.jit || self.clif.is_some() => {
+                let spec = inspect::open(path)?;
+                let only = self.prog.as_deref().map(|name| inspect::program(&spec, name, path)).transpose()?;
+                let user = self.kernel.user(User::builder(), Some(&spec))?.build();
+                let loaded = lowered::load(&spec, only.map(|program| &*program.name), user)?;
+                native(&loaded, self.clif, self.raw, json)
             }
             (Some(path), None) => {
                 let mut spec = inspect::open(path)?;

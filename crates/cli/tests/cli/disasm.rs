@@ -101,3 +101,49 @@ fn lowered_code_stands_beside_what_was_proven() {
     assert_eq!((&program["proven"], &program["insns"][4]["facts"]), (&true.into(), &"".into()));
     assert_eq!(program["insns"][9]["facts"], "never reached");
 }
+
+/// A field, a function that is called, a branch.
+const NATIVE: &str = "\
+.section xdp
+.globl native
+native:
+    r1 = *(u32 *)(r1 + 12)
+    call double
+    if r0 != 10 goto out
+    r0 += 3
+out:
+    r0 &= 255
+    exit
+double:
+    r0 = r1
+    r0 *= 2
+    exit
+";
+
+#[test]
+fn ir_and_native_code_stand_beside_what_they_come_from() {
+    let session = Session::new()
+        .file("native.s", NATIVE)
+        .example("count.bpf.o")
+        .run("asm native.s -o native.o")
+        .run("disasm native.o --clif");
+    golden("disasm-clif.txt", session.text());
+    let json = |options: &str| -> serde_json::Value {
+        serde_json::from_str(&session.output(&format!("disasm {options} --json")).stdout).expect("JSON")
+    };
+    let of_double = |options: &str| json(options)["programs"][0]["functions"][1]["lines"].to_string();
+    assert!(of_double("native.o --clif").contains("imul"));
+    assert!(!of_double("native.o --clif=optimized").contains("imul"), "twice is a shift");
+    if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        return;
+    }
+    let functions = json("native.o --jit")["programs"][0]["functions"].clone();
+    assert_eq!((&functions[0]["name"], &functions[1]["name"]), (&"native".into(), &"double".into()));
+    let lines = functions[1]["lines"].as_array().expect("lines").clone();
+    let bytes: usize = lines.iter().map(|line| line["bytes"].as_str().expect("hex").len() / 2).sum();
+    assert_eq!(functions[1]["size"], bytes, "every byte is shown");
+    assert!(lines.iter().any(|line| line["lowered"] == "exit"), "{lines:?}");
+    let text = session.output("disasm count.bpf.o --jit").stdout;
+    assert!(text.contains("; __u64 bytes = context->data_end - context->data; @ "), "source lines are there: {text}");
+    assert!(text.contains("; 3: r4 = *(u64 *)(r1 + 0)"), "so are instructions: {text}");
+}

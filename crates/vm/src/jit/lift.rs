@@ -12,8 +12,8 @@ use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8X16, I32, I64};
 use cranelift_codegen::ir::{
-    AbiParam, Block, Function, InstBuilder, MemFlagsData, Signature, StackSlot, StackSlotData, StackSlotKind,
-    UserFuncName, Value,
+    AbiParam, Block, Function, InstBuilder, MemFlagsData, Signature, SourceLoc, StackSlot, StackSlotData,
+    StackSlotKind, UserFuncName, Value,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
@@ -200,6 +200,7 @@ impl<'a> Lifter<'a> {
         let plan = self.plan;
         let mut ended = false;
         for (slot, inst) in plan.insts_of_block(block) {
+            self.to.set_srcloc(SourceLoc::new(slot));
             ended = self.inst(block, slot, inst);
         }
         if !ended {
@@ -211,6 +212,7 @@ impl<'a> Lifter<'a> {
         if let Some(stopped) = self.stopped {
             self.to.switch_to_block(stopped);
             self.to.seal_block(stopped);
+            self.to.set_srcloc(SourceLoc::default());
             let (nothing, yes) = (self.number(0), self.number(1));
             self.to.ins().return_(&[nothing, yes]);
         }

@@ -1,19 +1,18 @@
 //! What the user-space kernel makes of programs: the code that its engine gets, beside what was proven.
 
+use super::symbols;
 use crate::{
     failure::Failure,
     names::{self, Known},
     table::{HEADING, printable},
 };
-use alveary::{Loader, ProgramRef, User, runtime::Trust};
-use alveary_isa::{
-    Inst, Reg, decode_lowered,
-    disasm::{Names, Notation, Style},
+use alveary::{
+    Backend, Loaded, Loader, ProgramRef, User,
+    runtime::{Prog, Trust},
 };
 use alveary_object::{Options, resolve};
 use alveary_spec::Spec;
 use alveary_verifier::facts::Words;
-use alveary_vm::{Code, Env, Sym};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -60,14 +59,7 @@ impl Lowered {
     /// # Errors
     /// As for a run: what the verifier rejects is not lowered.
     pub(super) fn of(spec: &Spec, only: Option<&str>, user: User) -> Result<Lowered, Failure> {
-        use alveary::Backend;
-        let options = Options { programs: only.map(|name| vec![name.to_owned()]), ty: None };
-        let resolved = resolve(spec, user.kernel(), &options)?;
-        let scene = crate::verb::run::Programs(resolved.programs.clone());
-        let loaded = Loader::new(user).load_resolved(resolved).map_err(|why| {
-            let all = why.diagnostics().cloned().collect();
-            Failure::with_scene(all, scene)
-        })?;
+        let loaded = load(spec, only, user)?;
         Ok(Lowered { programs: loaded.programs().map(|program| program_of(&program)).collect() })
     }
 
@@ -83,6 +75,17 @@ impl Lowered {
     }
 }
 
+/// Loads the programs of an object, or the one of this name.
+pub(super) fn load(spec: &Spec, only: Option<&str>, user: User) -> Result<Loaded<User>, Failure> {
+    let options = Options { programs: only.map(|name| vec![name.to_owned()]), ty: None };
+    let resolved = resolve(spec, user.kernel(), &options)?;
+    let scene = crate::verb::run::Programs(resolved.programs.clone());
+    Loader::new(user).load_resolved(resolved).map_err(|why| {
+        let all = why.diagnostics().cloned().collect();
+        Failure::with_scene(all, scene)
+    })
+}
+
 fn program_of(loaded: &ProgramRef<'_, User>) -> Program {
     let (program, prog) = (loaded.spec(), loaded.handle().prog());
     let (facts, why) = match prog.trust() {
@@ -90,9 +93,7 @@ fn program_of(loaded: &ProgramRef<'_, User>) -> Program {
         Trust::NotProven(why) => (None, Some(why.clone())),
         Trust::Unverified => (None, Some("it was not verified".to_owned())),
     };
-    let code = prog.code();
-    let helpers = (0..).zip(prog.helpers()).map(|(n, row)| (n, format!("bpf_{}", row.name))).collect();
-    let mut lowered = steps(code, &Symbols { helpers, code, maps: &program.maps });
+    let mut lowered = steps(prog);
     let known = Known::of_program(program, &alveary_abi::Profile::linux_6_18());
     let mut insns = Vec::new();
     let mut slot = 0;
@@ -110,55 +111,12 @@ fn program_of(loaded: &ProgramRef<'_, User>) -> Program {
 }
 
 /// The code's instructions by the slot of the program that they stand for.
-fn steps(code: &Code, symbols: &Symbols<'_>) -> BTreeMap<u32, Vec<Step>> {
+fn steps(prog: &Prog) -> BTreeMap<u32, Vec<Step>> {
     let mut steps: BTreeMap<u32, Vec<Step>> = BTreeMap::new();
-    let mut slot = 0;
-    while let Ok(inst) = decode_lowered(&code.insns, slot) {
-        let origin = code.origin.get(slot).copied().unwrap_or(slot as u32);
-        steps.entry(origin).or_default().push(Step { slot, text: symbols.text(slot, inst) });
-        slot += inst.slots();
+    for (slot, text) in symbols::texts(prog) {
+        steps.entry(symbols::origin(prog, slot)).or_default().push(Step { slot: slot as usize, text });
     }
     steps
-}
-
-/// The names in lowered code.
-struct Symbols<'a> {
-    helpers: BTreeMap<i32, String>,
-    code: &'a Code,
-    maps: &'a [String],
-}
-
-impl Names for Symbols<'_> {
-    fn helper(&self, id: i32) -> Option<&str> {
-        self.helpers.get(&id).map(String::as_str)
-    }
-}
-
-impl Symbols<'_> {
-    fn text(&self, slot: usize, inst: Inst) -> String {
-        let plain = || Notation { style: Style::Plain, names: self }.text(slot, inst).to_string();
-        let map = |n: u16| self.maps.get(usize::from(n)).map_or("?", String::as_str);
-        let symbol = self.code.syms.iter().find(|(at, _)| *at as usize == slot).map(|(_, symbol)| symbol);
-        match (symbol, inst, written(inst)) {
-            (Some(Sym::Map(n)), _, Some(dst)) => format!("{dst} = {} ll", map(*n)),
-            (Some(Sym::MapValue(n, off)), _, Some(dst)) => format!("{dst} = {} + {off} ll", map(*n)),
-            (Some(Sym::Memory(n, off)), _, Some(dst)) => format!("{dst} = memory of {} + {off} ll", map(*n)),
-            (_, Inst::CallHelper { id }, _) => match self.helpers.get(&id) {
-                Some(name) => format!("call {name}"),
-                None => plain(),
-            },
-            (_, Inst::Load { dst, src: Reg::ENV, off: Env::CPU, .. }, _) => format!("{dst} = number of the CPU"),
-            (_, Inst::Load { dst, src: Reg::ENV, off: Env::NOW, .. }, _) => format!("{dst} = virtual time"),
-            _ => plain(),
-        }
-    }
-}
-
-fn written(inst: Inst) -> Option<Reg> {
-    match inst {
-        Inst::LoadImm64 { dst, .. } | Inst::MapIdx { dst, .. } | Inst::MapValueIdx { dst, .. } => Some(dst),
-        _ => None,
-    }
 }
 
 impl Program {

@@ -1,11 +1,7 @@
 //! The machine code that the kernel made of a program, as a listing and as JSON: function by function, with the source
 //! lines that it says for addresses.
 
-use super::{
-    Detail,
-    machine::{Instruction, Reader, reader},
-    source::Source,
-};
+use super::{Detail, source::Source};
 use crate::{
     bpftool::{
         bytes,
@@ -13,11 +9,10 @@ use crate::{
         symbols::Symbols,
     },
     failure::Failure,
+    machine::{Instruction, Reader, reader},
 };
-use alveary_diag::{Diagnostic, Place};
 use alveary_linux::sys::ProgInfo;
 use std::{
-    env::consts::ARCH,
     io::{self, Write},
     ops::Range,
 };
@@ -42,13 +37,8 @@ struct Function {
 impl Jited {
     /// Of a program whose code is `bytes`.
     pub(super) fn new(info: &ProgInfo, bytes: &[u8], source: &Source) -> Result<Jited, Failure> {
-        let Some(reader) = reader() else {
-            let message = format!("machine code of {ARCH} cannot be shown as text");
-            return Err(Diagnostic::new("machine", message, Place::Nowhere)
-                .expected("x86_64 or aarch64")
-                .help("`file FILE` writes the bytes, for a disassembler that knows them")
-                .into());
-        };
+        let reader =
+            reader().map_err(|why| why.help("`file FILE` writes the bytes, for a disassembler that knows them"))?;
         let symbols = Symbols::read();
         // Without addresses the code is one piece of which nothing is known.
         let lens = match &*info.jited_func_lens {

@@ -4,7 +4,6 @@ mod code;
 mod dot;
 mod graph;
 mod jited;
-mod machine;
 mod picture;
 mod source;
 mod xlated;

@@ -1,5 +1,6 @@
 //! Machine code as text, instruction by instruction. Knows x86-64 and 64-bit ARM; nothing of programs.
 
+use alveary_diag::{Diagnostic, Place};
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
 use std::env::consts::ARCH;
 use yaxpeax_arch::{Decoder as _, U8Reader};
@@ -7,27 +8,33 @@ use yaxpeax_arm::armv8::a64::InstDecoder;
 
 /// An instruction of a machine.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Instruction {
+pub(crate) struct Instruction {
     /// Where it begins among the bytes.
-    pub(super) at: usize,
-    pub(super) len: usize,
-    pub(super) operation: String,
+    pub(crate) at: usize,
+    pub(crate) len: usize,
+    pub(crate) operation: String,
     /// Its operands, separated by commas; empty if there are none.
-    pub(super) operands: String,
+    pub(crate) operands: String,
 }
 
 /// How the code of a machine is read: the bytes of a function, and the address where they stand.
-pub(super) type Reader = fn(&[u8], u64) -> Vec<Instruction>;
+pub(crate) type Reader = fn(&[u8], u64) -> Vec<Instruction>;
 
 /// The reader for this machine's code.
-pub(super) fn reader() -> Option<Reader> {
+///
+/// # Errors
+/// There is none.
+pub(crate) fn reader() -> Result<Reader, Diagnostic> {
     const READERS: [(&str, Reader); 2] = [("x86_64", x86_64), ("aarch64", aarch64)];
-    READERS.iter().find(|(name, _)| *name == ARCH).map(|(_, reader)| *reader)
+    READERS.iter().find(|(name, _)| *name == ARCH).map(|(_, reader)| *reader).ok_or_else(|| {
+        let message = format!("machine code of {ARCH} cannot be shown as text");
+        Diagnostic::new("machine", message, Place::Nowhere).expected("x86_64 or aarch64")
+    })
 }
 
 impl Instruction {
     /// As on a line of a listing.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         if self.operands.is_empty() {
             self.operation.clone()
         } else {
@@ -36,7 +43,7 @@ impl Instruction {
     }
 
     /// The operands one by one: commas inside brackets separate nothing.
-    pub(super) fn operands(&self) -> Vec<&str> {
+    pub(crate) fn operands(&self) -> Vec<&str> {
         let mut depth = 0;
         let outside = |c: char| {
             depth += match c {
