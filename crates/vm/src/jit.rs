@@ -5,16 +5,20 @@
 mod arith;
 mod call;
 mod frame;
+mod graph;
 mod lift;
 mod listing;
+mod loops;
 mod memory;
 mod native;
 mod pages;
+mod pass;
 mod plan;
 mod trips;
 
 pub use listing::{Line, Listed, Part};
 pub(crate) use native::Native;
+pub use pass::{Pass, Passes};
 
 use crate::bad_code::{BadCode, BadCodeKind};
 use crate::predecode::{Ops, bad};
@@ -35,6 +39,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Makes native code, and counts it: all that exists at once takes no more memory than it may.
 pub struct Jit {
     isa: OwnedTargetIsa,
+    passes: Passes,
     limit: usize,
     in_use: AtomicUsize,
 }
@@ -57,6 +62,14 @@ impl Jit {
     /// # Errors
     /// On machines for which it makes none: it is known to be right on x86-64.
     pub fn new(limit: usize) -> Result<Arc<Jit>, NoJit> {
+        Jit::with_passes(limit, Passes::ALL)
+    }
+
+    /// As [`Jit::new`], with some of the passes: each can be left out to see what it does.
+    ///
+    /// # Errors
+    /// As [`Jit::new`].
+    pub fn with_passes(limit: usize, passes: Passes) -> Result<Arc<Jit>, NoJit> {
         if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
             return Err(NoJit("it is made for Linux on x86-64"));
         }
@@ -70,7 +83,7 @@ impl Jit {
         let isa = cranelift_native::builder().map_err(NoJit)?;
         let isa =
             isa.finish(settings::Flags::new(flags)).map_err(|_| NoJit("the code generator refuses its settings"))?;
-        Ok(Arc::new(Jit { isa, limit, in_use: AtomicUsize::new(0) }))
+        Ok(Arc::new(Jit { isa, passes, limit, in_use: AtomicUsize::new(0) }))
     }
 
     /// Bytes of native code that exist.
@@ -101,7 +114,8 @@ impl Jit {
         let mut context = Context::new();
         for function in 0..plan.functions.len() {
             let start = plan.functions[function].start as usize;
-            context.func = lift::function(plan, function, &*self.isa, &mut builder);
+            let graph = pass::run(plan, function, self.passes);
+            context.func = lift::function(plan, function, &graph, &*self.isa, &mut builder);
             each(Stage::Lifted(&context.func));
             context
                 .compile(&*self.isa, &mut ControlPlane::default())
@@ -124,7 +138,11 @@ enum Stage<'a> {
 
 impl fmt::Debug for Jit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Jit").field("limit", &self.limit).field("in_use", &self.in_use()).finish_non_exhaustive()
+        f.debug_struct("Jit")
+            .field("passes", &self.passes)
+            .field("limit", &self.limit)
+            .field("in_use", &self.in_use())
+            .finish_non_exhaustive()
     }
 }
 

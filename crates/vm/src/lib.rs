@@ -24,6 +24,6 @@ pub use checks::Checks;
 pub use code::{Call, Code, Func, Known, Link, Lookup, Memory, Sym, Table};
 pub use env::{Env, HelperFn};
 pub use image::Image;
-pub use jit::{Jit, Line, Listed, NoJit, Part};
+pub use jit::{Jit, Line, Listed, NoJit, Part, Pass, Passes};
 pub use region::{Region, Slots};
 pub use trap::{Exit, Trap, TrapKind};

@@ -4,8 +4,9 @@
 //! Registers are variables, which become SSA values: nothing is read that the program does not read.
 
 use super::frame::Frame;
+use super::graph::{End, Graph, Test};
+use super::loops::Loops;
 use super::plan::Plan;
-use super::trips::counts_up;
 use crate::Env;
 use crate::stack::{FRAME, LOOPS, Stack};
 use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide};
@@ -17,22 +18,23 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::mem::offset_of;
 
-/// Lifts function `number` of a program.
+/// Lifts function `number` of a program, which passes made `graph` of.
 pub(super) fn function(
     plan: &Plan<'_>,
     number: usize,
+    graph: &Graph,
     isa: &dyn TargetIsa,
     context: &mut FunctionBuilderContext,
 ) -> Function {
     let signature = signature(isa, plan.functions[number].args);
     let mut function = Function::with_name_signature(UserFuncName::user(0, number as u32), signature);
-    let mut lifter = Lifter::new(plan, number, isa, FunctionBuilder::new(&mut function, context));
+    let mut lifter = Lifter::new(plan, number, graph, isa, FunctionBuilder::new(&mut function, context));
     lifter.begin();
-    for &block in &plan.functions[number].blocks {
-        lifter.block(block);
+    for at in 0..lifter.loops.order.len() {
+        lifter.node(lifter.loops.order[at]);
     }
     lifter.finish();
     function
@@ -62,31 +64,59 @@ pub(super) struct Lifter<'a> {
     pub(super) number: usize,
     /// The environment.
     pub(super) env: Value,
-    /// r0–r12.
+    /// r0–r5, r10–r12.
     registers: Vec<Variable>,
     /// Values that are another one and a constant.
     sums: HashMap<Value, (Value, i64)>,
-    /// Stack words that are registers, by their numbers.
-    words: Vec<Variable>,
+    activations: Vec<Activation>,
+    /// The one that the node belongs to which is lifted.
+    activation: usize,
     pub(super) slot: Option<StackSlot>,
     /// How often `may_goto` may still fall through.
-    loops: Option<Variable>,
-    /// What the program's blocks became, and how many ways to them are still to come.
-    blocks: BTreeMap<u32, (Block, usize)>,
+    loops_left: Option<Variable>,
+    graph: &'a Graph,
+    loops: Loops,
+    /// What nodes became, and how many ways to them are still to come.
+    nodes: Vec<(Block, usize)>,
     /// Where calls go on that found their callee stopped.
     stopped: Option<Block>,
 }
 
+/// What a function has of its own, also where it is part of another one.
+struct Activation {
+    /// r6–r9.
+    registers: [Variable; 4],
+    /// Stack words that are registers, by their numbers.
+    words: Vec<Variable>,
+}
+
 impl<'a> Lifter<'a> {
-    fn new(plan: &'a Plan<'a>, number: usize, isa: &'a dyn TargetIsa, mut to: FunctionBuilder<'a>) -> Lifter<'a> {
-        let function = &plan.functions[number];
-        let registers = (0..=Reg::ENV.0).map(|_| to.declare_var(I64)).collect();
-        let mut blocks: BTreeMap<u32, (Block, usize)> =
-            function.blocks.iter().map(|&block| (block, (to.create_block(), 0))).collect();
-        for successor in function.blocks.iter().flat_map(|&block| plan.successors(block)) {
-            blocks.entry(successor).and_modify(|(_, ways)| *ways += 1);
+    fn new(
+        plan: &'a Plan<'a>,
+        number: usize,
+        graph: &'a Graph,
+        isa: &'a dyn TargetIsa,
+        mut to: FunctionBuilder<'a>,
+    ) -> Lifter<'a> {
+        let registers: Vec<Variable> = (0..=Reg::ENV.0).map(|_| to.declare_var(I64)).collect();
+        let activations = graph.activations.iter().map(|&function| Activation {
+            registers: std::array::from_fn(|_| to.declare_var(I64)),
+            words: match &plan.functions[function].frame {
+                Frame::Own { registers, .. } => registers.iter().map(|_| to.declare_var(I64)).collect(),
+                Frame::Shared { .. } => Vec::new(),
+            },
+        });
+        let activations = activations.collect();
+        let loops = Loops::of(graph);
+        // The function's start is a way to the first one.
+        let ways = |node: usize| loops.before[node].len() + usize::from(node == 0);
+        let mut nodes = vec![(Block::from_u32(0), 0); graph.nodes.len()];
+        for &node in &loops.order {
+            nodes[node] = (to.create_block(), ways(node));
+            if graph.nodes[node].cold {
+                to.set_cold_block(nodes[node].0);
+            }
         }
-        blocks.entry(function.blocks[0]).and_modify(|(_, ways)| *ways += 1);
         Lifter {
             plan,
             isa,
@@ -95,10 +125,13 @@ impl<'a> Lifter<'a> {
             env: Value::from_u32(0),
             registers,
             sums: HashMap::new(),
-            words: Vec::new(),
+            activations,
+            activation: 0,
             slot: None,
-            loops: None,
-            blocks,
+            loops_left: None,
+            graph,
+            loops,
+            nodes,
             stopped: None,
         }
     }
@@ -120,12 +153,8 @@ impl<'a> Lifter<'a> {
             self.count();
         }
         match &function.frame {
-            Frame::Own { registers, size, unwritten } => {
-                for _ in 0..registers.len() {
-                    let (word, zero) = (self.to.declare_var(I64), self.number(0));
-                    self.to.def_var(word, zero);
-                    self.words.push(word);
-                }
+            Frame::Own { size, unwritten, .. } => {
+                self.clear_words();
                 if *size > 0 {
                     let data = StackSlotData::new(StackSlotKind::ExplicitSlot, *size as u32, 3);
                     let slot = self.to.create_sized_stack_slot(data);
@@ -135,7 +164,7 @@ impl<'a> Lifter<'a> {
                 }
             }
             Frame::Shared { unwritten } => {
-                let end = self.to.use_var(self.registers[usize::from(Reg::FP.0)]);
+                let end = self.get(Reg::FP);
                 self.clear(end, unwritten);
             }
         }
@@ -143,11 +172,18 @@ impl<'a> Lifter<'a> {
         if insts.any(|(_, inst)| matches!(inst, Inst::MayGoto { .. })) {
             let (loops, most) = (self.to.declare_var(I32), self.to.ins().iconst(I32, i64::from(LOOPS)));
             self.to.def_var(loops, most);
-            self.loops = Some(loops);
+            self.loops_left = Some(loops);
         }
-        let first = function.blocks[0];
-        self.to.ins().jump(self.blocks[&first].0, &[]);
-        self.arrive(first);
+        self.to.ins().jump(self.nodes[0].0, &[]);
+        self.arrive(0);
+    }
+
+    /// Zeroes the stack words of an activation that are registers.
+    fn clear_words(&mut self) {
+        for word in 0..self.activations[self.activation].words.len() {
+            let zero = self.number(0);
+            self.to.def_var(self.word(word), zero);
+        }
     }
 
     /// Takes a frame into use, or stops.
@@ -195,16 +231,27 @@ impl<'a> Lifter<'a> {
         }
     }
 
-    fn block(&mut self, block: u32) {
-        self.to.switch_to_block(self.blocks[&block].0);
-        let plan = self.plan;
-        let mut ended = false;
-        for (slot, inst) in plan.insts_of_block(block) {
-            self.to.set_srcloc(SourceLoc::new(slot));
-            ended = self.inst(block, slot, inst);
+    fn node(&mut self, number: usize) {
+        self.to.switch_to_block(self.nodes[number].0);
+        let (plan, graph) = (self.plan, self.graph);
+        let node = &graph.nodes[number];
+        self.activation = node.activation;
+        if node.begins {
+            self.clear_words();
         }
-        if !ended {
-            self.jump(block);
+        for (slot, inst) in plan.insts_at(node.body.clone()) {
+            self.to.set_srcloc(SourceLoc::new(slot));
+            self.inst(slot, inst);
+        }
+        self.to.set_srcloc(SourceLoc::new(node.last));
+        match node.end {
+            End::Jump(to) => self.jump(number, to),
+            End::Branch { test, taken, next } => self.branch(number, test, taken, next),
+            End::MayGoto { taken, next } => self.may_goto(number, taken, next),
+            End::Return => {
+                let (r0, no) = (self.get(Reg::R0), self.number(0));
+                self.leave(&[r0, no]);
+            }
         }
     }
 
@@ -219,40 +266,18 @@ impl<'a> Lifter<'a> {
         self.to.finalize(self.isa.frontend_config());
     }
 
-    /// Lifts one instruction. Whether the block ended with it.
-    fn inst(&mut self, block: u32, slot: u32, inst: Inst) -> bool {
+    /// Lifts one instruction that the next one follows.
+    fn inst(&mut self, slot: u32, inst: Inst) {
         match inst {
-            Inst::Ja { .. } => self.jump(block),
-            Inst::Jmp { wide, op, dst, src, .. } => {
-                let counts = counts_up(self.plan, self.number, block, op, dst, src);
-                let condition = self.condition(wide, if counts { CmpOp::Lt } else { op }, dst, src);
-                self.branch(block, condition);
-            }
-            Inst::MayGoto { .. } => self.may_goto(block),
-            Inst::Exit => {
-                let (r0, no) = (self.get(Reg::R0), self.number(0));
-                self.leave(&[r0, no]);
-            }
-            Inst::CallHelper { id } => {
-                self.call_helper(slot, id as usize);
-                return false;
-            }
-            Inst::CallLocal { rel } => {
-                self.call_local(self.plan.callee(slot, rel));
-                return false;
-            }
-            Inst::CallX { dst, .. } => {
-                self.call_register(slot, dst);
-                return false;
-            }
+            Inst::CallHelper { id } => self.call_helper(slot, id as usize),
+            Inst::CallLocal { rel } => self.call_local(self.plan.callee(slot, rel)),
+            Inst::CallX { dst, .. } => self.call_register(slot, dst),
             other => {
                 if !self.access(slot, other) {
                     self.compute(slot, other);
                 }
-                return false;
             }
         }
-        true
     }
 
     /// Returns from the function, which gives its frame back.
@@ -286,54 +311,47 @@ impl<'a> Lifter<'a> {
         self.to.seal_block(onward);
     }
 
-    /// The only way on from a block.
-    fn jump(&mut self, block: u32) {
-        if let Some(next) = self.plan.successors(block).next() {
-            let way = self.way(block, next);
-            self.to.ins().jump(way, &[]);
-            self.walk(way, next);
-        }
+    /// The only way on from a node.
+    fn jump(&mut self, from: usize, to: usize) {
+        let way = self.way(from, to);
+        self.to.ins().jump(way, &[]);
+        self.walk(way, to);
     }
 
-    fn branch(&mut self, block: u32, condition: Value) {
-        let mut successors = self.plan.successors(block);
-        let (Some(next), Some(taken)) = (successors.next(), successors.next()) else {
-            // Both ways lead to the same block.
-            return self.jump(block);
+    fn branch(&mut self, from: usize, test: Test, taken: usize, next: usize) {
+        // What is compared with zero needs no comparison.
+        let (condition, taken, next) = match test {
+            Test { op: CmpOp::Eq, src: Operand::Imm(0), .. } => (self.get_as(test.wide, test.dst), next, taken),
+            _ => (self.condition(test), taken, next),
         };
-        let ways = [taken, next].map(|to| self.way(block, to));
+        let ways = [taken, next].map(|to| self.way(from, to));
         self.to.ins().brif(condition, ways[0], &[], ways[1], &[]);
         self.walk(ways[0], taken);
         self.walk(ways[1], next);
     }
 
-    fn may_goto(&mut self, block: u32) {
-        let Some(loops) = self.loops else { return };
-        let mut successors = self.plan.successors(block);
-        let (Some(next), taken) = (successors.next(), successors.next()) else { return };
-        let Some(taken) = taken else { return self.jump(block) };
+    fn may_goto(&mut self, from: usize, taken: usize, next: usize) {
+        let Some(loops) = self.loops_left else { return };
         let left = self.to.use_var(loops);
         let fewer = self.to.ins().iadd_imm_s(left, -1);
-        let (onward, way) = (self.to.create_block(), self.way(block, taken));
+        let (onward, way) = (self.to.create_block(), self.way(from, taken));
         self.to.ins().brif(left, onward, &[], way, &[]);
         self.walk(way, taken);
         self.to.switch_to_block(onward);
         self.to.seal_block(onward);
         self.to.def_var(loops, fewer);
-        self.to.ins().jump(self.blocks[&next].0, &[]);
+        self.to.ins().jump(self.nodes[next].0, &[]);
         self.arrive(next);
     }
 
-    /// The block to jump to for going from one of the program's blocks to another: one in between for a way out of a
-    /// loop, so that what is moved about on this way alone is not in the loop.
-    fn way(&mut self, from: u32, to: u32) -> Block {
-        let cfg = &self.plan.cfg;
-        let Some(inside) = cfg.blocks[from as usize].in_loop.filter(|&inside| !cfg.is_in_loop(to, inside)) else {
-            return self.blocks[&to].0;
-        };
+    /// The block to jump to for going from one node to another: one in between for a way out of a loop, so that what is
+    /// moved about on this way alone is not in the loop.
+    fn way(&mut self, from: usize, to: usize) -> Block {
+        if !self.loops.leaves(from, to) {
+            return self.nodes[to].0;
+        }
         let between = self.to.create_block();
-        let head = cfg.loops[inside as usize].head;
-        let is_latch = self.plan.successors(from).any(|to| to == head);
+        let is_latch = self.loops.around(from).is_some_and(|around| around.latches.contains(&from));
         if !is_latch {
             self.to.set_cold_block(between);
         }
@@ -341,8 +359,8 @@ impl<'a> Lifter<'a> {
     }
 
     /// Fills the block in between, if there is one.
-    fn walk(&mut self, way: Block, to: u32) {
-        let target = self.blocks[&to].0;
+    fn walk(&mut self, way: Block, to: usize) {
+        let target = self.nodes[to].0;
         if way != target {
             self.to.switch_to_block(way);
             self.to.seal_block(way);
@@ -351,17 +369,16 @@ impl<'a> Lifter<'a> {
         self.arrive(to);
     }
 
-    /// One more way leads to a block; when all do, its values are known.
-    fn arrive(&mut self, block: u32) {
-        if let Some((target, ways)) = self.blocks.get_mut(&block) {
-            *ways -= 1;
-            if *ways == 0 {
-                self.to.seal_block(*target);
-            }
+    /// One more way leads to a node; when all do, its values are known.
+    fn arrive(&mut self, node: usize) {
+        let (block, ways) = &mut self.nodes[node];
+        *ways -= 1;
+        if *ways == 0 {
+            self.to.seal_block(*block);
         }
     }
 
-    fn condition(&mut self, wide: Wide, op: CmpOp, dst: Reg, src: Operand) -> Value {
+    fn condition(&mut self, Test { wide, op, dst, src }: Test) -> Value {
         let left = self.get_as(wide, dst);
         let is_zero = src == Operand::Imm(0);
         let right = |lifter: &mut Self| lifter.operand(wide, src);
@@ -388,7 +405,14 @@ impl<'a> Lifter<'a> {
 
     /// What a register holds.
     pub(super) fn get(&mut self, reg: Reg) -> Value {
-        self.to.use_var(self.registers[usize::from(reg.0)])
+        self.to.use_var(self.register(reg))
+    }
+
+    fn register(&self, reg: Reg) -> Variable {
+        match reg.0 {
+            6..=9 => self.activations[self.activation].registers[usize::from(reg.0) - 6],
+            _ => self.registers[usize::from(reg.0)],
+        }
     }
 
     /// What a register holds, or its lower half.
@@ -401,7 +425,7 @@ impl<'a> Lifter<'a> {
     }
 
     pub(super) fn set(&mut self, reg: Reg, value: Value) {
-        self.to.def_var(self.registers[usize::from(reg.0)], value);
+        self.to.def_var(self.register(reg), value);
     }
 
     /// A second operand.
@@ -420,7 +444,12 @@ impl<'a> Lifter<'a> {
 
     /// The register that a stack word is.
     pub(super) fn word(&self, number: usize) -> Variable {
-        self.words[number]
+        self.activations[self.activation].words[number]
+    }
+
+    /// The frame of the function that is lifted, or of the one that is part of it here.
+    pub(super) fn frame(&self) -> &'a Frame {
+        &self.plan.functions[self.graph.activations[self.activation]].frame
     }
 
     /// A value and a constant whose sum this value is.

@@ -61,16 +61,14 @@ impl Lifter<'_> {
 
     /// The register that the accessed stack word is.
     fn own_word(&self, inst: &Inst) -> Option<Variable> {
-        let Frame::Own { registers, .. } = &self.plan.functions[self.number].frame else { return None };
+        let Frame::Own { registers, .. } = self.frame() else { return None };
         let (place, _) = access(inst)?;
         registers.get(&place).map(|&number| self.word(number))
     }
 
     /// Where a plain access is.
     fn place(&mut self, inst: &Inst, base: Reg, off: i16) -> (Value, i32) {
-        if let (Frame::Own { size, .. }, Some(_), Some(slot)) =
-            (&self.plan.functions[self.number].frame, access(inst), self.slot)
-        {
+        if let (Frame::Own { size, .. }, Some(_), Some(slot)) = (self.frame(), access(inst), self.slot) {
             return (self.to.ins().stack_addr(I64, slot, *size as i32 + i32::from(off)), 0);
         }
         let base = self.get(base);

@@ -7,6 +7,7 @@ use crate::predecode::{Ops, bad, decode_all};
 use crate::{Code, Known, memory};
 use alveary_isa::cfg::{Cfg, End};
 use alveary_isa::{AluOp, AtomicOp, Inst, Operand, Reg};
+use std::ops::Range;
 
 /// A program.
 pub(super) struct Plan<'a> {
@@ -65,7 +66,11 @@ impl<'a> Plan<'a> {
 
     /// The instructions of a block, by slot.
     pub(super) fn insts_of_block(&self, block: u32) -> impl DoubleEndedIterator<Item = (u32, Inst)> {
-        let slots = self.cfg.blocks[block as usize].slots.clone();
+        self.insts_at(self.cfg.blocks[block as usize].slots.clone())
+    }
+
+    /// Instructions by slot.
+    pub(super) fn insts_at(&self, slots: Range<u32>) -> impl DoubleEndedIterator<Item = (u32, Inst)> {
         slots.filter_map(|slot| self.insts[slot as usize].map(|inst| (slot, inst)))
     }
 

@@ -1,34 +1,147 @@
-//! Loops that count: where a register goes up by a constant from a constant until it is equal to a third one, it is below
-//! that one until then. Asking for "below" lets the code generator forget what the register was before it went up, which
-//! it otherwise compares in its place, and so keeps it in one machine register.
+//! Loops that count: a register begins as one constant, and changes by another in each round, until a test says that it
+//! has come to a third. So it is known how often the loop runs at most, and what the register is then.
 
+use super::graph::{Graph, Test};
+use super::loops::{Loop, Loops};
 use super::plan::Plan;
-use alveary_isa::{AluOp, CmpOp, Inst, Operand, Reg};
+use alveary_isa::{AluOp, CmpOp, Inst, Operand, Reg, Wide};
 
-/// Whether the jump at the end of `block`, of function `function`, is taken as long as `dst` is below what it is compared
-/// with by `op`, and not only as long as it is another number.
-pub(super) fn counts_up(plan: &Plan<'_>, function: usize, block: u32, op: CmpOp, dst: Reg, src: Operand) -> bool {
-    let (CmpOp::Ne, Operand::Imm(bound @ 1..)) = (op, src) else { return false };
-    let Some(inside) = plan.cfg.blocks[block as usize].in_loop else { return false };
-    let around = plan.cfg.loops[inside as usize];
-    // The second successor is the one that is jumped to. A function may begin with anything in its registers.
-    let begins = plan.functions[function].blocks[0] == around.head;
-    if around.irreducible || begins || plan.successors(block).nth(1) != Some(around.head) {
-        return false;
+/// How a loop counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) reg: Reg,
+    /// What it is when the loop is entered.
+    pub(super) first: i64,
+    /// What is added in each round, once, whatever else happens in it.
+    pub(super) step: i64,
+    /// The number of rounds, unless something else ends them before.
+    pub(super) rounds: u64,
+    /// The node whose test ends it, the last of each round.
+    pub(super) latch: usize,
+    /// As long as this holds there, it goes on.
+    pub(super) test: Test,
+    /// Where it goes then.
+    pub(super) exit: usize,
+}
+
+/// How a loop counts, if it does.
+pub(super) fn count(plan: &Plan<'_>, graph: &Graph, loops: &Loops, which: &Loop) -> Option<Count> {
+    let (latch, test, exit) = which.last_test(graph)?;
+    let Operand::Imm(bound) = test.src else { return None };
+    let (reg, activation, bound) = (test.dst, graph.nodes[latch].activation, i64::from(bound));
+    let (at, step) = only_step(plan, graph, which, reg, activation)?;
+    if !loops.dominates(at, latch) {
+        return None;
     }
-    let writes =
-        |block: u32| plan.insts_of_block(block).filter(|(slot, inst)| plan.registers(*slot, inst).1 & 1 << dst.0 != 0);
-    let members = plan.functions[function].blocks.iter().filter(|&&member| plan.cfg.is_in_loop(member, inside));
-    let mut steps = members.flat_map(|&member| writes(member).map(move |(_, inst)| (member, inst)));
-    let step = match (steps.next(), steps.next()) {
-        (Some((at, Inst::Alu { op: AluOp::Add, src: Operand::Imm(step @ 1..), .. })), None) if at == block => step,
-        _ => return false,
-    };
-    let mut entries = plan.cfg.incoming(around.head).filter(|edge| !plan.cfg.is_in_loop(edge.from, inside));
-    entries.all(|edge| match writes(edge.from).next_back() {
-        Some((_, Inst::Alu { op: AluOp::Mov, src: Operand::Imm(first @ 0..), .. })) => {
-            first < bound && (bound - first) % step == 0
+    let mut first = None;
+    for entry in loops.entries(which) {
+        let value = constant_after(plan, graph, loops, entry, reg, activation, 8)?;
+        if first.replace(value).is_some_and(|other| other != value) {
+            return None;
         }
-        _ => false,
+    }
+    // A function may begin with anything in its registers.
+    let first = first.filter(|_| which.head != 0)?;
+    let rounds = rounds(test, first, step, bound)?;
+    // All of these numbers are the same to 32-bit operations as to 64-bit ones, or all operations are 64 bits wide.
+    let last = first.checked_add(step.checked_mul(i64::try_from(rounds).ok()?)?)?;
+    let small = |number: i64| (0..=i64::from(i32::MAX)).contains(&number);
+    let narrow = test.wide == Wide::W32 || steps_narrow(plan, graph, at, reg);
+    (!narrow || [first, last, bound].into_iter().all(small)).then_some(Count {
+        reg,
+        first,
+        step,
+        rounds,
+        latch,
+        test,
+        exit,
     })
+}
+
+/// The smallest number of rounds after which the test fails.
+fn rounds(test: Test, first: i64, step: i64, bound: i64) -> Option<u64> {
+    let to_go = bound.checked_sub(first)?;
+    let rounded_up = |distance: i64| {
+        let rounds = if distance <= 0 { 1 } else { distance.checked_add(step - 1)? / step };
+        u64::try_from(rounds).ok()
+    };
+    match test.op {
+        CmpOp::Ne if to_go % step == 0 && to_go / step > 0 => u64::try_from(to_go / step).ok(),
+        // Where all numbers are small, the sign does not matter.
+        CmpOp::SLt if step > 0 => rounded_up(to_go),
+        CmpOp::SLe if step > 0 => rounded_up(to_go.checked_add(1)?),
+        CmpOp::Lt if step > 0 && first >= 0 && bound >= 0 => rounded_up(to_go),
+        CmpOp::Le if step > 0 && first >= 0 && bound >= 0 => rounded_up(to_go.checked_add(1)?),
+        _ => None,
+    }
+}
+
+/// The node in which a loop adds a constant to a register, and the constant, if nothing else in the loop writes it.
+pub(super) fn only_step(
+    plan: &Plan<'_>,
+    graph: &Graph,
+    which: &Loop,
+    reg: Reg,
+    activation: usize,
+) -> Option<(usize, i64)> {
+    let mut found = None;
+    for &node in &which.nodes {
+        for (_, inst) in writes(plan, graph, node, reg, activation) {
+            let step = match inst {
+                Inst::Alu { op: AluOp::Add, src: Operand::Imm(step), .. } => i64::from(step),
+                Inst::Alu { op: AluOp::Sub, src: Operand::Imm(step), .. } => -i64::from(step),
+                _ => return None,
+            };
+            if step == 0 || found.replace((node, step)).is_some() {
+                return None;
+            }
+        }
+    }
+    found
+}
+
+fn steps_narrow(plan: &Plan<'_>, graph: &Graph, node: usize, reg: Reg) -> bool {
+    let activation = graph.nodes[node].activation;
+    writes(plan, graph, node, reg, activation).any(|(_, inst)| matches!(inst, Inst::Alu { wide: Wide::W32, .. }))
+}
+
+/// The instructions of a node that write a register of an activation.
+pub(super) fn writes<'a>(
+    plan: &'a Plan<'_>,
+    graph: &'a Graph,
+    node: usize,
+    reg: Reg,
+    activation: usize,
+) -> impl DoubleEndedIterator<Item = (u32, Inst)> + 'a {
+    let at = &graph.nodes[node];
+    // The others, activations share.
+    let is_same = at.activation == activation || reg.0 < 6;
+    let insts = plan.insts_at(at.body.clone()).filter(move |_| is_same);
+    insts.filter(move |(slot, inst)| plan.registers(*slot, inst).1 & 1 << reg.0 != 0)
+}
+
+/// What a register is behind a node, if that is a constant by every way there.
+fn constant_after(
+    plan: &Plan<'_>,
+    graph: &Graph,
+    loops: &Loops,
+    mut node: usize,
+    reg: Reg,
+    activation: usize,
+    most: usize,
+) -> Option<i64> {
+    for _ in 0..most {
+        match writes(plan, graph, node, reg, activation).next_back() {
+            Some((_, Inst::Alu { op: AluOp::Mov, src: Operand::Imm(number), wide, .. })) => {
+                return Some(if wide == Wide::W32 { i64::from(number as u32) } else { number.into() });
+            }
+            Some(_) => return None,
+            None => {}
+        }
+        match (&loops.before[node][..], node) {
+            ([before], 1..) => node = *before,
+            _ => return None,
+        }
+    }
+    None
 }

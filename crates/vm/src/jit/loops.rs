@@ -1,0 +1,185 @@
+//! Loops of a [`Graph`]: which nodes are in which, and how often they run. Knows nothing of Cranelift.
+//!
+//! A loop is what leads back to a node that every way into it passes (Aho, Lam, Sethi, Ullman, "Compilers", 9.6). What
+//! can be entered elsewhere is none here, and nothing is made of it.
+
+use super::graph::{End, Graph};
+
+/// All loops of a graph.
+pub(super) struct Loops {
+    /// Inner ones come before those around them.
+    pub(super) loops: Vec<Loop>,
+    /// The innermost loop of each node.
+    innermost: Vec<Option<usize>>,
+    /// Where control may come from to each node that can be reached.
+    pub(super) before: Vec<Vec<usize>>,
+    /// Nodes that can be reached, each before those that only it leads to.
+    pub(super) order: Vec<usize>,
+    /// Each node's place in that order.
+    place: Vec<usize>,
+    /// The node that every way to a node passes last, by places.
+    dominators: Vec<usize>,
+}
+
+/// A loop.
+pub(super) struct Loop {
+    /// Where it is entered.
+    pub(super) head: usize,
+    /// From where control goes back to its head.
+    pub(super) latches: Vec<usize>,
+    /// Its nodes, the head first.
+    pub(super) nodes: Vec<usize>,
+    parent: Option<usize>,
+    /// Whether there is a loop in it.
+    pub(super) is_outer: bool,
+}
+
+/// Nodes that are looked at on the search for loops: of graphs where they are nested so deep that it takes more, nothing
+/// is known of the rest.
+const MOST_STEPS: usize = 1 << 20;
+
+impl Loops {
+    pub(super) fn of(graph: &Graph) -> Loops {
+        let order = graph.order();
+        let mut place = vec![usize::MAX; graph.nodes.len()];
+        for (at, &node) in order.iter().enumerate() {
+            place[node] = at;
+        }
+        let mut before = vec![Vec::new(); graph.nodes.len()];
+        for &node in &order {
+            graph.nodes[node].end.ways().for_each(|to| before[to].push(node));
+        }
+        let innermost = vec![None; graph.nodes.len()];
+        let mut loops = Loops { loops: Vec::new(), innermost, before, order, place, dominators: Vec::new() };
+        let goes_back =
+            |node: &&usize| loops.before[**node].iter().any(|&from| loops.place[from] >= loops.place[**node]);
+        let heads: Vec<usize> = loops.order.iter().filter(goes_back).copied().collect();
+        if !heads.is_empty() {
+            loops.find_dominators();
+            loops.find(&heads);
+        }
+        loops
+    }
+
+    /// Cooper, Harvey, Kennedy, "A Simple, Fast Dominance Algorithm" (2001).
+    fn find_dominators(&mut self) {
+        const NONE: usize = usize::MAX;
+        let mut dominators = vec![NONE; self.order.len()];
+        dominators[0] = 0;
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for (at, &node) in self.order.iter().enumerate().skip(1) {
+                let mut new = NONE;
+                for from in self.before[node].iter().map(|&from| self.place[from]) {
+                    if dominators[from] == NONE {
+                        continue;
+                    }
+                    let (mut one, mut other) = (from, if new == NONE { from } else { new });
+                    while one != other {
+                        if one > other {
+                            one = dominators[one];
+                        } else {
+                            other = dominators[other];
+                        }
+                    }
+                    new = one;
+                }
+                changed |= dominators[at] != new;
+                dominators[at] = new;
+            }
+        }
+        self.dominators = dominators;
+    }
+
+    /// Whether every way to `node` passes `above`. Of graphs without loops it is not known.
+    pub(super) fn dominates(&self, above: usize, node: usize) -> bool {
+        let (above, mut at) = (self.place[above], self.place[node]);
+        while at > above {
+            match self.dominators.get(at) {
+                Some(&next) => at = next,
+                None => return false,
+            }
+        }
+        at == above
+    }
+
+    fn find(&mut self, heads: &[usize]) {
+        let mut steps = 0;
+        for &head in heads.iter().rev() {
+            let latches: Vec<usize> =
+                self.before[head].iter().copied().filter(|&from| self.dominates(head, from)).collect();
+            if latches.is_empty() {
+                continue;
+            }
+            let number = self.loops.len();
+            let mut found = Loop { head, latches: latches.clone(), nodes: vec![head], parent: None, is_outer: false };
+            let mut inside = vec![false; self.order.len()];
+            inside[self.place[head]] = true;
+            let mut todo = latches;
+            while let Some(node) = todo.pop() {
+                if !std::mem::replace(&mut inside[self.place[node]], true) {
+                    found.nodes.push(node);
+                    todo.extend(&self.before[node]);
+                }
+            }
+            steps += self.order.len() + found.nodes.len();
+            if steps > MOST_STEPS {
+                return;
+            }
+            for &node in &found.nodes {
+                match self.innermost[node] {
+                    None => self.innermost[node] = Some(number),
+                    Some(mut inner) => {
+                        found.is_outer = true;
+                        while let Some(around) = self.loops[inner].parent.filter(|&around| around != number) {
+                            inner = around;
+                        }
+                        self.loops[inner].parent = Some(number);
+                    }
+                }
+            }
+            self.loops.push(found);
+        }
+    }
+
+    /// The innermost loop that a node is in.
+    pub(super) fn around(&self, node: usize) -> Option<&Loop> {
+        self.innermost[node].map(|number| &self.loops[number])
+    }
+
+    /// Whether a node is in a loop, or in one inside it.
+    pub(super) fn contains(&self, which: &Loop, node: usize) -> bool {
+        let mut inner = self.innermost[node];
+        while let Some(number) = inner {
+            if self.loops[number].head == which.head {
+                return true;
+            }
+            inner = self.loops[number].parent;
+        }
+        false
+    }
+
+    /// Whether a way leaves the innermost loop that it begins in.
+    pub(super) fn leaves(&self, from: usize, to: usize) -> bool {
+        self.around(from).is_some_and(|around| !self.contains(around, to))
+    }
+
+    /// From where a loop is entered.
+    pub(super) fn entries<'a>(&'a self, which: &'a Loop) -> impl Iterator<Item = usize> + 'a {
+        self.before[which.head].iter().copied().filter(|&from| !self.contains(which, from))
+    }
+}
+
+impl Loop {
+    /// The only node from which control goes back, if it is one that also may leave: the test there, by which control
+    /// goes back, and where it goes if not.
+    pub(super) fn last_test(&self, graph: &Graph) -> Option<(usize, super::graph::Test, usize)> {
+        let [latch] = self.latches[..] else { return None };
+        match graph.nodes[latch].end {
+            End::Branch { test, taken, next } if taken == self.head => Some((latch, test, next)),
+            End::Branch { test, taken, next } if next == self.head => Some((latch, test.negated()?, taken)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Passes: what is made better in a function before it is lifted, each in a file of its own that says which fact makes
+//! it sound. Every one of them can be left out, and what is left is right, too.
+//!
+//! | file | what becomes better |
+//! |---|---|
+//! | `inline` | small functions are made part of those that call them |
+//! | `below` | loops that count ask whether they are below their end |
+
+mod below;
+mod inline;
+#[cfg(test)]
+mod tests;
+
+use super::graph::Graph;
+use super::plan::Plan;
+use std::fmt;
+
+/// A pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Pass {
+    /// Small functions are made part of those that call them.
+    Inline,
+    /// Loops that count ask whether they are below their end.
+    Below,
+}
+
+/// A pass over a function.
+struct Row {
+    pass: Pass,
+    name: &'static str,
+    run: fn(&Plan<'_>, &mut Graph),
+}
+
+/// The passes, in their order.
+const ROWS: &[Row] = &[
+    Row { pass: Pass::Inline, name: "inline", run: inline::run },
+    Row { pass: Pass::Below, name: "below", run: below::run },
+];
+
+/// Which passes are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Passes(u32);
+
+impl Passes {
+    /// All of them.
+    pub const ALL: Passes = Passes(u32::MAX);
+    /// None: what is lifted is the program as it is.
+    pub const NONE: Passes = Passes(0);
+
+    /// These, but for one.
+    #[must_use]
+    pub const fn without(self, pass: Pass) -> Passes {
+        Passes(self.0 & !(1 << pass as u32))
+    }
+
+    /// These, and one more.
+    #[must_use]
+    pub const fn with(self, pass: Pass) -> Passes {
+        Passes(self.0 | 1 << pass as u32)
+    }
+
+    /// Whether a pass is among them.
+    #[must_use]
+    pub const fn has(self, pass: Pass) -> bool {
+        self.0 & 1 << pass as u32 != 0
+    }
+}
+
+impl Default for Passes {
+    fn default() -> Passes {
+        Passes::ALL
+    }
+}
+
+impl fmt::Debug for Passes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(Pass::all().filter(|pass| self.has(*pass))).finish()
+    }
+}
+
+impl Pass {
+    /// Every pass there is, in their order.
+    pub fn all() -> impl Iterator<Item = Pass> {
+        ROWS.iter().map(|row| row.pass)
+    }
+
+    /// The pass of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Pass> {
+        ROWS.iter().find(|row| row.name == name).map(|row| row.pass)
+    }
+
+    /// Its name, as [`Pass::named`] takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        ROWS.iter().find(|row| row.pass == self).map_or("", |row| row.name)
+    }
+}
+
+/// Function `number` of a program as it is lifted.
+pub(super) fn run(plan: &Plan<'_>, number: usize, passes: Passes) -> Graph {
+    let mut graph = Graph::of(plan, number);
+    for row in ROWS.iter().filter(|row| passes.has(row.pass)) {
+        (row.run)(plan, &mut graph);
+    }
+    graph
+}

@@ -1,0 +1,110 @@
+//! Each pass, by functions before and after it. `golden/NAME.txt` has a program (functions begin at labels without a
+//! dot), and what becomes of its first function; `UPDATE=1 cargo test -p alveary-vm golden` writes what becomes of it now.
+
+use super::*;
+use crate::engine::{Trusted, handler_at};
+use crate::jit::graph::{End, Test};
+use crate::predecode::predecode;
+use crate::{Call, Code, Env, Func, HelperFn, Link};
+use alveary_isa::{Inst, asm::assemble};
+use std::fmt::Write;
+use std::path::Path;
+
+struct Nothing;
+
+// SAFETY: there are no maps, and the helper takes whatever it is given.
+unsafe impl Link for Nothing {
+    fn map(&self, map: u16) -> u64 {
+        map.into()
+    }
+    fn map_value(&self, _: u16, _: u32) -> u64 {
+        0
+    }
+    fn memory(&self, _: u16, off: u64) -> u64 {
+        off
+    }
+    fn helper(&self, _: u16) -> HelperFn {
+        unsafe extern "C" fn nothing(_: *const Env, _: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+            0
+        }
+        nothing
+    }
+}
+
+/// The code of a program in text; helpers are called by their numbers in `calls`.
+fn code(text: &str) -> Code {
+    let (assembly, errors) = assemble(text, &|_| None);
+    assert!(errors.is_empty(), "{errors:?}");
+    let starts = assembly.sections[0].labels.iter().filter(|label| !label.name.starts_with('.'));
+    let mut funcs: Vec<Func> = starts.map(|label| Func { start: label.slot, stack: 512 }).collect();
+    funcs.sort_unstable_by_key(|func| func.start);
+    Code {
+        insns: assembly.into_raw().expect("no references").to_vec(),
+        funcs,
+        calls: vec![Call { args: 2, returns: true, tag: 1 }],
+        ..Code::default()
+    }
+}
+
+fn text(plan: &Plan<'_>, graph: &Graph) -> String {
+    let mut text = String::new();
+    for number in graph.order() {
+        let node = &graph.nodes[number];
+        let of = if node.activation == 0 { String::new() } else { format!(", activation {}", node.activation) };
+        let cold = if node.cold { ", cold" } else { "" };
+        let _ = writeln!(text, "node {number}{of}{cold}:");
+        for (slot, inst) in plan.insts_at(node.body.clone()) {
+            let _ = writeln!(text, "  {slot:>3}: {inst}");
+        }
+        let _ = writeln!(text, "       {}", end(&node.end));
+    }
+    text
+}
+
+fn end(end: &End) -> String {
+    match end {
+        End::Jump(to) => format!("to node {to}"),
+        End::Branch { test: Test { wide, op, dst, src }, taken, next } => {
+            let jump = Inst::Jmp { wide: *wide, op: *op, dst: *dst, src: *src, off: 0 }.to_string();
+            format!("{} node {taken} else node {next}", jump.trim_end_matches("+0").trim_end())
+        }
+        End::MayGoto { taken, next } => format!("may go to node {taken} else node {next}"),
+        End::Return => "return r0".to_owned(),
+    }
+}
+
+#[test]
+fn golden() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/jit/pass/golden");
+    for row in ROWS {
+        let path = folder.join(row.name).with_extension("txt");
+        let file = std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let mut now = String::new();
+        for case in file.split("=== ").skip(1) {
+            let program = case.split("--- ").next().expect("there is always a first part");
+            let (title, source) = program.split_once('\n').expect("a title has a line of its own");
+            let code = code(source);
+            let ops = predecode(&code, &Nothing, handler_at::<Trusted>).expect("well-formed");
+            let plan = Plan::new(&code, &ops).expect("well-formed");
+            let mut graph = Graph::of(&plan, 0);
+            let before = self::text(&plan, &graph);
+            (row.run)(&plan, &mut graph);
+            let after = self::text(&plan, &graph);
+            let _ = write!(now, "=== {title}\n{source}--- before\n{before}--- after\n{after}");
+        }
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &now).expect("the source folder can be written to");
+            continue;
+        }
+        assert!(file == now, "{}: pass `{}` now makes:\n{now}", path.display(), row.name);
+    }
+}
+
+#[test]
+fn passes_are_known_by_their_names() {
+    for pass in Pass::all() {
+        assert_eq!(Pass::named(pass.name()), Some(pass));
+        assert!(Passes::ALL.has(pass) && !Passes::ALL.without(pass).has(pass) && Passes::NONE.with(pass).has(pass));
+    }
+    assert_eq!(Pass::named("another"), None);
+}
