@@ -1,10 +1,11 @@
 //! Kernel interfaces of objects: two congestion controls for TCP, by a link and without one.
 
-use crate::support::{BpfFs, allowed, compiled};
+use crate::support::{allowed, compiled};
 use alveary::{
     Linux, Loaded, MapHandle, Target,
     kernel::attach::{Pinned, unregister},
 };
+use alveary_testing::BpfFs;
 use rustix::net::sockopt::set_tcp_congestion;
 use std::{
     io::{Read, Write},
@@ -90,12 +91,34 @@ fn interfaces_are_registered_as_long_as_their_links_live() {
     assert!(loaded.register(".bss").expect_err("no interface").to_string().contains("linked, plain"));
 }
 
+/// Two objects with a congestion control of one name: connections that ask for it get the second one's from then on.
+#[test]
+fn interfaces_take_each_others_place() {
+    let test = "interfaces_take_each_others_place";
+    let (Some(first), Some(second)) = (controls(test), controls(test)) else { return };
+    let mut link = first.loaded.register("linked").expect("it registers");
+    assert!(control(&first.linked) && runs(&first.loaded) > 0 && runs(&second.loaded) == 0);
+    second.loaded.replace_interface(&mut link, "linked").expect("another one");
+    let before = runs(&first.loaded);
+    assert!(control(&first.linked) && runs(&second.loaded) > 0, "the second one runs");
+    assert_eq!(runs(&first.loaded), before, "the first one does not");
+
+    let why = first.loaded.replace_interface(&mut link, "plain").expect_err("it has no link").to_string();
+    assert!(why.contains("`plain` has no link"), "{why}");
+    assert!(!control(&first.plain), "it was not registered by that");
+    let mut plain = first.loaded.register("plain").expect("it registers");
+    let why = second.loaded.replace_interface(&mut plain, "linked").expect_err("that has no link").to_string();
+    assert!(why.contains("the kernel interface plain has no link"), "{why}");
+    drop(link);
+    assert!(!control(&first.linked), "the link's end is the end of either");
+}
+
 #[test]
 fn interfaces_that_are_kept_stay() {
     let test = "interfaces_that_are_kept_stay";
     let Some(Controls { loaded, linked: on, plain: off }) = controls(test) else { return };
     let Some(pins) = BpfFs::mount(test) else { return };
-    let (linked, plain) = (pins.0.join("linked"), pins.0.join("plain"));
+    let (linked, plain) = (pins.path.join("linked"), pins.path.join("plain"));
     let kept = |map| loaded.register(map).expect("it registers");
     assert_eq!(kept("linked").pin(&linked).expect("a pin"), Pinned::At(linked.clone()));
     assert_eq!(kept("plain").pin(&plain).expect("no pin"), Pinned::Without);
