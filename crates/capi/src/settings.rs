@@ -44,7 +44,7 @@ impl Default for alveary_settings {
             real_clock: false,
             unverified: false,
             engine: Engine::Auto,
-            version: (Version(6, 18), 0),
+            version: (Version::NEWEST, Version::NEWEST.newest_level()),
             types: None,
             kconfig: BTreeMap::new(),
             helpers: Vec::new(),

@@ -184,7 +184,7 @@ impl Backend for Linux {
             replaces: targets::of(program, &self.0.targets).or_kind(Kind::Unsupported)?,
             btf: types.as_deref().filter(|types| types.functions).map(|types| types.fd.as_fd()),
             modules: Some(&modules),
-            kernel: Some((self.kernel().profile.version, self.kernel().patch)),
+            kernel: Some((self.kernel().profile.version, self.kernel().profile.patch())),
             ifindex: self.0.ifindex,
             log: self.0.log,
             token: self.token(),

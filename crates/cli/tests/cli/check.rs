@@ -77,6 +77,14 @@ fn the_examples_would_load() {
     // Linux 5.2 does not have ring buffers or the like, but this program needs none of what came later.
     let old = session.output("check filter.bpf.o --kernel 5.4");
     assert_eq!(old.code, Some(0), "{}", old.stdout);
+    // The kernel is named with its stable level: the one that is asked for, or the newest that is known.
+    assert!(old.stdout.ends_with("1 program on Linux 5.4.0: 1 ok, 0 rejected, 0 not judged\n"), "{}", old.stdout);
+    for (asked, named) in [("6.12", "6.12.117"), ("6.12.74", "6.12.74")] {
+        let text = session.output(&format!("check filter.bpf.o --kernel {asked}")).stdout;
+        assert!(text.contains(&format!("on Linux {named}: ")), "{text}");
+        let json = session.output(&format!("check filter.bpf.o --kernel {asked} --json")).stdout;
+        assert!(json.contains(&format!("\"kernel\":\"{named}\"")), "{json}");
+    }
 }
 
 #[test]

@@ -288,7 +288,7 @@ fn the_kernels_configuration_and_version_are_given_or_asked_for() {
         .file("config", "# comment\nCONFIG_HZ=1000\n")
         .file("config.without", "CONFIG_HZZ=1000\n")
         .run("run prog.o --prog versioned --pcap traffic.pcap --kconfig config --kernel-version 6.1.55")
-        .run("run prog.o --prog versioned --pcap traffic.pcap --kconfig config --kernel-version 6.1")
+        .run("run prog.o --prog versioned --pcap traffic.pcap --kconfig config --kernel-version 6.1.54")
         .run("run prog.o --prog ticks --pcap traffic.pcap --kconfig config")
         .run("run prog.o --prog ticks --pcap traffic.pcap --kconfig config.without")
         .file("config.none", "# not set\n")

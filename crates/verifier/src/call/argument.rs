@@ -7,7 +7,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
-use alveary_abi::{Arg, HelperId, MapType as M, MemAccess, MemSize, Version};
+use alveary_abi::{Arg, HelperId, MapType as M, MemAccess, MemSize, Rule};
 use std::fmt::Write;
 
 /// What memory may be, where a helper takes any.
@@ -234,7 +234,7 @@ impl Verifier<'_> {
     /// Whether a map's entries are all there from the start, and this kernel makes use of it.
     pub(super) fn knows_entries(&self, map: u32) -> bool {
         let ty = self.program.maps[map as usize].ty;
-        matches!(ty, M::ARRAY | M::PERCPU_ARRAY) && self.profile.version >= Version(6, 14)
+        matches!(ty, M::ARRAY | M::PERCPU_ARRAY) && self.profile.has(Rule::KnownEntries)
     }
 
     /// The key on the stack, if it is a constant.

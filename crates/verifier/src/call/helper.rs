@@ -7,7 +7,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
-use alveary_abi::{Arg, HelperId as H, MapType, Proto, flags};
+use alveary_abi::{Arg, HelperId as H, MapType, Proto, Rule, flags};
 
 /// What is gathered over the arguments of a call.
 #[derive(Debug)]
@@ -88,7 +88,9 @@ impl Verifier<'_> {
         self.set_returned(&call)?;
         self.check_map_of(&call, name)?;
         let changes = called.row.protos.iter().any(|proto| proto.effects.changes_packet);
-        let returns = call.id == H::TAIL_CALL && self.tail_calls_return();
+        let tail_call = call.id == H::TAIL_CALL;
+        let changes = changes && (!tail_call || self.profile.has(Rule::TailCallsMovePackets));
+        let returns = tail_call && self.profile.has(Rule::TailCallsReturn);
         // Where a tail call goes on, it did nothing; the way on which it did is its caller's.
         if changes && !returns {
             self.forget_packet();

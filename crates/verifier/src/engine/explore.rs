@@ -6,6 +6,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
+use alveary_abi::Rule;
 use alveary_isa::{Inst, Operand};
 
 /// A path that waits to be followed.
@@ -298,7 +299,7 @@ impl Verifier<'_> {
                 _ => reject!(self, EINVAL, "BPF_ALU uses reserved fields\n"),
             },
             1 => reject!(self, EINVAL, "BPF_LDX uses reserved fields\n"),
-            3 if slot.op & 0xe0 == 0xc0 => {
+            3 if slot.op & 0xe0 == 0xc0 && self.profile.has(Rule::Atomics) => {
                 reject!(self, EINVAL, "BPF_ATOMIC uses invalid atomic opcode {:02x}\n", slot.imm)
             }
             3 => reject!(self, EINVAL, "BPF_STX uses reserved fields\n"),

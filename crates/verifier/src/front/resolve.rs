@@ -5,12 +5,15 @@ use crate::{
     stop::{Check, reject},
     verifier::Verifier,
 };
-use alveary_abi::{MapType as M, ProgSet, ProgType as P, SpecialKind, flags::BPF_F_SLEEPABLE};
+use alveary_abi::{MapType as M, ProgSet, ProgType as P, Rule, SpecialKind, flags::BPF_F_SLEEPABLE};
 use alveary_isa::Inst;
 
 const LD_IMM64: u8 = 0x18;
 /// The largest offset into a value that an instruction may name.
 const MOST: u32 = 1 << 29;
+
+/// Operation codes that not all kernels have: of other instructions of theirs only the fields are new.
+const LATER: &[(u8, Rule)] = &[(0x06, Rule::Version4), (0xd7, Rule::Version4), (0xe5, Rule::MayGoto)];
 
 /// Every slot, in order.
 pub(super) fn check(v: &mut Verifier<'_>) -> Check {
@@ -23,7 +26,7 @@ pub(super) fn check(v: &mut Verifier<'_>) -> Check {
             reject!(v, EINVAL, "BPF_LDX uses reserved fields\n");
         }
         if slot.op != LD_IMM64 {
-            if !known(slot.op) {
+            if !known(slot.op) || LATER.iter().any(|(op, rule)| *op == slot.op && !v.profile.has(*rule)) {
                 reject!(v, EINVAL, "unknown opcode {:02x}\n", slot.op);
             }
             at += 1;

@@ -114,7 +114,7 @@ impl Task<'_> {
             section,
             name: name.to_owned(),
             ty: "",
-            kernel: format!("{}.{}", self.kernel.profile.version, self.kernel.patch),
+            kernel: self.kernel.profile.release(),
             verdict: Verdict::Refused { reason: String::new(), insn: 0 },
             unresolved: false,
             log: String::new(),

@@ -60,18 +60,11 @@ fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> 
         }
     }
     let count = |wanted: &str| judged.iter().filter(|one| word(&one.verdict) == wanted).count();
-    if judged.len() > 1 {
-        writeln!(
-            out,
-            "{} programs on Linux {}: {} ok, {} rejected, {} not judged",
-            judged.len(),
-            judged[0].kernel,
-            count("ok"),
-            count("rejected"),
-            count("unknown")
-        )?;
-    }
-    Ok(())
+    let Some(first) = judged.first() else { return Ok(()) };
+    let (programs, kernel) = (judged.len(), &first.kernel);
+    let programs = if programs == 1 { "1 program".to_owned() } else { format!("{programs} programs") };
+    let (ok, rejected, unknown) = (count("ok"), count("rejected"), count("unknown"));
+    writeln!(out, "{programs} on Linux {kernel}: {ok} ok, {rejected} rejected, {unknown} not judged")
 }
 
 /// The source line, or the instruction, that a message is about.
