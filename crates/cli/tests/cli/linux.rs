@@ -315,7 +315,8 @@ fn the_kernels_configuration_is_what_libbpf_makes_of_it() {
         let program = json(format!("prog show pinned {root}/{pin} --json"));
         let dumped = json(format!("map dump id {} --json", program["map_ids"][0]));
         assert!(dumped[0]["value"].as_array().is_some_and(|bytes| bytes.len() > 50), "{dumped}");
-        dumped[0]["value"].clone()
+        assert!(dumped[0]["formatted"]["value"][".kconfig"].is_array(), "by their names: {dumped}");
+        dumped[0].clone()
     });
     assert_eq!(values[0], values[1]);
 }
