@@ -163,12 +163,14 @@ impl Backend for Linux {
 
     fn create_map(&self, spec: &MapSpec, inner: Option<&LinuxMap>, from: &Origin<'_>) -> Result<LinuxMap> {
         let types = self.types(from.btf);
+        let modules = Opened::for_map(spec).map_err(|e| failed(e, Kind::Unsupported))?;
         let from = MapFrom {
             object: from.object,
             types: from.btf.map(Arc::as_ref),
             btf: types.as_deref().map(|types| types.fd.as_fd()),
             inner: inner.map(AsFd::as_fd),
             pins: self.0.pins.as_deref(),
+            modules: Some(&modules),
             token: self.token(),
         };
         let made = alveary_linux::map::create(spec, &from).map_err(|why| Error::new(kind_of(&why, Kind::Map), why))?;

@@ -4,10 +4,13 @@ use super::{Link, Program, link::Part};
 use crate::sys::{self, LinkCreate, LinkUpdate, Map, Target};
 use alveary_abi::{AttachType, Errno, Version, flags::BPF_F_LINK};
 use alveary_diag::{Diagnostic, Place as At};
+use alveary_spec::StructOpsValue;
 use std::os::fd::AsFd;
 
 /// Kernel interfaces have links since then.
 const LINKS: Version = Version(6, 4);
+/// Modules have interfaces since then.
+const OF_MODULES: Version = Version(6, 9);
 /// Such maps have one element.
 const KEY: [u8; 4] = [0; 4];
 
@@ -130,8 +133,14 @@ fn said(error: &sys::Error) -> String {
 }
 
 /// What the kernel has against making a map for an interface, where it does not say it itself.
-pub(crate) fn explain(why: Diagnostic, flags: u32, errno: Errno) -> Diagnostic {
-    if flags & BPF_F_LINK != 0 && errno == Errno::EINVAL && sys::running().is_some_and(|running| running < LINKS) {
+pub(crate) fn explain(why: Diagnostic, flags: u32, kernel: &StructOpsValue, errno: Errno) -> Diagnostic {
+    let before = |version| errno == Errno::EINVAL && sys::running().is_some_and(|running| running < version);
+    if let Some(module) = kernel.module.as_ref().filter(|_| before(OF_MODULES)) {
+        return why
+            .expected(format!("Linux {OF_MODULES} or newer, which takes interfaces of modules"))
+            .found(format!("one of module `{module}`"));
+    }
+    if flags & BPF_F_LINK != 0 && before(LINKS) {
         return why
             .expected("Linux 6.4 or newer, which has links of kernel interfaces (section `.struct_ops.link`)")
             .help("section `.struct_ops` does without a link, since Linux 5.6");
