@@ -36,6 +36,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Whether it is a reference or an array.
+    pub(crate) fn refers(&self) -> bool {
+        use Kind::{Array, Const, DeclTag, Ptr, Restrict, TypeTag, Typedef, Volatile};
+        matches!(self.kind, Typedef | Ptr | Const | Volatile | Restrict | TypeTag | DeclTag | Array)
+    }
+
     /// The type that a reference or an array is about.
     pub(crate) fn refers_to(&self, btf: &Btf) -> TypeId {
         TypeId(if self.kind == Kind::Array { self.first_part(btf) } else { self.third })
