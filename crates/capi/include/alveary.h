@@ -248,6 +248,9 @@ alveary_loaded *alveary_load(const alveary_object *object, const alveary_target 
 
 void alveary_loaded_free(alveary_loaded *loaded);
 
+/* Reads what a global variable holds now. `size` must be the variable's; which one a name means, see above. */
+int alveary_variable(const alveary_loaded *loaded, const char *name, void *value, size_t size, alveary_error **error);
+
 /* ---- Programs -------------------------------------------------------------------------------------------------- */
 
 const alveary_program *alveary_program_by_name(const alveary_loaded *loaded, const char *name, alveary_error **error);
