@@ -1,15 +1,17 @@
-//! Kernel interfaces of objects: two congestion controls for TCP, by a link and without one.
+//! Kernel interfaces of objects: two congestion controls for TCP, by a link and without one; and one of a module.
 
 use crate::support::{allowed, compiled};
 use alveary::{
-    Linux, Loaded, MapHandle, Target,
+    Linux, Loaded, MapHandle, Object, Target,
     kernel::attach::{Pinned, unregister},
 };
 use alveary_testing::BpfFs;
 use rustix::net::sockopt::set_tcp_congestion;
 use std::{
+    fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    path::Path,
     process,
 };
 
@@ -126,4 +128,32 @@ fn interfaces_that_are_kept_stay() {
     std::fs::remove_file(linked).expect("the pin goes");
     unregister(loaded.map("plain").expect("the map").sys()).expect("it goes by hand");
     assert!(!control(&on) && !control(&off));
+}
+
+/// The module of `module/alveary_ops.c` gives a number that is written there to whatever is registered, which doubles it,
+/// and adds the interface's own.
+#[test]
+fn interfaces_of_modules_are_registered() {
+    const ASK: &str = "/sys/module/alveary_ops/parameters/ask";
+    let test = "interfaces_of_modules_are_registered";
+    if !allowed(test) {
+        return;
+    }
+    if !Path::new(ASK).exists() {
+        eprintln!("SKIP {test}: the module alveary_ops is not loaded");
+        return;
+    }
+    let object = Object::parse(include_bytes!("module.bpf.o")).expect("an object");
+    let loaded = object.load(Target::linux()).expect("it loads");
+    let asked = |number: i32| {
+        fs::write(ASK, number.to_string()).expect("it takes a number");
+        fs::read_to_string(ASK).expect("it says one").trim().parse::<i32>().expect("a number")
+    };
+    for (map, own) in [("linked", 7), ("plain", 9)] {
+        assert_eq!(asked(20), -1, "{map}: loaded is not registered");
+        let link = loaded.register(map).expect("it registers");
+        assert_eq!(asked(20), 40 + own, "{map}: registered");
+        drop(link);
+        assert_eq!(asked(20), -1, "{map}: taken out");
+    }
 }
