@@ -6,6 +6,7 @@ mod options;
 mod picture;
 mod show;
 mod span;
+mod spent;
 
 use crate::{error, failure::Failure, inspect, kernel::KernelOptions, output};
 use alveary_spec::Kernel;
@@ -65,7 +66,10 @@ pub(crate) struct Check {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Human)]
     format: Format,
 
-    /// Show how much work each program was
+    /// Show how much work each program was, and where it went
+    ///
+    /// The source lines (without line information: the instructions) and functions that took most of the processed
+    /// instructions; the branches of which both ways were followed and never came to the same state again.
     #[arg(long)]
     stats: bool,
 
@@ -136,6 +140,7 @@ impl Check {
                     log: LogLevel(log),
                     explain: matches!(format, Format::Human | Format::Json),
                     facts: self.facts && format == Format::Json,
+                    work: self.stats && matches!(format, Format::Human | Format::Json),
                     path,
                 };
                 let names = inspect::in_order(spec).map(|program| program.name.clone());

@@ -132,3 +132,43 @@ fn facts_are_told_of_each_instruction() {
     assert_eq!((&first["text"], &first["umax"], &first["words"]), (&"w3 = 1".into(), &1.into(), &"gives 1".into()));
     assert!(value["facts"].as_array().expect("a list").iter().all(|fact| fact["reached"] == true));
 }
+
+/// The ways of the second branch meet again; those of the first leave.
+const WAYS: &str = "\
+.section xdp
+splits:
+    r6 = *(u32 *)(r1 + 12)
+    r1 = 1
+    r2 = 2
+    r3 = 3
+    r4 = 4
+    if r6 > 7 goto out
+    r7 = 0
+    if r6 > 3 goto met
+    r7 = 0
+met:
+    r0 = 2
+    exit
+out:
+    r0 = 1
+    exit
+";
+
+#[test]
+fn work_is_told_by_place() {
+    let session = Session::new().file("ways.s", WAYS);
+    assert_eq!(session.output("asm ways.s -o ways.o").code, Some(0));
+    let human = session.output("check ways.o --stats").stdout;
+    let tables = human.split_once('\n').expect("it has lines").1;
+    golden("check-stats.txt", tables);
+    let json = session.output("check ways.o --stats --json").stdout;
+    let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let (work, processed) = (&value["work"], value["insns_processed"].as_u64());
+    let sum = |list: &str| -> Option<u64> {
+        work[list].as_array()?.iter().map(|share| share["insns_processed"].as_u64()).sum()
+    };
+    assert_eq!((sum("instructions"), sum("functions")), (processed, processed), "{work}");
+    assert_eq!((&work["branches"], &work["never_merged"][0]["instruction"]), (&2.into(), &5.into()), "{work}");
+    let plain = session.output("check ways.o --json").stdout;
+    assert!(!plain.contains("never_merged"), "{plain}");
+}

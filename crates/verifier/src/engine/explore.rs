@@ -4,7 +4,7 @@ use super::prune::Visit;
 use crate::{
     state::{ENTRY, Frame, Kind, Reg, State, Type},
     stop::{Check, refuse, reject},
-    verifier::Verifier,
+    verifier::{Verifier, Watch},
 };
 use alveary_abi::Rule;
 use alveary_isa::{Inst, Operand};
@@ -51,6 +51,9 @@ impl Verifier<'_> {
         }
         self.liveness.leave();
         self.trail.begin(self.counts.insns, None);
+        if let Some(Watch::Work(counter)) = &mut self.watch {
+            counter.take_up(None);
+        }
         let done = self.explore();
         self.exploring = done.is_err();
         self.pending.clear();
@@ -80,13 +83,18 @@ impl Verifier<'_> {
             }
             self.cur.last = self.previous;
             self.cur.insn = self.insn;
-            if let Some(replay) = &mut self.replay {
-                replay.see(self.counts.insns, &self.cur);
+            match &mut self.watch {
+                None => {}
+                Some(Watch::Replay(replay)) => replay.see(self.counts.insns, &self.cur),
+                Some(Watch::Work(counter)) => counter.see(self.insn),
             }
             let aux = &self.program.aux[self.insn as usize];
             let (prune, jump_point) = (aux.prune, aux.jump_point);
             let flow = if prune && self.visit()? == Visit::Known {
                 self.print_safe(print_state);
+                if let Some(Watch::Work(counter)) = &mut self.watch {
+                    counter.merge();
+                }
                 Flow::End
             } else {
                 if jump_point {
@@ -108,6 +116,9 @@ impl Verifier<'_> {
                     self.liveness.update(&self.cur, &self.program, &mut self.log);
                     let Some(path) = self.pending.pop() else { return Ok(()) };
                     self.trail.begin(self.counts.insns, Some(path.left_at));
+                    if let Some(Watch::Work(counter)) = &mut self.watch {
+                        counter.take_up(path.previous);
+                    }
                     self.cur = path.state;
                     if !self.log.keeps_all() {
                         self.log.reset(path.log);
