@@ -21,6 +21,8 @@ use std::{
 const OWN_CONFIG: &str = "/proc/config.gz";
 const BOOT_CONFIG: &str = "/boot/config-";
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
+/// Where a kernel's text usually begins.
+const SOME_ADDRESS: u64 = 0xffff_ffff_8100_0000;
 /// The largest configuration that is read: real ones are below 1 MB.
 const LARGEST_CONFIG: u64 = 1 << 26;
 
@@ -118,6 +120,14 @@ impl KernelOptions {
         let own = types.filter(|_| self.btf.is_none());
         own.map_or_else(Modules::default, |own| alveary_linux::modules::running(own.clone()))
     }
+}
+
+/// The symbols that an object declares without a type, each at an address: a kernel's types do not tell which it has, and
+/// ordinary users are not told where.
+pub(crate) fn untyped_symbols(spec: &Spec) -> BTreeMap<String, u64> {
+    let untyped = |one: &Extern| !matches!(one.kind, ExternKind::Config { .. }) && one.ty == TypeId::VOID;
+    let named = spec.externs.iter().filter(|(_, one)| untyped(one));
+    named.map(|(name, _)| (name.clone(), SOME_ADDRESS)).collect()
 }
 
 /// The kernel's configuration: that of the file, if one is given; this kernel's, if the object asks for some.

@@ -258,7 +258,8 @@ impl Verifier<'_> {
             | Kind::TpBuffer
             | Kind::Mem
             | Kind::Buf
-            | Kind::Func => true,
+            | Kind::Func
+            | Kind::Dynptr => true,
             Kind::FlowKeys => known,
             Kind::MapPtr => known && range.smin == 0 && op == AluOp::Add,
             _ => false,

@@ -121,6 +121,8 @@ pub(crate) struct Aux {
     /// The loop that it is in; 0: none.
     pub(crate) scc: u32,
     pub(crate) helper: Option<Called>,
+    /// Of the address of a variable of the kernel: how many bytes may be read there.
+    pub(crate) variable: Option<u32>,
     /// No mistaken way of the processor comes past a barrier before it, or one behind it.
     pub(crate) barrier: bool,
     pub(crate) barrier_behind: bool,

@@ -81,6 +81,9 @@ pub fn prove(program: Arc<Program>, env: &Env<'_>) -> Result<Verified, Box<Repor
                 let reason = "an atomic operation on what a global function was given: no caller was asked to align it";
                 return Err(refused_at(reason, insn));
             }
+            if let Some(insn) = kernel_variable(&program) {
+                return Err(refused_at("the address of a kernel variable", insn));
+            }
             let maps = proven_maps(&program, env.maps);
             let Kernel { profile, cpus, .. } = kernel;
             Ok(Verified { program, profile, cpus, maps, facts, stats: report.stats })
@@ -110,6 +113,12 @@ fn maybe_misaligned(program: &Program, facts: &Facts) -> Option<u32> {
         let fact = facts.at(*at);
         atomic && fact.reached && matches!(fact.access.map(|access| access.base), None | Some(Base::Memory(_)))
     })
+}
+
+/// The kernel's memory is not there in user space.
+fn kernel_variable(program: &Program) -> Option<u32> {
+    let variable = |at: &u32| matches!(decode(&program.insns, *at as usize), Ok(Inst::VarAddr { .. }));
+    (0..program.insns.len() as u32).find(variable)
 }
 
 fn refused(reason: &str) -> Box<Report> {

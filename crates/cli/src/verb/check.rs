@@ -8,13 +8,19 @@ mod show;
 mod span;
 mod spent;
 
-use crate::{error, failure::Failure, inspect, kernel::KernelOptions, output};
+use crate::{
+    error,
+    failure::Failure,
+    inspect,
+    kernel::{KernelOptions, untyped_symbols},
+    output,
+};
 use alveary_spec::Kernel;
 use alveary_verifier::{Caps, LogLevel, Verdict};
 use clap::{Args, ValueEnum, ValueHint};
 use compare::Comparison;
 use judge::Judged;
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// Say whether programs load, as Linux would
 ///
@@ -123,7 +129,11 @@ impl Check {
             if let Some(name) = &self.prog {
                 inspect::program(&spec, name, path)?;
             }
-            let kernel = Kernel { cpus: judge::possible_cpus(), ..self.kernel.described(&spec)? };
+            let kernel = Kernel {
+                cpus: judge::possible_cpus(),
+                symbols: Some(Arc::new(untyped_symbols(&spec))),
+                ..self.kernel.described(&spec)?
+            };
             let ty = self.ty.as_deref().map(|name| options::prog_type(&kernel.profile, name)).transpose()?;
             opened.push((path, spec, kernel, ty));
         }

@@ -97,6 +97,8 @@ fn rights_and_flags_change_the_verdict() {
     assert!(user.stdout.contains("R0 leaks addr as return value"), "{}", user.stdout);
     assert!(user.stdout.contains("programs of this type ask for CAP_BPF"), "{}", user.stdout);
     assert_eq!(session.output("check two.o --prog late --caps bpf,net_admin").code, Some(0));
+    let sleeps = session.output("check two.o --prog late --flags sleepable");
+    assert!(sleeps.stdout.contains("uprobe, and struct_ops programs can be sleepable"), "{}", sleeps.stdout);
     let misspelt = session.output("check two.o --flags sleepeable");
     assert!(misspelt.stderr.contains("there is no load flag `sleepeable`"), "{}", misspelt.stderr);
     let elsewhere = session.output("check two.o --prog late --attach tcx_ingress");

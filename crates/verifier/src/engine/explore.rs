@@ -255,12 +255,12 @@ impl Verifier<'_> {
             Inst::LoadInd { src, .. } => return self.check_load_packet(Some(src.0)),
             Inst::LoadImm64 { dst, .. }
             | Inst::FuncAddr { dst, .. }
+            | Inst::VarAddr { dst, .. }
             | Inst::MapIdx { dst, .. }
             | Inst::MapValueIdx { dst, .. } => {
                 self.check_constant(dst.0, inst)?;
                 self.insn += 1;
             }
-            Inst::VarAddr { .. } => refuse!("the address of a kernel variable"),
             Inst::MapFd { .. } | Inst::MapValueFd { .. } => refuse!("a map by file descriptor"),
             Inst::AddrSpaceCast { .. } => refuse!("arena pointers"),
             Inst::GotoX { .. } => refuse!("a jump to an address in a register"),

@@ -62,6 +62,13 @@ pub(super) fn into_constant(story: &Story<'_>, draft: &mut Draft) {
     draft.help("loads of 64-bit constants count as two slots: correct the jump's offset");
 }
 
+pub(super) fn variable(_: &Story<'_>, draft: &mut Draft) {
+    draft.say(
+        "this asks for the address of what the kernel's types do not have as a variable or function of known size",
+    );
+    draft.help("declare it as `vmlinux.h` does, `extern const … __ksym`, and let the loader look it up");
+}
+
 pub(super) fn no_instruction(story: &Story<'_>, draft: &mut Draft) {
     let program = story.program();
     draft.say("this is no instruction that the kernel knows");
