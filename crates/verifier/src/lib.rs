@@ -65,7 +65,7 @@ pub use env::{Caps, Env};
 pub use explain::explain;
 pub use facts::Facts;
 pub use log::LogLevel;
-pub use prove::{Verified, prove};
+pub use prove::{Verified, explain_unproven, prove};
 pub use report::{Rejection, Report, Stats, Verdict};
 pub use work::Work;
 

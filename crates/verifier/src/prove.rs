@@ -1,8 +1,9 @@
 //! From a verdict to a proof: what may run without being checked.
 
-use crate::{Env, Facts, Report, Stats, Verdict, check_with_facts, facts::Base};
+use crate::{Env, Facts, Report, Stats, Verdict, check_with_facts, explain, facts::Base};
 use alveary_abi::{Profile, Version};
 use alveary_btf::{FuncInfo, Linkage, Type};
+use alveary_diag::Diagnostic;
 use alveary_isa::{Inst, decode};
 use alveary_spec::{Kernel, MapSpec, Program};
 use std::{collections::BTreeMap, sync::Arc};
@@ -70,10 +71,7 @@ pub fn prove(program: Arc<Program>, env: &Env<'_>) -> Result<Verified, Box<Repor
     if cfg!(target_endian = "big") {
         return Err(refused("the verifier knows the byte order of little-endian machines only"));
     }
-    let profile = &env.kernel.profile;
-    let newest = Profile::new(Version::NEWEST, profile.limits, profile.tables().clone());
-    let Kernel { btf, modules, cpus, .. } = env.kernel;
-    let kernel = Kernel { btf: btf.clone(), modules: modules.clone(), cpus: *cpus, ..Kernel::of(newest) };
+    let kernel = newest(env.kernel);
     let (report, facts) = check_with_facts(&program, &Env { kernel: &kernel, ..*env });
     match (&report.verdict, facts) {
         (Verdict::Accept, Some(facts)) => {
@@ -90,6 +88,19 @@ pub fn prove(program: Arc<Program>, env: &Env<'_>) -> Result<Verified, Box<Repor
         }
         _ => Err(Box::new(report)),
     }
+}
+
+/// Explains why [`prove`] found a program to be rejected, as [`explain`] does it of [`check`](crate::check).
+#[must_use]
+pub fn explain_unproven(program: &Program, env: &Env<'_>, report: &Report) -> Option<Diagnostic> {
+    explain(program, &Env { kernel: &newest(env.kernel), ..*env }, report)
+}
+
+/// The kernel with the newest rules.
+fn newest(kernel: &Kernel) -> Kernel {
+    let Kernel { profile, btf, modules, cpus, .. } = kernel;
+    let newest = Profile::new(Version::NEWEST, profile.limits, profile.tables().clone());
+    Kernel { btf: btf.clone(), modules: modules.clone(), cpus: *cpus, ..Kernel::of(newest) }
 }
 
 /// The maps that a program names. All are there: it could not have been judged without.

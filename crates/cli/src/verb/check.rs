@@ -3,9 +3,7 @@
 mod compare;
 mod judge;
 mod options;
-mod picture;
 mod show;
-mod span;
 mod spent;
 
 use crate::{

@@ -3,9 +3,11 @@
 use super::{
     Format,
     judge::{Explanation, Judged, Learnt},
-    picture::{self, Picture},
 };
-use crate::table::grouped;
+use crate::{
+    error::explained::{Picture, terminal_width},
+    table::grouped,
+};
 use alveary_diag::Place;
 use alveary_verifier::{Rejection, Verdict, facts::Fact};
 use serde_json::{Value, json};
@@ -23,7 +25,7 @@ pub(super) fn write(judged: &[Judged], format: Format, stats: bool, out: &mut dy
 
 fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> {
     let width = judged.iter().map(|one| one.name.len()).max().unwrap_or_default();
-    let terminal = picture::terminal_width();
+    let terminal = terminal_width(io::stdout());
     let several = judged.iter().any(|one| one.file != judged[0].file);
     for one in judged {
         let file = if several { format!("{}: ", one.file) } else { String::new() };
