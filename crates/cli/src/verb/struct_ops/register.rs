@@ -4,10 +4,11 @@ use super::Interface;
 use crate::{
     bpftool::{options::Shape, pins::Pins, select, words::Words},
     failure::Failure,
+    kernel::KernelOptions,
     output,
 };
 use alveary::{
-    Linux, Loaded, MapHandle, Object, Target,
+    Linux, Loaded, MapHandle, Object,
     kernel::attach::{self, Link},
 };
 use alveary_abi::flags::BPF_F_LINK;
@@ -26,6 +27,9 @@ pub(super) struct Register {
     /// The object, and a directory in a BPF file system for the links
     #[arg(value_name = "OBJ [DIR]", required = true)]
     words: Vec<String>,
+
+    #[command(flatten)]
+    kernel: KernelOptions,
 }
 
 impl Register {
@@ -38,7 +42,7 @@ impl Register {
         if let Some(directory) = directory {
             pins.ready_directory(directory, nomount)?;
         }
-        let loaded = Object::open(file)?.load(Target::linux())?;
+        let loaded = Object::open(file)?.load(self.kernel.linux(Linux::builder())?.build())?;
         // All are in force before the first is kept: one that fails takes the others along.
         let registered =
             loaded.interfaces().map(|name| Registered::new(&loaded, name)).collect::<Result<Vec<_>, _>>()?;

@@ -50,6 +50,8 @@ fn interfaces_look_as_from_bpftool() {
         (done.status.success(), text(&done.stdout), text(&done.stderr))
     };
 
+    let (done, _, why) = ours(&["register", &file, "--kconfig", "/none"]);
+    assert!(!done && why.contains("/none"), "the kernel that it is for is said as everywhere: {why}");
     let (done, told, notes) = ours(&["register", &file]);
     assert!(done, "{notes}");
     assert!(told.contains(&format!("Registered tcp_congestion_ops {plain} id ")), "{told}");
