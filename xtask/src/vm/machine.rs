@@ -17,8 +17,9 @@ const QEMU: &str = "qemu-system-x86_64";
 const HARDWARE: &[&str] =
     &["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048", "-display", "none", "-monitor", "none"];
 
-/// Quiet, a panic ends it, and BPF may be a security module.
-const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 lsm=lockdown,capability,landlock,bpf";
+/// Quiet, a panic ends it, and BPF may be a security module. A timer that comes late, because this machine has other work,
+/// is not taken for a broken one.
+const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 no_timer_check lsm=lockdown,capability,landlock,bpf";
 
 /// What init writes before the exit code.
 const EXIT: &str = "alveary-vm: exit ";
