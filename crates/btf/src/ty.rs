@@ -128,6 +128,19 @@ impl<'a> Type<'a> {
         })
     }
 
+    /// The type whose values are its own: what a typedef, `const` and its like, or a variable is of.
+    pub(crate) fn stands_for(self) -> Option<TypeId> {
+        match self {
+            Type::Typedef { ty, .. }
+            | Type::Const(ty)
+            | Type::Volatile(ty)
+            | Type::Restrict(ty)
+            | Type::TypeTag { ty, .. }
+            | Type::Var { ty, .. } => Some(ty),
+            _ => None,
+        }
+    }
+
     /// Its kind.
     #[must_use]
     pub fn kind(self) -> Kind {

@@ -130,15 +130,10 @@ impl<'a> RustTypes<'a> {
                 format!("[{}; {len}]", self.nested(element, path, level + 1)?).into()
             }
             Some(Type::FuncProto(_) | Type::Func { .. }) => within("Function"),
-            Some(
-                Type::Typedef { ty, .. }
-                | Type::Const(ty)
-                | Type::Volatile(ty)
-                | Type::Restrict(ty)
-                | Type::TypeTag { ty, .. }
-                | Type::Var { ty, .. },
-            ) => self.nested(ty, path, level + 1)?,
-            _ => within("c_void"),
+            other => match other.and_then(Type::stands_for) {
+                Some(ty) => self.nested(ty, path, level + 1)?,
+                None => within("c_void"),
+            },
         })
     }
 

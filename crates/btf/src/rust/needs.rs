@@ -46,15 +46,7 @@ impl Needs {
                 Some(Type::DataSec(t)) => open.extend(t.vars().map(|v| (v.ty, Need::Whole))),
                 Some(Type::Ptr(to)) => open.push((to, Need::Name)),
                 Some(Type::Array(t)) => open.push((t.element, need)),
-                Some(
-                    Type::Typedef { ty, .. }
-                    | Type::Const(ty)
-                    | Type::Volatile(ty)
-                    | Type::Restrict(ty)
-                    | Type::TypeTag { ty, .. }
-                    | Type::Var { ty, .. },
-                ) => open.push((ty, need)),
-                _ => {}
+                other => open.extend(other.and_then(Type::stands_for).map(|ty| (ty, need))),
             }
         }
         needs.check_circles(btf)?;
@@ -108,14 +100,7 @@ impl Needs {
                 t.places().for_each(|m| each(m.ty));
             }
             Some(Type::Array(t)) => each(t.element),
-            Some(
-                Type::Typedef { ty, .. }
-                | Type::Const(ty)
-                | Type::Volatile(ty)
-                | Type::Restrict(ty)
-                | Type::TypeTag { ty, .. },
-            ) => each(ty),
-            _ => {}
+            other => other.and_then(Type::stands_for).into_iter().for_each(each),
         }
     }
 }
