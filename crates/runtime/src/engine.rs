@@ -1,6 +1,6 @@
 //! Which engine runs proven programs. What is not proven is interpreted, checked.
 
-use alveary_vm::{BadCode, Code, Image, Jit, Link, Listed, NoJit};
+use alveary_vm::{BadCode, Code, Image, Jit, Link, Listed, NoJit, Passes};
 use std::sync::{Arc, OnceLock};
 
 /// What runs proven programs.
@@ -23,13 +23,14 @@ pub(crate) const NATIVE_LIMIT: usize = 256 << 20;
 pub(crate) struct Engines {
     pub(crate) engine: Engine,
     limit: usize,
+    passes: Passes,
     /// Made when the first program asks for it.
     jit: OnceLock<Result<Arc<Jit>, NoJit>>,
 }
 
 impl Engines {
-    pub(crate) fn new(engine: Engine, limit: usize) -> Engines {
-        Engines { engine, limit, jit: OnceLock::new() }
+    pub(crate) fn new(engine: Engine, limit: usize, passes: Passes) -> Engines {
+        Engines { engine, limit, passes, jit: OnceLock::new() }
     }
 
     /// Links code for trusted mode.
@@ -64,6 +65,6 @@ impl Engines {
     }
 
     fn jit(&self) -> Result<&Arc<Jit>, String> {
-        self.jit.get_or_init(|| Jit::new(self.limit)).as_ref().map_err(ToString::to_string)
+        self.jit.get_or_init(|| Jit::with_passes(self.limit, self.passes)).as_ref().map_err(ToString::to_string)
     }
 }

@@ -25,7 +25,7 @@ mod watch;
 mod world;
 
 pub use alveary_abi as abi;
-pub use alveary_vm::{Trap, TrapKind};
+pub use alveary_vm::{Pass, Passes, Trap, TrapKind};
 pub use args::{Args, Mem};
 pub use bind::{Bind, Body, Cx, linux};
 pub use engine::Engine;

@@ -15,7 +15,7 @@ use alveary_diag::{Diagnostic, Place};
 use alveary_maps::{Domain, Environment, Held, Map};
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
 use alveary_verifier::Verdict;
-use alveary_vm::{Image, Listed};
+use alveary_vm::{Image, Listed, Passes};
 use std::{
     any::TypeId,
     collections::BTreeMap,
@@ -55,6 +55,7 @@ pub struct Builder {
     trace_lines: usize,
     engine: Engine,
     native_limit: usize,
+    passes: Passes,
 }
 
 impl Builder {
@@ -123,6 +124,13 @@ impl Builder {
         self
     }
 
+    /// Which passes are made over programs that become native code: all unless told otherwise.
+    #[must_use]
+    pub fn passes(mut self, passes: Passes) -> Builder {
+        self.passes = passes;
+        self
+    }
+
     /// The runtime.
     #[must_use]
     pub fn build(self) -> Arc<Runtime> {
@@ -139,7 +147,7 @@ impl Builder {
             embedders,
             closures: self.closures,
             trace: Trace::new(self.trace_lines),
-            engines: Engines::new(self.engine, self.native_limit),
+            engines: Engines::new(self.engine, self.native_limit, self.passes),
             domain: Domain::new(),
             next_id: AtomicU32::new(1),
             next_map: AtomicU32::new(1),
@@ -161,6 +169,7 @@ impl Runtime {
             trace_lines: 4096,
             engine: Engine::default(),
             native_limit: NATIVE_LIMIT,
+            passes: Passes::ALL,
         }
     }
 
@@ -256,11 +265,8 @@ impl Runtime {
             Err(report) => match &report.verdict {
                 Verdict::Reject(why) => {
                     // What is not here is said in words that help more.
-                    let of_program = maps.clone();
                     self.load_checked(program.clone(), maps, Trust::Unverified)?;
-                    let explained = Proof::explain(&program, &self.kernel, &of_program, &report);
-                    let why = load::rejected(&program, why, explained);
-                    return Err(NotLoaded { why, rejected: Some(report) });
+                    return Err(NotLoaded { why: load::rejected(&program, why), rejected: Some(report) });
                 }
                 Verdict::Refused { reason, .. } => reason.clone(),
                 Verdict::Accept => "it is not proven".to_owned(),

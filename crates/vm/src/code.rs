@@ -27,7 +27,7 @@ pub struct Code {
 pub struct Func {
     /// Its first slot.
     pub start: u32,
-    /// Bytes of stack that it uses (0–512).
+    /// Bytes of its stack frame (0–512) that it may read before it writes them: these are zero then.
     pub stack: u16,
 }
 

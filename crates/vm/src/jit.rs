@@ -2,10 +2,12 @@
 //! what the interpreter does in trusted mode, with the same frames, helpers and traps, for code that has been
 //! pre-decoded: what predecoding lets through is well-formed, and is not looked at again.
 
+mod affine;
 mod arith;
 mod call;
 mod frame;
 mod graph;
+mod layout;
 mod lift;
 mod listing;
 mod loops;
@@ -77,7 +79,9 @@ impl Jit {
         // The code's accesses are those that the program makes, one for one: other CPUs may write what it reads.
         let set = [("opt_level", "speed"), ("enable_alias_analysis", "false"), ("enable_probestack", "false")];
         let verifies = ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" });
-        for (name, value) in set.into_iter().chain([verifies, ("unwind_info", "false")]) {
+        for (name, value) in
+            set.into_iter().chain([verifies, ("unwind_info", "false"), ("machine_code_cfg_info", "true")])
+        {
             flags.set(name, value).map_err(|_| NoJit("the code generator lacks a setting"))?;
         }
         let isa = cranelift_native::builder().map_err(NoJit)?;
@@ -98,7 +102,7 @@ impl Jit {
         let mut text = Text::default();
         self.functions(&plan, |stage| {
             if let Stage::Compiled(function, compiled) = stage {
-                text.add(compiled.code_buffer(), compiled.buffer.relocs(), function);
+                text.add(self.begin(compiled), compiled.code_buffer(), compiled.buffer.relocs(), function);
             }
         })?;
         let (bytes, starts) = text.link().map_err(|kind| bad(code, 0, kind))?;
@@ -106,6 +110,11 @@ impl Jit {
             Room::take(self, bytes.len()).ok_or_else(|| bad(code, 0, BadCodeKind::NoRoom { limit: self.limit }))?;
         let pages = Pages::new(&bytes).map_err(|_| bad(code, 0, BadCodeKind::NoRoom { limit: self.limit }))?;
         Ok(Native::new(pages, starts, plan.starts(), room))
+    }
+
+    /// How far behind a multiple of [`Text::ALIGNMENT`] a function begins.
+    fn begin(&self, compiled: &CompiledCode) -> usize {
+        if self.passes.has(Pass::Align) { layout::begin(compiled) } else { 0 }
     }
 
     /// Takes each function through all stages.
@@ -186,13 +195,13 @@ struct Text {
 }
 
 impl Text {
-    /// Functions begin at multiples of this.
-    const ALIGNMENT: usize = 32;
+    /// Functions begin at multiples of this, or so far behind one as is said.
+    const ALIGNMENT: usize = 64;
     /// What stands between them: traps.
     const FILLER: u8 = 0xcc;
 
-    fn add(&mut self, code: &[u8], relocations: &[FinalizedMachReloc], function: &Function) {
-        let start = self.bytes.len().next_multiple_of(Self::ALIGNMENT);
+    fn add(&mut self, begin: usize, code: &[u8], relocations: &[FinalizedMachReloc], function: &Function) {
+        let start = self.bytes.len().next_multiple_of(Self::ALIGNMENT) + begin;
         self.bytes.resize(start, Self::FILLER);
         self.bytes.extend_from_slice(code);
         self.starts.push(start);

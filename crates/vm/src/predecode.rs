@@ -8,7 +8,7 @@ use crate::frame::{FrameUse, frame_use, in_frame};
 use crate::memory::ATOMIC_OPS;
 use crate::op::{Op, Opcode, alu_code, cmp_code, halves};
 use crate::stack::FRAME;
-use crate::{Code, HelperFn, Link, Sym};
+use crate::{Code, Func, HelperFn, Link, Sym};
 use alveary_isa::{Inst, Operand, Reg, Swap, Wide, Width, decode_lowered};
 
 /// The most slots that an [`Op`]'s offsets reach.
@@ -112,7 +112,7 @@ fn entries(code: &Code, insts: &[Option<Inst>]) -> Result<Box<[Entry]>, BadCode>
     }
     let escapes = insts.iter().flatten().any(|inst| frame_use(inst) == FrameUse::Any);
     let ends = starts.iter().skip(1).copied().chain([insts.len()]);
-    let entry = |(&start, end): (&usize, usize)| {
+    let entry = |((&start, end), func): ((&usize, usize), &Func)| {
         let body = &insts[start..end];
         let last = body.iter().rposition(Option::is_some).unwrap_or_default();
         if !matches!(body[last], Some(Inst::Exit | Inst::Ja { .. })) {
@@ -122,10 +122,10 @@ fn entries(code: &Code, insts: &[Option<Inst>]) -> Result<Box<[Entry]>, BadCode>
             FrameUse::Reads(bytes) => bytes,
             _ => 0,
         });
-        let bytes = if escapes { FRAME } else { read.max().unwrap_or(0) };
+        let bytes = if escapes { FRAME } else { read.max().unwrap_or(0) }.min(func.stack.into());
         Ok(Entry { start: start as u32, words: bytes.div_ceil(8) as u8 })
     };
-    starts.iter().zip(ends).map(entry).collect()
+    starts.iter().zip(ends).zip(&code.funcs).map(entry).collect()
 }
 
 /// Makes the op of one slot after the other.

@@ -9,7 +9,7 @@ use super::{
     machine::{self, Machine},
     text,
 };
-use alveary_runtime::Engine;
+use alveary_runtime::{Engine, Passes};
 use std::{
     sync::{
         Arc,
@@ -59,7 +59,7 @@ pub(crate) fn hold(wanted: &Wanted) -> Result<Compared, String> {
         let work = |thread: u32| {
             let (bench, next, ran) = (&bench, &next, &ran);
             move || {
-                let mut pair = Pair::new(bench, wanted.seed.wrapping_add(u64::from(thread) << 32))?;
+                let mut pair = Pair::new(bench, wanted.passes, wanted.seed.wrapping_add(u64::from(thread) << 32))?;
                 let mut compared = Compared::default();
                 while ran.load(Ordering::Relaxed) < wanted.count && compared.findings.len() < wanted.findings {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -83,11 +83,13 @@ pub(crate) fn hold(wanted: &Wanted) -> Result<Compared, String> {
 struct Pair {
     interpreted: Machine,
     native: Machine,
+    passes: Passes,
 }
 
 impl Pair {
-    fn new(bench: &Bench, seed: u64) -> Result<Pair, String> {
-        Ok(Pair { interpreted: machine(bench, Engine::Interp, seed)?, native: machine(bench, Engine::Jit, seed)? })
+    fn new(bench: &Bench, passes: Passes, seed: u64) -> Result<Pair, String> {
+        let [interpreted, native] = [Engine::Interp, Engine::Jit].map(|engine| machine(bench, engine, passes, seed));
+        Ok(Pair { interpreted: interpreted?, native: native?, passes })
     }
 
     /// Runs a program on both; whether it is proven.
@@ -107,7 +109,8 @@ impl Pair {
             return Ok(true);
         }
         // Anew, nothing is left of programs before this one. All three stay, so that no two have the same addresses.
-        let engines = [Engine::Interp, Engine::Interp, Engine::Jit].map(|engine| machine(bench, engine, seed));
+        let engines =
+            [Engine::Interp, Engine::Interp, Engine::Jit].map(|engine| machine(bench, engine, self.passes, seed));
         let [mut one, mut other, mut native_anew] = engines;
         let see = |machine: &mut Result<Machine, String>| {
             let machine = machine.as_mut().map_err(|why| why.clone())?;
@@ -120,12 +123,12 @@ impl Pair {
             let (one, native) = if one == native_anew { (interpreted, native) } else { (one, native_anew) };
             compared.findings.push(format!("seed {seed}: {}\n{}", one.difference(&native), text(&program)));
         }
-        *self = Pair::new(bench, seed)?;
+        *self = Pair::new(bench, self.passes, seed)?;
         Ok(true)
     }
 }
 
-fn machine(bench: &Bench, engine: Engine, seed: u64) -> Result<Machine, String> {
-    let runtime = machine::runtime(bench.kernel.clone(), seed, engine);
+fn machine(bench: &Bench, engine: Engine, passes: Passes, seed: u64) -> Result<Machine, String> {
+    let runtime = machine::runtime(bench.kernel.clone(), seed, engine, passes);
     Machine::new(&runtime, 0, bench.specs(), seed)
 }

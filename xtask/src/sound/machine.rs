@@ -4,7 +4,7 @@ use super::facts::Holder;
 use alveary_abi::{MapType, ProgType};
 use alveary_net::{Net, SkBuff, Skb, Start, Xdp, XdpBuff};
 use alveary_runtime::{
-    Engine, Family, Fault, LoadedMap, Prog, Ran, Runtime, Trap, TrapKind, Trust, Vcpu, Watched, World,
+    Engine, Family, Fault, LoadedMap, Passes, Prog, Ran, Runtime, Trap, TrapKind, Trust, Vcpu, Watched, World,
 };
 use alveary_spec::{Kernel, MapSpec, Program};
 use alveary_testing::{Draw, Needs, PROGRAMS};
@@ -47,10 +47,11 @@ pub(crate) enum Ended {
     Trapped(Box<Fault>),
 }
 
-pub(crate) fn runtime(kernel: Kernel, seed: u64, engine: Engine) -> Arc<Runtime> {
+pub(crate) fn runtime(kernel: Kernel, seed: u64, engine: Engine, passes: Passes) -> Arc<Runtime> {
     let world = World { seed: Some(seed), ..World::repeatable() };
     let net = Arc::new(Net::default());
-    Runtime::builder(kernel, world).family::<Xdp>(net.clone()).family::<Skb>(net).trace_lines(16).engine(engine).build()
+    let builder = Runtime::builder(kernel, world).family::<Xdp>(net.clone()).family::<Skb>(net);
+    builder.trace_lines(16).engine(engine).passes(passes).build()
 }
 
 /// What a program did in some runs.

@@ -1,7 +1,8 @@
 //! `cargo xtask sound`: programs are generated; those that our verifier accepts run checked, over drawn packets and map
 //! contents. A trap is a fault of the verifier.
 //!
-//! With `--engines`, proven programs run trusted, interpreted and native, and must do the same.
+//! With `--engines`, proven programs run trusted, interpreted and native, and must do the same; `--only` and `--without`
+//! say which of the passes are made over native code.
 //!
 //! Built for release unless `--here` is given. With `--kernel`, as root, the running kernel judges them, too.
 
@@ -20,7 +21,7 @@ use crate::{
 };
 use alveary_abi::ProgType;
 use alveary_isa::decode;
-use alveary_runtime::{Engine, Fault};
+use alveary_runtime::{Engine, Fault, Pass, Passes};
 use alveary_spec::{MapSpec, Program};
 use alveary_testing::{Generated, Generator, bpf, map_names, maps};
 use alveary_verifier::{Env, LogLevel, Report, Verdict, check, prove};
@@ -38,7 +39,7 @@ use std::{
 use tally::{Difference, Tally};
 
 const USAGE: &str = "[--here] [--count N] [--seed N] [-j N] [--rounds N] [--findings N] [--show] [--kernel] [--facts] \
-                     [--engines]";
+                     [--engines [--only PASS | --without PASS]]";
 
 /// Types that programs are generated for.
 const TYPES: [ProgType; 5] =
@@ -65,6 +66,8 @@ struct Wanted {
     facts: bool,
     /// Hold the engines against each other, nothing else.
     engines: bool,
+    /// What is made over native code.
+    passes: Passes,
 }
 
 impl Default for Wanted {
@@ -79,6 +82,7 @@ impl Default for Wanted {
             kernel: false,
             facts: false,
             engines: false,
+            passes: Passes::ALL,
         }
     }
 }
@@ -112,6 +116,15 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 fn parse<'a>(mut arguments: impl Iterator<Item = &'a String>) -> Result<Wanted, String> {
     let mut wanted = Wanted::default();
     while let Some(argument) = arguments.next() {
+        if let "--only" | "--without" = argument.as_str() {
+            let name = arguments.next().map_or("", String::as_str);
+            let pass = Pass::named(name).ok_or_else(|| {
+                let names: Vec<&str> = Pass::all().map(Pass::name).collect();
+                format!("no pass `{name}`; there are {}", names.join(", "))
+            })?;
+            wanted.passes = if argument == "--only" { Passes::NONE.with(pass) } else { wanted.passes.without(pass) };
+            continue;
+        }
         let mut number = || {
             let text = arguments.next().ok_or_else(|| format!("{argument} needs a value; takes {USAGE}"))?;
             text.parse::<u64>().map_err(|_| format!("{argument} takes a number"))
@@ -148,7 +161,7 @@ impl Bench {
         if !wanted.kernel {
             kernel.profile.limits.insns = LIMIT;
         }
-        let runtime = machine::runtime(kernel.clone(), wanted.seed, Engine::Interp);
+        let runtime = machine::runtime(kernel.clone(), wanted.seed, Engine::Interp, Passes::ALL);
         let generator = Generator::new(&TYPES, |ty, needs| machine::can(&runtime, ty, needs));
         let bench = Bench { generator, runtime, kernel, maps: maps(), theirs: None };
         let theirs =

@@ -44,7 +44,14 @@ impl<'a> Twins<'a> {
                     number = fold(self.named(number, name), self.of(TypeId(ty), false, depth + 1));
                 }
             }
-            _ if head.refers() => {
+            Kind::Typedef
+            | Kind::Ptr
+            | Kind::Const
+            | Kind::Volatile
+            | Kind::Restrict
+            | Kind::TypeTag
+            | Kind::DeclTag
+            | Kind::Array => {
                 if head.kind == Kind::Array {
                     number = fold(number, btf.words(id).nth(5).unwrap_or(0).into());
                 }

@@ -39,7 +39,7 @@ pub(crate) fn lower(mut sites: Sites<'_>, mut proven: Option<Proven<'_>>) -> Res
     }
     let (encoded, starts) = lines.into_code(program)?;
     let mut code = Code { insns: encoded.insns, syms: encoded.syms, origin: encoded.origin, ..Code::default() };
-    code.funcs = functions(&sites, &code, &starts);
+    code.funcs = functions(&sites, &code, &starts, proven.as_ref());
     code.calls = sites.calls;
     if let Some(proven) = proven {
         code.known = encoded.known;
@@ -113,17 +113,24 @@ fn legacy_load(call: i32, width: i32, mut index: Vec<Inst>) -> Vec<Line> {
     index.into_iter().map(Line::new).collect()
 }
 
-/// Functions: the program itself, and those that it lists. One that never names r10 needs no stack.
-fn functions(sites: &Sites<'_>, code: &Code, starts: &[u32]) -> Vec<Func> {
+/// Functions: the program itself, and those that it lists. One that never names r10 needs no stack, one that is proven no
+/// more than it was seen to use.
+fn functions(sites: &Sites<'_>, code: &Code, starts: &[u32], proven: Option<&Proven<'_>>) -> Vec<Func> {
     let listed = sites.program.subprogs.iter().filter_map(|(at, _)| starts.get(*at as usize).copied());
     let mut all: Vec<u32> = std::iter::once(0).chain(listed).collect();
     all.sort_unstable();
     all.dedup();
+    let uses: Vec<(u32, u16)> = proven.map_or(Vec::new(), |proven| {
+        let bytes = |bytes: u32| u16::try_from(bytes).map_or(FRAME, |bytes| bytes.min(FRAME));
+        let functions = proven.verified.facts().functions();
+        functions.filter_map(|(at, used)| Some((*starts.get(at as usize)?, bytes(used)))).collect()
+    });
     let ends = all.iter().skip(1).copied().chain([code.insns.len() as u32]);
     let uses_stack = |insn: &alveary_isa::Insn| insn.dst == Reg::FP || insn.src == Reg::FP;
     let function = |(start, end): (&u32, u32)| {
         let body = code.insns.get(*start as usize..end as usize).unwrap_or(&[]);
-        Func { start: *start, stack: if body.iter().any(uses_stack) { FRAME } else { 0 } }
+        let most = uses.iter().find(|(of, _)| of == start).map_or(FRAME, |(_, bytes)| *bytes);
+        Func { start: *start, stack: if body.iter().any(uses_stack) { most } else { 0 } }
     };
     all.iter().zip(ends).map(function).collect()
 }

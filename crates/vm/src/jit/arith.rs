@@ -50,6 +50,10 @@ impl Lifter<'_> {
                 let value = self.get(dst);
                 return self.sum(value, imm.into());
             }
+            (AluOp::Add, Wide::W64, Operand::Reg(reg)) => {
+                let (value, other) = (self.get(dst), self.get(reg));
+                return self.added(value, other);
+            }
             (AluOp::Sub, Wide::W64, Operand::Imm(imm)) => {
                 let value = self.get(dst);
                 return self.sum(value, -i64::from(imm));

@@ -20,10 +20,11 @@ pub(super) enum Frame {
 type Bytes = Box<[bool; FRAME]>;
 
 impl Frame {
-    pub(super) fn of(plan: &Plan<'_>, blocks: &[u32]) -> Frame {
+    /// The frame of a function of these blocks, of whose upper `stack` bytes some may be read before they are written.
+    pub(super) fn of(plan: &Plan<'_>, blocks: &[u32], stack: u16) -> Frame {
         let insts = || blocks.iter().flat_map(|&block| plan.insts_of_block(block)).map(|(_, inst)| inst);
         let escapes = |inst: &Inst| frame_use(inst) == FrameUse::Any || compares(inst);
-        let mut unwritten = unwritten(plan, blocks[0]);
+        let mut unwritten = unwritten(plan, blocks[0], stack.into());
         if insts().any(|inst| escapes(&inst)) {
             return Frame::Shared { unwritten: words(&unwritten) };
         }
@@ -80,8 +81,8 @@ fn bytes_of((off, width): (i16, Width)) -> std::ops::Range<usize> {
 }
 
 /// The bytes that are not sure to be written by the first block before anyone can read them.
-fn unwritten(plan: &Plan<'_>, first: u32) -> Bytes {
-    let mut unwritten = Box::new([true; FRAME]);
+fn unwritten(plan: &Plan<'_>, first: u32, stack: usize) -> Bytes {
+    let mut unwritten = Box::new(std::array::from_fn(|byte| byte < stack));
     let mut known = false;
     for (_, inst) in plan.insts_of_block(first) {
         match inst {

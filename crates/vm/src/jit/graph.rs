@@ -1,6 +1,7 @@
 //! A function as passes see and change it: straight pieces of the program, and the ways between them. A piece may stand
 //! in more than one place, and pieces of other functions may stand here, too. Knows nothing of Cranelift.
 
+use super::affine::Sum;
 use super::plan::Plan;
 use alveary_isa::cfg::End as BlockEnd;
 use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide};
@@ -45,8 +46,31 @@ pub(super) enum End {
         taken: usize,
         next: usize,
     },
+    /// To one of `ways`, by what the register holds, or its lower half, if nothing depends on the upper one.
+    Switch {
+        reg: Reg,
+        narrow: bool,
+        ways: Vec<usize>,
+        otherwise: usize,
+    },
+    /// `yes` if the guard holds.
+    Guard {
+        guard: Box<Guard>,
+        yes: usize,
+        no: usize,
+    },
     /// The function returns r0.
     Return,
+}
+
+/// Whether something that rises by `more` stays below an end, and does not wrap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Guard {
+    pub(super) rises: Sum,
+    pub(super) more: u64,
+    pub(super) end: Sum,
+    /// It must not become equal to the end, either.
+    pub(super) strict: bool,
 }
 
 /// What a conditional jump compares.
@@ -110,14 +134,14 @@ impl Graph {
     /// Nodes that can be reached, each before those that only it leads to.
     pub(super) fn order(&self) -> Vec<usize> {
         let mut seen = vec![false; self.nodes.len()];
-        let (mut order, mut stack) = (Vec::new(), vec![(0, 0)]);
+        let ways = |node: usize| self.nodes[node].end.ways();
+        let (mut order, mut stack) = (Vec::new(), vec![(0, ways(0))]);
         seen[0] = true;
         while let Some((node, next)) = stack.last_mut() {
-            match self.nodes[*node].end.ways().nth(*next) {
+            match next.next() {
                 Some(to) => {
-                    *next += 1;
                     if !std::mem::replace(&mut seen[to], true) {
-                        stack.push((to, 0));
+                        stack.push((to, ways(to)));
                     }
                 }
                 None => {
@@ -129,17 +153,64 @@ impl Graph {
         order.reverse();
         order
     }
+
+    /// Adds copies of nodes, with the ways between them. A node's copy is as far behind `first`, which is given back, as
+    /// the node is behind the first one in `nodes`.
+    pub(super) fn copy(&mut self, nodes: &[usize]) -> usize {
+        let first = self.nodes.len();
+        for &node in nodes {
+            let mut copy = self.nodes[node].clone();
+            copy.end.each_way(|to| {
+                if let Some(at) = nodes.iter().position(|node| node == to) {
+                    *to = first + at;
+                }
+            });
+            self.nodes.push(copy);
+        }
+        first
+    }
 }
 
 impl End {
     /// Where control may go on, without a jump first.
     pub(super) fn ways(&self) -> impl Iterator<Item = usize> {
-        let (first, second) = match *self {
-            End::Jump(to) => (Some(to), None),
-            End::Branch { taken, next, .. } | End::MayGoto { taken, next } => (Some(next), Some(taken)),
-            End::Return => (None, None),
+        let (table, first, second): (&[usize], _, _) = match *self {
+            End::Jump(to) => (&[], Some(to), None),
+            End::Branch { taken, next, .. } | End::MayGoto { taken, next } => (&[], Some(next), Some(taken)),
+            End::Switch { ref ways, otherwise, .. } => (ways, Some(otherwise), None),
+            End::Guard { yes, no, .. } => (&[], Some(yes), Some(no)),
+            End::Return => (&[], None, None),
         };
-        first.into_iter().chain(second)
+        table.iter().copied().chain(first).chain(second)
+    }
+
+    /// Changes where control goes on.
+    pub(super) fn each_way(&mut self, mut change: impl FnMut(&mut usize)) {
+        match self {
+            End::Jump(to) => change(to),
+            End::Branch { taken, next, .. } | End::MayGoto { taken, next } => {
+                change(next);
+                change(taken);
+            }
+            End::Switch { ways, otherwise, .. } => {
+                ways.iter_mut().for_each(&mut change);
+                change(otherwise);
+            }
+            End::Guard { yes, no, .. } => {
+                change(yes);
+                change(no);
+            }
+            End::Return => {}
+        }
+    }
+
+    /// As [`End::each_way`], one for another.
+    pub(super) fn redirect(&mut self, from: usize, to: usize) {
+        self.each_way(|way| {
+            if *way == from {
+                *way = to;
+            }
+        });
     }
 }
 

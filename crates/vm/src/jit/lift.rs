@@ -3,8 +3,9 @@
 //!
 //! Registers are variables, which become SSA values: nothing is read that the program does not read.
 
+use super::affine::Sum;
 use super::frame::Frame;
-use super::graph::{End, Graph, Test};
+use super::graph::{End, Graph, Guard, Test};
 use super::loops::Loops;
 use super::plan::Plan;
 use crate::Env;
@@ -13,8 +14,8 @@ use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8X16, I32, I64};
 use cranelift_codegen::ir::{
-    AbiParam, Block, Function, InstBuilder, MemFlagsData, Signature, SourceLoc, StackSlot, StackSlotData,
-    StackSlotKind, UserFuncName, Value,
+    AbiParam, Block, BlockCall, Function, InstBuilder, JumpTableData, MemFlagsData, Signature, SourceLoc, StackSlot,
+    StackSlotData, StackSlotKind, UserFuncName, Value,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
@@ -244,10 +245,12 @@ impl<'a> Lifter<'a> {
             self.inst(slot, inst);
         }
         self.to.set_srcloc(SourceLoc::new(node.last));
-        match node.end {
-            End::Jump(to) => self.jump(number, to),
-            End::Branch { test, taken, next } => self.branch(number, test, taken, next),
-            End::MayGoto { taken, next } => self.may_goto(number, taken, next),
+        match &node.end {
+            &End::Jump(to) => self.jump(number, to),
+            &End::Branch { test, taken, next } => self.branch(number, test, taken, next),
+            End::Switch { reg, narrow, ways, otherwise } => self.switch(*reg, *narrow, ways, *otherwise),
+            End::Guard { guard, yes, no } => self.guard(number, guard, *yes, *no),
+            &End::MayGoto { taken, next } => self.may_goto(number, taken, next),
             End::Return => {
                 let (r0, no) = (self.get(Reg::R0), self.number(0));
                 self.leave(&[r0, no]);
@@ -328,6 +331,51 @@ impl<'a> Lifter<'a> {
         self.to.ins().brif(condition, ways[0], &[], ways[1], &[]);
         self.walk(ways[0], taken);
         self.walk(ways[1], next);
+    }
+
+    fn guard(&mut self, from: usize, guard: &Guard, yes: usize, no: usize) {
+        let (first, end) = (self.sum_of(&guard.rises), self.sum_of(&guard.end));
+        let last = self.sum(first, guard.more as i64);
+        let wraps = self.to.ins().icmp(IntCC::UnsignedLessThan, last, first);
+        let (ways, onward) = ([no, yes].map(|to| self.way(from, to)), self.to.create_block());
+        self.to.ins().brif(wraps, ways[0], &[], onward, &[]);
+        self.to.switch_to_block(onward);
+        self.to.seal_block(onward);
+        let code = if guard.strict { IntCC::UnsignedGreaterThanOrEqual } else { IntCC::UnsignedGreaterThan };
+        let outside = self.to.ins().icmp(code, last, end);
+        self.to.ins().brif(outside, ways[0], &[], ways[1], &[]);
+        self.walk(ways[0], no);
+        self.walk(ways[1], yes);
+    }
+
+    fn switch(&mut self, reg: Reg, narrow: bool, ways: &[usize], otherwise: usize) {
+        let mut value = self.get(reg);
+        if !narrow {
+            let most = self.number(ways.len() as i64);
+            value = self.to.ins().umin(value, most);
+        }
+        let index = self.to.ins().ireduce(I32, value);
+        let blocks = ways.iter().chain([&otherwise]).map(|&to| self.nodes[to].0);
+        let mut calls: Vec<BlockCall> =
+            blocks.map(|block| BlockCall::new(block, [], &mut self.to.func.dfg.value_lists)).collect();
+        let Some(last) = calls.pop() else { return };
+        let table = self.to.create_jump_table(JumpTableData::new(last, &calls));
+        self.to.ins().br_table(index, table);
+        ways.iter().chain([&otherwise]).for_each(|&to| self.arrive(to));
+    }
+
+    /// Registers, added up.
+    fn sum_of(&mut self, sum: &Sum) -> Value {
+        let mut regs = sum.regs.iter();
+        let mut value = match regs.next() {
+            Some(&reg) => self.get(reg),
+            None => return self.number(sum.off),
+        };
+        for &reg in regs {
+            let other = self.get(reg);
+            value = self.added(value, other);
+        }
+        self.sum(value, sum.off)
     }
 
     fn may_goto(&mut self, from: usize, taken: usize, next: usize) {
@@ -455,6 +503,13 @@ impl<'a> Lifter<'a> {
     /// A value and a constant whose sum this value is.
     pub(super) fn parts(&self, value: Value) -> (Value, i64) {
         self.sums.get(&value).copied().unwrap_or((value, 0))
+    }
+
+    /// `value + other`, by the values that they began with.
+    pub(super) fn added(&mut self, value: Value, other: Value) -> Value {
+        let ((value, first), (other, second)) = (self.parts(value), self.parts(other));
+        let roots = self.to.ins().iadd(value, other);
+        self.sum(roots, first.wrapping_add(second))
     }
 
     /// `value + off`, by the value that it began with.

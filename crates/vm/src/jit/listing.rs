@@ -60,7 +60,7 @@ impl Jit {
         self.functions(&plan, |stage| match stage {
             Stage::Lifted(function) => lifted = lines(function),
             Stage::Compiled(function, compiled) => {
-                text.add(compiled.code_buffer(), compiled.buffer.relocs(), function);
+                text.add(self.begin(compiled), compiled.code_buffer(), compiled.buffer.relocs(), function);
                 listed.push(Listed {
                     start: plan.functions[listed.len()].start,
                     lifted: std::mem::take(&mut lifted),

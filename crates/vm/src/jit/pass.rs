@@ -4,12 +4,20 @@
 //! | file | what becomes better |
 //! |---|---|
 //! | `inline` | small functions are made part of those that call them |
+//! | `widen` | loops ask once for several rounds whether they stay inside of something |
+//! | `unroll` | several rounds of loops that count stand one behind the other |
+//! | `switch` | trees of comparisons become jumps by tables |
 //! | `below` | loops that count ask whether they are below their end |
+//!
+//! `align` is made of what is compiled (`layout`).
 
 mod below;
 mod inline;
+mod switch;
 #[cfg(test)]
 mod tests;
+mod unroll;
+mod widen;
 
 use super::graph::Graph;
 use super::plan::Plan;
@@ -21,21 +29,34 @@ use std::fmt;
 pub enum Pass {
     /// Small functions are made part of those that call them.
     Inline,
+    /// Loops ask once for several rounds whether they stay inside of something.
+    Widen,
+    /// Several rounds of loops that count stand one behind the other.
+    Unroll,
+    /// Trees of comparisons become jumps by tables.
+    Switch,
     /// Loops that count ask whether they are below their end.
     Below,
+    /// Functions begin where their loops touch few lines of the instruction cache.
+    Align,
 }
 
 /// A pass over a function.
 struct Row {
     pass: Pass,
     name: &'static str,
-    run: fn(&Plan<'_>, &mut Graph),
+    /// What it does to the function's graph; some passes are made later.
+    run: Option<fn(&Plan<'_>, &mut Graph)>,
 }
 
 /// The passes, in their order.
 const ROWS: &[Row] = &[
-    Row { pass: Pass::Inline, name: "inline", run: inline::run },
-    Row { pass: Pass::Below, name: "below", run: below::run },
+    Row { pass: Pass::Inline, name: "inline", run: Some(inline::run) },
+    Row { pass: Pass::Widen, name: "widen", run: Some(widen::run) },
+    Row { pass: Pass::Unroll, name: "unroll", run: Some(unroll::run) },
+    Row { pass: Pass::Switch, name: "switch", run: Some(switch::run) },
+    Row { pass: Pass::Below, name: "below", run: Some(below::run) },
+    Row { pass: Pass::Align, name: "align", run: None },
 ];
 
 /// Which passes are made.
@@ -102,7 +123,9 @@ impl Pass {
 pub(super) fn run(plan: &Plan<'_>, number: usize, passes: Passes) -> Graph {
     let mut graph = Graph::of(plan, number);
     for row in ROWS.iter().filter(|row| passes.has(row.pass)) {
-        (row.run)(plan, &mut graph);
+        if let Some(run) = row.run {
+            run(plan, &mut graph);
+        }
     }
     graph
 }

@@ -42,7 +42,7 @@ impl<'a> Plan<'a> {
         let mut plan = Plan { code, ops, insts, cfg, functions: Vec::new() };
         for (number, &start) in starts.iter().enumerate() {
             let blocks = plan.order(number);
-            let frame = Frame::of(&plan, &blocks);
+            let frame = Frame::of(&plan, &blocks, code.funcs[number].stack);
             let own = |inst: &Inst| matches!(inst, Inst::CallHelper { .. } | Inst::CallX { .. });
             let counted = frame.is_shared() || plan.insts_of(&blocks).any(|(_, inst)| own(&inst));
             let stops = counted || plan.insts_of(&blocks).any(|(_, inst)| is_atomic(&inst));

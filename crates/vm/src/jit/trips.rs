@@ -45,17 +45,9 @@ pub(super) fn count(plan: &Plan<'_>, graph: &Graph, loops: &Loops, which: &Loop)
     let rounds = rounds(test, first, step, bound)?;
     // All of these numbers are the same to 32-bit operations as to 64-bit ones, or all operations are 64 bits wide.
     let last = first.checked_add(step.checked_mul(i64::try_from(rounds).ok()?)?)?;
-    let small = |number: i64| (0..=i64::from(i32::MAX)).contains(&number);
-    let narrow = test.wide == Wide::W32 || steps_narrow(plan, graph, at, reg);
-    (!narrow || [first, last, bound].into_iter().all(small)).then_some(Count {
-        reg,
-        first,
-        step,
-        rounds,
-        latch,
-        test,
-        exit,
-    })
+    let least = if test.wide == Wide::W32 || steps_narrow(plan, graph, at, reg) { 0 } else { i32::MIN };
+    let fits = |number: i64| (i64::from(least)..=i32::MAX.into()).contains(&number);
+    [first, last, bound].into_iter().all(fits).then_some(Count { reg, first, step, rounds, latch, test, exit })
 }
 
 /// The smallest number of rounds after which the test fails.

@@ -1,0 +1,148 @@
+//! A tree of comparisons of one register with constants becomes a jump by a table; where a loop comes back to such a
+//! jump, each way back has a copy of its own, which the processor learns to foresee apart from the others.
+//!
+//! Sound because a comparison does nothing but choose: for each number that the register may hold, the tree is walked
+//! here. Numbers beyond the table either cannot occur (the last write of the register leaves no bits for them, or the
+//! verifier knows its range), or are larger than all constants and compared without sign, so that all go the same way.
+
+use crate::arith::{cmp32, cmp64};
+use crate::jit::graph::{End, Graph, Test};
+use crate::jit::loops::Loops;
+use crate::jit::plan::Plan;
+use alveary_isa::{AluOp, CmpOp, Inst, Operand, Reg, Wide};
+
+/// Fewer comparisons stay what they are.
+const LEAST: usize = 5;
+/// Entries of a table.
+const MOST: u64 = 256;
+/// Instructions between the end of a case and the next jump, where each case gets its own.
+const MOST_TAIL: usize = 16;
+/// Jumps by one table that there may be then.
+const MOST_COPIES: usize = 32;
+
+pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
+    // In reverse, a tree's root would come after its parts; parts of a table that was made are not reached any more.
+    let mut covered = vec![false; graph.nodes.len()];
+    for node in graph.order() {
+        if covered[node] {
+            continue;
+        }
+        if let Some((end, tree)) = switch(plan, graph, node) {
+            tree.into_iter().for_each(|part| covered[part] = true);
+            graph.nodes[node].end = end;
+            duplicate(plan, graph, node);
+            covered.resize(graph.nodes.len(), true);
+        }
+    }
+}
+
+/// The jump by table that the tree below a node is, and the nodes of that tree.
+fn switch(plan: &Plan<'_>, graph: &Graph, root: usize) -> Option<(End, Vec<usize>)> {
+    let End::Branch { test: Test { wide, dst, .. }, .. } = graph.nodes[root].end else { return None };
+    let tree = tree(graph, root, wide, dst);
+    if tree.len() < LEAST {
+        return None;
+    }
+    let tests = || tree.iter().filter_map(|&node| constant(graph, node));
+    let known = known_most(plan, graph, root, dst).filter(|&most| most < MOST);
+    let most = match known {
+        Some(most) => most,
+        None => {
+            let unsigned = |op| !matches!(op, CmpOp::SGt | CmpOp::SGe | CmpOp::SLt | CmpOp::SLe | CmpOp::Set);
+            let largest = tests().map(|(_, constant)| constant).max()?;
+            if !tests().all(|(op, constant)| unsigned(op) && constant >= 0) || largest as u64 + 1 >= MOST {
+                return None;
+            }
+            largest as u64 + 1
+        }
+    };
+    let ways: Option<Vec<usize>> = (0..=most).map(|number| walk(graph, &tree, root, number)).collect();
+    let mut ways = ways?;
+    let otherwise = ways.pop()?;
+    // What goes one way nearly always is found sooner by comparing.
+    let cases = ways.iter().filter(|&&way| way != otherwise).count();
+    (cases >= LEAST - 1)
+        .then_some((End::Switch { reg: dst, narrow: known.is_some() || wide == Wide::W32, ways, otherwise }, tree))
+}
+
+/// The nodes from `root` on that do nothing but compare this register with a constant.
+fn tree(graph: &Graph, root: usize, wide: Wide, reg: Reg) -> Vec<usize> {
+    let mut tree = vec![root];
+    let mut next = 0;
+    while let Some(&node) = tree.get(next) {
+        next += 1;
+        for to in graph.nodes[node].end.ways() {
+            let at = &graph.nodes[to];
+            let compares = matches!(at.end, End::Branch { test, .. } if test.wide == wide && test.dst == reg);
+            let same = at.activation == graph.nodes[root].activation && !at.begins;
+            if compares && same && at.body.is_empty() && constant(graph, to).is_some() && !tree.contains(&to) {
+                tree.push(to);
+            }
+        }
+    }
+    if constant(graph, root).is_none() { Vec::new() } else { tree }
+}
+
+/// What a node compares with.
+fn constant(graph: &Graph, node: usize) -> Option<(CmpOp, i32)> {
+    match graph.nodes[node].end {
+        End::Branch { test: Test { op, src: Operand::Imm(constant), .. }, .. } => Some((op, constant)),
+        _ => None,
+    }
+}
+
+/// Where the tree leads for a number; nothing if it leads in circles.
+fn walk(graph: &Graph, tree: &[usize], root: usize, number: u64) -> Option<usize> {
+    let mut node = root;
+    for _ in 0..=tree.len() {
+        let End::Branch { test, taken, next } = graph.nodes[node].end else { return None };
+        let Operand::Imm(constant) = test.src else { return None };
+        let compare = if test.wide == Wide::W32 { cmp32 } else { cmp64 };
+        node = if compare(test.op, number, i64::from(constant) as u64) { taken } else { next };
+        if !tree.contains(&node) || node == root {
+            return (node != root).then_some(node);
+        }
+    }
+    None
+}
+
+/// The most that a register can hold at the end of a node, if the node writes it.
+fn known_most(plan: &Plan<'_>, graph: &Graph, node: usize, reg: Reg) -> Option<u64> {
+    let insts = plan.insts_at(graph.nodes[node].body.clone());
+    let (slot, inst) = insts.rev().find(|(slot, inst)| plan.registers(*slot, inst).1 & 1 << reg.0 != 0)?;
+    let most = match inst {
+        Inst::Alu { op: AluOp::And, src: Operand::Imm(mask @ 0..), .. } => mask as u64,
+        Inst::Load { width, signed: false, .. } => u64::MAX >> (64 - 8 * width.bytes()),
+        _ => u64::MAX,
+    };
+    Some(most.min(plan.known(slot).range.1))
+}
+
+/// Gives each way back to the jump at the end of `node` a jump of its own.
+fn duplicate(plan: &Plan<'_>, graph: &mut Graph, node: usize) {
+    let loops = Loops::of(graph);
+    let Some(around) = loops.around(node) else { return };
+    // What comes before the jump in each round, whichever case was before.
+    let mut tail = vec![node];
+    let mut first = node;
+    let sources = loop {
+        let back: Vec<usize> =
+            loops.before[first].iter().copied().filter(|&from| loops.contains(around, from)).collect();
+        match back[..] {
+            [from] if !tail.contains(&from) => {
+                tail.push(from);
+                first = from;
+            }
+            _ => break back,
+        }
+    };
+    let size: usize = tail.iter().map(|&node| plan.insts_at(graph.nodes[node].body.clone()).count() + 1).sum();
+    if size > MOST_TAIL || sources.len() < LEAST || sources.len() > MOST_COPIES || tail.contains(&0) {
+        return;
+    }
+    for source in sources.into_iter().skip(1) {
+        // The tail was collected from its end.
+        let copy = graph.copy(&tail) + tail.len() - 1;
+        graph.nodes[source].end.redirect(first, copy);
+    }
+}
