@@ -20,6 +20,7 @@ mod map_types;
 mod profile;
 mod prog_types;
 mod rows;
+mod rules;
 mod scope;
 mod sections;
 
@@ -30,6 +31,7 @@ pub use ids::{AttachType, HelperId, MapType, ProgSet, ProgType};
 pub use map_def::{MapDef, Special, SpecialKind};
 pub use profile::{Limits, Profile, SectionMatch, Tables};
 pub use rows::{AttachTypeRow, MapTypeRow, ProgTypeRow, RetRule, SectionName, SectionRest};
+pub use rules::{RULES, Rule, RuleRow};
 pub use scope::{Scope, Version};
 
 #[cfg(test)]

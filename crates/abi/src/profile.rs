@@ -5,7 +5,12 @@
 
 use crate::{
     AttachType, AttachTypeRow, Helper, HelperId, MapType, MapTypeRow, ProgType, ProgTypeRow, SectionName, SectionRest,
-    Version, attach_types::ATTACH_TYPES, helpers::HELPERS, map_types::MAP_TYPES, prog_types::PROG_TYPES,
+    Version,
+    attach_types::ATTACH_TYPES,
+    helpers::HELPERS,
+    map_types::MAP_TYPES,
+    prog_types::PROG_TYPES,
+    rules::{Rule, Rules},
     sections::SECTIONS,
 };
 use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
@@ -121,6 +126,8 @@ pub struct Profile {
     pub version: Version,
     /// Its limits.
     pub limits: Limits,
+    patch: u8,
+    rules: Rules,
     tables: Tables,
     index: Index,
 }
@@ -162,7 +169,7 @@ impl<N: Eq + std::hash::Hash> Rows<N> {
 }
 
 impl Profile {
-    /// Linux of this version. Kernels between the ones that the tables are checked against (5.4, 5.10, 5.15, 6.1, 6.6,
+    /// Linux of this version, at the newest stable level that the tables describe. Kernels between the ones that the tables are checked against (5.4, 5.10, 5.15, 6.1, 6.6,
     /// 6.12, 6.18) are as good as the rows' `since`.
     #[must_use]
     pub fn linux(version: Version) -> Profile {
@@ -181,7 +188,13 @@ impl Profile {
         Profile::linux(Version::NEWEST)
     }
 
-    /// A kernel with these rows. Rows that came after `version` stay in the tables but are not found.
+    /// The same at another stable level (the 44 of 6.18.44).
+    #[must_use]
+    pub fn at_level(self, patch: u8) -> Profile {
+        Profile { patch, rules: Rules::of(self.version, patch), ..self }
+    }
+
+    /// A kernel with these rows, at the newest stable level that the tables describe. Rows that came after `version` stay in the tables but are not found.
     #[must_use]
     pub fn new(version: Version, limits: Limits, tables: Tables) -> Profile {
         let index = Index {
@@ -191,7 +204,26 @@ impl Profile {
             map_types: Rows::of(version, tables.map_types.iter().map(|row| (row.ty, row.name, row.since))),
             sections: tables.sections.iter().enumerate().map(|(at, row)| (row.prefix, at)).collect(),
         };
-        Profile { version, limits, tables, index }
+        let patch = version.newest_level();
+        Profile { version, limits, patch, rules: Rules::of(version, patch), tables, index }
+    }
+
+    /// The stable level: third number of the kernel's version, which programs may read.
+    #[must_use]
+    pub fn patch(&self) -> u8 {
+        self.patch
+    }
+
+    /// The kernel that this describes, by all its numbers (`6.18.44`).
+    #[must_use]
+    pub fn release(&self) -> String {
+        format!("{}.{}", self.version, self.patch)
+    }
+
+    /// Whether its verifier has this rule.
+    #[must_use]
+    pub fn has(&self, rule: Rule) -> bool {
+        self.rules.has(rule)
     }
 
     /// All rows, those of later kernels included.

@@ -1,6 +1,9 @@
 //! The tables agree with themselves and, where it can be asked, with the kernel.
 
-use crate::{Arg, AttachType, Errno, HelperId, MapType, MemSize, Profile, ProgType, Ret, SectionRest, Tables, Version};
+use crate::{
+    Arg, AttachType, Errno, HelperId, MapType, MemSize, Profile, ProgType, RULES, Ret, Rule, RuleRow, SectionRest,
+    Tables, Version,
+};
 use std::collections::{BTreeMap, HashSet};
 
 mod kernel;
@@ -44,6 +47,40 @@ fn every_row_is_documented_and_of_a_kernel_that_the_tables_know() {
         assert!(doc.ends_with('.') && doc.len() > 10, "{name}: {doc}");
         assert!(Version(3, 19) <= since && since <= Version::NEWEST, "{name}: {since}");
     }
+}
+
+#[test]
+fn rules_are_rows_in_order() {
+    let mut names = HashSet::new();
+    assert!(RULES.is_sorted_by_key(|row| row.since));
+    for row in RULES {
+        assert!(names.insert(row.name), "{} is there twice", row.name);
+        assert!(row.doc.ends_with('.') && row.doc.len() > 5, "{}: {}", row.name, row.doc);
+        assert_eq!(RuleRow::of(row.rule), row);
+        assert!(row.stable.is_sorted() && row.stable.iter().all(|(version, _)| *version < row.since), "{}", row.name);
+        assert!(Profile::linux(row.since).has(row.rule));
+        for &(version, level) in row.stable {
+            let at = |level| Profile::linux(version).at_level(level).has(row.rule);
+            assert!(at(level) && !at(level - 1), "{} at {version}.{level}", row.name);
+        }
+    }
+    let page = include_str!("../../../docs/verifier.md");
+    for row in RULES {
+        let told = format!("| `{}` | {} | {} |", row.name, row.doc, row.kernels());
+        assert!(page.contains(&told), "docs/verifier.md does not tell: {told}");
+    }
+    assert_eq!(RuleRow::of(Rule::UnwrittenStack).kernels(), "6.3, 5.10.222 and 6.1.100");
+    assert_eq!(RuleRow::of(Rule::MayGoto).kernels(), "6.9");
+}
+
+#[test]
+fn a_kernel_is_at_the_newest_level_that_is_known_unless_another_is_asked_for() {
+    assert_eq!(Profile::linux(Version(6, 12)).release(), "6.12.117");
+    assert_eq!(Profile::linux_6_18().release(), "6.18.44");
+    assert_eq!(Profile::linux(Version(6, 11)).release(), "6.11.0");
+    let old = Profile::linux(Version(6, 12)).at_level(74);
+    assert_eq!((old.release().as_str(), old.has(Rule::ScalarForks)), ("6.12.74", false));
+    assert!(old.at_level(75).has(Rule::ScalarForks));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! From a Spec to loaded maps and programs, for any target.
 
-use crate::{Backend, Error, Kind, Object, Origin, Outcome, Result, TestRun, error::OrKind, fit};
+use crate::{Backend, Error, Kind, Object, Origin, Outcome, Result, TestRun, error::OrKind, fit, variable::Sections};
 use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_object::Options;
@@ -105,7 +105,8 @@ impl<B: Backend> Loader<B> {
             }
             programs.push((program.clone(), handle));
         }
-        let loaded = Loaded { on, maps, programs };
+        let sections = Sections::of(&resolved.maps, resolved.btf.as_ref());
+        let loaded = Loaded { on, maps, programs, sections };
         for (name, spec) in &resolved.maps {
             loaded.fill_slots(name, spec)?;
         }
@@ -130,6 +131,7 @@ pub struct Loaded<B: Backend> {
     on: B,
     maps: BTreeMap<String, B::Map>,
     programs: Vec<(Arc<Program>, B::Prog)>,
+    pub(crate) sections: Sections,
 }
 
 impl<B: Backend> Loaded<B> {

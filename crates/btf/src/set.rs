@@ -36,6 +36,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Whether it is a reference or an array.
+    pub(crate) fn refers(&self) -> bool {
+        use Kind::{Array, Const, DeclTag, Ptr, Restrict, TypeTag, Typedef, Volatile};
+        matches!(self.kind, Typedef | Ptr | Const | Volatile | Restrict | TypeTag | DeclTag | Array)
+    }
+
     /// The type that a reference or an array is about.
     pub(crate) fn refers_to(&self, btf: &Btf) -> TypeId {
         TypeId(if self.kind == Kind::Array { self.first_part(btf) } else { self.third })
@@ -245,15 +251,20 @@ impl Btf {
     }
 
     /// Writes size and variable offsets of the `DATASEC` `id`: compilers leave them to the linker or the loader.
-    /// `offset` gives a variable's place by its name; variables that it does not know keep theirs.
+    /// `offset` gives a variable's place by its name; variables that it does not know keep theirs. They are listed in the
+    /// order of their places afterwards: kernels take no other.
     pub fn fix_section(&mut self, id: TypeId, size: u32, mut offset: impl FnMut(&str) -> Option<u32>) {
         let Some(Type::DataSec(section)) = self.ty(id) else { return };
         let at = section.at();
-        let places: Vec<_> = section.vars().map(|v| offset(self.name(v.ty))).collect();
+        let mut vars: Vec<_> = section.vars().collect();
+        for var in &mut vars {
+            var.offset = offset(self.name(var.ty)).unwrap_or(var.offset);
+        }
+        vars.sort_by_key(|var| var.offset);
         self.set_word(at + 8, size);
-        for (i, place) in places.into_iter().enumerate() {
-            if let Some(place) = place {
-                self.set_word(at + 12 + 12 * i + 4, place);
+        for (i, var) in vars.into_iter().enumerate() {
+            for (word, value) in [var.ty.0, var.offset, var.size].into_iter().enumerate() {
+                self.set_word(at + 12 + 12 * i + 4 * word, value);
             }
         }
     }

@@ -97,7 +97,7 @@ enum { ALVEARY_ENGINE_AUTO = 0, ALVEARY_ENGINE_JIT = 1, ALVEARY_ENGINE_INTERP = 
 int alveary_settings_engine(alveary_settings *settings, uint32_t engine, alveary_error **error);
 
 /*
- * The kernel that targets claim to be; 6.18.0 unless told otherwise. Helpers, map types and program types that came later
+ * The kernel that targets claim to be; 6.18.44 unless told otherwise. Helpers, map types and program types that came later
  * are refused, and LINUX_KERNEL_VERSION is this. A third number above 255 counts as 255, as in kernels.
  */
 int alveary_settings_version(alveary_settings *settings, uint32_t major, uint32_t minor, uint32_t patch,
@@ -247,6 +247,9 @@ alveary_loaded *alveary_load(const alveary_object *object, const alveary_target 
 			     const alveary_load_options *options, alveary_error **error);
 
 void alveary_loaded_free(alveary_loaded *loaded);
+
+/* Reads what a global variable holds now. `size` must be the variable's; which one a name means, see above. */
+int alveary_variable(const alveary_loaded *loaded, const char *name, void *value, size_t size, alveary_error **error);
 
 /* ---- Programs -------------------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 //! Objects, and loading them.
 
 use crate::{
-    boundary::{bytes, enter, free, given, given_mut, text},
+    boundary::{bytes, copy_out, enter, free, given, given_mut, text},
     error::{Failure, alveary_error, string},
     map::alveary_map,
     memory,
@@ -283,6 +283,32 @@ unsafe extern "C" fn alveary_load(
 unsafe extern "C" fn alveary_loaded_free(loaded: *mut alveary_loaded) {
     // SAFETY: NULL or a loaded object that the caller gives up, as the header says.
     unsafe { free(loaded) };
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_variable(
+    loaded: *const alveary_loaded,
+    name: *const c_char,
+    value: *mut c_void,
+    size: usize,
+    error: *mut *mut alveary_error,
+) -> c_int {
+    // SAFETY: the handle, the string, the place and `error` are what the header says.
+    unsafe {
+        enter(error, -1, || {
+            let name = text(name, "the variable's name")?;
+            let found = given(loaded, "the loaded object")?.loaded.variable(name)?;
+            if found.len() != size {
+                let expected = format!("{} bytes", found.len());
+                return Err(Failure::wrong(format!("`{name}` is not of this size"), expected, format!("{size} bytes")));
+            }
+            if value.is_null() {
+                return Err(Failure::null("the place for the value"));
+            }
+            copy_out(&found, value, size);
+            Ok(0)
+        })
+    }
 }
 
 #[unsafe(no_mangle)]

@@ -44,7 +44,7 @@ impl Default for alveary_settings {
             real_clock: false,
             unverified: false,
             engine: Engine::Auto,
-            version: (Version(6, 18), 0),
+            version: (Version::NEWEST, Version::NEWEST.newest_level()),
             types: None,
             kconfig: BTreeMap::new(),
             helpers: Vec::new(),
@@ -76,6 +76,19 @@ impl alveary_settings {
     }
 }
 
+/// Changes settings: 0, or -1 and the reason in `error`.
+///
+/// # Safety
+/// `settings` is NULL or settings that nobody else uses meanwhile; `error` is what [`enter`] says.
+unsafe fn change(
+    settings: *mut alveary_settings,
+    error: *mut *mut alveary_error,
+    how: impl FnOnce(&mut alveary_settings) -> Result<(), Failure>,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { enter(error, -1, || how(given_mut(settings, "the settings")?).map(|()| 0)) }
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn alveary_settings_new() -> *mut alveary_settings {
     Box::into_raw(Box::default())
@@ -89,14 +102,13 @@ unsafe extern "C" fn alveary_settings_cpus(
 ) -> c_int {
     // SAFETY: the handle and `error` are what the header says.
     unsafe {
-        enter(error, -1, || {
-            let settings = given_mut(settings, "the settings")?;
+        change(settings, error, |settings| {
             if !(1..=MOST_CPUS).contains(&cpus) {
                 let found = cpus.to_string();
                 return Err(Failure::wrong("there cannot be so many CPUs".into(), format!("1 to {MOST_CPUS}"), found));
             }
             settings.cpus = cpus;
-            Ok(0)
+            Ok(())
         })
     }
 }
@@ -109,9 +121,9 @@ unsafe extern "C" fn alveary_settings_seed(
 ) -> c_int {
     // SAFETY: the handle and `error` are what the header says.
     unsafe {
-        enter(error, -1, || {
-            given_mut(settings, "the settings")?.seed = seed;
-            Ok(0)
+        change(settings, error, |settings| {
+            settings.seed = seed;
+            Ok(())
         })
     }
 }
@@ -124,8 +136,8 @@ unsafe extern "C" fn alveary_settings_clock(
 ) -> c_int {
     // SAFETY: the handle and `error` are what the header says.
     unsafe {
-        enter(error, -1, || {
-            given_mut(settings, "the settings")?.real_clock = match clock {
+        change(settings, error, |settings| {
+            settings.real_clock = match clock {
                 0 => false,
                 1 => true,
                 other => {
@@ -133,7 +145,7 @@ unsafe extern "C" fn alveary_settings_clock(
                     return Err(Failure::wrong("there is no such clock".into(), expected, other.to_string()));
                 }
             };
-            Ok(0)
+            Ok(())
         })
     }
 }
@@ -146,9 +158,9 @@ unsafe extern "C" fn alveary_settings_verify(
 ) -> c_int {
     // SAFETY: the handle and `error` are what the header says.
     unsafe {
-        enter(error, -1, || {
-            given_mut(settings, "the settings")?.unverified = verify == 0;
-            Ok(0)
+        change(settings, error, |settings| {
+            settings.unverified = verify == 0;
+            Ok(())
         })
     }
 }
@@ -163,15 +175,14 @@ unsafe extern "C" fn alveary_settings_version(
 ) -> c_int {
     // SAFETY: the handle and `error` are what the header says.
     unsafe {
-        enter(error, -1, || {
-            let settings = given_mut(settings, "the settings")?;
+        change(settings, error, |settings| {
             let (Ok(first), Ok(second)) = (u16::try_from(major), u16::try_from(minor)) else {
                 let found = format!("{major}.{minor}.{patch}");
                 return Err(Failure::wrong("there is no such version".into(), "numbers below 65536", found));
             };
             // Where the third number is larger, kernels themselves say 255.
             settings.version = (Version(first, second), patch.min(255) as u8);
-            Ok(0)
+            Ok(())
         })
     }
 }
@@ -184,10 +195,9 @@ unsafe extern "C" fn alveary_settings_btf(
 ) -> c_int {
     // SAFETY: the handle, the string and `error` are what the header says.
     unsafe {
-        enter(error, -1, || {
-            let settings = given_mut(settings, "the settings")?;
+        change(settings, error, |settings| {
             settings.types = Some(files::types(text(path, "the path")?)?);
-            Ok(0)
+            Ok(())
         })
     }
 }
@@ -200,10 +210,9 @@ unsafe extern "C" fn alveary_settings_kconfig(
 ) -> c_int {
     // SAFETY: the handle, the string and `error` are what the header says.
     unsafe {
-        enter(error, -1, || {
-            let settings = given_mut(settings, "the settings")?;
+        change(settings, error, |settings| {
             settings.kconfig = files::kconfig(text(path, "the path")?)?;
-            Ok(0)
+            Ok(())
         })
     }
 }
@@ -216,8 +225,8 @@ unsafe extern "C" fn alveary_settings_engine(
 ) -> c_int {
     // SAFETY: the handle and `error` are what the header says.
     unsafe {
-        enter(error, -1, || {
-            given_mut(settings, "the settings")?.engine = match engine {
+        change(settings, error, |settings| {
+            settings.engine = match engine {
                 0 => Engine::Auto,
                 1 => Engine::Jit,
                 2 => Engine::Interp,
@@ -226,7 +235,7 @@ unsafe extern "C" fn alveary_settings_engine(
                     return Err(Failure::wrong("there is no such engine".into(), expected, other.to_string()));
                 }
             };
-            Ok(0)
+            Ok(())
         })
     }
 }
@@ -239,15 +248,14 @@ unsafe extern "C" fn alveary_settings_helper(
 ) -> c_int {
     // SAFETY: the handle, the definition and `error` are what the header says.
     unsafe {
-        enter(error, -1, || {
-            let settings = given_mut(settings, "the settings")?;
+        change(settings, error, |settings| {
             let helper = given(helper, "the helper")?;
             if let Some(there) = settings.helpers.iter().find(|own| own.number() == helper.number) {
                 let message = format!("helper number {} is taken by `{}`", helper.number, there.name());
                 return Err(Failure::wrong(message, "a number that is free", helper.number.to_string()));
             }
             settings.helpers.push(OwnHelper::new(helper)?);
-            Ok(0)
+            Ok(())
         })
     }
 }

@@ -64,6 +64,7 @@ static void null_is_refused(void)
 	REFUSED(alveary_object_set_variable(NULL, "limit", bytes, 4, &error) < 0, "null");
 	REFUSED(alveary_object_set_max_entries(NULL, "map", 4, &error) < 0, "null");
 	REFUSED(!alveary_load(NULL, NULL, NULL, &error), "null");
+	REFUSED(alveary_variable(NULL, "limit", bytes, 4, &error) < 0, "null");
 	REFUSED(!alveary_program_by_name(NULL, "name", &error), "null");
 	REFUSED(!alveary_map_by_name(NULL, "name", &error), "null");
 	REFUSED(alveary_run(NULL, NULL, NULL, NULL, &error) < 0, "null");
@@ -386,6 +387,12 @@ static void kernels_and_variables_are_said(const char *calls, const char *told, 
 	CHECK(alveary_object_set_variable(object, "kept", &kept, sizeof(kept), &error) == 0);
 	second = alveary_load(object, target, NULL, &error);
 	CHECK(told_by(second, "sum") == 3120 && told_by(first, "sum") == 12); /* what is loaded stays as it is */
+	CHECK(alveary_variable(second, "seen", &seen, sizeof(seen), &error) == 0 && seen == 21);
+	CHECK(alveary_variable(first, "seen", &seen, sizeof(seen), &error) == 0 && seen == 3);
+	CHECK(alveary_variable(second, "kept", &kept, sizeof(kept), &error) == 0 && kept == 3000);
+	REFUSED(alveary_variable(first, "sean", &seen, sizeof(seen), &error) < 0, "not-found");
+	REFUSED(alveary_variable(first, "seen", &seen, 4, &error) < 0, "argument");
+	REFUSED(alveary_variable(first, "seen", NULL, sizeof(seen), &error) < 0, "null");
 	alveary_object_free(object);
 	alveary_loaded_free(first);
 	alveary_loaded_free(second);

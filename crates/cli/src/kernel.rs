@@ -21,8 +21,8 @@ use std::{
 const OWN_CONFIG: &str = "/proc/config.gz";
 const BOOT_CONFIG: &str = "/boot/config-";
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
-/// What verdicts are for unless a version is given.
-const NEWEST: (Version, u8) = (Version(6, 18), 44);
+/// Where a kernel's text usually begins.
+const SOME_ADDRESS: u64 = 0xffff_ffff_8100_0000;
 /// The largest configuration that is read: real ones are below 1 MB.
 const LARGEST_CONFIG: u64 = 1 << 26;
 
@@ -45,8 +45,9 @@ pub(crate) struct KernelOptions {
 
     /// The kernel's version, like 6.1 or 6.1.55: what later kernels brought is missing, LINUX_KERNEL_VERSION is this
     ///
-    /// Unless it is given, that of the running kernel for programs that are loaded into it, else 6.18. The running kernel
-    /// has what it has: there only what programs are told changes.
+    /// Without the third number it is the newest stable level that is known, as 6.12.117 for 6.12. Unless it is given,
+    /// that of the running kernel for programs that are loaded into it, else 6.18.44. The running kernel has what it has:
+    /// there only what programs are told changes.
     #[arg(long, visible_alias = "kernel", value_name = "VERSION", value_parser = parse_version)]
     pub(crate) kernel_version: Option<(Version, u8)>,
 }
@@ -90,14 +91,13 @@ impl KernelOptions {
 
     /// The kernel that they describe, as far as the object asks; 6.18.44 unless they say the version.
     pub(crate) fn described(&self, spec: &Spec) -> Result<Kernel, Failure> {
-        let (version, patch) = self.kernel_version.unwrap_or(NEWEST);
+        let (version, patch) = self.kernel_version.unwrap_or((Version::NEWEST, Version::NEWEST.newest_level()));
         let btf = self.types(spec)?;
         Ok(Kernel {
             modules: self.modules(btf.as_ref()),
             btf,
             kconfig: config(self.kconfig.as_deref(), spec)?.unwrap_or_default(),
-            patch,
-            ..Kernel::of(Profile::linux(version))
+            ..Kernel::of(Profile::linux(version).at_level(patch))
         })
     }
 
@@ -122,6 +122,14 @@ impl KernelOptions {
     }
 }
 
+/// The symbols that an object declares without a type, each at an address: a kernel's types do not tell which it has, and
+/// ordinary users are not told where.
+pub(crate) fn untyped_symbols(spec: &Spec) -> BTreeMap<String, u64> {
+    let untyped = |one: &Extern| !matches!(one.kind, ExternKind::Config { .. }) && one.ty == TypeId::VOID;
+    let named = spec.externs.iter().filter(|(_, one)| untyped(one));
+    named.map(|(name, _)| (name.clone(), SOME_ADDRESS)).collect()
+}
+
 /// The kernel's configuration: that of the file, if one is given; this kernel's, if the object asks for some.
 fn config(given: Option<&Path>, spec: &Spec) -> Result<Option<BTreeMap<String, String>>, Failure> {
     let asks = spec.externs.keys().any(|name| name.starts_with("CONFIG_"));
@@ -137,9 +145,10 @@ fn parse_version(text: &str) -> Result<(Version, u8), String> {
         return Err(wrong());
     };
     let number = |part: &str| part.parse::<u16>().map_err(|_| wrong());
+    let version = Version(number(major)?, number(minor)?);
     // Where the number is larger, kernels themselves say 255.
-    let patch = patch.map_or(Ok(0), number)?.min(255) as u8;
-    Ok((Version(number(major)?, number(minor)?), patch))
+    let patch = patch.map_or(Ok(version.newest_level().into()), number)?.min(255) as u8;
+    Ok((version, patch))
 }
 
 /// The file with this kernel's configuration, if there is one.

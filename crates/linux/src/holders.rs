@@ -6,11 +6,20 @@
 use crate::sys::Object;
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{Mode, OFlags, RawDir, openat, readlinkat_raw},
+    fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat},
     io::{Errno, read},
     path::Arg,
 };
-use std::{collections::BTreeMap, ffi::CStr, mem::MaybeUninit, ops::ControlFlow};
+use std::{
+    collections::BTreeMap,
+    ffi::CStr,
+    mem::MaybeUninit,
+    ops::ControlFlow,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 /// A process that holds something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,23 +33,79 @@ pub struct Holder {
 /// Room for what is read of one file, or of one directory at a time.
 const ROOM: usize = 4096;
 
-/// The processes that hold objects of a kind, by the objects' ids: in the order in which `/proc` has them, `without`
-/// that one.
+/// Who holds objects, by the objects' ids; of each object in the order of the processes' numbers.
+pub type Holders = BTreeMap<u32, Vec<Holder>>;
+
+/// The processes that hold objects of a kind, `without` that one.
 #[must_use]
-pub fn holders(object: Object, without: Option<u32>) -> BTreeMap<u32, Vec<Holder>> {
-    let kind = Kind::of(object);
-    let mut found = BTreeMap::new();
-    let Some(proc) = directory(rustix::fs::CWD, c"/proc") else { return found };
-    each(proc.as_fd(), |_, pid| {
-        if Some(pid) != without {
-            kind.of_process(pid, proc.as_fd(), &mut found);
+pub fn holders(object: Object, without: Option<u32>) -> Holders {
+    Search::new(object, without).part()
+}
+
+/// A look through all processes, which threads may share.
+#[derive(Debug)]
+pub struct Search {
+    kind: Kind,
+    without: Option<u32>,
+    proc: Option<OwnedFd>,
+    processes: OnceLock<Vec<u32>>,
+    /// How many processes were taken.
+    taken: AtomicUsize,
+    /// The directory of a process's descriptors says how many they are (Linux 6.2): that of one without any, as all
+    /// threads of the kernel are, need not be opened.
+    counted: bool,
+}
+
+impl Search {
+    /// For objects of a kind, `without` that process.
+    #[must_use]
+    pub fn new(object: Object, without: Option<u32>) -> Search {
+        let proc = directory(rustix::fs::CWD, c"/proc");
+        // We have some, so that 0 says nothing.
+        let counted = proc.as_ref().and_then(|proc| count(proc.as_fd(), "self/fd")).is_some_and(|count| count > 0);
+        Search {
+            kind: Kind::of(object),
+            without,
+            proc,
+            processes: OnceLock::new(),
+            taken: AtomicUsize::new(0),
+            counted,
         }
+    }
+
+    /// Looks at processes that nobody has looked at, until there are none: what all threads found is the whole.
+    #[must_use]
+    pub fn part(&self) -> Holders {
+        let mut found = Holders::new();
+        let Some(proc) = self.proc.as_ref().map(AsFd::as_fd) else { return found };
+        let processes = self.processes.get_or_init(|| processes(proc));
+        while let Some(pid) = processes.get(self.taken.fetch_add(1, Ordering::Relaxed)) {
+            let open = if self.counted { count(proc, format!("{pid}/fd")) } else { Some(usize::MAX) };
+            if let Some(open @ 1..) = open.filter(|_| Some(*pid) != self.without) {
+                self.kind.of_process(*pid, open, proc, &mut found);
+            }
+        }
+        found
+    }
+}
+
+/// The numbers of all processes.
+fn processes(proc: BorrowedFd<'_>) -> Vec<u32> {
+    let mut found = Vec::new();
+    each(proc, |_, pid| {
+        found.push(pid);
         ControlFlow::Continue(())
     });
     found
 }
 
+/// How many entries a directory of descriptors says that it has.
+fn count(at: BorrowedFd<'_>, name: impl Arg) -> Option<usize> {
+    statat(at, name, AtFlags::empty()).ok()?.st_size.try_into().ok()
+}
+
 /// How descriptors of a kind are told.
+#[derive(Debug)]
 struct Kind {
     /// Where their link leads: kernels differ.
     links: &'static [&'static [u8]],
@@ -59,16 +124,19 @@ impl Kind {
         Kind { links, id }
     }
 
-    fn of_process(&self, pid: u32, proc: BorrowedFd<'_>, found: &mut BTreeMap<u32, Vec<Holder>>) {
+    /// Looks at the descriptors of a process, `open` at most.
+    fn of_process(&self, pid: u32, open: usize, proc: BorrowedFd<'_>, found: &mut Holders) {
         let Some(descriptors) = directory(proc, format!("{pid}/fd")) else { return };
-        let (mut descriptions, mut holder) = (None, None);
+        let (mut descriptions, mut holder, mut seen) = (None, None, 0);
         each(descriptors.as_fd(), |name, _| {
+            seen += 1;
+            let next = if seen < open { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
             let mut target = [MaybeUninit::uninit(); 64];
             match readlinkat_raw(&descriptors, name, &mut target) {
                 Ok((link, _)) if self.links.contains(&&*link) => {}
                 // What we may not see of one we may not see of any.
                 Err(Errno::ACCESS) => return ControlFlow::Break(()),
-                _ => return ControlFlow::Continue(()),
+                _ => return next,
             }
             let descriptions = descriptions.get_or_insert_with(|| directory(proc, format!("{pid}/fdinfo")));
             if let Some(id) = descriptions.as_ref().and_then(|all| self.id_in(&content(all.as_fd(), name)?)) {
@@ -82,7 +150,7 @@ impl Kind {
                     holders.push(holder.clone());
                 }
             }
-            ControlFlow::Continue(())
+            next
         });
     }
 

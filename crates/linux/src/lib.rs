@@ -34,4 +34,4 @@ pub mod read;
 pub mod signal;
 pub mod sys;
 
-pub use holders::{Holder, holders};
+pub use holders::{Holder, Holders, Search, holders};

@@ -2,6 +2,7 @@
 
 use crate::{
     attach::explain_interface,
+    modules::Opened,
     probe,
     read::MappedArena,
     sys::{self, MapCreate, MapInfo, PathFlags},
@@ -32,6 +33,8 @@ pub struct MapFrom<'a> {
     pub inner: Option<BorrowedFd<'a>>,
     /// Where maps that are pinned by name are looked for and pinned.
     pub pins: Option<&'a Path>,
+    /// The types of the module whose interface it is ([`crate::modules::Opened::for_map`] opens them).
+    pub modules: Option<&'a Opened>,
     /// A BPF token.
     pub token: Option<BorrowedFd<'a>>,
 }
@@ -106,10 +109,13 @@ fn make(spec: &MapSpec, from: &MapFrom<'_>) -> Result<sys::Map, Diagnostic> {
     };
     if let Initial::StructOps(ops) = &spec.initial {
         let Some(kernel) = &ops.kernel else { return Err(without_types(spec)) };
-        let create = MapCreate { btf: from.btf, btf_vmlinux_value_type: kernel.value_type, ..plain };
+        let none = Opened::default();
+        let opened = |name| from.modules.unwrap_or(&none).named(name);
+        let value_type_btf = kernel.module.as_deref().map(opened).transpose()?;
+        let create = MapCreate { btf: from.btf, btf_vmlinux_value_type: kernel.value_type, value_type_btf, ..plain };
         return create.create().map_err(|e| {
             let errno = e.errno();
-            explain_interface(refused(e), def.flags, errno)
+            explain_interface(refused(e), def.flags, kernel, errno)
         });
     }
     let Some(btf) = typed else { return plain.create().map_err(refused) };

@@ -4,7 +4,7 @@
 use crate::sys::{self, Object};
 use alveary_btf::Btf;
 use alveary_diag::{Diagnostic, Place};
-use alveary_spec::{Module, Modules, Program};
+use alveary_spec::{Initial, MapSpec, Module, Modules, Program};
 use std::{
     collections::BTreeMap,
     fs,
@@ -54,7 +54,22 @@ impl Opened {
     /// What the kernel has against it: looking for a module's types takes `CAP_SYS_ADMIN`.
     pub fn for_program(program: &Program) -> sys::Result<Opened> {
         let of_target = program.target.as_ref().and_then(|target| target.as_ref().ok()?.module.as_deref());
-        let mut wanted: Vec<&str> = program.modules.iter().map(|name| &**name).chain(of_target).collect();
+        Opened::these(program.modules.iter().map(|name| &**name).chain(of_target).collect())
+    }
+
+    /// Opens the types of the module whose interface a map is (`struct_ops`). Asks the kernel only if there is one.
+    ///
+    /// # Errors
+    /// As for [`Opened::for_program`].
+    pub fn for_map(map: &MapSpec) -> sys::Result<Opened> {
+        let interface = match &map.initial {
+            Initial::StructOps(ops) => ops.kernel.as_ref(),
+            _ => None,
+        };
+        Opened::these(interface.and_then(|interface| interface.module.as_deref()).into_iter().collect())
+    }
+
+    fn these(mut wanted: Vec<&str>) -> sys::Result<Opened> {
         let mut opened = BTreeMap::new();
         let mut after = 0;
         while !wanted.is_empty()

@@ -89,8 +89,7 @@ fn this_kernel() -> Result<Kernel, Box<dyn Error>> {
         btf: Some(Arc::new(Btf::read(&fs::read("/sys/kernel/btf/vmlinux")?, None)?)),
         kconfig: parse_kconfig("config", &String::from_utf8(config.stdout)?)?,
         symbols: Some(Arc::new(symbols)),
-        patch: patch.unwrap_or(0).min(255) as u8,
-        ..Kernel::of(Profile::linux(version))
+        ..Kernel::of(Profile::linux(version).at_level(patch.unwrap_or(0).min(255) as u8))
     })
 }
 

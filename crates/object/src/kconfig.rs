@@ -97,7 +97,7 @@ fn made_up(name: &str, kernel: &Kernel) -> Option<u64> {
     match name {
         "LINUX_KERNEL_VERSION" => {
             let Version(major, minor) = profile.version;
-            Some(u64::from(major) << 16 | u64::from(minor) << 8 | u64::from(kernel.patch))
+            Some(u64::from(major) << 16 | u64::from(minor) << 8 | u64::from(profile.patch()))
         }
         "LINUX_HAS_BPF_COOKIE" => Some(profile.helper(HelperId::GET_ATTACH_COOKIE).is_some().into()),
         "LINUX_HAS_SYSCALL_WRAPPER" => Some((profile.version >= SYSCALL_WRAPPER).into()),

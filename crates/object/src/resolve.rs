@@ -8,7 +8,7 @@ use crate::struct_ops::Interfaces;
 use crate::target;
 use alveary_abi::{AttachType, MapType, ProgType};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
-use alveary_spec::{ExternKind, Initial, Kernel, KernelType, Lines, MapSpec, Program, ProgramSpec, Resolved, Spec};
+use alveary_spec::{ExternKind, Initial, Kernel, Lines, MapSpec, Program, ProgramSpec, Resolved, Spec};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -170,7 +170,7 @@ impl<'a> Resolver<'a> {
         let subprogs = layout.functions();
         layout.poisoned.sort_by_key(|(at, _)| *at);
         let (expected, target) = match self.interfaces.slots.get(&program.name) {
-            Some(slot) => (Some(AttachType(slot.member)), Some(Ok(KernelType { module: None, id: slot.ty }))),
+            Some(slot) => (Some(AttachType(slot.member)), Some(Ok(slot.ty.clone()))),
             None => (program.expected, target::find(program, self.kernel)),
         };
         Some(Program {

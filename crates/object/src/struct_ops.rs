@@ -4,8 +4,11 @@ use alveary_abi::MapType;
 use alveary_btf::{Btf, Composite, Kind, Member, Type, TypeId};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_isa::Endian;
-use alveary_spec::{Initial, Kernel, MapSpec, Spec, StructOps, StructOpsValue};
-use std::collections::{BTreeMap, BTreeSet};
+use alveary_spec::{Initial, Kernel, KernelType, MapSpec, Module, Spec, StructOps, StructOpsValue};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What a kernel calls the type of such a map's value.
 const VALUE: &str = "bpf_struct_ops_";
@@ -13,10 +16,10 @@ const VALUE: &str = "bpf_struct_ops_";
 const LARGEST: u32 = 1 << 20;
 
 /// What a member program is loaded for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
     /// The interface's type in the kernel.
-    pub(crate) ty: TypeId,
+    pub(crate) ty: KernelType,
     /// The member's place among the interface's members.
     pub(crate) member: u32,
 }
@@ -85,22 +88,36 @@ struct Laying<'a> {
     map: &'a MapSpec,
     ops: &'a StructOps,
     local: Option<&'a Btf>,
-    kernel: Option<&'a Btf>,
+    kernel: &'a Kernel,
     endian: Endian,
+}
+
+/// An interface as the kernel, or a module of it, has it.
+struct Interface<'a> {
+    module: Option<Arc<str>>,
+    /// The types of whoever has it.
+    btf: &'a Btf,
+    /// The map's value.
+    value: (TypeId, Composite<'a>),
+    /// The interface itself, and where it stands in the value, in bytes.
+    ty: (TypeId, Composite<'a>),
+    at: u32,
 }
 
 impl<'a> Laying<'a> {
     fn of(spec: &'a Spec, kernel: &'a Kernel, map: &'a MapSpec, ops: &'a StructOps) -> Laying<'a> {
-        Laying { map, ops, local: spec.btf.as_deref(), kernel: kernel.btf.as_deref(), endian: spec.endian }
+        Laying { map, ops, local: spec.btf.as_deref(), kernel, endian: spec.endian }
     }
 
     fn lay_out(&self, slots: &mut BTreeMap<String, Slot>) -> Result<MapSpec, Diagnostic> {
         let mut map = self.map.clone();
-        let (Some(local), Some(kernel)) = (self.local, self.kernel) else { return Ok(map) };
+        let (Some(local), Some(kernel)) = (self.local, self.kernel.btf.as_deref()) else { return Ok(map) };
         if kernel.endian() != self.endian {
             return Err(self.bad("is of another byte order than the kernel's types"));
         }
-        let (value_type, value, data, ty, interface) = self.types(kernel)?;
+        let found = self.interface(kernel)?;
+        let (value_type, value) = found.value;
+        let (ty, interface) = found.ty;
         let mut bytes = vec![0; value.size as usize];
         let mut programs = Vec::new();
         let mut ops = self.ops.clone();
@@ -119,13 +136,12 @@ impl<'a> Laying<'a> {
                 }
                 continue;
             };
-            self.check(local, member, kernel, theirs)?;
-            let at = data + theirs.bit_offset / 8;
+            self.check(local, member, found.btf, theirs)?;
+            let at = found.at + theirs.bit_offset / 8;
             match program {
                 Some(program) => {
-                    let slot = Slot { ty, member: index as u32 };
-                    let known = *slots.entry(program.to_owned()).or_insert(slot);
-                    if known != slot {
+                    let slot = Slot { ty: KernelType { module: found.module.clone(), id: ty }, member: index as u32 };
+                    if *slots.entry(program.to_owned()).or_insert_with(|| slot.clone()) != slot {
                         return Err(self
                             .bad(&format!("has `{program}` as `{}`, which is another member elsewhere", member.name)));
                     }
@@ -139,36 +155,37 @@ impl<'a> Laying<'a> {
             }
         }
         map.def.value_size = value.size;
-        ops.kernel = Some(StructOpsValue { value_type, ty, bytes, programs });
+        ops.kernel = Some(StructOpsValue { module: found.module, value_type, ty, bytes, programs });
         map.initial = Initial::StructOps(ops);
         Ok(map)
     }
 
-    /// The kernel's types: of the value, with the interface's place in it in bytes, and the interface itself.
-    fn types(&self, kernel: &'a Btf) -> Result<(TypeId, Composite<'a>, u32, TypeId, Composite<'a>), Diagnostic> {
-        let record = |name: &str| {
-            let id = kernel.find(name, Kind::Struct)?;
-            match kernel.ty(id) {
-                Some(Type::Struct(t)) => Some((id, t)),
-                _ => None,
-            }
-        };
-        let name = &self.ops.interface;
-        let value = record(&format!("{VALUE}{name}")).filter(|(_, t)| t.size <= LARGEST);
-        let (Some((value_id, value)), Some((id, interface))) = (value, record(name)) else {
+    /// The interface as the kernel has it, or else the first module that does.
+    fn interface(&self, kernel: &'a Btf) -> Result<Interface<'a>, Diagnostic> {
+        let name = format!("{VALUE}{}", self.ops.interface);
+        let modules = || self.kernel.modules.all().iter();
+        let of_module = |one: &'a Module| Some((Some(one.name.clone()), &*one.btf, record(&one.btf, &name)?));
+        let of_kernel = record(kernel, &name).map(|value| (None, kernel, value));
+        let found = of_kernel.or_else(|| modules().find_map(of_module));
+        let Some((module, btf, value)) = found.filter(|(_, _, (_, value))| value.size <= LARGEST) else {
             let problem = self
-                .bad("is an interface that the kernel does not have")
-                .expected(format!("`struct {VALUE}{name}` in its types"));
-            let names = kernel.ids().filter_map(|id| kernel.name(id).strip_prefix(VALUE));
-            return Err(match did_you_mean(name, names) {
+                .bad("is an interface that neither the kernel nor a module of it has")
+                .expected(format!("`struct {name}` in its types"));
+            let all = [kernel].into_iter().chain(modules().map(|one| &*one.btf));
+            let names = all.flat_map(|btf| btf.ids().filter_map(|id| btf.name(id).strip_prefix(VALUE)));
+            return Err(match did_you_mean(&self.ops.interface, names) {
                 Some(near) => problem.help(format!("did you mean `struct {near}`?")),
                 None => problem,
             });
         };
-        let Some(data) = value.members().find(|m| m.ty == id) else {
+        let inside = |m: Member<'a>| match btf.ty(m.ty) {
+            Some(Type::Struct(t)) if t.name == self.ops.interface => Some(((m.ty, t), m.bit_offset / 8)),
+            _ => None,
+        };
+        let Some((ty, at)) = value.1.members().find_map(inside) else {
             return Err(self.bad("is an interface that the kernel has in no known form"));
         };
-        Ok((value_id, value, data.bit_offset / 8, id, interface))
+        Ok(Interface { module, btf, value, ty, at })
     }
 
     /// Whether a member will do for the kernel's of that name.
@@ -202,5 +219,14 @@ impl<'a> Laying<'a> {
         let at = Place::Section { section: self.map.section.clone(), at: self.map.at };
         let message = format!("`{}`, a `struct {}`, {what}", self.map.name, self.ops.interface);
         Diagnostic::new("struct-ops", message, at)
+    }
+}
+
+/// The struct of that name.
+fn record<'a>(btf: &'a Btf, name: &str) -> Option<(TypeId, Composite<'a>)> {
+    let id = btf.find(name, Kind::Struct)?;
+    match btf.ty(id) {
+        Some(Type::Struct(record)) => Some((id, record)),
+        _ => None,
     }
 }

@@ -265,8 +265,11 @@ impl Runtime {
             Err(report) => match &report.verdict {
                 Verdict::Reject(why) => {
                     // What is not here is said in words that help more.
+                    let of_program = maps.clone();
                     self.load_checked(program.clone(), maps, Trust::Unverified)?;
-                    return Err(NotLoaded { why: load::rejected(&program, why), rejected: Some(report) });
+                    let explained = Proof::explain(&program, &self.kernel, &of_program, &report);
+                    let why = load::rejected(&program, why, explained);
+                    return Err(NotLoaded { why, rejected: Some(report) });
                 }
                 Verdict::Refused { reason, .. } => reason.clone(),
                 Verdict::Accept => "it is not proven".to_owned(),

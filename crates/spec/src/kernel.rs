@@ -23,8 +23,6 @@ pub struct Kernel {
     pub cpus: u32,
     /// Bytes in a page.
     pub page: u32,
-    /// Third number of its version (the 44 of 6.18.44): programs may read it.
-    pub patch: u8,
     /// Addresses of its symbols by name (`/proc/kallsyms`). `None`: it gives programs neither variables nor functions
     /// of its own, as the user-space kernel does.
     pub symbols: Option<Arc<BTreeMap<String, u64>>>,
@@ -42,7 +40,6 @@ impl Kernel {
             kconfig: BTreeMap::new(),
             cpus: 1,
             page: 4096,
-            patch: 0,
             symbols: None,
         }
     }

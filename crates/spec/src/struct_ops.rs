@@ -33,6 +33,8 @@ pub struct StructOpsMember {
 /// What a kernel is given: its own struct, found member by member by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StructOpsValue {
+    /// The module whose interface it is: both types count in its types. `None` is the kernel itself.
+    pub module: Option<Arc<str>>,
     /// The type of the map's value (`struct bpf_struct_ops_tcp_congestion_ops`): `btf_vmlinux_value_type_id`.
     pub value_type: TypeId,
     /// The interface's type: what the member programs are loaded for.

@@ -4,12 +4,14 @@
 
 pub mod arith;
 pub mod bpf;
+mod bpffs;
 mod clang;
 mod draw;
 mod generate;
 pub mod instructions;
 mod plain;
 
+pub use bpffs::BpfFs;
 pub use clang::compile;
 pub use draw::Draw;
 pub use generate::{Generated, Generator, Needs, PROGRAMS, map_names, maps};

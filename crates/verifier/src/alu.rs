@@ -10,7 +10,7 @@ use crate::{
     stop::{Check, reject},
     verifier::Verifier,
 };
-use alveary_abi::Version;
+use alveary_abi::Rule;
 use alveary_isa::{AluOp, Inst, Operand, Swap, Wide};
 
 /// Where pointer and number stand.
@@ -90,7 +90,7 @@ impl Verifier<'_> {
     }
 
     fn compute(&mut self, wide: Wide, op: AluOp, dst: u8, src: Operand, by: &Reg) -> Check {
-        if matches!(op, AluOp::And | AluOp::Or) && by.val.value().is_some() && self.forks() {
+        if matches!(op, AluOp::And | AluOp::Or) && by.val.value().is_some() && self.profile.has(Rule::ScalarForks) {
             self.fork(dst)?;
         }
         let itself = matches!(src, Operand::Reg(src) if src.0 == dst);
@@ -111,16 +111,12 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Whether this kernel follows 0 and -1 apart.
-    fn forks(&self) -> bool {
-        self.profile.version >= Version(6, 12)
-    }
-
     /// A number that is 0 or -1: the path with 0 is left for later, the path goes on with -1.
     fn fork(&mut self, dst: u8) -> Check {
         let Some((zero, ones)) = self.reg(dst).val.fork() else { return Ok(()) };
         let insn = self.insn;
-        let other = self.push_path(insn, insn)?;
+        let from = if self.profile.has(Rule::ForksOperate) { insn } else { insn + 1 };
+        let other = self.push_path(from, insn)?;
         other.reg_mut(dst).val = zero;
         self.reg_mut(dst).val = ones;
         Ok(())
@@ -262,7 +258,8 @@ impl Verifier<'_> {
             | Kind::TpBuffer
             | Kind::Mem
             | Kind::Buf
-            | Kind::Func => true,
+            | Kind::Func
+            | Kind::Dynptr => true,
             Kind::FlowKeys => known,
             Kind::MapPtr => known && range.smin == 0 && op == AluOp::Add,
             _ => false,

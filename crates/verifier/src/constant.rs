@@ -1,7 +1,7 @@
 //! `ld_imm64`: constants, maps, addresses in values, functions; and format strings, which are constants too.
 
 use crate::{
-    state::{Kind, Reg, Type},
+    state::{Flags, Kind, Reg, Type},
     stop::{Check, reject},
     verifier::Verifier,
 };
@@ -21,6 +21,10 @@ impl Verifier<'_> {
                 } else {
                     Reg { off: off as i32, ..Reg::map_pointer(Type::of(Kind::MapValue), idx) }
                 }
+            }
+            Inst::VarAddr { .. } => {
+                let size = self.program.aux[self.insn as usize].variable.unwrap_or_default();
+                Reg { extra: size, ..Reg::pointer(Type::of(Kind::Mem).with(Flags::READ_ONLY)) }
             }
             _ => self.function_address()?,
         };

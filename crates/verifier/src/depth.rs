@@ -5,7 +5,7 @@ use crate::{
     stop::{Check, reject},
     verifier::Verifier,
 };
-use alveary_abi::{ProgSet, ProgType as P, Version};
+use alveary_abi::{ProgSet, ProgType as P, Rule};
 use alveary_isa::Inst;
 
 /// The JIT of x86-64 and arm64 rounds frames up to this.
@@ -21,7 +21,7 @@ const PRIVATE: ProgSet = ProgSet::of(&[P::KPROBE, P::TRACEPOINT, P::PERF_EVENT, 
 /// Checks the chains that begin at the program and at each asynchronous callback.
 pub(crate) fn check(v: &mut Verifier<'_>) -> Check {
     let tail_calls = v.program.subprogs.iter().any(|s| s.has_tail_call);
-    let private = !tail_calls && PRIVATE.has(v.program.program.ty) && v.profile.version >= Version(6, 13);
+    let private = !tail_calls && PRIVATE.has(v.program.program.ty) && v.profile.has(Rule::PrivateStacks);
     let count = v.program.subprogs.len();
     let mut modes = vec![None; count];
     for n in (0..count).rev() {
@@ -88,7 +88,7 @@ impl Walk<'_> {
             reject!(v, E2BIG, "the call stack of {frames} frames is too deep !\n");
         }
         let info = &v.program.subprogs[subprog];
-        if info.has_ld_abs {
+        if info.has_ld_abs && v.profile.has(Rule::NoPacketLoadsInCallbacks) {
             let in_callback = info.is_callback || self.frames.iter().any(|l| v.program.subprogs[l.subprog].is_callback);
             if in_callback {
                 reject!(v, EINVAL, "cannot use BPF_LD_[ABS|IND] within callback\n");

@@ -8,6 +8,7 @@ use crate::{
     stop::{Check, reject},
     verifier::Verifier,
 };
+use alveary_abi::Rule;
 use alveary_isa::{CmpOp, Operand, Wide};
 
 impl Verifier<'_> {
@@ -33,7 +34,7 @@ impl Verifier<'_> {
         if note != Note::default() {
             self.step(note, Linked::default());
         }
-        if let Some(taken) = decide(&a, &b, op, wide) {
+        if let Some(taken) = self.decide(&a, &b, op, wide) {
             if a.is_scalar() {
                 self.mark_precise(dst)?;
             }
@@ -136,9 +137,9 @@ impl Verifier<'_> {
         if wide == Wide::W32 || a.is_scalar() || b.is_scalar() || !matches!(op, CmpOp::Eq | CmpOp::Ne) {
             return;
         }
-        let sure = if a.not_null() && b.ty.maybe_null() {
+        let sure = if self.is_there(a) && b.ty.maybe_null() {
             src.0
-        } else if b.not_null() && a.ty.maybe_null() {
+        } else if self.is_there(b) && a.ty.maybe_null() {
             dst
         } else {
             return;
@@ -147,6 +148,33 @@ impl Verifier<'_> {
         let Some((here, there)) = self.both() else { return };
         let equal = if op == CmpOp::Eq { there } else { here };
         *equal.reg_mut(sure) = known;
+    }
+
+    /// Whether a pointer cannot be null.
+    fn is_there(&self, reg: &Reg) -> bool {
+        reg.not_null() && (reg.ty.kind != Kind::MapPtr || self.profile.has(Rule::MapsAreThere))
+    }
+
+    /// Whether the jump is taken, where that is known.
+    fn decide(&self, a: &Reg, b: &Reg, op: CmpOp, wide: Wide) -> Option<bool> {
+        if a.ty.is_packet_or_end() && b.ty.is_packet_or_end() && wide == Wide::W64 {
+            return decide_packet(a, b, op);
+        }
+        if a.is_scalar() && b.is_scalar() {
+            return a.val.compare(op, &b.val, wide);
+        }
+        if wide == Wide::W32 {
+            return None;
+        }
+        let (pointer, number) = if b.is_scalar() && b.val.value().is_some() { (a, b) } else { (b, a) };
+        if !number.is_scalar() || number.val.value() != Some(0) || pointer.is_scalar() || !self.is_there(pointer) {
+            return None;
+        }
+        match op {
+            CmpOp::Eq => Some(false),
+            CmpOp::Ne => Some(true),
+            _ => None,
+        }
     }
 
     /// A pointer that may be null, once it is known not to be.
@@ -299,28 +327,6 @@ fn sync_linked(state: &mut State, regno: u8, linked: &Linked) {
             let wide = if (id | known.id) & ADD_CONST_32 != 0 { Wide::W32 } else { Wide::W64 };
             *reg = Reg { off, id, val: known.val.plus(i64::from(off) - i64::from(known.off), wide), ..known };
         }
-    }
-}
-
-/// Whether the jump is taken, where that is known.
-fn decide(a: &Reg, b: &Reg, op: CmpOp, wide: Wide) -> Option<bool> {
-    if a.ty.is_packet_or_end() && b.ty.is_packet_or_end() && wide == Wide::W64 {
-        return decide_packet(a, b, op);
-    }
-    if a.is_scalar() && b.is_scalar() {
-        return a.val.compare(op, &b.val, wide);
-    }
-    if wide == Wide::W32 {
-        return None;
-    }
-    let (pointer, number) = if b.is_scalar() && b.val.value().is_some() { (a, b) } else { (b, a) };
-    if !number.is_scalar() || number.val.value() != Some(0) || pointer.is_scalar() || !pointer.not_null() {
-        return None;
-    }
-    match op {
-        CmpOp::Eq => Some(false),
-        CmpOp::Ne => Some(true),
-        _ => None,
     }
 }
 

@@ -18,6 +18,7 @@
 //! | `depth` | how much stack a chain of calls takes |
 //! | `log` | the kernel's log |
 //! | `explain` | a rejection in plain words, from a replay of its path |
+//! | `work` | where the work went |
 //!
 //! ```
 //! use alveary_abi::Profile;
@@ -58,20 +59,23 @@ mod speculation;
 mod state;
 mod stop;
 mod verifier;
+pub mod work;
 
 pub use env::{Caps, Env};
 pub use explain::explain;
 pub use facts::Facts;
 pub use log::LogLevel;
-pub use prove::{Verified, prove};
+pub use prove::{Verified, explain_unproven, prove};
 pub use report::{Rejection, Report, Stats, Verdict};
+pub use work::Work;
 
 use alveary_abi::{ProgSet, ProgType as P};
 use alveary_spec::Program;
 use facts::Recorder;
 use program::Prepared;
 use stop::{Check, Stop, refuse};
-use verifier::Verifier;
+use verifier::{Verifier, Watch};
+use work::Counter;
 
 /// Program types whose target is looked up in the kernel's types: not judged here.
 const BY_BTF: ProgSet = ProgSet::of(&[P::TRACING, P::LSM, P::EXT, P::STRUCT_OPS, P::NETFILTER]);
@@ -100,6 +104,28 @@ pub fn check_with_facts(program: &Program, env: &Env<'_>) -> (Report, Option<Fac
     let recorder = verifier.recorder.take().filter(|_| done.is_ok());
     let facts = recorder.map(|recorder| Facts::of(&verifier.program, recorder));
     (report(verifier, done), facts)
+}
+
+/// What the kernel would say of a program, and where the work went that it took to know.
+#[must_use]
+pub fn check_with_work(program: &Program, env: &Env<'_>) -> (Report, Work) {
+    let Some(prepared) = Prepared::new(program, env.maps, &env.kernel.profile, env.caps) else {
+        return (check(program, env), Work::default());
+    };
+    let mut verifier = Verifier::new(env, prepared);
+    verifier.watch = Some(Watch::Work(Counter::new(program.insns.len())));
+    let done = run(&mut verifier);
+    let work = match verifier.watch.take() {
+        Some(Watch::Work(mut counter)) => {
+            // What is cut off by a rejection has not come to its end.
+            if done.is_ok() {
+                counter.take_up(None);
+            }
+            counter.finish(&verifier.program)
+        }
+        _ => Work::default(),
+    };
+    (report(verifier, done), work)
 }
 
 fn run(v: &mut Verifier<'_>) -> Check {

@@ -1,12 +1,14 @@
 //! A program made ready: decoded, its maps and functions found. Nothing is judged here.
 
 use crate::{env::Caps, speculation::Masking};
-use alveary_abi::{AttachType, Helper, HelperId, MapType, Profile, ProgType, Proto, Special, SpecialKind, flags};
+use alveary_abi::{AttachType, Helper, HelperId, MapType, Profile, ProgType, Proto, Rule, Special, SpecialKind, flags};
 use alveary_btf::{Linkage, Type, TypeId};
-use alveary_isa::{Insn, Inst, decode};
+use alveary_isa::{AluOp, AtomicOp, Insn, Inst, Swap, decode};
 use alveary_spec::{Initial, MapSpec, Program};
 use std::collections::BTreeMap;
 
+/// The operation code of the instruction that takes two slots.
+const LD_IMM64: u8 = 0x18;
 /// Longest name that the kernel keeps.
 const NAME: usize = 15;
 
@@ -119,6 +121,8 @@ pub(crate) struct Aux {
     /// The loop that it is in; 0: none.
     pub(crate) scc: u32,
     pub(crate) helper: Option<Called>,
+    /// Of the address of a variable of the kernel: how many bytes may be read there.
+    pub(crate) variable: Option<u32>,
     /// No mistaken way of the processor comes past a barrier before it, or one behind it.
     pub(crate) barrier: bool,
     pub(crate) barrier_behind: bool,
@@ -153,7 +157,7 @@ impl<'a> Prepared<'a> {
         let mut at = 0;
         while at < insns.len() {
             let inst = decode(insns, at).ok();
-            insts[at] = inst;
+            insts[at] = inst.filter(|inst| needs(inst).is_none_or(|rule| profile.has(rule)));
             at += inst.map_or(1, |inst| inst.slots());
         }
         // What bpf(2) makes of none.
@@ -192,9 +196,21 @@ impl<'a> Prepared<'a> {
         self.insts.get(at as usize).copied().flatten()
     }
 
+    /// The rule by which a kernel would know the instruction at a slot, where this one does not.
+    pub(crate) fn needs(&self, at: u32) -> Option<Rule> {
+        let known = decode(&self.program.insns, at as usize).ok()?;
+        needs(&known).filter(|_| self.inst(at).is_none())
+    }
+
+    /// Whether no instruction begins at a slot where one should.
+    pub(crate) fn is_undefined(&self, at: u32) -> bool {
+        let second = at > 0 && self.slot(at - 1).op == LD_IMM64;
+        self.inst(at).is_none() && !second
+    }
+
     /// How many slots the instruction takes.
     pub(crate) fn width(&self, at: u32) -> u32 {
-        if self.program.insns.get(at as usize).is_some_and(|insn| insn.op == 0x18) { 2 } else { 1 }
+        if self.program.insns.get(at as usize).is_some_and(|insn| insn.op == LD_IMM64) { 2 } else { 1 }
     }
 
     /// Index of the function that begins at a slot.
@@ -240,6 +256,23 @@ impl<'a> Prepared<'a> {
             Type::Func { linkage, .. } => Some(linkage),
             _ => None,
         }
+    }
+}
+
+/// The rule by which a kernel knows an instruction; none for those that all kernels know.
+fn needs(inst: &Inst) -> Option<Rule> {
+    match inst {
+        Inst::MovSx { .. }
+        | Inst::Load { signed: true, .. }
+        | Inst::Swap { kind: Swap::Bswap, .. }
+        | Inst::Alu { op: AluOp::SDiv | AluOp::SMod, .. }
+        | Inst::Ja { long: true, .. } => Some(Rule::Version4),
+        Inst::Atomic { op: AtomicOp::Add { fetch: false }, .. } => None,
+        Inst::Atomic { .. } => Some(Rule::Atomics),
+        Inst::LoadAcquire { .. } | Inst::StoreRelease { .. } => Some(Rule::AcquireRelease),
+        Inst::MayGoto { .. } => Some(Rule::MayGoto),
+        Inst::FuncAddr { .. } => Some(Rule::FunctionAddresses),
+        _ => None,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     stop::{Check, Stop, reject},
     verifier::Verifier,
 };
-use alveary_abi::{Errno, Version};
+use alveary_abi::{Errno, Rule};
 use alveary_isa::AluOp;
 
 /// How an addition or subtraction is masked.
@@ -67,7 +67,7 @@ impl Verifier<'_> {
 
     /// Whether a mistaken way ends where a barrier stands, instead of making the program unfit.
     fn has_barriers(&self) -> bool {
-        self.profile.version >= Version(6, 17)
+        self.profile.has(Rule::Barriers)
     }
 
     /// A mistaken way ends before the instruction at hand.

@@ -9,6 +9,7 @@ use crate::{
     program::Prepared,
     state::{Frame, Kind, Note, Reg, State, Step, Store, Type},
     stop::{Check, reject},
+    work::Counter,
 };
 use alveary_abi::{Profile, flags};
 use std::collections::HashMap;
@@ -28,6 +29,15 @@ pub(crate) struct Counts {
     pub(crate) explored: u32,
     pub(crate) retired: u32,
     pub(crate) backedges: u32,
+}
+
+/// Who looks on while a program is checked.
+#[derive(Debug)]
+pub(crate) enum Watch {
+    /// It sees what was known at each step of a path.
+    Replay(Replay),
+    /// It counts.
+    Work(Counter),
 }
 
 /// One check.
@@ -54,8 +64,8 @@ pub(crate) struct Verifier<'a> {
     pub(crate) exploring: bool,
     /// Which steps lie on the path.
     pub(crate) trail: Trail,
-    /// Of a replay: it sees each step.
-    pub(crate) replay: Option<Box<Replay>>,
+    /// Who looks on, if someone does.
+    pub(crate) watch: Option<Watch>,
 
     pub(crate) pending: Vec<Pending>,
     pub(crate) store: Store,
@@ -102,7 +112,7 @@ impl<'a> Verifier<'a> {
             stepped: false,
             exploring: false,
             trail: Trail::default(),
-            replay: None,
+            watch: None,
             pending: Vec::new(),
             store: Store::default(),
             explored: Explored::new(len),

@@ -8,7 +8,7 @@ use super::{
 use alveary_abi::flags;
 use alveary_btf::Type;
 use alveary_spec::{Kernel, Program, Spec};
-use alveary_verifier::{Env, LogLevel, Verdict};
+use alveary_verifier::{Caps, Env, LogLevel, Verdict};
 use std::{path::PathBuf, sync::Arc};
 
 /// What a program's tags say.
@@ -33,21 +33,22 @@ struct Counts {
 }
 
 /// Judges all tagged programs; prints where expectation and verdict part, then the counts.
-pub(super) fn run(folders: &[PathBuf], only: Option<&str>) -> Result<(), String> {
+pub(super) fn run(folders: &[PathBuf], only: Option<&str>, unprivileged: bool) -> Result<(), String> {
     let this = objects::this_kernel()?;
     let mut files = Vec::new();
     for folder in folders {
         objects::find(folder, &mut files)?;
     }
+    let caps = if unprivileged { Caps::NONE } else { Caps::ALL };
     let mut counts = Counts::default();
     for file in files {
         let Ok(object) = Object::read(&file, &this) else { continue };
         for name in object.programs() {
-            let expected = expected(&object.spec, name);
+            let expected = expected(&object.spec, name, unprivileged);
             let Some(accepted) = expected.accepted else { continue };
             let name_in = format!("{}:{name}", object.name());
             if only.is_none_or(|only| name_in.contains(only)) {
-                judge(&object, (name, &name_in), &expected, accepted, &this, &mut counts);
+                judge(&object, (name, &name_in), &expected, accepted, caps, &this, &mut counts);
             }
         }
     }
@@ -69,12 +70,18 @@ fn judge(
     names: (&str, &str),
     expected: &Expected,
     accepted: bool,
+    caps: Caps,
     kernel: &Kernel,
     counts: &mut Counts,
 ) {
     let Ok((program, resolved)) = object.resolve(names.0, kernel) else { return };
-    let program = Arc::new(Program { flags: program.flags | expected.flags, ..Program::clone(&program) });
-    let env = Env { log: LogLevel::ALL, ..Env::new(kernel, &resolved.maps) };
+    let mut program = Program { flags: program.flags | expected.flags, ..Program::clone(&program) };
+    if !caps.bpf {
+        // Types are not theirs to load.
+        program = Program { btf: None, funcs: Vec::new(), lines: Vec::new(), ..program };
+    }
+    let program = Arc::new(program);
+    let env = Env { caps, log: LogLevel::ALL, ..Env::new(kernel, &resolved.maps) };
     counts.tagged += 1;
     let Ok(report) = ours::checked(&program, &env) else {
         println!("{}: panicked", names.1);
@@ -118,30 +125,46 @@ fn missing<'e>(log: &str, messages: &'e [(u32, String)]) -> Option<&'e str> {
     None
 }
 
-fn expected(spec: &Spec, program: &str) -> Expected {
-    let mut expected = Expected::default();
+/// What the tags of a program say, for all who load it or for ordinary users. Of these they speak only of some programs,
+/// and where they do not say otherwise, they expect the same.
+fn expected(spec: &Spec, program: &str, unprivileged: bool) -> Expected {
+    let (mut expected, mut users) = (Expected::default(), Expected::default());
     let Some(btf) = &spec.btf else { return expected };
     let is_program = |id| matches!(btf.ty(id), Some(Type::Func { name, .. }) if name == program);
     for id in btf.ids() {
         let Some(Type::DeclTag { name, ty, component: None }) = btf.ty(id) else { continue };
         let Some(tag) = name.strip_prefix("comment:test_").filter(|_| is_program(ty)) else { continue };
+        let message = |prefix: &str| {
+            let (number, text) = tag.strip_prefix(prefix)?.split_once('=')?;
+            Some((number.parse().unwrap_or_default(), text.to_owned()))
+        };
         match tag {
             "expect_success" => expected.accepted = Some(true),
             "expect_failure" => expected.accepted = Some(false),
+            "expect_success_unpriv" => users.accepted = Some(true),
+            "expect_failure_unpriv" => users.accepted = Some(false),
             _ => {
-                if let Some((number, text)) = tag.strip_prefix("expect_msg=").and_then(|tag| tag.split_once('=')) {
-                    expected.messages.push((number.parse().unwrap_or_default(), text.to_owned()));
-                } else if let Some(text) = tag.strip_prefix("prog_flags=") {
-                    expected.flags |= flag(text);
-                }
+                expected.messages.extend(message("expect_msg="));
+                users.messages.extend(message("expect_msg_unpriv="));
+                expected.flags |= tag.strip_prefix("prog_flags=").map_or(0, flag);
             }
         }
+    }
+    if unprivileged {
+        if users.accepted.is_none() && !users.messages.is_empty() {
+            users.accepted = expected.accepted;
+        }
+        if users.messages.is_empty() {
+            users.messages = expected.messages;
+        }
+        users.flags = expected.flags;
+        expected = users;
     }
     expected.messages.sort();
     expected
 }
 
-fn flag(name: &str) -> u32 {
+pub(super) fn flag(name: &str) -> u32 {
     match name {
         "BPF_F_STRICT_ALIGNMENT" => flags::BPF_F_STRICT_ALIGNMENT,
         "BPF_F_ANY_ALIGNMENT" => flags::BPF_F_ANY_ALIGNMENT,

@@ -1,6 +1,6 @@
 //! Objects below a folder, each with its programs resolved for this kernel, one by one.
 
-use alveary_abi::{MapType, Profile};
+use alveary_abi::{MapType, Profile, Version};
 use alveary_btf::Btf;
 use alveary_object::Options;
 use alveary_spec::{Kernel, MapSpec, Program, Resolved, Spec};
@@ -20,14 +20,13 @@ pub(crate) struct Object {
 
 /// The kernel that runs here, as a value.
 pub(crate) fn this_kernel() -> Result<Kernel, String> {
-    let mut kernel = Kernel::of(Profile::linux_6_18());
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut kernel = Kernel::of(profile(&release));
     // Kernels without types verify, too; programs that ask for some are then not resolved.
     if let Ok(bytes) = fs::read("/sys/kernel/btf/vmlinux") {
         kernel.btf = Some(Arc::new(Btf::read(&bytes, None).map_err(|e| e.to_string())?));
     }
     kernel.cpus = alveary_linux::sys::possible_cpus().unwrap_or(1) as u32;
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    kernel.patch = release.split(['.', '-']).nth(2).and_then(|n| n.trim().parse().ok()).unwrap_or_default();
     kernel.kconfig = config(&release);
     kernel.symbols = fs::read_to_string("/proc/kallsyms").ok().map(|text| {
         let line = |line: &str| {
@@ -38,6 +37,14 @@ pub(crate) fn this_kernel() -> Result<Kernel, String> {
         Arc::new(text.lines().filter_map(line).collect())
     });
     Ok(kernel)
+}
+
+/// What the kernel of this release accepts.
+fn profile(release: &str) -> Profile {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u16>().ok());
+    let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else { return Profile::linux(Version::NEWEST) };
+    let level = numbers.next().unwrap_or_default().min(255) as u8;
+    Profile::linux(Version(major, minor)).at_level(level)
 }
 
 /// Its configuration, if it is to be had.

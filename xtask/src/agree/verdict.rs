@@ -46,7 +46,8 @@ impl Outcome {
 
 /// The message of a log that ends in a refusal: its last line that is not about work, paths or states.
 pub(crate) fn message(log: &str) -> String {
-    const OTHERS: [&str; 9] = [
+    const OTHERS: [&str; 10] = [
+        "insns processed ",
         "processed ",
         "verification time ",
         "stack depth",

@@ -61,6 +61,23 @@ impl File {
         File { inside: inside.to_owned(), from: from.to_owned(), permissions: 0o755 }
     }
 
+    /// This command as /bin/xtask, with the libraries that it runs with, at their own places.
+    pub(super) fn itself() -> Result<Vec<File>, String> {
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        let maps = fs::read_to_string("/proc/self/maps").map_err(|error| format!("/proc/self/maps: {error}"))?;
+        let mapped = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
+        let libraries: BTreeSet<&str> = mapped.filter(|path| path.contains(".so")).collect();
+        let mut files = vec![File::program("bin/xtask", &own)];
+        for library in libraries {
+            files.push(File::program(library.trim_start_matches('/'), Path::new(library)));
+            // Programs name their loader by this path.
+            if let Some(name) = library.rsplit('/').next().filter(|name| name.starts_with("ld-linux")) {
+                files.push(File::program(&format!("lib64/{name}"), Path::new(library)));
+            }
+        }
+        Ok(files)
+    }
+
     /// A file of the repository, at its own place.
     pub(super) fn ours(relative: &str) -> File {
         let from = path(relative);

@@ -18,7 +18,7 @@ pub(crate) use table::write as write_table;
 use image::File;
 use kernels::Kernel;
 
-const USAGE: &str = "--kernel 6.1|6.12|7.2 [--tests PACKAGE]… [--file PATH]… [--seconds N] -- COMMAND…";
+const USAGE: &str = "--kernel 6.1|6.12|7.2 [--xtask] [--tests PACKAGE]… [--file PATH]… [--seconds N] -- COMMAND…";
 
 /// How long a command may take, boot included, unless `--seconds` says it.
 const PATIENCE: Duration = Duration::from_secs(1200);
@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(1200);
 /// What the command line asks for.
 struct Order {
     kernel: &'static Kernel,
+    /// This command goes inside, in place of `alveary`.
+    itself: bool,
     /// Packages whose tests are built statically and put into /tests.
     tests: Vec<String>,
     /// Files of the repository beside examples/.
@@ -79,7 +81,7 @@ fn smoke(kernel: &'static Kernel) -> Outcome {
     );
     let command = ["sh", "-euc", &script].map(String::from).to_vec();
     let tests = ["alveary-linux", "alveary"].map(String::from).to_vec();
-    let order = Order { kernel, tests, files: Vec::new(), patience: PATIENCE, command };
+    let order = Order { kernel, itself: false, tests, files: Vec::new(), patience: PATIENCE, command };
     match order.carry_out()? {
         0 => Ok(()),
         code => Err(format!("what ran inside ended with {code}")),
@@ -90,9 +92,14 @@ impl Order {
     fn parse(arguments: &[String]) -> Result<Order, String> {
         let mut words = arguments.iter();
         let (mut kernel, mut tests, mut files, mut patience) = (None, Vec::new(), Vec::new(), PATIENCE);
+        let mut itself = false;
         while let Some(word) = words.next() {
             if word == "--" {
                 break;
+            }
+            if word == "--xtask" {
+                itself = true;
+                continue;
             }
             let value = words.next().ok_or_else(|| format!("`{word}` needs a value: {USAGE}"))?;
             match word.as_str() {
@@ -108,14 +115,15 @@ impl Order {
         if command.is_empty() {
             return Err(format!("no command behind `--`: {USAGE}"));
         }
-        Ok(Order { kernel, tests, files, patience, command })
+        Ok(Order { kernel, itself, tests, files, patience, command })
     }
 
     /// Builds, boots, runs; gives the command's exit code.
     fn carry_out(&self) -> Result<i32, String> {
         let machine = machine::prepare(self.kernel)?;
         let mut image = image::base(self.kernel)?;
-        let mut files = vec![File::program("bin/alveary", &linked::binary()?)];
+        let mut files =
+            if self.itself { File::itself()? } else { vec![File::program("bin/alveary", &linked::binary()?)] };
         for package in &self.tests {
             let built = linked::tests(package)?;
             files.extend(built.iter().map(|(name, path)| File::program(&format!("tests/{name}"), path)));

@@ -28,6 +28,32 @@ impl Loaded<Linux> {
     /// # Errors
     /// [`crate::Kind::Attach`] with what the kernel has against it; [`crate::Kind::NotFound`].
     pub fn register(&self, map: &str) -> Result<Link> {
+        let (held, value) = self.interface(map)?;
+        attach::register(held.sys(), &value, map).map_err(failed)
+    }
+
+    /// Registers a kernel interface if it was made; `None` if not.
+    ///
+    /// # Errors
+    /// As for [`Loaded::register`].
+    pub fn register_if_made(&self, map: &str) -> Result<Option<Link>> {
+        let made = self.interfaces().any(|name| name == map);
+        made.then(|| self.register(map)).transpose()
+    }
+
+    /// Puts this kernel interface in the place of the one that `link` has registered, without a gap: who uses that one
+    /// uses this one from then on. Both are of section `.struct_ops.link` and of one name, and the kernel knows how to
+    /// exchange interfaces of their kind (`tcp_congestion_ops`, since Linux 6.4).
+    ///
+    /// # Errors
+    /// As for [`Loaded::register`]; the link stays as it was.
+    pub fn replace_interface(&self, link: &mut Link, map: &str) -> Result<()> {
+        let (held, value) = self.interface(map)?;
+        attach::replace_interface(link, held.sys(), &value, map).map_err(failed)
+    }
+
+    /// A kernel interface by its map's name, with what it is given: descriptors of programs where functions belong.
+    fn interface(&self, map: &str) -> Result<(&LinuxMap, Vec<u8>)> {
         let held = self.map(map)?;
         let kernel = value(held).ok_or_else(|| not_found("kernel interface", map, self.interfaces().collect()))?;
         let mut bytes = kernel.bytes.clone();
@@ -37,7 +63,7 @@ impl Loaded<Linux> {
                 to.copy_from_slice(&(program.as_fd().as_raw_fd() as u64).to_ne_bytes());
             }
         }
-        attach::register(held.sys(), &bytes, map).map_err(failed)
+        Ok((held, bytes))
     }
 }
 

@@ -39,12 +39,11 @@ fn bare(given: &Given) -> Kernel {
     let (version, patch) = given.version.unwrap_or((version, patch));
     Kernel {
         cpus: sys::possible_cpus().unwrap_or(1) as u32,
-        patch,
         core: given.core.clone(),
         kconfig: given.kconfig.clone().unwrap_or_default(),
         page: sys::page_size(),
         symbols: Some(Arc::default()),
-        ..Kernel::of(Profile::linux(version))
+        ..Kernel::of(Profile::linux(version).at_level(patch))
     }
 }
 

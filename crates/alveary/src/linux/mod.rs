@@ -163,12 +163,14 @@ impl Backend for Linux {
 
     fn create_map(&self, spec: &MapSpec, inner: Option<&LinuxMap>, from: &Origin<'_>) -> Result<LinuxMap> {
         let types = self.types(from.btf);
+        let modules = Opened::for_map(spec).map_err(|e| failed(e, Kind::Unsupported))?;
         let from = MapFrom {
             object: from.object,
             types: from.btf.map(Arc::as_ref),
             btf: types.as_deref().map(|types| types.fd.as_fd()),
             inner: inner.map(AsFd::as_fd),
             pins: self.0.pins.as_deref(),
+            modules: Some(&modules),
             token: self.token(),
         };
         let made = alveary_linux::map::create(spec, &from).map_err(|why| Error::new(kind_of(&why, Kind::Map), why))?;
@@ -184,7 +186,7 @@ impl Backend for Linux {
             replaces: targets::of(program, &self.0.targets).or_kind(Kind::Unsupported)?,
             btf: types.as_deref().filter(|types| types.functions).map(|types| types.fd.as_fd()),
             modules: Some(&modules),
-            kernel: Some((self.kernel().profile.version, self.kernel().patch)),
+            kernel: Some((self.kernel().profile.version, self.kernel().profile.patch())),
             ifindex: self.0.ifindex,
             log: self.0.log,
             token: self.token(),

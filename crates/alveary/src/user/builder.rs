@@ -38,7 +38,8 @@ impl Default for UserBuilder {
 }
 
 impl UserBuilder {
-    /// Claims to be this kernel: later helpers and map types are refused. Linux 6.18 unless told otherwise.
+    /// Claims to be this kernel: later helpers and map types are refused. Linux 6.18.44 unless told otherwise; of
+    /// others the newest stable level that the tables describe.
     #[must_use]
     pub fn linux(mut self, version: Version) -> UserBuilder {
         self.kernel.profile = Profile::linux(version);
@@ -81,10 +82,11 @@ impl UserBuilder {
         self
     }
 
-    /// Third number of the version that [`UserBuilder::linux`] claims (the 44 of 6.18.44), which programs may read.
+    /// Third number of the version that [`UserBuilder::linux`] claims (the 44 of 6.18.44): which rules of stable kernels
+    /// count, and what programs read.
     #[must_use]
     pub fn patch_level(mut self, patch: u8) -> UserBuilder {
-        self.kernel.patch = patch;
+        self.kernel.profile = self.kernel.profile.at_level(patch);
         self
     }
 

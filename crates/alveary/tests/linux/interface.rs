@@ -1,14 +1,17 @@
-//! Kernel interfaces of objects: two congestion controls for TCP, by a link and without one.
+//! Kernel interfaces of objects: two congestion controls for TCP, by a link and without one; and one of a module.
 
-use crate::support::{BpfFs, allowed, compiled};
+use crate::support::{allowed, compiled};
 use alveary::{
-    Linux, Loaded, MapHandle, Target,
+    Linux, Loaded, MapHandle, Object, Target,
     kernel::attach::{Pinned, unregister},
 };
+use alveary_testing::BpfFs;
 use rustix::net::sockopt::set_tcp_congestion;
 use std::{
+    fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    path::Path,
     process,
 };
 
@@ -90,12 +93,34 @@ fn interfaces_are_registered_as_long_as_their_links_live() {
     assert!(loaded.register(".bss").expect_err("no interface").to_string().contains("linked, plain"));
 }
 
+/// Two objects with a congestion control of one name: connections that ask for it get the second one's from then on.
+#[test]
+fn interfaces_take_each_others_place() {
+    let test = "interfaces_take_each_others_place";
+    let (Some(first), Some(second)) = (controls(test), controls(test)) else { return };
+    let mut link = first.loaded.register("linked").expect("it registers");
+    assert!(control(&first.linked) && runs(&first.loaded) > 0 && runs(&second.loaded) == 0);
+    second.loaded.replace_interface(&mut link, "linked").expect("another one");
+    let before = runs(&first.loaded);
+    assert!(control(&first.linked) && runs(&second.loaded) > 0, "the second one runs");
+    assert_eq!(runs(&first.loaded), before, "the first one does not");
+
+    let why = first.loaded.replace_interface(&mut link, "plain").expect_err("it has no link").to_string();
+    assert!(why.contains("`plain` has no link"), "{why}");
+    assert!(!control(&first.plain), "it was not registered by that");
+    let mut plain = first.loaded.register("plain").expect("it registers");
+    let why = second.loaded.replace_interface(&mut plain, "linked").expect_err("that has no link").to_string();
+    assert!(why.contains("the kernel interface plain has no link"), "{why}");
+    drop(link);
+    assert!(!control(&first.linked), "the link's end is the end of either");
+}
+
 #[test]
 fn interfaces_that_are_kept_stay() {
     let test = "interfaces_that_are_kept_stay";
     let Some(Controls { loaded, linked: on, plain: off }) = controls(test) else { return };
     let Some(pins) = BpfFs::mount(test) else { return };
-    let (linked, plain) = (pins.0.join("linked"), pins.0.join("plain"));
+    let (linked, plain) = (pins.path.join("linked"), pins.path.join("plain"));
     let kept = |map| loaded.register(map).expect("it registers");
     assert_eq!(kept("linked").pin(&linked).expect("a pin"), Pinned::At(linked.clone()));
     assert_eq!(kept("plain").pin(&plain).expect("no pin"), Pinned::Without);
@@ -103,4 +128,32 @@ fn interfaces_that_are_kept_stay() {
     std::fs::remove_file(linked).expect("the pin goes");
     unregister(loaded.map("plain").expect("the map").sys()).expect("it goes by hand");
     assert!(!control(&on) && !control(&off));
+}
+
+/// The module of `module/alveary_ops.c` gives a number that is written there to whatever is registered, which doubles it,
+/// and adds the interface's own.
+#[test]
+fn interfaces_of_modules_are_registered() {
+    const ASK: &str = "/sys/module/alveary_ops/parameters/ask";
+    let test = "interfaces_of_modules_are_registered";
+    if !allowed(test) {
+        return;
+    }
+    if !Path::new(ASK).exists() {
+        eprintln!("SKIP {test}: the module alveary_ops is not loaded");
+        return;
+    }
+    let object = Object::parse(include_bytes!("module.bpf.o")).expect("an object");
+    let loaded = object.load(Target::linux()).expect("it loads");
+    let asked = |number: i32| {
+        fs::write(ASK, number.to_string()).expect("it takes a number");
+        fs::read_to_string(ASK).expect("it says one").trim().parse::<i32>().expect("a number")
+    };
+    for (map, own) in [("linked", 7), ("plain", 9)] {
+        assert_eq!(asked(20), -1, "{map}: loaded is not registered");
+        let link = loaded.register(map).expect("it registers");
+        assert_eq!(asked(20), 40 + own, "{map}: registered");
+        drop(link);
+        assert_eq!(asked(20), -1, "{map}: taken out");
+    }
 }

@@ -1,5 +1,6 @@
-use crate::support::{BpfFs, allowed, compiled};
+use crate::support::{allowed, compiled};
 use alveary::{Linux, MapHandle};
+use alveary_testing::BpfFs;
 
 const SOURCE: &str = r#"
     struct { __uint(type, 2); __uint(max_entries, ENTRIES); __type(key, int); __type(value, int); __uint(pinning, 1); }
@@ -16,7 +17,7 @@ fn a_map_that_is_pinned_by_name_is_found_again() {
         return;
     }
     let Some(fs) = BpfFs::mount(test) else { return };
-    let linux = || Linux::builder().pin_root(&fs.0).build();
+    let linux = || Linux::builder().pin_root(&fs.path).build();
     let Some(object) = compiled(test, &SOURCE.replace("ENTRIES", "4")) else { return };
     let first = object.load(linux()).expect("a program");
     first.map("kept").unwrap().update(&[0; 4], &5u32.to_ne_bytes(), 0).unwrap();
@@ -41,6 +42,6 @@ fn a_load_that_fails_pins_nothing() {
     let Some(fs) = BpfFs::mount(test) else { return };
     let source = SOURCE.replace("type, 2", "type, 1").replace("ENTRIES", "4").replace("value ? *value : -1", "*value");
     let Some(object) = compiled(test, &source) else { return };
-    object.load(Linux::builder().pin_root(&fs.0).build()).expect_err("a pointer that may be NULL");
-    assert!(!fs.0.join("kept").exists());
+    object.load(Linux::builder().pin_root(&fs.path).build()).expect_err("a pointer that may be NULL");
+    assert!(!fs.path.join("kept").exists());
 }

@@ -1,7 +1,7 @@
 //! Skeletons in Rust: what `alveary gen skeleton --lang rust` makes of two objects stands here, is compiled with this test
 //! and used. `UPDATE=1` makes the modules anew.
 
-use alveary::{Kind, Object, Target, User, skeleton::Skeleton, skeleton::plain::Plain};
+use alveary::{Kind, Object, Target, User, skeleton::Skeleton, skeleton::plain::Plain, spec::Initial};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -21,6 +21,14 @@ mod count {
 #[allow(unreachable_pub, reason = "a test uses a part of it")]
 mod globals {
     include!("globals.rs");
+}
+
+/// An object with a kernel interface.
+// Nobody uses all of a skeleton: it has to take care itself that no warning says so.
+#[deny(dead_code)]
+#[allow(unreachable_pub, reason = "a test uses a part of it")]
+mod control {
+    include!("control.rs");
 }
 
 fn file(path: &str) -> PathBuf {
@@ -43,6 +51,7 @@ fn is_current(object: &str, name: &str) {
 fn the_modules_are_what_is_made_of_their_objects() {
     is_current("../../examples/count.bpf.o", "count");
     is_current("tests/skeleton/globals.bpf.o", "globals");
+    is_current("tests/skeleton/control.bpf.o", "control");
 }
 
 #[test]
@@ -51,7 +60,7 @@ fn rustfmt_leaves_them_as_they_are() {
         println!("SKIP rustfmt_leaves_them_as_they_are: rustfmt is missing");
         return;
     }
-    for name in ["count", "globals"] {
+    for name in ["control", "count", "globals"] {
         let module = file(&format!("tests/skeleton/{name}.rs"));
         let options = ["--edition", "2024", "--config-path", "/dev/null", "--check"];
         let checked = Command::new("rustfmt").args(options).arg(module).output().unwrap();
@@ -98,6 +107,30 @@ fn the_running_kernel_attaches_what_sections_say() -> alveary::Result<()> {
     let count = count::Open::new()?.load(Target::linux())?;
     // `SEC("xdp")` names no device: nothing is attached, and nothing is wrong.
     assert!(count.attach()?.count.is_none());
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_running_kernel_registers_kernel_interfaces() -> alveary::Result<()> {
+    if !alveary_testing::bpf::permitted("the_running_kernel_registers_kernel_interfaces") {
+        return Ok(());
+    }
+    // The list is the whole machine's: a name of our own.
+    let name = format!("alvskel{}", std::process::id());
+    let registered = || {
+        let list = fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control").expect("a list");
+        list.split_whitespace().any(|found| found == name)
+    };
+    let mut open = control::Open::new()?;
+    let Initial::StructOps(interface) = &mut open.maps.control.initial else { panic!("it is an interface") };
+    interface.bytes[24..40].fill(0);
+    interface.bytes[24..24 + name.len()].copy_from_slice(name.as_bytes());
+    let loaded = open.load(Target::linux())?;
+    let links = loaded.attach()?;
+    assert!(links.control.is_some() && links.half.is_none() && registered());
+    drop(links);
+    assert!(!registered());
     Ok(())
 }
 

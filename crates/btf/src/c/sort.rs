@@ -57,14 +57,7 @@ impl Btf {
             named |= at.name != 0;
             let (found, name) = match at.kind {
                 Kind::Func | Kind::Var | Kind::DataSec | Kind::DeclTag if step == 0 => return None,
-                Kind::Typedef
-                | Kind::Ptr
-                | Kind::Const
-                | Kind::Volatile
-                | Kind::Restrict
-                | Kind::TypeTag
-                | Kind::DeclTag
-                | Kind::Array => {
+                _ if at.refers() => {
                     if !named {
                         rank = Some(LAST);
                     }
@@ -78,7 +71,7 @@ impl Btf {
                 Kind::Int | Kind::Float => (2, at.name),
                 Kind::Struct | Kind::Union => (if named { 3 } else { LAST }, at.name),
                 Kind::FuncProto => (if named { 4 } else { LAST }, 0),
-                Kind::Void | Kind::Fwd | Kind::Func | Kind::Var | Kind::DataSec => (LAST, at.name),
+                _ => (LAST, at.name),
             };
             let leads_to_name = rank.is_some() && name != 0 && at.kind != Kind::Fwd;
             return (!leads_to_name).then_some(Known { rank: rank.unwrap_or(found), name, own });

@@ -44,14 +44,7 @@ impl<'a> Twins<'a> {
                     number = fold(self.named(number, name), self.of(TypeId(ty), false, depth + 1));
                 }
             }
-            Kind::Typedef
-            | Kind::Ptr
-            | Kind::Const
-            | Kind::Volatile
-            | Kind::Restrict
-            | Kind::TypeTag
-            | Kind::DeclTag
-            | Kind::Array => {
+            _ if head.refers() => {
                 if head.kind == Kind::Array {
                     number = fold(number, btf.words(id).nth(5).unwrap_or(0).into());
                 }

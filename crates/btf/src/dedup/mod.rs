@@ -115,10 +115,7 @@ impl Dedup {
                 break;
             }
         }
-        self.map[id as usize] = State::Is(found);
-        if found == id {
-            self.stays.push(hash, id);
-        }
+        self.settled(id, found, hash);
         Ok(())
     }
 
@@ -144,11 +141,16 @@ impl Dedup {
         for candidate in declared {
             self.map[candidate as usize] = State::Is(id);
         }
+        self.settled(id, found, hash);
+        Ok(())
+    }
+
+    /// A type is the one that was found; if that is itself, it stays, and others may be it.
+    fn settled(&mut self, id: u32, found: u32, hash: u64) {
         self.map[id as usize] = State::Is(found);
         if found == id {
             self.stays.push(hash, id);
         }
-        Ok(())
     }
 
     /// Structs and unions.
@@ -171,10 +173,7 @@ impl Dedup {
                     break;
                 }
             }
-            self.map[id as usize] = State::Is(found);
-            if found == id {
-                self.stays.push(hash, id);
-            }
+            self.settled(id, found, hash);
         }
         Ok(())
     }

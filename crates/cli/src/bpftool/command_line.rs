@@ -42,8 +42,33 @@ impl Leading {
         Leading { names, value: false, takers }
     }
 
-    fn of(word: &OsString) -> Option<&'static Leading> {
-        LEADING.iter().find(|option| option.names.iter().any(|name| word == name))
+    /// The options that a word is, with the value that is written to one; none if bpftool does not know it all.
+    fn of(word: &OsStr) -> Vec<(&'static Leading, Option<OsString>)> {
+        let Some(word) = word.to_str() else { return Vec::new() };
+        let named = |name: &str| LEADING.iter().find(|option| option.names.contains(&name));
+        if let Some(option) = named(word) {
+            return vec![(option, None)];
+        }
+        if let Some((name, value)) = word.split_once('=').filter(|(name, _)| name.starts_with("--")) {
+            return named(name)
+                .filter(|option| option.value)
+                .map(|option| (option, Some(value.into())))
+                .into_iter()
+                .collect();
+        }
+        // Letters behind one dash: `-jf`, `-Bfile`.
+        let mut found = Vec::new();
+        let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')) else { return found };
+        for (at, letter) in letters.char_indices() {
+            let Some(option) = named(&format!("-{letter}")) else { return Vec::new() };
+            let rest = &letters[at + letter.len_utf8()..];
+            if option.value && !rest.is_empty() {
+                found.push((option, Some(rest.into())));
+                break;
+            }
+            found.push((option, None));
+        }
+        found
     }
 
     fn is_taken(&self, line: &[OsString]) -> bool {
@@ -100,25 +125,35 @@ const MAP: &[&str] = &[
 
 /// The command line as our own parser takes it.
 pub(crate) fn ours(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut given: Vec<OsString> = given.collect();
+    let mut words = given.collect::<Vec<_>>().into_iter().peekable();
+    let mut given: Vec<OsString> = words.next().into_iter().collect();
     let is_bpftool = given.first().is_some_and(|name| Path::new(name).file_name() == Some(OsStr::new("bpftool")));
-    let options = leading(&given);
-    if options.end == options.start && !is_bpftool {
-        return given;
+    let mut options = Vec::new();
+    // bpftool takes its options anywhere; behind a verb those of `alveary` are the verb's own.
+    while let Some(word) = words.next_if(|word| is_bpftool || !Leading::of(word).is_empty()) {
+        if word == "--" {
+            break;
+        }
+        let known = Leading::of(&word);
+        if known.is_empty() {
+            given.push(word);
+        }
+        for (option, value) in known {
+            let value = value.or_else(|| if option.value { words.next() } else { None });
+            options.push((option, value));
+        }
     }
-    let mut moved = given.drain(options).collect::<Vec<OsString>>().into_iter();
+    given.extend(words);
     if is_bpftool {
         spell_out(&mut given);
     }
     let (mut verbs, mut actions) = (Vec::new(), Vec::new());
-    while let Some(option) = moved.next() {
-        let Some(known) = Leading::of(&option) else { continue };
-        let value = if known.value { moved.next() } else { None };
-        if known.is_taken(&given) {
+    for (option, value) in options {
+        if option.is_taken(&given) {
+            let takes = if matches!(option.takers, Takers::Every) { &mut verbs } else { &mut actions };
             // `gen` knows the long word alone.
-            let json = known.names.contains(&"--json");
-            let takes = if matches!(known.takers, Takers::Every) { &mut verbs } else { &mut actions };
-            takes.push(if json { "--json".into() } else { option });
+            let name = if option.names.contains(&"--json") { "--json" } else { option.names[0] };
+            takes.push(name.into());
             takes.extend(value);
         }
     }
@@ -135,16 +170,6 @@ pub(crate) fn ours(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
 pub(crate) fn asks_json(line: &[OsString]) -> bool {
     let theirs = line.get(1).is_some_and(|verb| VERBS.iter().any(|(name, _)| verb == name));
     theirs && line.iter().skip(2).any(|word| JSON.iter().any(|option| word == option))
-}
-
-/// The options between the binary's name and the verb, if bpftool knows them all.
-fn leading(given: &[OsString]) -> std::ops::Range<usize> {
-    let mut end = 1.min(given.len());
-    while let Some(option) = given.get(end) {
-        let Some(known) = Leading::of(option) else { break };
-        end += 1 + usize::from(known.value);
-    }
-    1.min(given.len())..end.min(given.len())
 }
 
 /// Writes verb and action in full; says the action that bpftool has in mind if none is there.
@@ -209,5 +234,17 @@ mod tests {
         assert_eq!(ours("bpftool -j f"), "bpftool feature --json probe");
         assert_eq!(ours("bpftool iter"), "bpftool iter");
         assert_eq!(ours("bpftool version"), "bpftool --version");
+    }
+
+    #[test]
+    fn a_link_named_bpftool_takes_options_anywhere() {
+        assert_eq!(ours("bpftool prog --json"), "bpftool prog --json show");
+        assert_eq!(ours("bpftool p show -jf name x"), "bpftool prog --json -f show name x");
+        assert_eq!(ours("bpftool btf dump file x -Bbase format c"), "bpftool btf dump -B base file x format c");
+        assert_eq!(ours("bpftool btf dump file x --base-btf=b"), "bpftool btf dump -B b file x");
+        assert_eq!(ours("bpftool batch file -"), "bpftool batch file -");
+        assert_eq!(ours("bpftool map dump name -- -j"), "bpftool map dump name -j");
+        assert_eq!(ours("bpftool prog dump xlated id 1 --svg"), "bpftool prog dump xlated id 1 --svg");
+        assert_eq!(ours("alveary prog show -j"), "alveary prog show -j");
     }
 }

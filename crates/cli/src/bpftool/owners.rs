@@ -2,7 +2,7 @@
 
 use super::{json::Json, mounts, select};
 use alveary_linux::{
-    Holder, holders,
+    Holders, Search,
     sys::{self, Object, PathFlags, ProgParts},
 };
 use std::{
@@ -12,6 +12,7 @@ use std::{
     io::{self, Write},
     os::fd::AsFd,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
 };
 
@@ -22,20 +23,26 @@ const DEEPEST: usize = 32;
 pub(crate) struct Owners {
     /// `None`: nobody asked.
     pins: Option<BTreeMap<u32, Vec<PathBuf>>>,
-    /// Found by a thread of its own while the caller looks at the objects.
+    /// Found by a thread of its own while the caller looks at the objects; what is left then, by both.
     holders: LazyCell<Holders, Box<dyn FnOnce() -> Holders>>,
 }
-
-type Holders = BTreeMap<u32, Vec<Holder>>;
 
 impl Owners {
     /// Of all objects of a kind; looks through the file systems only if `pinned` paths are wanted.
     pub(crate) fn of(object: Object, pinned: bool) -> Owners {
-        let looking = thread::Builder::new().spawn(move || others(object));
-        let found: Box<dyn FnOnce() -> Holders> = match looking {
-            Ok(looking) => Box::new(move || looking.join().unwrap_or_default()),
-            Err(_) => Box::new(move || others(object)),
-        };
+        // We ourselves, who look at all of them, do not count.
+        let ours = Arc::new(Search::new(object, Some(std::process::id())));
+        let theirs = Arc::clone(&ours);
+        let other = thread::Builder::new().spawn(move || theirs.part()).ok();
+        let found: Box<dyn FnOnce() -> Holders> = Box::new(move || {
+            let mut found = ours.part();
+            for (id, more) in other.and_then(|other| other.join().ok()).unwrap_or_default() {
+                let holders = found.entry(id).or_default();
+                holders.extend(more);
+                holders.sort_unstable_by_key(|holder| holder.pid);
+            }
+            found
+        });
         Owners { pins: pinned.then(|| pins(object)), holders: LazyCell::new(found) }
     }
 
@@ -70,11 +77,6 @@ impl Owners {
         let names: Vec<_> = holders.iter().map(|h| format!("{}({})", h.name, h.pid)).collect();
         write!(out, "\n\tpids {}", names.join(", "))
     }
-}
-
-/// The processes that hold objects of a kind. We ourselves, who look at all of them, do not count.
-fn others(object: Object) -> Holders {
-    holders(object, Some(std::process::id()))
 }
 
 /// Paths of the pinned objects of a kind.

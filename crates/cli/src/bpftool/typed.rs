@@ -9,7 +9,7 @@ use super::{
 use crate::failure::Failure;
 use alveary_btf::{Btf, Enum, Int, Type, TypeId};
 use alveary_diag::Diagnostic;
-use alveary_linux::sys::{self, Object, ProgParts};
+use alveary_linux::sys::{self, MapInfo, Object, ProgParts};
 use std::{io, os::fd::AsFd, sync::Arc};
 
 #[cfg(test)]
@@ -32,6 +32,15 @@ pub(crate) fn types_over(id: u32, base: Option<Arc<Btf>>) -> Result<Arc<Btf>, Fa
     };
     let named = |why: Diagnostic| why.in_file(format!("BTF {id}"));
     Ok(Arc::new(Btf::read_owned(info.bytes, base).map_err(named)?))
+}
+
+/// The types in which a kernel interface counts the type of its map's value: the kernel's, or a module's.
+pub(crate) fn of_interface(map: &MapInfo) -> Result<Arc<Btf>, Failure> {
+    match map.btf_vmlinux_id {
+        // Before Linux 6.9, which does not say it: they are the kernel's.
+        0 => vmlinux(),
+        id => types(id),
+    }
 }
 
 /// What the kernel calls its own types.

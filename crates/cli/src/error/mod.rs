@@ -1,13 +1,19 @@
 //! Errors as a person or a program reads them: the one place that turns a [`Diagnostic`] into text.
 
+pub(crate) mod explained;
 mod json;
 mod picture;
+mod span;
 #[cfg(test)]
 mod tests;
 
 use crate::failure::Failure;
 use alveary_diag::{Diagnostic, Label, Place, SourceLine, Sources};
-use std::io::{self, Write};
+use explained::Picture;
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 /// What is known of places beyond their names.
 pub(crate) trait Scene: Sources {
@@ -49,8 +55,27 @@ pub(crate) fn report_usage(message: &str) {
 /// Draws messages on stderr.
 fn warn(diagnostics: &[Diagnostic], scene: &dyn Scene) {
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    let pictures: Vec<_> = diagnostics.iter().map(|d| picture::draw(d, scene, colour)).collect();
+    let pictures: Vec<_> = diagnostics.iter().map(|d| draw(d, scene, colour)).collect();
     print(&pictures.join("\n\n"));
+}
+
+/// Draws one message; what the verifier explains, as `check` does.
+fn draw(message: &Diagnostic, scene: &dyn Scene, colour: bool) -> String {
+    if message.facts.is_empty() {
+        return picture::draw(message, scene, colour);
+    }
+    let mut message = message.clone();
+    let mut program = Arc::from("");
+    for label in &mut message.labels {
+        label.source = source(label, scene);
+        if let Place::Insn { prog, .. } = &label.at {
+            program = prog.clone();
+        }
+    }
+    let code: Vec<_> = message.labels.iter().map(|label| scene.instruction(&label.at)).collect();
+    let (file, width) = (message.file.as_deref().unwrap_or_default(), explained::terminal_width(io::stderr()));
+    let drawn = Picture { message: &message, file, program: &program, code: &code, width }.draw();
+    if colour { drawn } else { anstream::adapter::strip_str(&drawn).to_string() }
 }
 
 /// One write, so that what other processes print does not land in the middle.

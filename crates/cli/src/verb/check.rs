@@ -3,17 +3,22 @@
 mod compare;
 mod judge;
 mod options;
-mod picture;
 mod show;
-mod span;
+mod spent;
 
-use crate::{error, failure::Failure, inspect, kernel::KernelOptions, output};
+use crate::{
+    error,
+    failure::Failure,
+    inspect,
+    kernel::{KernelOptions, untyped_symbols},
+    output,
+};
 use alveary_spec::Kernel;
 use alveary_verifier::{Caps, LogLevel, Verdict};
 use clap::{Args, ValueEnum, ValueHint};
 use compare::Comparison;
 use judge::Judged;
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// Say whether programs load, as Linux would
 ///
@@ -65,7 +70,10 @@ pub(crate) struct Check {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Human)]
     format: Format,
 
-    /// Show how much work each program was
+    /// Show how much work each program was, and where it went
+    ///
+    /// The source lines (without line information: the instructions) and functions that took most of the processed
+    /// instructions; the branches of which both ways were followed and never came to the same state again.
     #[arg(long)]
     stats: bool,
 
@@ -119,7 +127,11 @@ impl Check {
             if let Some(name) = &self.prog {
                 inspect::program(&spec, name, path)?;
             }
-            let kernel = Kernel { cpus: judge::possible_cpus(), ..self.kernel.described(&spec)? };
+            let kernel = Kernel {
+                cpus: judge::possible_cpus(),
+                symbols: Some(Arc::new(untyped_symbols(&spec))),
+                ..self.kernel.described(&spec)?
+            };
             let ty = self.ty.as_deref().map(|name| options::prog_type(&kernel.profile, name)).transpose()?;
             opened.push((path, spec, kernel, ty));
         }
@@ -136,6 +148,7 @@ impl Check {
                     log: LogLevel(log),
                     explain: matches!(format, Format::Human | Format::Json),
                     facts: self.facts && format == Format::Json,
+                    work: self.stats && matches!(format, Format::Human | Format::Json),
                     path,
                 };
                 let names = inspect::in_order(spec).map(|program| program.name.clone());

@@ -77,6 +77,14 @@ fn the_examples_would_load() {
     // Linux 5.2 does not have ring buffers or the like, but this program needs none of what came later.
     let old = session.output("check filter.bpf.o --kernel 5.4");
     assert_eq!(old.code, Some(0), "{}", old.stdout);
+    // The kernel is named with its stable level: the one that is asked for, or the newest that is known.
+    assert!(old.stdout.ends_with("1 program on Linux 5.4.0: 1 ok, 0 rejected, 0 not judged\n"), "{}", old.stdout);
+    for (asked, named) in [("6.12", "6.12.117"), ("6.12.74", "6.12.74")] {
+        let text = session.output(&format!("check filter.bpf.o --kernel {asked}")).stdout;
+        assert!(text.contains(&format!("on Linux {named}: ")), "{text}");
+        let json = session.output(&format!("check filter.bpf.o --kernel {asked} --json")).stdout;
+        assert!(json.contains(&format!("\"kernel\":\"{named}\"")), "{json}");
+    }
 }
 
 #[test]
@@ -89,6 +97,8 @@ fn rights_and_flags_change_the_verdict() {
     assert!(user.stdout.contains("R0 leaks addr as return value"), "{}", user.stdout);
     assert!(user.stdout.contains("programs of this type ask for CAP_BPF"), "{}", user.stdout);
     assert_eq!(session.output("check two.o --prog late --caps bpf,net_admin").code, Some(0));
+    let sleeps = session.output("check two.o --prog late --flags sleepable");
+    assert!(sleeps.stdout.contains("uprobe, and struct_ops programs can be sleepable"), "{}", sleeps.stdout);
     let misspelt = session.output("check two.o --flags sleepeable");
     assert!(misspelt.stderr.contains("there is no load flag `sleepeable`"), "{}", misspelt.stderr);
     let elsewhere = session.output("check two.o --prog late --attach tcx_ingress");
@@ -123,4 +133,44 @@ fn facts_are_told_of_each_instruction() {
     let first = &value["facts"][0];
     assert_eq!((&first["text"], &first["umax"], &first["words"]), (&"w3 = 1".into(), &1.into(), &"gives 1".into()));
     assert!(value["facts"].as_array().expect("a list").iter().all(|fact| fact["reached"] == true));
+}
+
+/// The ways of the second branch meet again; those of the first leave.
+const WAYS: &str = "\
+.section xdp
+splits:
+    r6 = *(u32 *)(r1 + 12)
+    r1 = 1
+    r2 = 2
+    r3 = 3
+    r4 = 4
+    if r6 > 7 goto out
+    r7 = 0
+    if r6 > 3 goto met
+    r7 = 0
+met:
+    r0 = 2
+    exit
+out:
+    r0 = 1
+    exit
+";
+
+#[test]
+fn work_is_told_by_place() {
+    let session = Session::new().file("ways.s", WAYS);
+    assert_eq!(session.output("asm ways.s -o ways.o").code, Some(0));
+    let human = session.output("check ways.o --stats").stdout;
+    let tables = human.split_once('\n').expect("it has lines").1;
+    golden("check-stats.txt", tables);
+    let json = session.output("check ways.o --stats --json").stdout;
+    let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let (work, processed) = (&value["work"], value["insns_processed"].as_u64());
+    let sum = |list: &str| -> Option<u64> {
+        work[list].as_array()?.iter().map(|share| share["insns_processed"].as_u64()).sum()
+    };
+    assert_eq!((sum("instructions"), sum("functions")), (processed, processed), "{work}");
+    assert_eq!((&work["branches"], &work["never_merged"][0]["instruction"]), (&2.into(), &5.into()), "{work}");
+    let plain = session.output("check ways.o --json").stdout;
+    assert!(!plain.contains("never_merged"), "{plain}");
 }

@@ -1,8 +1,8 @@
 //! The running kernel from the command line. Skipped, by name, where bpf(2) is not permitted.
 
 use crate::session::Session;
-use alveary_testing::bpf::permitted;
-use std::{fs, path::PathBuf, process::Command};
+use alveary_testing::{BpfFs, bpf::permitted};
+use std::{fs, process::Command};
 
 /// Every program of the examples and of Debian's libxdp that takes packets does the same on both targets: verdicts,
 /// bytes, maps.
@@ -240,30 +240,6 @@ fn without_privilege_it_is_said_what_lacks() {
     assert!(text.contains("this process lacks CAP_BPF") && text.contains("setcap cap_bpf"), "{text}");
 }
 
-/// A BPF file system of a test's own.
-struct BpfFs(PathBuf);
-
-impl BpfFs {
-    fn mount(test: &str) -> Option<BpfFs> {
-        let path = std::env::temp_dir().join(format!("alveary-cli-{test}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a directory");
-        let mounted = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&path).status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(BpfFs(path));
-        }
-        eprintln!("SKIP {test}: no BPF file system can be mounted");
-        fs::remove_dir(&path).ok();
-        None
-    }
-}
-
-impl Drop for BpfFs {
-    fn drop(&mut self) {
-        Command::new("umount").arg(&self.0).status().ok();
-        fs::remove_dir(&self.0).ok();
-    }
-}
-
 #[test]
 fn an_object_is_loaded_and_stays_by_its_pins() {
     let test = "load";
@@ -272,19 +248,19 @@ fn an_object_is_loaded_and_stays_by_its_pins() {
     }
     let Some(bpffs) = BpfFs::mount(test) else { return };
     let session = Session::new().example("count.bpf.o").example("traffic.pcap");
-    let root = bpffs.0.display();
+    let root = bpffs.path.display();
     let loaded = session.output(&format!("load count.bpf.o --pin {root}/count --pin-maps {root}/maps --json"));
     assert_eq!(loaded.code, Some(0), "{}", loaded.stderr);
     let loaded: serde_json::Value = serde_json::from_str(&loaded.stdout).expect("JSON");
     assert_eq!(loaded["programs"][0]["name"], "count");
     assert_eq!(loaded["programs"][0]["type"], "xdp");
-    assert!(bpffs.0.join("count/count").exists() && bpffs.0.join("maps/services").exists());
+    assert!(bpffs.path.join("count/count").exists() && bpffs.path.join("maps/services").exists());
 
     // A second time the names are taken: nothing changes, and what was pinned before that stays.
     let again = session.output(&format!("load count.bpf.o --pin {root}/count"));
     assert_eq!(again.code, Some(1));
     assert!(again.stderr.contains("something of this name"), "{}", again.stderr);
-    assert!(bpffs.0.join("count/count").exists());
+    assert!(bpffs.path.join("count/count").exists());
 
     let map = format!("services={root}/maps/services");
     let shared = session.output(&format!("load count.bpf.o --pin {root}/other --map {map} --json"));
@@ -322,8 +298,8 @@ fn the_kernels_configuration_is_what_libbpf_makes_of_it() {
     }
     let (Some(object), Some(bpffs)) = (crate::compiled::object(test, source), BpfFs::mount("kconfig")) else { return };
     let session = Session::new().file("prog.o", object);
-    let (root, object) = (bpffs.0.display(), session.directory().join("prog.o"));
-    let theirs = Command::new("bpftool").args(["prog", "load"]).arg(object).arg(bpffs.0.join("theirs")).output();
+    let (root, object) = (bpffs.path.display(), session.directory().join("prog.o"));
+    let theirs = Command::new("bpftool").args(["prog", "load"]).arg(object).arg(bpffs.path.join("theirs")).output();
     let Some(theirs) = theirs.ok().filter(|done| done.status.success()) else {
         eprintln!("SKIP {test}: bpftool cannot load the object");
         return;
@@ -339,7 +315,8 @@ fn the_kernels_configuration_is_what_libbpf_makes_of_it() {
         let program = json(format!("prog show pinned {root}/{pin} --json"));
         let dumped = json(format!("map dump id {} --json", program["map_ids"][0]));
         assert!(dumped[0]["value"].as_array().is_some_and(|bytes| bytes.len() > 50), "{dumped}");
-        dumped[0]["value"].clone()
+        assert!(dumped[0]["formatted"]["value"][".kconfig"].is_array(), "by their names: {dumped}");
+        dumped[0].clone()
     });
     assert_eq!(values[0], values[1]);
 }
@@ -353,9 +330,9 @@ fn a_load_that_fails_leaves_no_pin() {
     }
     let Some(bpffs) = BpfFs::mount(test) else { return };
     let session = Session::new().example("count.bpf.o");
-    let root = bpffs.0.display();
-    fs::create_dir_all(bpffs.0.join("maps/services")).expect("a directory in the way");
+    let root = bpffs.path.display();
+    fs::create_dir_all(bpffs.path.join("maps/services")).expect("a directory in the way");
     let loaded = session.output(&format!("load count.bpf.o --pin {root}/count --pin-maps {root}/maps"));
     assert_eq!(loaded.code, Some(1), "{}", loaded.stdout);
-    assert!(!bpffs.0.join("count/count").exists() && !bpffs.0.join("maps/kinds").exists());
+    assert!(!bpffs.path.join("count/count").exists() && !bpffs.path.join("maps/kinds").exists());
 }

@@ -134,6 +134,39 @@ int main(int argc, char **argv)
 }
 "#;
 
+/// Registers a kernel interface with the rest, and takes it out again.
+const INTERFACE: &str = r#"
+#include <linux/types.h>
+#include <stdio.h>
+#include <string.h>
+#include HEADER
+
+#define CHECK(what) do { if (!(what)) { fprintf(stderr, "%s\n", #what); return 1; } } while (0)
+
+static int registered(const char *name)
+{
+	char list[4096] = {};
+	FILE *file = fopen("/proc/sys/net/ipv4/tcp_available_congestion_control", "r");
+	size_t read = file ? fread(list, 1, sizeof(list) - 1, file) : 0;
+
+	if (file)
+		fclose(file);
+	return read && strstr(list, name);
+}
+
+int main(int argc, char **argv)
+{
+	struct control *skel = control__open_and_load();
+
+	CHECK(skel && !registered(argv[1]));
+	CHECK(!control__attach(skel) && skel->links.plain && registered(argv[1]));
+	control__detach(skel);
+	CHECK(!skel->links.plain && !registered(argv[1]));
+	control__destroy(skel);
+	return 0;
+}
+"#;
+
 /// Compiles a program in C against a header; `None`, and a line about it, if that cannot be done here.
 fn compile(test: &str, session: &Session, header: &str, source: &str) -> Option<PathBuf> {
     compile_as("cc", test, session, header, source)
@@ -196,6 +229,36 @@ fn used_alike(test: &str, compiler: &str, source: &str) {
         let output = run.output().expect("the program can be run");
         assert!(output.status.success(), "{header}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+#[test]
+fn a_header_registers_kernel_interfaces() {
+    const TEST: &str = "a_header_registers_kernel_interfaces";
+    let name = format!("alvskc{}", std::process::id());
+    let source = r#"
+        struct sock;
+        struct tcp_congestion_ops {
+            __u32 (*ssthresh)(struct sock *sk); void (*cong_avoid)(struct sock *sk, __u32 ack, __u32 acked);
+            __u32 (*undo_cwnd)(struct sock *sk); char name[16];
+        };
+        char LICENSE[] SEC("license") = "GPL";
+        SEC("struct_ops") __u32 half(__u64 *ctx) { return 2; }
+        SEC("struct_ops") void stay(__u64 *ctx) {}
+        SEC("struct_ops") __u32 undo(__u64 *ctx) { return 2; }
+        SEC(".struct_ops") struct tcp_congestion_ops plain = {
+            .ssthresh = (void *)half, .cong_avoid = (void *)stay, .undo_cwnd = (void *)undo, .name = "NAME",
+        };
+    "#;
+    if !alveary_testing::bpf::permitted(TEST) {
+        return;
+    }
+    let Some(object) = alveary_testing::compile(TEST, &source.replace("NAME", &name), "bpf", &["-g"]) else { return };
+    let session = Session::new().file("control.bpf.o", object);
+    let header = session.output("gen skeleton control.bpf.o name control").stdout;
+    session.write("ours.h", header.as_bytes());
+    let Some(program) = compile(TEST, &session, "ours.h", INTERFACE) else { return };
+    let output = Command::new(program).arg(&name).output().expect("the program can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -39,7 +39,7 @@ mod xdp;
 pub use detach::{detach_pinned, detach_tc, detach_xdp};
 pub use elf::find as find_file;
 pub(crate) use interface::explain as explain_interface;
-pub use interface::{register, unregister};
+pub use interface::{register, replace_interface, unregister};
 pub use link::{Link, Pinned};
 pub use perf::{PerfEvent, Watched};
 pub use place::{Device, Direction, Family, Place, Side};

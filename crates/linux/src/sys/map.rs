@@ -8,7 +8,10 @@ use super::{
     error::OfCommand,
     info::{MapInfo, map_info},
 };
-use alveary_abi::{Errno, MapType, Tables, flags::BPF_F_TOKEN_FD};
+use alveary_abi::{
+    Errno, MapType, Tables,
+    flags::{BPF_F_TOKEN_FD, BPF_F_VTYPE_BTF_OBJ_FD},
+};
 use alveary_btf::TypeId;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -33,7 +36,7 @@ pub struct MapCreate<'a> {
     pub btf_value_type: TypeId,
     /// Of a `struct_ops` map: the type in the kernel's BTF.
     pub btf_vmlinux_value_type: TypeId,
-    /// Of a `struct_ops` map: the module's BTF in which that type stands.
+    /// Of a `struct_ops` map: the module's BTF in which that type stands; sets `BPF_F_VTYPE_BTF_OBJ_FD`.
     pub value_type_btf: Option<BorrowedFd<'a>>,
     /// A BPF token; sets `BPF_F_TOKEN_FD`.
     pub token: Option<BorrowedFd<'a>>,
@@ -46,12 +49,15 @@ impl MapCreate<'_> {
     /// The kernel's; `EINVAL` without asking it for a per-CPU map if nobody knows how many CPUs there are.
     pub fn create(&self) -> Result<Map> {
         let about = About::Map(MapType(self.map_type));
+        let flag = |given: Option<BorrowedFd<'_>>, flag| if given.is_some() { flag } else { 0 };
         let mut attr = MapCreateAttr {
             map_type: self.map_type,
             key_size: self.key_size,
             value_size: self.value_size,
             max_entries: self.max_entries,
-            map_flags: self.map_flags | if self.token.is_some() { BPF_F_TOKEN_FD } else { 0 },
+            map_flags: self.map_flags
+                | flag(self.token, BPF_F_TOKEN_FD)
+                | flag(self.value_type_btf, BPF_F_VTYPE_BTF_OBJ_FD),
             inner_map_fd: raw(self.inner_map),
             numa_node: self.numa_node,
             map_name: object_name(self.name),

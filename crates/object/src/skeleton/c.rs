@@ -38,7 +38,7 @@ const FUNCTIONS: &str = "
 static inline void $NAME__destroy(struct $NAME *skel)
 {
 	if (skel) {
-		if (skel->skeleton)
+$UNREGISTER		if (skel->skeleton)
 			bpf_object__destroy_skeleton(skel->skeleton);
 		free(skel);
 	}
@@ -84,15 +84,28 @@ static inline struct $NAME *$NAME__open_and_load(void)
 
 static inline int $NAME__attach(struct $NAME *skel)
 {
-	return bpf_object__attach_skeleton(skel->skeleton);
-}
+$ATTACH}
 
 static inline void $NAME__detach(struct $NAME *skel)
 {
-	bpf_object__detach_skeleton(skel->skeleton);
+$UNREGISTER	bpf_object__detach_skeleton(skel->skeleton);
 }
 
 ";
+
+/// What attaches, if there are no kernel interfaces.
+const ATTACH: &str = "\treturn bpf_object__attach_skeleton(skel->skeleton);\n";
+
+/// What attaches, if there are some. `$REGISTER` registers each.
+const ATTACH_ALL: &str = "\
+	int err = bpf_object__attach_skeleton(skel->skeleton);
+
+$REGISTER	return err;
+";
+
+/// Condition of a part for libbpf since 1.5, which registers kernel interfaces itself, and of one for those before.
+const BY_LIBBPF: &str = "#if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 5\n";
+const BY_HAND: &str = "#if LIBBPF_MAJOR_VERSION == 1 && LIBBPF_MINOR_VERSION < 5\n";
 
 const BOTTOM: &str = "
 #ifdef __cplusplus
@@ -116,7 +129,9 @@ pub(super) fn write(skeleton: &Skeleton<'_>) -> Result<String, Diagnostic> {
     writeln!(out, "struct {name} {{\n\tstruct bpf_object_skeleton *skeleton;\n\tstruct bpf_object *obj;").ok();
     members(&mut out, "maps", "bpf_map", maps.iter().map(Map::ident));
     members(&mut out, "progs", "bpf_program", programs.iter().cloned());
-    members(&mut out, "links", "bpf_link", programs.iter().cloned());
+    let interfaces: Vec<_> = maps.iter().filter(|map| map.is_interface()).map(Map::ident).collect();
+    let links: Vec<_> = programs.iter().chain(&interfaces).cloned().collect();
+    members(&mut out, "links", "bpf_link", links.into_iter());
     let mut asserts = String::new();
     if let Some(btf) = skeleton.spec.btf.as_deref() {
         for map in &maps {
@@ -125,7 +140,7 @@ pub(super) fn write(skeleton: &Skeleton<'_>) -> Result<String, Diagnostic> {
     }
     out.push_str(&put(METHODS));
     create(skeleton, &name, &maps, &programs, &mut out);
-    out.push_str(&put(FUNCTIONS));
+    out.push_str(&put(&functions(&interfaces)));
     writeln!(out, "static inline const void *{name}__elf_bytes(size_t *sz)\n{{").ok();
     writeln!(out, "\t*sz = {};\n\treturn (const void *)\"\\", skeleton.bytes.len()).ok();
     writeln!(out, "{}\";\n}}", bytes::lines(skeleton.bytes)).ok();
@@ -137,6 +152,24 @@ pub(super) fn write(skeleton: &Skeleton<'_>) -> Result<String, Diagnostic> {
     }
     out.push_str(&put("#endif /* __$GUARD_SKEL_H__ */\n"));
     Ok(out)
+}
+
+/// The functions, those that register kernel interfaces filled in.
+fn functions(interfaces: &[String]) -> String {
+    if interfaces.is_empty() {
+        return FUNCTIONS.replace("$ATTACH", ATTACH).replace("$UNREGISTER", "");
+    }
+    let (mut register, mut unregister) = (BY_HAND.to_owned(), BY_HAND.to_owned());
+    for name in interfaces {
+        let (link, map) = (format!("skel->links.{name}"), format!("skel->maps.{name}"));
+        writeln!(register, "\tif (!err && !{link})\n\t\t{link} = bpf_map__attach_struct_ops({map});").ok();
+        writeln!(register, "\tif (!err && !{link})\n\t\terr = -errno;").ok();
+        writeln!(unregister, "\tbpf_link__destroy({link});\n\t{link} = NULL;").ok();
+    }
+    register.push_str("#endif\n");
+    unregister.push_str("#endif\n");
+    let attach = ATTACH_ALL.replace("$REGISTER", &register);
+    FUNCTIONS.replace("$ATTACH", &attach).replace("$UNREGISTER", &unregister)
 }
 
 /// A struct of pointers, if there is something to point to.
@@ -189,6 +222,9 @@ fn create(skeleton: &Skeleton<'_>, name: &str, maps: &[Map<'_>], programs: &[Str
         writeln!(out, "\ts->maps[{i}].name = \"{}\";\n\ts->maps[{i}].map = &skel->maps.{ident};", map.spec.name).ok();
         if map.data.is_some() {
             writeln!(out, "\ts->maps[{i}].mmaped = (void **)&skel->{ident};").ok();
+        }
+        if map.is_interface() {
+            writeln!(out, "{BY_LIBBPF}\ts->maps[{i}].link = &skel->links.{ident};\n#endif").ok();
         }
     }
     array(out, "prog", programs.len());

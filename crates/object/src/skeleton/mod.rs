@@ -12,6 +12,7 @@ mod c;
 mod rust;
 mod sub;
 
+use alveary_abi::MapType;
 use alveary_btf::{Btf, Linkage, Section, Type, TypeId};
 use alveary_diag::Diagnostic;
 use alveary_spec::{MapSpec, ProgramSpec, Spec};
@@ -89,6 +90,11 @@ struct Map<'a> {
 }
 
 impl Map<'_> {
+    /// Whether it holds a kernel interface, which is registered as a whole.
+    fn is_interface(&self) -> bool {
+        self.spec.def.ty == MapType::STRUCT_OPS
+    }
+
     /// Its name as a member: `.rodata.str1.1` is `rodata_str1_1`.
     fn ident(&self) -> String {
         ident(self.spec.name.trim_start_matches('.'))

@@ -56,7 +56,7 @@ $STRUCT
 #[cfg(target_os = \"linux\")]
 #[allow(dead_code)]
 impl $NAME<alveary::Linux> {
-    /// Attaches the programs to where their sections say.
+    /// Attaches the programs to where their sections say$INTERFACES.
     pub fn attach(&self) -> Result<Links> {
         Ok($MADE)
     }
@@ -216,12 +216,24 @@ impl<'a> Writer<'a> {
             writeln!(fields, "    /// Of `{name}`.\n    pub {field}: Option<alveary::kernel::attach::Link>,").ok();
             writeln!(made, "            {field}: self.loaded.attach_as_said(\"{name}\")?,").ok();
         }
+        for map in self.maps.iter().filter(|map| map.is_interface()) {
+            let (field, name) = (rust(&map.ident()), &map.spec.name);
+            writeln!(fields, "    /// Of the kernel interface `{name}`.").ok();
+            writeln!(fields, "    pub {field}: Option<alveary::kernel::attach::Link>,").ok();
+            writeln!(made, "            {field}: self.loaded.register_if_made(\"{name}\")?,").ok();
+        }
         let links = if fields.is_empty() {
             ("pub struct Links {}".to_owned(), "Links {}".to_owned())
         } else {
             (format!("pub struct Links {{\n{fields}}}"), format!("Links {{\n{made}        }}"))
         };
-        let text = LINKS.replace("$NAME", &self.name).replace("$STRUCT", &links.0).replace("$MADE", &links.1);
+        let interfaces = self.maps.iter().any(Map::is_interface);
+        let and = if interfaces { ", and registers the kernel interfaces" } else { "" };
+        let text = LINKS
+            .replace("$INTERFACES", and)
+            .replace("$NAME", &self.name)
+            .replace("$STRUCT", &links.0)
+            .replace("$MADE", &links.1);
         out.push_str(&text);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::common::{compile, kernel};
 use alveary_abi::Profile;
+use alveary_btf::Type;
 use alveary_object::{Options, parse_kconfig, read, resolve};
 use alveary_spec::{ExternKind, Initial, Kernel, Program, Resolved, Spec};
 use std::{collections::BTreeMap, sync::Arc};
@@ -49,7 +50,7 @@ fn the_configuration_fills_a_map_in_both_byte_orders() {
     let test = "the_configuration_fills_a_map_in_both_byte_orders";
     for options in [&[][..], &["big"]] {
         let Some(spec) = object(test, CONFIG, options) else { return };
-        let kernel = Kernel { kconfig: parse_kconfig("config", FILE).unwrap(), patch: 44, ..kernel() };
+        let kernel = Kernel { kconfig: parse_kconfig("config", FILE).unwrap(), ..kernel() };
         let resolved = resolved(&spec, &kernel, "all").unwrap();
         let map = &resolved.maps[".kconfig"];
         let Initial::Bytes(bytes) = &map.initial else { panic!("it has a content") };
@@ -62,6 +63,10 @@ fn the_configuration_fills_a_map_in_both_byte_orders() {
             }
             part.iter().fold(0u64, |n, b| n << 8 | u64::from(*b))
         };
+        let types = spec.btf.as_ref().unwrap();
+        let Some(Type::DataSec(section)) = map.value_type.and_then(|ty| types.ty(ty)) else { panic!("it has a type") };
+        assert_eq!(section.size as usize, bytes.len());
+        assert!(section.vars().map(|var| var.offset).is_sorted(), "kernels take no other order");
         assert_eq!(of("LINUX_KERNEL_VERSION", 4), 6 << 16 | 18 << 8 | 44);
         assert_eq!(
             (of("LINUX_HAS_BPF_COOKIE", 1), of("LINUX_HAS_SYSCALL_WRAPPER", 1), of("LINUX_LATER", 4)),

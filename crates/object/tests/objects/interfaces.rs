@@ -2,9 +2,11 @@
 
 use crate::common::{compile, kernel, program, resolved};
 use alveary_abi::{AttachType, MapType, flags::BPF_F_LINK};
-use alveary_btf::Kind;
+use alveary_btf::{Btf, Builder, Kind, Member, New, TypeId};
+use alveary_isa::Endian::Little;
 use alveary_object::{Options, read, resolve};
-use alveary_spec::{ArgTag, Initial, Kernel, Promise, Resolved, Spec, StructOps};
+use alveary_spec::{ArgTag, Initial, Kernel, KernelType, Module, Modules, Promise, Resolved, Spec, StructOps};
+use std::sync::Arc;
 
 const OPS: &str = r#"
 struct sock;
@@ -107,9 +109,60 @@ fn interfaces_that_do_not_fit_the_kernel_are_refused_by_member() {
     let other = refused("long flags", "int flags");
     assert!(other.to_string().ends_with("otherwise than the kernel (expected `int`, 4 bytes, found `long`, 8 bytes)"));
     let unknown = refused("bpf_struct_ops_ops", "bpf_struct_ops_opz");
-    assert!(unknown.message.ends_with("is an interface that the kernel does not have"), "{unknown}");
+    assert!(unknown.message.ends_with("is an interface that neither the kernel nor a module of it has"), "{unknown}");
     let bits = refused("long flags", "long flags : 3");
     assert!(bits.message.ends_with("has a bit field: `flags`"), "{bits}");
+}
+
+/// The types of a module with `struct ops`: `ask` at 0, `flags` behind it.
+fn module(kernel: &Arc<Btf>, long: TypeId) -> Btf {
+    let member = |name, ty, bit_offset| Member { name, ty, bit_offset, bits: None };
+    let mut b = Builder::over(kernel.clone());
+    let proto = b.add(&New::FuncProto { ret: long, params: &[] });
+    let ask = b.add(&New::Ptr(proto));
+    let ops = [member("ask", ask, 0), member("flags", long, 64)];
+    let ops = b.add(&New::Struct { name: "ops", size: 16, members: &ops });
+    let value = [member("refcnt", long, 0), member("data", ops, 512)];
+    b.add(&New::Struct { name: "bpf_struct_ops_ops", size: 128, members: &value });
+    b.finish().unwrap()
+}
+
+#[test]
+fn interfaces_of_modules_are_found_behind_those_of_the_kernel() {
+    let test = "interfaces_of_modules_are_found_behind_those_of_the_kernel";
+    let source = r#"
+        struct ops { int (*ask)(void); long flags; };
+        SEC("struct_ops") int my_ask(__u64 *ctx) { return 1; }
+        SEC(".struct_ops.link") struct ops first = { .ask = (void *)my_ask, .flags = 5 };
+    "#;
+    let (Some(spec), Some(types)) = (object(test, source, &[]), object(test, KERNEL_OPS, &[])) else { return };
+    let mut b = Builder::new(Little);
+    let long = b.add(&New::Int { name: "long", size: 8, bits: 64, signed: true, char: false, bool: false });
+    let btf = Arc::new(b.finish().unwrap());
+    let one = Module { name: "one".into(), btf: Arc::new(Builder::over(btf.clone()).finish().unwrap()) };
+    let two = Module { name: "two".into(), btf: Arc::new(module(&btf, long)) };
+    let ids = ["ops", "bpf_struct_ops_ops"].map(|name| two.btf.find(name, Kind::Struct).unwrap());
+    let modules = Modules::new(move || vec![one.clone(), two.clone()]);
+    let with_modules = Kernel { btf: Some(btf), modules, ..kernel() };
+
+    let done = resolve(&spec, &with_modules, &Options::default()).unwrap();
+    let first = ops(&done, "first").kernel.as_ref().unwrap();
+    assert_eq!((first.module.as_deref(), first.ty, first.value_type), (Some("two"), ids[0], ids[1]));
+    assert_eq!((done.maps["first"].def.value_size, first.bytes[64 + 8]), (128, 5));
+    assert_eq!(first.programs.iter().map(|(at, name)| (*at, &**name)).collect::<Vec<_>>(), [(64, "my_ask")]);
+    let ask = program(&done, "my_ask");
+    assert_eq!(ask.expected, Some(AttachType(0)));
+    let target = KernelType { module: Some("two".into()), id: ids[0] };
+    assert_eq!(ask.target.clone().unwrap().unwrap(), target, "it is loaded for the module's type");
+
+    let unread = Modules::new(|| panic!("the kernel itself has it"));
+    let own = Kernel { btf: types.btf, modules: unread, ..kernel() };
+    let done = resolve(&spec, &own, &Options::default()).unwrap();
+    assert_eq!(ops(&done, "first").kernel.as_ref().unwrap().module, None);
+    let near = source.replace("struct ops", "struct opz");
+    let why = resolve(&object(test, &near, &[]).unwrap(), &with_modules, &Options::default()).unwrap_err()[0].clone();
+    assert!(why.message.ends_with("is an interface that neither the kernel nor a module of it has"), "{why}");
+    assert_eq!(why.help, ["did you mean `struct ops`?"]);
 }
 
 #[test]

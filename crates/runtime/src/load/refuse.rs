@@ -98,10 +98,13 @@ pub(super) fn field_unknown(program: &Program, index: usize, off: i64) -> Diagno
     Diagnostic::new("field-unknown", message, place(program, index))
 }
 
-/// The verifier rejects it.
-pub(crate) fn rejected(program: &Program, why: &Rejection) -> Diagnostic {
+/// The verifier rejects it, and may have explained why.
+pub(crate) fn rejected(program: &Program, why: &Rejection, explained: Option<Diagnostic>) -> Diagnostic {
     if let Some(poison) = why.insn.and_then(|insn| program.poison(insn)) {
         return poison.clone();
+    }
+    if let Some(explained) = explained.filter(|_| !why.message.is_empty()) {
+        return explained;
     }
     let at = why.insn.map_or(Place::Nowhere, |insn| place(program, insn as usize));
     let message = format!("the verifier rejects program `{}`", program.name);

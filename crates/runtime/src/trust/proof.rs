@@ -8,9 +8,10 @@ use crate::{
     load::{Owner, Site},
 };
 use alveary_abi::{Arg, HelperId, MapDef, Ret, Version};
+use alveary_diag::Diagnostic;
 use alveary_maps::Layout;
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
-use alveary_verifier::{Env, Report, Verdict, Verified, prove};
+use alveary_verifier::{Env, Report, Verdict, Verified, explain_unproven, prove};
 use alveary_vm::{Code, Image};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,6 +28,16 @@ impl Proof {
     pub(crate) fn of(program: &Arc<Program>, kernel: &Kernel, maps: &[LoadedMap]) -> Result<Proof, Box<Report>> {
         let specs = specs(program, maps).map_err(refused)?;
         prove(program.clone(), &Env::new(kernel, &specs)).map(|verified| Proof { verified })
+    }
+
+    /// Why the verifier rejects what could not be proven, in its words.
+    pub(crate) fn explain(
+        program: &Program,
+        kernel: &Kernel,
+        maps: &[LoadedMap],
+        report: &Report,
+    ) -> Option<Diagnostic> {
+        explain_unproven(program, &Env::new(kernel, &specs(program, maps).ok()?), report)
     }
 
     /// What was proven.

@@ -7,7 +7,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
-use alveary_abi::{Arg, HelperId, MapType as M, MemAccess, MemSize, Version};
+use alveary_abi::{Arg, HelperId, MapType as M, MemAccess, MemSize, Rule};
 use std::fmt::Write;
 
 /// What memory may be, where a helper takes any.
@@ -97,7 +97,7 @@ impl Verifier<'_> {
             Arg::SpinLock | Arg::Kptr => (is(Kind::MapValue), &["map_value", "ptr_"]),
             Arg::Btf { per_cpu: true, .. } => (false, PER_CPU),
             Arg::Btf { .. } => (false, OBJECTS),
-            Arg::Dynptr { .. } => (is(Kind::Stack), &["fp", "dynptr_ptr"]),
+            Arg::Dynptr { .. } => (is(Kind::Stack) || is(Kind::Dynptr), &["fp", "dynptr_ptr"]),
             Arg::None | Arg::Any => (true, &[]),
         };
         if fits {
@@ -140,6 +140,9 @@ impl Verifier<'_> {
     /// References that are passed, and given back.
     fn check_reference(&mut self, regno: u8, n: usize, arg: Arg, call: &mut Call) -> Check {
         let reg = *self.reg(regno);
+        if call.releases(n) && reg.ty.kind == Kind::Dynptr {
+            reject!(self, EINVAL, "cannot release unowned const bpf_dynptr\n");
+        }
         if call.releases(n) && reg.ref_id == 0 && !reg.is_null() {
             reject!(self, EINVAL, "R{regno} must be referenced when passed to release function\n");
         }
@@ -218,7 +221,7 @@ impl Verifier<'_> {
                 Ok(())
             }
             Arg::ConstStr => self.check_constant_string(regno),
-            Arg::Dynptr { .. } => refuse!("a dynptr"),
+            Arg::Dynptr { uninit, read_only, .. } => self.check_dynptr(regno, uninit, read_only, call),
             Arg::Kptr => refuse!("a kernel pointer in a map value"),
             Arg::None
             | Arg::Any
@@ -231,10 +234,26 @@ impl Verifier<'_> {
         }
     }
 
+    /// A dynptr that was lent may be read.
+    fn check_dynptr(&mut self, regno: u8, uninit: bool, read_only: bool, call: &mut Call) -> Check {
+        let reg = *self.reg(regno);
+        if reg.ty.kind != Kind::Dynptr {
+            refuse!("a dynptr");
+        }
+        if uninit {
+            reject!(self, EINVAL, "Dynptr has to be an uninitialized dynptr\n");
+        }
+        if !read_only {
+            reject!(self, EINVAL, "cannot pass pointer to const bpf_dynptr, the helper mutates it\n");
+        }
+        call.dynptr = reg.id;
+        Ok(())
+    }
+
     /// Whether a map's entries are all there from the start, and this kernel makes use of it.
     pub(super) fn knows_entries(&self, map: u32) -> bool {
         let ty = self.program.maps[map as usize].ty;
-        matches!(ty, M::ARRAY | M::PERCPU_ARRAY) && self.profile.version >= Version(6, 14)
+        matches!(ty, M::ARRAY | M::PERCPU_ARRAY) && self.profile.has(Rule::KnownEntries)
     }
 
     /// The key on the stack, if it is a constant.

@@ -38,6 +38,16 @@ impl Verifier<'_> {
         Ok(())
     }
 
+    /// `bpf_user_ringbuf_drain`: each record is lent as a dynptr.
+    pub(super) fn call_back_drain(&mut self, call: &Call) -> Check {
+        if self.recorder.is_some() {
+            refuse!("a dynptr");
+        }
+        let record = Reg { id: self.next_id(), ..Reg::pointer(Type::of(Kind::Dynptr)) };
+        let context = *self.reg(3);
+        self.call_back_now(call, [record, context, Reg::UNINIT, Reg::UNINIT, Reg::UNINIT])
+    }
+
     /// A loop without flags that always calls the same function becomes part of the program: its flags matter then.
     fn mark_loop_flags(&mut self, call: &Call) -> Check {
         let before = self.inlined_loops.get(&self.insn).copied();

@@ -7,7 +7,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
-use alveary_abi::Version;
+use alveary_abi::Rule;
 
 impl Verifier<'_> {
     pub(super) fn check_function_call(&mut self) -> Check<Flow> {
@@ -64,7 +64,8 @@ impl Verifier<'_> {
             return Err(stop);
         }
         self.log.trace(format_args!("Func#{subprog} ('{name}') is global and assumed valid.\n"));
-        if self.program.subprogs[subprog as usize].changes_packet {
+        let changes = self.program.subprogs[subprog as usize].changes_packet;
+        if changes && self.profile.has(Rule::FunctionsMovePackets) {
             self.forget_packet();
         }
         self.called[subprog as usize] = true;
@@ -104,11 +105,6 @@ impl Verifier<'_> {
             self.widen(earlier, Widened::Current);
         }
         Ok(Flow::Return)
-    }
-
-    /// Whether this kernel knows that a program behind a tail call returns to the caller of the function.
-    pub(super) fn tail_calls_return(&self) -> bool {
-        self.profile.version >= Version(6, 18)
     }
 
     pub(super) fn return_from_tail_call(&mut self) -> Check<Flow> {

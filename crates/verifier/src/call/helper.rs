@@ -7,7 +7,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
-use alveary_abi::{Arg, HelperId as H, MapType, Proto, flags};
+use alveary_abi::{Arg, HelperId as H, MapType, Proto, Rule, flags};
 
 /// What is gathered over the arguments of a call.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Call {
     pub(super) alloc_size: u32,
     /// The function that is called back.
     pub(super) callback: Option<u32>,
+    /// The id of the dynptr that is passed; 0: none.
+    pub(super) dynptr: u32,
     /// The key, if it is known.
     pub(super) key: Option<u64>,
 }
@@ -72,6 +74,7 @@ impl Verifier<'_> {
             ref_id: 0,
             alloc_size: 0,
             callback: None,
+            dynptr: 0,
             key: None,
         };
         for n in 0..proto.args.len() {
@@ -88,7 +91,9 @@ impl Verifier<'_> {
         self.set_returned(&call)?;
         self.check_map_of(&call, name)?;
         let changes = called.row.protos.iter().any(|proto| proto.effects.changes_packet);
-        let returns = call.id == H::TAIL_CALL && self.tail_calls_return();
+        let tail_call = call.id == H::TAIL_CALL;
+        let changes = changes && (!tail_call || self.profile.has(Rule::TailCallsMovePackets));
+        let returns = tail_call && self.profile.has(Rule::TailCallsReturn);
         // Where a tail call goes on, it did nothing; the way on which it did is its caller's.
         if changes && !returns {
             self.forget_packet();
@@ -161,6 +166,7 @@ impl Verifier<'_> {
             H::FOR_EACH_MAP_ELEM => self.call_back_for_each(call),
             H::TIMER_SET_CALLBACK => self.call_back_timer(call),
             H::LOOP => self.call_back_loop(call),
+            H::USER_RINGBUF_DRAIN => self.call_back_drain(call),
             H::SNPRINTF => self.check_format(3, 5),
             _ if call.callback.is_some() => refuse!("a callback of bpf_{name}"),
             _ => Ok(()),

@@ -5,12 +5,16 @@ use crate::{
     stop::{Check, reject},
     verifier::Verifier,
 };
-use alveary_abi::{Arg, AttachType as A, HelperId as H, MapType as M, ProgSet, ProgType as P};
+use alveary_abi::{Arg, AttachType as A, HelperId as H, MapType as M, ProgSet, ProgType as P, Rule};
 
 impl Verifier<'_> {
     pub(super) fn check_map_of(&mut self, call: &Call, name: &str) -> Check {
         let Some(map) = call.map.filter(|_| call.proto.args.contains(&Arg::Map)) else { return Ok(()) };
         let ty = self.program.maps[map as usize].ty;
+        let mixed = ty == M::PROG_ARRAY && self.program.subprogs.len() > 1;
+        if mixed && !self.profile.has(Rule::MixedTailCalls) {
+            reject!(self, EINVAL, "tail_calls are not allowed in programs with bpf-to-bpf calls\n");
+        }
         // An embedder's helper takes any map.
         let own = call.id >= H::FIRST_OWN;
         let mut fits = own || self.profile.map_type(ty).is_none_or(|row| row.helpers.contains(&call.id));

@@ -42,7 +42,10 @@ impl Verifier<'_> {
             Ret::BtfOrNull(name) | Ret::Btf(name) => refuse!("a pointer to the kernel's struct {name}"),
             Ret::KptrOrNull => refuse!("a kernel pointer out of a map value"),
             Ret::PerCpuVarOrNull | Ret::PerCpuVar => refuse!("a per-CPU variable of the kernel"),
-            Ret::DynptrDataOrNull => refuse!("the data of a dynptr"),
+            Ret::DynptrDataOrNull => {
+                let ty = Type::of(Kind::Mem).or_null();
+                Reg { extra: call.alloc_size, map_uid: call.dynptr, ..Reg::pointer(ty) }
+            }
         };
         if matches!(call.proto.ret, Ret::MapValueOrNull | Ret::MapValue) && call.map.is_none() {
             reject!(self, EINVAL, "kernel subsystem misconfigured verifier\n");

@@ -4,8 +4,9 @@ use super::prune::Visit;
 use crate::{
     state::{ENTRY, Frame, Kind, Reg, State, Type},
     stop::{Check, refuse, reject},
-    verifier::Verifier,
+    verifier::{Verifier, Watch},
 };
+use alveary_abi::Rule;
 use alveary_isa::{Inst, Operand};
 
 /// A path that waits to be followed.
@@ -50,6 +51,9 @@ impl Verifier<'_> {
         }
         self.liveness.leave();
         self.trail.begin(self.counts.insns, None);
+        if let Some(Watch::Work(counter)) = &mut self.watch {
+            counter.take_up(None);
+        }
         let done = self.explore();
         self.exploring = done.is_err();
         self.pending.clear();
@@ -79,13 +83,18 @@ impl Verifier<'_> {
             }
             self.cur.last = self.previous;
             self.cur.insn = self.insn;
-            if let Some(replay) = &mut self.replay {
-                replay.see(self.counts.insns, &self.cur);
+            match &mut self.watch {
+                None => {}
+                Some(Watch::Replay(replay)) => replay.see(self.counts.insns, &self.cur),
+                Some(Watch::Work(counter)) => counter.see(self.insn),
             }
             let aux = &self.program.aux[self.insn as usize];
             let (prune, jump_point) = (aux.prune, aux.jump_point);
             let flow = if prune && self.visit()? == Visit::Known {
                 self.print_safe(print_state);
+                if let Some(Watch::Work(counter)) = &mut self.watch {
+                    counter.merge();
+                }
                 Flow::End
             } else {
                 if jump_point {
@@ -107,6 +116,9 @@ impl Verifier<'_> {
                     self.liveness.update(&self.cur, &self.program, &mut self.log);
                     let Some(path) = self.pending.pop() else { return Ok(()) };
                     self.trail.begin(self.counts.insns, Some(path.left_at));
+                    if let Some(Watch::Work(counter)) = &mut self.watch {
+                        counter.take_up(path.previous);
+                    }
                     self.cur = path.state;
                     if !self.log.keeps_all() {
                         self.log.reset(path.log);
@@ -243,12 +255,12 @@ impl Verifier<'_> {
             Inst::LoadInd { src, .. } => return self.check_load_packet(Some(src.0)),
             Inst::LoadImm64 { dst, .. }
             | Inst::FuncAddr { dst, .. }
+            | Inst::VarAddr { dst, .. }
             | Inst::MapIdx { dst, .. }
             | Inst::MapValueIdx { dst, .. } => {
                 self.check_constant(dst.0, inst)?;
                 self.insn += 1;
             }
-            Inst::VarAddr { .. } => refuse!("the address of a kernel variable"),
             Inst::MapFd { .. } | Inst::MapValueFd { .. } => refuse!("a map by file descriptor"),
             Inst::AddrSpaceCast { .. } => refuse!("arena pointers"),
             Inst::GotoX { .. } => refuse!("a jump to an address in a register"),
@@ -298,7 +310,7 @@ impl Verifier<'_> {
                 _ => reject!(self, EINVAL, "BPF_ALU uses reserved fields\n"),
             },
             1 => reject!(self, EINVAL, "BPF_LDX uses reserved fields\n"),
-            3 if slot.op & 0xe0 == 0xc0 => {
+            3 if slot.op & 0xe0 == 0xc0 && self.profile.has(Rule::Atomics) => {
                 reject!(self, EINVAL, "BPF_ATOMIC uses invalid atomic opcode {:02x}\n", slot.imm)
             }
             3 => reject!(self, EINVAL, "BPF_STX uses reserved fields\n"),

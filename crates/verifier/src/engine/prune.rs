@@ -6,7 +6,7 @@ use crate::{
     limits::MAX_STATES,
     state::{Kind, Reg, State, StateId},
     stop::{Check, Stop},
-    verifier::Verifier,
+    verifier::{Verifier, Watch},
 };
 use alveary_abi::Errno;
 
@@ -150,6 +150,9 @@ impl Verifier<'_> {
 
     fn add_checkpoint(&mut self, bucket: usize) {
         self.counts.total_states += 1;
+        if let Some(Watch::Work(counter)) = &mut self.watch {
+            counter.keep(self.insn);
+        }
         self.counts.explored += 1;
         self.update_peak();
         self.counts.jumps_then = self.counts.jumps;

@@ -3,6 +3,7 @@
 
 use super::{Story, way, words};
 use crate::report::Rejection;
+use alveary_abi::{Rule, RuleRow};
 use alveary_diag::{Diagnostic, Label, Place};
 
 /// Registers that are told of at most.
@@ -66,6 +67,16 @@ impl Draft {
 
     pub(super) fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
+    }
+
+    /// That the kernel that is asked about would take it, were it a later one.
+    pub(super) fn later(&mut self, story: &Story<'_>, rule: Rule) {
+        let profile = story.v.profile;
+        if !profile.has(rule) {
+            let row = RuleRow::of(rule);
+            let does = row.doc.trim_end_matches('.');
+            self.note(format!("since Linux {}: {does}; this is checked for {}", row.kernels(), profile.release()));
+        }
     }
 
     pub(super) fn help(&mut self, text: impl Into<String>) {

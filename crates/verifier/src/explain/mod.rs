@@ -29,8 +29,13 @@ mod way;
 mod words;
 
 use crate::{
-    Env, Report, Verdict, engine::Replay, log::LogLevel, program::Prepared, report::Rejection, stop::Check,
-    verifier::Verifier,
+    Env, Report, Verdict,
+    engine::Replay,
+    log::LogLevel,
+    program::Prepared,
+    report::Rejection,
+    stop::Check,
+    verifier::{Verifier, Watch},
 };
 use alveary_diag::Diagnostic;
 use alveary_spec::Program;
@@ -47,10 +52,13 @@ pub fn explain(program: &Program, env: &Env<'_>, report: &Report) -> Option<Diag
     let env = Env { log: LogLevel::default(), ..*env };
     let prepared = Prepared::new(program, env.maps, &env.kernel.profile, env.caps)?;
     let mut verifier = Verifier::new(&env, prepared);
-    verifier.replay = Some(Box::new(Replay::new(report.steps.clone())));
+    verifier.watch = Some(Watch::Replay(Replay::new(report.steps.clone())));
     // It ends as it ended before.
     let _: Check = crate::run(&mut verifier);
-    let moments = verifier.replay.take().map(|replay| replay.moments).unwrap_or_default();
+    let moments = match verifier.watch.take() {
+        Some(Watch::Replay(replay)) => replay.moments,
+        _ => Vec::new(),
+    };
     let story = Story::new(&verifier, moments, report.steps.cut, rejection);
     Some(tell(&story, rejection))
 }

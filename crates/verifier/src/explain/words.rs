@@ -71,6 +71,7 @@ pub(super) fn describe(story: &Story<'_>, reg: &Reg) -> String {
         Kind::Mem => format!("{}{offset}", sized("memory", reg.extra)),
         Kind::Buf => format!("a buffer{offset}"),
         Kind::Func => "a function".to_owned(),
+        Kind::Dynptr => format!("a dynptr that was lent{offset}"),
     };
     if reg.ty.read_only() {
         text.push_str(", only to be read");
@@ -108,6 +109,7 @@ pub(super) fn kind(story: &Story<'_>, reg: &Reg) -> String {
         Kind::Mem => "memory",
         Kind::Buf => "a buffer",
         Kind::Func => "a function",
+        Kind::Dynptr => "a dynptr that was lent",
     };
     if reg.ty.maybe_null() { format!("{text} or NULL") } else { text.to_owned() }
 }

@@ -197,7 +197,8 @@ fn pointer(program: &Prepared<'_>, reg: &Reg, depth: usize) -> Option<Pointer> {
         | Kind::TcpSock
         | Kind::XdpSock
         | Kind::TpBuffer
-        | Kind::Buf => Base::Object(reg.ty.kind.name()),
+        | Kind::Buf
+        | Kind::Dynptr => Base::Object(reg.ty.kind.name()),
     };
     let range = reg.val.wide;
     let offset = moved((range.smin, range.smax), reg.off.into());

@@ -4,6 +4,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
+use alveary_abi::Rule;
 use alveary_btf::{Linkage, Type, TypeId};
 
 /// The records of functions by themselves.
@@ -79,7 +80,8 @@ fn check_functions(v: &mut Verifier<'_>) -> Check {
         if v.program.subprogs[n].start != func.insn {
             reject!(v, EINVAL, "func_info BTF section doesn't match subprog layout in BPF program\n");
         }
-        v.program.subprogs[n].global = v.program.linkage(n as u32) == Some(Linkage::Global);
+        let global = v.program.linkage(n as u32) == Some(Linkage::Global);
+        v.program.subprogs[n].global = global && v.profile.has(Rule::GlobalFunctions);
         if n == 0 || returns_number(v, func.ty) {
             continue;
         }

@@ -2,15 +2,20 @@
 
 use crate::{
     program::Map,
-    stop::{Check, reject},
+    stop::{Check, refuse, reject},
     verifier::Verifier,
 };
-use alveary_abi::{MapType as M, ProgSet, ProgType as P, SpecialKind, flags::BPF_F_SLEEPABLE};
+use alveary_abi::{MapType as M, ProgSet, ProgType as P, Rule, SpecialKind, flags::BPF_F_SLEEPABLE};
+use alveary_btf::{Btf, Type, TypeId};
 use alveary_isa::Inst;
+use std::sync::Arc;
 
 const LD_IMM64: u8 = 0x18;
 /// The largest offset into a value that an instruction may name.
 const MOST: u32 = 1 << 29;
+
+/// Operation codes that not all kernels have: of other instructions of theirs only the fields are new.
+const LATER: &[(u8, Rule)] = &[(0x06, Rule::Version4), (0xd7, Rule::Version4), (0xe5, Rule::MayGoto)];
 
 /// Every slot, in order.
 pub(super) fn check(v: &mut Verifier<'_>) -> Check {
@@ -23,7 +28,7 @@ pub(super) fn check(v: &mut Verifier<'_>) -> Check {
             reject!(v, EINVAL, "BPF_LDX uses reserved fields\n");
         }
         if slot.op != LD_IMM64 {
-            if !known(slot.op) {
+            if !known(slot.op) || LATER.iter().any(|(op, rule)| *op == slot.op && !v.profile.has(*rule)) {
                 reject!(v, EINVAL, "unknown opcode {:02x}\n", slot.op);
             }
             at += 1;
@@ -36,7 +41,10 @@ pub(super) fn check(v: &mut Verifier<'_>) -> Check {
         match v.program.inst(at) {
             Some(Inst::MapIdx { idx, .. }) => check_map(v, idx, None, &mut seen)?,
             Some(Inst::MapValueIdx { idx, off, .. }) => check_map(v, idx, Some(off), &mut seen)?,
-            Some(Inst::LoadImm64 { .. } | Inst::FuncAddr { .. } | Inst::VarAddr { .. }) => {}
+            Some(Inst::VarAddr { btf_id, btf_fd, .. }) => {
+                v.program.aux[at as usize].variable = Some(variable(v, btf_id, btf_fd)?);
+            }
+            Some(Inst::LoadImm64 { .. } | Inst::FuncAddr { .. }) => {}
             _ if slot.src.0 == 0 => {}
             _ => reject!(v, EINVAL, "unrecognized bpf_ld_imm64 insn\n"),
         }
@@ -75,6 +83,41 @@ fn check_map(v: &mut Verifier<'_>, idx: u32, off: Option<u32>, seen: &mut Vec<u3
         reject!(v, EINVAL, "invalid access to map value pointer, value_size={} off={off}\n", map.value_size);
     }
     Ok(())
+}
+
+/// How many bytes programs may read of a variable of the kernel; none of a function.
+fn variable(v: &mut Verifier<'_>, id: u32, module: i32) -> Check<u32> {
+    const PER_CPU: &str = ".data..percpu";
+    let Some(btf) = types(v, module) else { refuse!("a variable of a kernel whose types are not known") };
+    let ty = match btf.ty(TypeId(id)) {
+        None => reject!(v, ENOENT, "ldimm64 insn specifies invalid btf_id {id}.\n"),
+        Some(Type::Func { .. }) => return Ok(0),
+        Some(Type::Var { ty, .. }) => ty,
+        Some(_) => reject!(v, EINVAL, "pseudo btf_id {id} in ldimm64 isn't KIND_VAR or KIND_FUNC\n"),
+    };
+    let mut sections = btf.ids().filter_map(|id| btf.ty(id));
+    let per_cpu = |found: Type<'_>| match found {
+        Type::DataSec(section) if section.name == PER_CPU => section.vars().any(|var| var.ty == TypeId(id)),
+        _ => false,
+    };
+    if sections.any(per_cpu) {
+        refuse!("a per-CPU variable of the kernel");
+    }
+    if matches!(btf.resolved(ty), Type::Struct(_) | Type::Union(_)) {
+        refuse!("a variable of the kernel that is a struct");
+    }
+    match btf.size_of(ty) {
+        Some(size) => Ok(size),
+        None => reject!(v, EINVAL, "ldimm64 unable to resolve the size of type '{}': -22\n", btf.resolved(ty).name()),
+    }
+}
+
+/// The types of the kernel, or of the module that the program counts as this one, from 1.
+fn types(v: &Verifier<'_>, module: i32) -> Option<Arc<Btf>> {
+    let Some(at) = usize::try_from(module).ok()?.checked_sub(1) else { return v.env.kernel.btf.clone() };
+    let name = v.program.program.modules.get(at)?;
+    let found = v.env.kernel.modules.all().iter().find(|module| module.name == *name)?;
+    Some(found.btf.clone())
 }
 
 /// Whether programs of this type may use the map at all.

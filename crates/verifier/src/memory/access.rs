@@ -6,7 +6,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
-use alveary_abi::{MapType, ProgType as P, SpecialKind};
+use alveary_abi::{MapType, ProgType as P, Rule, SpecialKind};
 
 impl Verifier<'_> {
     #[allow(clippy::too_many_arguments, reason = "each is one property of the access")]
@@ -73,6 +73,9 @@ impl Verifier<'_> {
                 }
             }
             Kind::Stack => {
+                if reg.val.value().is_none() && !self.profile.has(Rule::VariableStack) {
+                    reject!(self, EACCES, "variable stack access var_off={} off={off} size={size}\n", reg.val.bits);
+                }
                 self.check_stack_bounds(regno, off, size, access)?;
                 match access {
                     Access::Read => self.read_stack(regno, off, size, value.reg())?,

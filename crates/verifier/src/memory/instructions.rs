@@ -7,7 +7,7 @@ use crate::{
     stop::{Check, reject},
     verifier::Verifier,
 };
-use alveary_abi::{ProgSet, ProgType as P};
+use alveary_abi::{ProgSet, ProgType as P, Rule};
 use alveary_isa::AtomicOp;
 
 impl Verifier<'_> {
@@ -129,7 +129,8 @@ impl Verifier<'_> {
         if !reads_skb {
             reject!(self, EINVAL, "BPF_LD_[ABS|IND] instructions not allowed for this program type\n");
         }
-        if (1..=self.cur.depth).any(|n| self.cur.frame(n).in_callback) {
+        let in_callback = (1..=self.cur.depth).any(|n| self.cur.frame(n).in_callback);
+        if in_callback && self.profile.has(Rule::NoPacketLoadsInCallbacks) {
             reject!(self, EINVAL, "cannot use BPF_LD_[ABS|IND] within callback\n");
         }
         self.check_read(CONTEXT)?;
@@ -143,7 +144,7 @@ impl Verifier<'_> {
         self.check_fixed_offset(CONTEXT, false)?;
         self.clear_caller_saved();
         self.set_unknown(0);
-        if self.cur.depth == 0 {
+        if self.cur.depth == 0 || !self.profile.has(Rule::PacketLoadsReturn) {
             return Ok(Flow::Next);
         }
         // Behind the packet's end the function returns 0.

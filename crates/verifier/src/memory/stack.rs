@@ -9,6 +9,7 @@ use crate::{
     stop::{Check, reject},
     verifier::Verifier,
 };
+use alveary_abi::Rule;
 
 /// Slot of an offset.
 fn slot_of(off: i64) -> usize {
@@ -281,10 +282,15 @@ impl Verifier<'_> {
         self.step(Note { stack: Some((frame as u8, spi as u8)), ..Note::default() }, Default::default());
     }
 
-    /// That something was written to every byte; a privileged program may read what was not.
+    /// Whether the program may read what was never written.
+    fn reads_unwritten(&self) -> bool {
+        self.env.caps.perfmon && self.profile.has(Rule::UnwrittenStack)
+    }
+
+    /// That something was written to every byte, unless the program may read what was not.
     fn check_written(&mut self, slot: &Slot, off: i64, size: i64) -> Check {
         for n in 0..size {
-            if slot.bytes[byte_of(off + n)] == Byte::Invalid && !self.env.caps.perfmon {
+            if slot.bytes[byte_of(off + n)] == Byte::Invalid && !self.reads_unwritten() {
                 reject!(self, EACCES, "invalid read from stack off {off}+{n} size {size}\n");
             }
         }
@@ -346,7 +352,7 @@ impl Verifier<'_> {
             let readable = match slot.bytes[byte] {
                 Byte::Misc => true,
                 Byte::Zero => self.clobber(access, frame, spi, Some(byte)),
-                Byte::Invalid if self.env.caps.perfmon => self.clobber(access, frame, spi, Some(byte)),
+                Byte::Invalid if self.reads_unwritten() => self.clobber(access, frame, spi, Some(byte)),
                 _ if slot.is_spill() && (slot.reg.is_scalar() || self.env.caps.perfmon) => {
                     self.clobber(access, frame, spi, None)
                 }

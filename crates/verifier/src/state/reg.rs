@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Mem,
     Buf,
     Func,
+    /// A dynptr that was lent, not made.
+    Dynptr,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
             Kind::Mem => "mem",
             Kind::Buf => "buf",
             Kind::Func => "func",
+            Kind::Dynptr => "dynptr_ptr",
         }
     }
 }
@@ -169,7 +172,7 @@ pub(crate) struct Reg {
     pub(crate) off: i32,
     /// What the kind needs: the map, the packet range that is known, the size of memory, the subprogram.
     pub(crate) extra: u32,
-    /// Which element an inner map was found in, for timers.
+    /// Which element an inner map was found in, for timers; which dynptr memory is of.
     pub(crate) map_uid: u32,
     /// The number, or the variable part of a pointer's offset.
     pub(crate) val: Scalar,
@@ -277,6 +280,6 @@ impl Reg {
 
     /// Whether it can be spilled to the stack as what it is.
     pub(crate) fn spillable(&self) -> bool {
-        !matches!(self.ty.kind, Kind::Uninit | Kind::Scalar | Kind::TpBuffer)
+        !matches!(self.ty.kind, Kind::Uninit | Kind::Scalar | Kind::TpBuffer | Kind::Dynptr)
     }
 }

@@ -1,13 +1,13 @@
 //! Programs made ready for the kernel that is asked about, and judged, several at a time.
 
-use super::options;
+use super::{options, spent::Spent};
 use crate::names::{self, Known};
 use alveary_abi::{Profile, ProgType};
 use alveary_diag::{Diagnostic, Place, SourceLine, Sources};
 use alveary_object::{Options, resolve};
 use alveary_spec::{Kernel, Program, Spec};
 use alveary_verifier::{
-    Caps, Env, Facts, LogLevel, Stats, Verdict, check, check_with_facts, explain,
+    Caps, Env, Facts, LogLevel, Stats, Verdict, check, check_with_facts, check_with_work, explain,
     facts::{Fact, Words},
 };
 use std::{
@@ -44,6 +44,8 @@ pub(super) struct Judged {
     pub(super) explanation: Option<Explanation>,
     /// What is known of each instruction, if someone asks.
     pub(super) facts: Option<Vec<Learnt>>,
+    /// Where the work went, if someone asks.
+    pub(super) spent: Option<Spent>,
 }
 
 /// What is known of an instruction.
@@ -75,6 +77,8 @@ pub(super) struct Task<'a> {
     pub(super) log: LogLevel,
     /// What is learnt of instructions is kept.
     pub(super) facts: bool,
+    /// Where the work went is counted.
+    pub(super) work: bool,
     /// Rejections are explained.
     pub(super) explain: bool,
     pub(super) path: &'a Path,
@@ -114,7 +118,7 @@ impl Task<'_> {
             section,
             name: name.to_owned(),
             ty: "",
-            kernel: format!("{}.{}", self.kernel.profile.version, self.kernel.patch),
+            kernel: self.kernel.profile.release(),
             verdict: Verdict::Refused { reason: String::new(), insn: 0 },
             unresolved: false,
             log: String::new(),
@@ -124,6 +128,7 @@ impl Task<'_> {
             instruction: None,
             explanation: None,
             facts: None,
+            spent: None,
         };
         let resolved = match resolve(self.spec, self.kernel, &wanted) {
             Ok(resolved) => resolved,
@@ -155,6 +160,9 @@ impl Task<'_> {
         }
         if self.facts && report.verdict == Verdict::Accept {
             judged.facts = check_with_facts(program, &env).1.map(|facts| learnt(program, &facts));
+        }
+        if self.work {
+            judged.spent = Some(Spent::of(given, &check_with_work(program, &env).1));
         }
         if self.explain {
             judged.explanation =

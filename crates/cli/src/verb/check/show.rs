@@ -3,10 +3,13 @@
 use super::{
     Format,
     judge::{Explanation, Judged, Learnt},
-    picture::{self, Picture},
+};
+use crate::{
+    error::explained::{Picture, terminal_width},
+    table::grouped,
 };
 use alveary_diag::Place;
-use alveary_verifier::{Verdict, facts::Fact};
+use alveary_verifier::{Rejection, Verdict, facts::Fact};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -22,7 +25,7 @@ pub(super) fn write(judged: &[Judged], format: Format, stats: bool, out: &mut dy
 
 fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> {
     let width = judged.iter().map(|one| one.name.len()).max().unwrap_or_default();
-    let terminal = picture::terminal_width();
+    let terminal = terminal_width(io::stdout());
     let several = judged.iter().any(|one| one.file != judged[0].file);
     for one in judged {
         let file = if several { format!("{}: ", one.file) } else { String::new() };
@@ -34,44 +37,40 @@ fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> 
                 out,
                 "{:space$}  {} insns processed, {} states, {:.1} ms",
                 "",
-                one.stats.insns_processed,
-                one.stats.total_states,
+                grouped(one.stats.insns_processed.into()),
+                grouped(one.stats.total_states.into()),
                 one.time.as_secs_f64() * 1e3
             )?;
         }
         writeln!(out)?;
         match &one.verdict {
             Verdict::Accept => {}
-            Verdict::Reject(why) => {
-                if let Some(note) = &why.note {
-                    writeln!(out, "   = kernel: {} without a message", why.errno)?;
-                    writeln!(out, "   = note: {note}")?;
-                    continue;
-                }
-                let Some(Explanation { message, code }) = &one.explanation else { continue };
-                let (file, program) = (&*one.file, &*one.name);
-                let picture = Picture { message, file, program, code, width: terminal };
-                writeln!(out, "{}", picture.draw())?;
-            }
+            Verdict::Reject(why) => rejected(one, why, terminal, out)?,
             Verdict::Refused { reason, .. } => {
                 place(one, out)?;
                 writeln!(out, "   = not judged: {reason}")?;
             }
         }
+        if let Some(spent) = &one.spent {
+            spent.write(out)?;
+        }
     }
     let count = |wanted: &str| judged.iter().filter(|one| word(&one.verdict) == wanted).count();
-    if judged.len() > 1 {
-        writeln!(
-            out,
-            "{} programs on Linux {}: {} ok, {} rejected, {} not judged",
-            judged.len(),
-            judged[0].kernel,
-            count("ok"),
-            count("rejected"),
-            count("unknown")
-        )?;
+    let Some(first) = judged.first() else { return Ok(()) };
+    let (programs, kernel) = (judged.len(), &first.kernel);
+    let programs = if programs == 1 { "1 program".to_owned() } else { format!("{programs} programs") };
+    let (ok, rejected, unknown) = (count("ok"), count("rejected"), count("unknown"));
+    writeln!(out, "{programs} on Linux {kernel}: {ok} ok, {rejected} rejected, {unknown} not judged")
+}
+
+fn rejected(one: &Judged, why: &Rejection, terminal: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(note) = &why.note {
+        writeln!(out, "   = kernel: {} without a message", why.errno)?;
+        return writeln!(out, "   = note: {note}");
     }
-    Ok(())
+    let Some(Explanation { message, code }) = &one.explanation else { return Ok(()) };
+    let picture = Picture { message, file: &one.file, program: &one.name, code, width: terminal };
+    writeln!(out, "{}", picture.draw())
 }
 
 /// The source line, or the instruction, that a message is about.
@@ -127,6 +126,9 @@ fn object(one: &Judged) -> Value {
     });
     if let Some(facts) = &one.facts {
         object["facts"] = facts.iter().map(learnt).collect();
+    }
+    if let Some(spent) = &one.spent {
+        object["work"] = spent.object();
     }
     object
 }

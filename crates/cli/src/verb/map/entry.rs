@@ -37,7 +37,7 @@ impl Elements {
         let map = Map::from_fd(fd)?;
         let info = map.info()?;
         let btf = match info {
-            MapInfo { btf_vmlinux_value_type: TypeId(1..), .. } => Some(typed::vmlinux()?),
+            MapInfo { btf_vmlinux_value_type: TypeId(1..), .. } => Some(typed::of_interface(&info)?),
             MapInfo { btf_value_type: TypeId(1..), btf_id, .. } => Some(typed::types(btf_id)?),
             _ => None,
         };

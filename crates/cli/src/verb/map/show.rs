@@ -1,7 +1,7 @@
 //! `alveary map show`: what the kernel tells about its maps.
 
 use crate::{
-    bpftool::{fdinfo::FdInfo, json::Json, options::Options, owners::Owners, select, words::Words},
+    bpftool::{device::Bound, fdinfo::FdInfo, json::Json, options::Options, owners::Owners, select, words::Words},
     failure::Failure,
 };
 use alveary_abi::{MapType, Profile, ProgType};
@@ -72,6 +72,9 @@ impl Seen {
                 json.field("name", &info.name)?;
             }
             json.field("flags", info.map_flags as i32)?;
+            if let Some(device) = Bound::of(info.ifindex, info.netns_dev, info.netns_ino) {
+                device.json(json)?;
+            }
             json.field("bytes_key", info.key_size)?;
             json.field("bytes_value", info.value_size)?;
             json.field("max_entries", info.max_entries)?;
@@ -104,7 +107,11 @@ impl Seen {
         if !info.name.is_empty() {
             write!(out, "name {}  ", info.name)?;
         }
-        writeln!(out, "flags {:#x}", info.map_flags)?;
+        write!(out, "flags {:#x}", info.map_flags)?;
+        if let Some(device) = Bound::of(info.ifindex, info.netns_dev, info.netns_ino) {
+            device.text(out)?;
+        }
+        writeln!(out)?;
         write!(out, "\tkey {}B  value {}B  max_entries {}", info.key_size, info.value_size, info.max_entries)?;
         if let Some(bytes) = self.memlock {
             write!(out, "  memlock {bytes}B")?;

@@ -2,6 +2,7 @@
 
 use crate::{
     bpftool::{
+        device::Bound,
         fdinfo::FdInfo,
         json::Json,
         options::Options,
@@ -12,7 +13,7 @@ use crate::{
     },
     failure::Failure,
 };
-use alveary_abi::{MapType, Profile};
+use alveary_abi::{Errno, MapType, Profile, ProgType};
 use alveary_btf::{Btf, Type, TypeId};
 use alveary_linux::sys::{self, Map, Object, ProgInfo, ProgParts};
 use chrono::DateTime;
@@ -52,6 +53,8 @@ impl Show {
 /// A program as it is shown.
 struct Seen {
     info: ProgInfo,
+    /// The device that it was translated for is gone.
+    orphaned: bool,
     name: String,
     memlock: Option<u64>,
     metadata: Option<Metadata>,
@@ -60,21 +63,34 @@ struct Seen {
 impl Seen {
     fn of(fd: &OwnedFd) -> Result<Seen, Failure> {
         let fd = fd.as_fd();
-        let info = sys::prog_info(fd, ProgParts::MAPS)?;
+        let told = FdInfo::of(fd);
+        let (info, orphaned) = match sys::prog_info(fd, ProgParts::MAPS) {
+            Ok(info) => (info, false),
+            // Of such a program `/proc` alone tells something.
+            Err(why) if why.errno() == Errno::ENODEV => {
+                let number = |name| told.number(name).unwrap_or(0) as u32;
+                let ty = ProgType(number("prog_type"));
+                (ProgInfo { ty, id: number("prog_id"), ..ProgInfo::default() }, true)
+            }
+            Err(why) => return Err(why.into()),
+        };
         let name = select::full_name(fd, &info);
-        let memlock = FdInfo::of(fd).number("memlock");
         let metadata = Metadata::of(&info.map_ids);
-        Ok(Seen { info, name, memlock, metadata })
+        Ok(Seen { info, orphaned, name, memlock: told.number("memlock"), metadata })
     }
 
     fn json(&self, owners: &Owners, profile: &Profile, json: &mut Json<'_>) -> io::Result<()> {
         let info = &self.info;
         json.object(|json| {
             header_json(info, &self.name, profile, json)?;
+            if let Some(device) = Bound::of(info.ifindex, info.netns_dev, info.netns_ino) {
+                device.json(json)?;
+            }
             if info.load_time > 0 {
                 json.field("loaded_at", loaded_at(info.load_time))?;
                 json.field("uid", info.created_by_uid)?;
             }
+            json.field("orphaned", self.orphaned)?;
             json.field("bytes_xlated", info.xlated_len)?;
             json.field("jited", info.jited_len > 0)?;
             if info.jited_len > 0 {
@@ -109,6 +125,9 @@ impl Seen {
         }
         if let Some(bytes) = self.memlock {
             write!(out, "  memlock {bytes}B")?;
+        }
+        if self.orphaned {
+            write!(out, "  orphaned")?;
         }
         if !info.map_ids.is_empty() {
             let ids: Vec<_> = info.map_ids.iter().map(u32::to_string).collect();
@@ -156,6 +175,9 @@ pub(super) fn header_text(info: &ProgInfo, name: &str, profile: &Profile, out: &
         write!(out, "name {}  ", name)?;
     }
     write!(out, "tag {}", tag(info))?;
+    if let Some(device) = Bound::of(info.ifindex, info.netns_dev, info.netns_ino) {
+        device.text(out)?;
+    }
     if info.gpl_compatible {
         write!(out, "  gpl")?;
     }

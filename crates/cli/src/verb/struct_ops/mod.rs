@@ -21,6 +21,7 @@ use alveary_diag::{Diagnostic, Place};
 use alveary_linux::sys::{self, Map, MapInfo, Object};
 use clap::{Args, Subcommand};
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
 };
@@ -82,6 +83,7 @@ impl StructOps {
 struct Interface {
     map: Map,
     info: MapInfo,
+    /// The types of the kernel, or of the module whose interface it is.
     kernel: Arc<Btf>,
 }
 
@@ -114,18 +116,18 @@ fn interfaces(words: &[String]) -> Result<Vec<Interface>, Failure> {
     };
     words.end()?;
     let mut found = Vec::new();
-    let mut kernel = None;
+    let mut types = BTreeMap::new();
     for fd in select::all(Object::Map) {
         let fd: OwnedFd = fd?;
         let info = sys::map_info(fd.as_fd())?;
         if info.ty != MapType::STRUCT_OPS || !named.as_ref().is_none_or(|named| named.is(&info)) {
             continue;
         }
-        let kernel: &Arc<Btf> = match &mut kernel {
-            Some(kernel) => kernel,
-            none => none.insert(typed::types(info.btf_vmlinux_id)?),
+        let kernel = match types.entry(info.btf_vmlinux_id) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(place) => Arc::clone(place.insert(typed::of_interface(&info)?)),
         };
-        found.push(Interface { map: Map::from_fd(fd)?, info, kernel: Arc::clone(kernel) });
+        found.push(Interface { map: Map::from_fd(fd)?, info, kernel });
     }
     match named {
         Some(named) if found.is_empty() => Err(named.missing()),

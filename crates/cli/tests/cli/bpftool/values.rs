@@ -2,7 +2,7 @@
 
 use super::{BPFTOOL, id, output, permitted, text};
 use alveary_abi::MapType;
-use alveary_btf::{Array, Builder, Enumerator, Member, New, TypeId};
+use alveary_btf::{Array, Builder, Enumerator, Linkage, Member, New, SectionVar, TypeId};
 use alveary_isa::Endian;
 use alveary_linux::sys::{BtfLoad, MapCreate};
 use std::os::fd::AsFd;
@@ -114,6 +114,53 @@ fn rows(b: &mut Builder) -> Vec<Row> {
         // The value ends where the map's values end: there is nothing of it.
         row("tail", tail, [], "[]", "[]"),
     ]
+}
+
+/// What no map's value ends with, but a variable may: bpftool shows nothing of it, nor of floating point, at which it
+/// leaves off.
+#[test]
+fn filled_flexible_arrays_and_floats_beside_bpftools() {
+    if !permitted("filled_flexible_arrays_and_floats_beside_bpftools") {
+        return;
+    }
+    let mut b = Builder::new(Endian::Little);
+    let number = int(&mut b, "int", 4, true);
+    let half = b.add(&New::Float { name: "float", size: 4 });
+    let tail = b.add(&New::Array(Array { element: number, index: number, len: 0 }));
+    let tailed =
+        b.add(&New::Struct { name: "tailed", size: 4, members: &[member("n", number, 0), member("tail", tail, 32)] });
+    let variables = [("filled", tailed, 12), ("half", half, 4), ("behind", number, 4)];
+    let mut vars = Vec::new();
+    for (name, ty, size) in variables {
+        let ty = b.add(&New::Var { name, ty, linkage: Linkage::Global });
+        vars.push(SectionVar { ty, offset: vars.iter().map(|v: &SectionVar| v.size).sum(), size });
+    }
+    let ty = b.add(&New::DataSec { name: ".data", size: 20, vars: &vars });
+    let btf = b.finish().expect("the types are sound");
+    let loaded = BtfLoad { bytes: btf.bytes(), token: None }.load().expect("the kernel takes the types");
+    let map = MapCreate {
+        map_type: MapType::ARRAY.0,
+        key_size: 4,
+        value_size: 20,
+        max_entries: 1,
+        name: "cli_variables",
+        btf: Some(loaded.as_fd()),
+        btf_value_type: ty,
+        ..MapCreate::default()
+    };
+    let map = map.create().expect("the kernel makes the map");
+    let words = [2u32, 7, 8, 0.5f32.to_bits(), 9];
+    let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+    map.update(&[0; 4], &bytes, 0).expect("it has room");
+    let told = |tool| {
+        let told = text(&output(tool, &["-j", "map", "dump", "id", &id(&map)]).stdout);
+        told.split_once("\"formatted\":").unwrap_or_else(|| panic!("{tool}: {told}")).1.trim_end().to_owned()
+    };
+    let alike = "{\"value\":{\".data\":[{\"filled\":{\"n\":2,\"tail\":[]}},{\"half\":";
+    let theirs = told(BPFTOOL);
+    assert!(theirs.starts_with(&format!("{alike}(unsupported-kind")) && !theirs.contains("behind"), "{theirs}");
+    assert_eq!(told(env!("CARGO_BIN_EXE_alveary")), format!("{alike}0.5}},{{\"behind\":9}}]}}}}}}]"));
+    assert_eq!(btf.value(tailed, &bytes[..12]).to_string(), "{.n = 2, .tail = [7, 8]}");
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl ProgParts {
 }
 
 /// A program, as the kernel describes it. Lengths are told always; lists are empty unless they were asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the kernel's")]
 pub struct ProgInfo {
     /// Its type.

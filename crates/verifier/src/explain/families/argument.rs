@@ -69,6 +69,16 @@ fn wanted(arg: Arg) -> &'static str {
 }
 
 /// `helper access to the packet is not allowed`.
+pub(super) fn lent(story: &Story<'_>, draft: &mut Draft) {
+    let callee = story.insn.and_then(|insn| story.callee(insn)).unwrap_or_default();
+    draft.say(format!("`{callee}` would change a dynptr that the callback was only lent"));
+    if let Some(n) = (1..6).find(|n| story.reg(*n).is_some_and(|reg| reg.ty.kind == Kind::Dynptr)) {
+        draft.know(n);
+        draft.here(format!("r{n} is a record's dynptr: it can be read, not filled or given back"));
+    }
+    draft.help("read it with `bpf_dynptr_read` or `bpf_dynptr_data`; the helper that calls back gives it back itself");
+}
+
 pub(super) fn packet(story: &Story<'_>, draft: &mut Draft) {
     let callee = story.insn.and_then(|insn| story.callee(insn)).unwrap_or_default();
     draft.say(format!("`{callee}` cannot be given memory in the packet"));

@@ -62,18 +62,25 @@ pub(super) fn into_constant(story: &Story<'_>, draft: &mut Draft) {
     draft.help("loads of 64-bit constants count as two slots: correct the jump's offset");
 }
 
+pub(super) fn variable(_: &Story<'_>, draft: &mut Draft) {
+    draft.say(
+        "this asks for the address of what the kernel's types do not have as a variable or function of known size",
+    );
+    draft.help("declare it as `vmlinux.h` does, `extern const … __ksym`, and let the loader look it up");
+}
+
 pub(super) fn no_instruction(story: &Story<'_>, draft: &mut Draft) {
+    let program = story.program();
     draft.say("this is no instruction that the kernel knows");
     draft.here("its operation code, or a field that has to be zero, is not known");
-    if story.insn.is_none() {
-        let code =
-            story.message.split("unknown opcode ").nth(1).and_then(|hex| u8::from_str_radix(hex.trim(), 16).ok());
-        let program = story.program();
-        let found = code
-            .and_then(|code| (0..program.len()).find(|at| program.slot(*at).op == code && program.inst(*at).is_none()));
-        if let Some(at) = found {
-            draft.at(at);
-        }
+    let code = story.message.split("unknown opcode ").nth(1).and_then(|hex| u8::from_str_radix(hex.trim(), 16).ok());
+    // Without an operation code it is the first that is none.
+    let names = |at: u32| code.is_none_or(|code| program.slot(at).op == code) && program.is_undefined(at);
+    let Some(at) = story.insn.or_else(|| (0..program.len()).find(|at| names(*at))) else { return };
+    draft.at(at);
+    if let Some(rule) = program.needs(at) {
+        draft.here("later kernels have it");
+        draft.later(story, rule);
     }
     draft.help("compile for an older instruction set (clang: `-mcpu=v3`), or see whether the object is damaged");
 }

@@ -2,6 +2,7 @@
 
 use super::{null, scalar};
 use crate::explain::{draft::Draft, origin, story::Story, words};
+use alveary_abi::Rule;
 use alveary_isa::Inst;
 
 /// `Caller passes invalid args into func#1 ('f')`.
@@ -32,6 +33,14 @@ pub(super) fn arguments(story: &Story<'_>, draft: &mut Draft) {
         draft.help("the memory that is passed has to be as large as what the parameter points to");
     }
     draft.help("or make the function `static`: it is then verified in each caller, with what is known there");
+}
+
+/// `tail_calls are not allowed in programs with bpf-to-bpf calls`.
+pub(super) fn mixed(story: &Story<'_>, draft: &mut Draft) {
+    draft.say("a program of several functions makes a tail call");
+    draft.here("the tail call");
+    draft.later(story, Rule::MixedTailCalls);
+    draft.help("let the functions be inlined: `static __always_inline`");
 }
 
 /// Types of global functions that the kernel does not take.

@@ -59,6 +59,12 @@ pub(super) fn gpl(story: &Story<'_>, draft: &mut Draft) {
     draft.help("`char _license[] SEC(\"license\") = \"GPL\";`, or \"Dual MIT/GPL\", \"Dual BSD/GPL\", if that is what it is under");
 }
 
+pub(super) fn sleepable(_: &Story<'_>, draft: &mut Draft) {
+    draft.say("whether programs may sleep is settled by their type: those of this type may not, or have to");
+    draft
+        .help("sections whose name ends in `.s` (`uprobe.s`, `fentry.s` …) and `syscall` make programs that may sleep");
+}
+
 pub(super) fn sleeps(story: &Story<'_>, draft: &mut Draft) {
     let callee = story.insn.and_then(|insn| story.callee(insn)).unwrap_or_default();
     draft.say(format!("`{callee}` may sleep, and this program may not"));

@@ -6,6 +6,7 @@ use crate::{
         draft::Draft,
         history::{Cell, Event, How, history, moves_packet, read, slot_of},
         number::from,
+        origin,
         story::{AccessKind, Story},
         words,
     },
@@ -29,6 +30,13 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
         Some(AccessKind::Store) => "writes through",
         _ => "goes through",
     };
+    if let Some(reg) = story.reg(n).filter(|reg| !reg.is_scalar()) {
+        let what = words::kind(story, reg);
+        draft.say(format!("{} {verb} r{n}, which is {what} here: there is nothing to access", story.subject()));
+        draft.here(format!("r{n} is {what}"));
+        origin::label(story, draft, n);
+        return;
+    }
     draft.say(format!("{} {verb} r{n}, which is a number here, not a pointer", story.subject()));
     draft.here(format!("r{n} is no pointer that the verifier knows"));
     why(story, draft, n);

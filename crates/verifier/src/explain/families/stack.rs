@@ -12,6 +12,7 @@ use crate::{
     limits::MAX_STACK,
     state::{Byte, Kind},
 };
+use alveary_abi::Rule;
 
 pub(super) fn outside(story: &Story<'_>, draft: &mut Draft) {
     let n = story.named_reg().unwrap_or(10);
@@ -96,7 +97,19 @@ pub(super) fn unwritten(story: &Story<'_>, draft: &mut Draft) {
             draft.label(story.moments[event.step].insn, "writes a part of it");
         }
     }
+    if story.v.env.caps.perfmon {
+        draft.later(story, Rule::UnwrittenStack);
+    }
     draft.help("give every byte a value: `struct key key = {};`, and `__builtin_memset(&key, 0, sizeof(key))` where it has padding");
+}
+
+pub(super) fn variable(story: &Story<'_>, draft: &mut Draft) {
+    let n = story.access().map_or(10, |access| access.base);
+    draft.know(n);
+    draft.say(format!("{} goes to the stack at an offset that is not known", subject(story)));
+    draft.here("the kernel has to know which bytes of the stack these are");
+    draft.later(story, Rule::VariableStack);
+    draft.help("keep what is indexed in a map (a per-CPU array of one entry), or unroll the loop");
 }
 
 pub(super) fn spill(story: &Story<'_>, draft: &mut Draft) {

@@ -4,7 +4,7 @@
 use super::span::{self, Line};
 use alveary_diag::{Diagnostic, Label, Place};
 use anstyle::{AnsiColor, Style};
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, os::fd::AsFd, sync::Arc};
 
 const ERROR: Style = AnsiColor::BrightRed.on_default().bold();
 const FRAME: Style = AnsiColor::BrightBlue.on_default().bold();
@@ -12,26 +12,25 @@ const BOLD: Style = Style::new().bold();
 /// Source lines are cut, and remarks broken, to be no narrower than this.
 const NARROWEST: usize = 40;
 
-/// How wide the terminal is that the results go to, if they go to one.
-pub(super) fn terminal_width() -> Option<usize> {
-    let stdout = rustix::stdio::stdout();
-    if !rustix::termios::isatty(stdout) {
+/// How wide a terminal is; none if it is something else.
+pub(crate) fn terminal_width(of: impl AsFd) -> Option<usize> {
+    if !rustix::termios::isatty(&of) {
         return None;
     }
-    let size = rustix::termios::tcgetwinsize(stdout).ok()?;
+    let size = rustix::termios::tcgetwinsize(&of).ok()?;
     (size.ws_col > 0).then_some(size.ws_col.into())
 }
 
 /// What is drawn.
-pub(super) struct Picture<'a> {
-    pub(super) message: &'a Diagnostic,
+pub(crate) struct Picture<'a> {
+    pub(crate) message: &'a Diagnostic,
     /// The object file and the program.
-    pub(super) file: &'a str,
-    pub(super) program: &'a str,
+    pub(crate) file: &'a str,
+    pub(crate) program: &'a str,
     /// The instructions at the labels' places, disassembled.
-    pub(super) code: &'a [Option<String>],
+    pub(crate) code: &'a [Option<String>],
     /// How wide the terminal is, if it is one.
-    pub(super) width: Option<usize>,
+    pub(crate) width: Option<usize>,
 }
 
 /// A remark, and where it stands.
@@ -47,7 +46,7 @@ struct Remark<'a> {
 
 impl Picture<'_> {
     /// The picture, with the terminal's codes for colours.
-    pub(super) fn draw(&self) -> String {
+    pub(crate) fn draw(&self) -> String {
         let remarks = self.remarks();
         let margin = remarks.iter().map(|remark| remark.number.to_string().len()).max().unwrap_or(1);
         let mut out = String::new();
