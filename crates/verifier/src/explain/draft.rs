@@ -73,9 +73,8 @@ impl Draft {
     pub(super) fn later(&mut self, story: &Story<'_>, rule: Rule) {
         let profile = story.v.profile;
         if !profile.has(rule) {
-            let row = RuleRow::of(rule);
-            let does = row.doc.trim_end_matches('.');
-            self.note(format!("since Linux {}: {does}; this is checked for {}", row.kernels(), profile.release()));
+            let came = RuleRow::of(rule).kernels();
+            self.note(format!("this came with Linux {came}; it is checked for {}", profile.release()));
         }
     }
 

@@ -41,6 +41,7 @@ const fn family(code: &'static str, says: &'static [&'static str], explain: fn(&
 /// The first family that a message fits counts.
 #[rustfmt::skip] // a table
 const FAMILIES: &[Family] = &[
+    family("global-function", &["Global function "], function::prototype),
     family("invalid-arguments", &["Caller passes invalid args"], function::arguments),
     family("packet-access", &["offset is outside of the packet"], packet::explain),
     family("special-field", &["cannot be accessed directly", "cannot be accessed indirectly", "kptr access"], maps::special),
@@ -118,7 +119,7 @@ const FAMILIES: &[Family] = &[
     family("lent-dynptr", &["const bpf_dynptr", "uninitialized dynptr"], argument::lent),
     family("stack-size", &["Too large", "frames is too deep"], function::stack),
     family("callback", &["callback function", "missing btf func_info"], function::callback),
-    family("global-function", &["Global function ", "Arg#", "arg#"], function::prototype),
+    family("global-function", &["Arg#", "arg#"], function::prototype),
     family("types", &["func_info", "func info", "line_info"], function::types),
     family("too-many", &["total number of maps", "too many subprograms"], function::too_many),
 ];

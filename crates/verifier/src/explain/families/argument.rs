@@ -36,6 +36,10 @@ pub(super) fn kind(story: &Story<'_>, draft: &mut Draft) {
         }
         (Some(Arg::Ctx { .. }), _) => draft.help("pass `ctx` as the program got it"),
         (Some(Arg::Map), _) => draft.help("pass `&map` of a map that the object defines; of maps in maps, what the lookup gave, once it is known not to be NULL"),
+        (Some(Arg::ConstStr), _) => {
+            draft.help("use a string literal, or `static const char text[] = \"…\";`: what is in `.rodata` never changes");
+        }
+        (Some(Arg::AllocMem), _) => draft.help("pass what `bpf_ringbuf_reserve` gave, once it is known not to be NULL"),
         (Some(Arg::Dynptr { .. }), _) => draft.help("a dynptr is a variable of the function: `struct bpf_dynptr ptr;`"),
         (Some(Arg::Btf { .. }), _) => draft.help("pass what another helper, a `__ksym` variable or the context gave"),
         (Some(Arg::MapKey | Arg::MapValue { .. } | Arg::Mem { .. }), _) => {

@@ -57,7 +57,12 @@ pub(super) fn into_constant(story: &Story<'_>, draft: &mut Draft) {
     draft.say("a jump goes into the middle of an instruction of two slots");
     if let Some(at) = insn(story, "ldimm64 insn ") {
         draft.at(at);
-        draft.here("takes two slots; something jumps to the second one");
+        draft.here("takes two slots");
+        let program = story.program();
+        let jumps = (0..program.len()).find(|from| program.successors(*from).any(|to| to == at + 1));
+        if let Some(from) = jumps.filter(|from| *from != at) {
+            draft.label(from, "jumps to the second one");
+        }
     }
     draft.help("loads of 64-bit constants count as two slots: correct the jump's offset");
 }
@@ -79,7 +84,7 @@ pub(super) fn no_instruction(story: &Story<'_>, draft: &mut Draft) {
     let Some(at) = story.insn.or_else(|| (0..program.len()).find(|at| names(*at))) else { return };
     draft.at(at);
     if let Some(rule) = program.needs(at) {
-        draft.here("later kernels have it");
+        draft.here("only later kernels have it");
         draft.later(story, rule);
     }
     draft.help("compile for an older instruction set (clang: `-mcpu=v3`), or see whether the object is damaged");

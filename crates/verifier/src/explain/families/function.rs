@@ -110,12 +110,9 @@ pub(super) fn stack(story: &Story<'_>, draft: &mut Draft) {
     let mut users: Vec<_> = program.subprogs.iter().filter(|subprog| subprog.stack_depth > 0).collect();
     users.sort_by_key(|subprog| std::cmp::Reverse(subprog.stack_depth));
     for (n, subprog) in users.iter().take(4).enumerate() {
-        let text = format!(
-            "`{}` uses {} (rounded up to {})",
-            subprog.name,
-            words::bytes(subprog.stack_depth.into()),
-            subprog.stack_depth.next_multiple_of(16)
-        );
+        let (depth, rounded) = (subprog.stack_depth, subprog.stack_depth.next_multiple_of(16));
+        let counted = if rounded == depth { String::new() } else { format!(", which count as {rounded}") };
+        let text = format!("`{}` uses {}{counted}", subprog.name, words::bytes(depth.into()));
         if n == 0 {
             draft.at(subprog.start);
             draft.here(text);

@@ -147,7 +147,10 @@ pub(super) fn different(story: &Story<'_>, draft: &mut Draft) {
     draft.say("one instruction accesses memory of different kinds on different paths");
     if let Some((n, reg)) = story.access().and_then(|access| Some((access.base, *story.reg(access.base)?))) {
         let before = story.insn.and_then(|insn| story.v.accessed[insn as usize]);
-        let other = before.map_or_else(String::new, |ty| format!(", on a path before it was `{ty}`"));
+        let other = before.map_or_else(String::new, |ty| {
+            let was = words::kind(story, &crate::state::Reg { ty, ..reg });
+            format!(", on a path before it was {was}")
+        });
         draft.here(format!("r{n} is {} on this path{other}", words::kind(story, &reg)));
     }
     draft.help("the kernel rewrites accesses to contexts and sockets: make the access on each side of the branch on its own; `barrier()` keeps clang from joining them");

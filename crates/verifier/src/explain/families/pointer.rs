@@ -105,11 +105,25 @@ pub(super) fn leak(story: &Story<'_>, draft: &mut Draft) {
 
 /// What only those may load who have rights.
 pub(super) fn privilege(story: &Story<'_>, draft: &mut Draft) {
-    draft.say("only those may load this who have CAP_BPF and CAP_PERFMON");
-    draft.here("not without privilege");
-    if story.message.contains("back-edge") {
+    let message = story.message;
+    if message.contains("back-edge") {
+        draft.say("only those may load a loop who have CAP_BPF");
+        if let Some(at) = story.number("from insn ").and_then(|at| u32::try_from(at).ok()) {
+            draft.at(at);
+            draft.here("jumps back");
+        }
         draft.help("without CAP_BPF programs have no loops: unroll them (`#pragma unroll`)");
+    } else if message.contains("bpf or kernel functions") {
+        draft.say("only those may load a program of several functions who have CAP_BPF");
+        let program = story.program();
+        if let Some(at) = (0..program.len()).find(|at| program.callee(*at).is_some()) {
+            draft.at(at);
+            draft.here("calls a function");
+        }
+        draft.help("without CAP_BPF a program is one function: let the others be inlined (`static __always_inline`)");
     } else {
+        draft.say("only those may load this who have CAP_BPF and CAP_PERFMON");
+        draft.here("not without privilege");
         draft.help("without these rights addresses must stay hidden, and be computed with by bounded numbers and constants only: load the program with CAP_BPF and CAP_PERFMON");
     }
 }

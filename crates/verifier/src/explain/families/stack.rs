@@ -23,6 +23,13 @@ pub(super) fn outside(story: &Story<'_>, draft: &mut Draft) {
     let size = story.number("size=").unwrap_or(1);
     let off = i64::from(reg.off) + story.access().map_or(0, |access| access.off);
     match reg.val.value() {
+        Some(value) if !writes && (-MAX_STACK..=-size).contains(&(off + value as i64)) => {
+            draft.code = "stack-unwritten";
+            draft.say(format!("{} reads bytes of the stack that nothing was written to", subject(story)));
+            let at = words::frame_offset(off + value as i64);
+            draft.here(format!("reads {} at {at}, below all that was written", words::bytes(size)));
+            draft.help("give every byte a value first; only those who have CAP_PERFMON may read what was not written");
+        }
         Some(value) => {
             let at = off + value as i64;
             let side = if at < -MAX_STACK { "below the stack's 512 bytes" } else { "above the function's stack" };
@@ -129,7 +136,7 @@ pub(super) fn spill(story: &Story<'_>, draft: &mut Draft) {
 }
 
 pub(super) fn callers(story: &Story<'_>, draft: &mut Draft) {
-    draft.say(format!("{} stores a pointer to the stack of this function in the caller's stack", subject(story)));
+    draft.say(format!("{} puts a pointer to this function's stack into the caller's", subject(story)));
     draft.here("it would still be there when this function has returned");
     draft.help("return a number, or let the caller hand in the memory");
 }

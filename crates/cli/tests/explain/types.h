@@ -1,0 +1,13 @@
+enum { XDP_ABORTED, XDP_DROP, XDP_PASS };
+struct __sk_buff { __u32 len; };
+struct ethhdr { __u8 h_dest[6], h_source[6]; __u16 h_proto; };
+struct iphdr { __u8 ihl_version, tos; __u16 tot_len, id, frag_off; __u8 ttl, protocol; __u16 check; __u32 saddr, daddr; };
+struct value { __u64 count; __u8 data[56]; };
+struct { __uint(type, 1); __uint(max_entries, 16); __type(key, __u32); __type(value, struct value); } flows SEC(".maps");
+struct { __uint(type, 27); __uint(max_entries, 4096); } ring SEC(".maps");
+static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static __u64 (*bpf_ktime_get_ns)(void) = (void *)5;
+static __u32 (*bpf_get_prandom_u32)(void) = (void *)7;
+static long (*bpf_xdp_adjust_head)(struct xdp_md *context, int by) = (void *)44;
+static void *(*bpf_ringbuf_reserve)(void *ring, __u64 size, __u64 flags) = (void *)131;
+static void (*bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
