@@ -10,9 +10,11 @@
 //! |---|---|
 //! | `record` | what the exploration sees |
 //! | `flow` | ranges of numbers, by going round until nothing changes |
+//! | `effect` | what one instruction makes of them |
 //! | `values` | registers and stack of that analysis |
 //! | `print` | facts in words |
 
+mod effect;
 mod flow;
 mod print;
 mod record;

@@ -1,0 +1,83 @@
+//! What is accepted and yet not proven: what Linux lets through because it is safe in the kernel, or because it is old.
+
+use alveary_abi::{MapType, Profile, ProgType, Version};
+use alveary_btf::{Builder, FuncInfo, Linkage, Member, New, Param, TypeId};
+use alveary_isa::{Endian, Inst};
+use alveary_spec::{Kernel, Program};
+use alveary_testing::{code, def, kernel, map_spec, program};
+use alveary_verifier::{Env, Verdict, check, prove};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// `int main(struct xdp_md *)`, and behind `f:` a function of this linkage that takes a pointer to two 64-bit numbers.
+fn with_function(text: &str, linkage: Linkage) -> Program {
+    let mut types = Builder::new(Endian::HOST);
+    let int = types.add(&New::Int { name: "int", size: 4, bits: 32, signed: true, char: false, bool: false });
+    let long = types.add(&New::Int { name: "long", size: 8, bits: 64, signed: true, char: false, bool: false });
+    let member = |name, bit_offset| Member { name, ty: long, bit_offset, bits: None };
+    let pair = types.add(&New::Struct { name: "pair", size: 16, members: &[member("a", 0), member("b", 64)] });
+    let context = types.add(&New::Struct { name: "xdp_md", size: 4, members: &[] });
+    let [pair, context] = [pair, context].map(|to| types.add(&New::Ptr(to)));
+    let mut function = |name: &str, ty: TypeId, linkage: Linkage| {
+        let proto = types.add(&New::FuncProto { ret: int, params: &[Param { name: "a", ty }] });
+        types.add(&New::Func { name, proto, linkage })
+    };
+    let functions = [function("main", context, Linkage::Global), function("f", pair, linkage)];
+    let (main, _) = text.split_once("\nf:\n").expect("two functions");
+    let load = |dst, _: &str| Inst::MapIdx { dst, idx: 0 };
+    let start = code(&main.replace("call f", "r0 = r0"), load).len() as u32;
+    let mut program = program(ProgType::XDP, code(text, load));
+    program.maps = vec!["m".to_owned()];
+    program.btf = Some(Arc::new(types.finish().expect("the types are whole")));
+    program.funcs = [0, start].into_iter().zip(functions).map(|(insn, ty)| FuncInfo { insn, ty }).collect();
+    program.subprogs.push((start, "f".into()));
+    program
+}
+
+/// Hands over an address in a map's value that is no multiple of four, and adds to what is there.
+const MISALIGNED: &str = "r0 = 0\n*(u64 *)(r10 - 8) = r0\nr2 = r10\nr2 += -8\nr1 = m ll\ncall bpf_map_lookup_elem\n\
+                          if r0 == 0 goto e\nr1 = r0\nr1 += 2\ncall f\ne:\nr0 = 2\nexit\n\
+                          f:\nif r1 == 0 goto n\nr2 = 1\nlock *(u64 *)(r1 + 0) += r2\nn:\nr0 = 0\nexit";
+
+fn maps() -> BTreeMap<String, alveary_spec::MapSpec> {
+    BTreeMap::from([("m".to_owned(), map_spec("m", def(MapType::HASH, 8, 32, 4)))])
+}
+
+#[test]
+fn no_caller_of_a_global_function_is_asked_for_alignment() {
+    let (kernel, maps) = (kernel(2), maps());
+    let env = Env::new(&kernel, &maps);
+    let program = Arc::new(with_function(MISALIGNED, Linkage::Global));
+    assert_eq!(check(&program, &env).verdict, Verdict::Accept);
+    let report = prove(program.clone(), &env).expect_err("it would trap");
+    let Verdict::Refused { reason, insn } = report.verdict else { panic!("{:?}", report.verdict) };
+    assert_eq!(reason, "an atomic operation on what a global function was given: no caller was asked to align it");
+    assert!(
+        matches!(alveary_isa::decode(&program.insns, insn as usize), Ok(Inst::Atomic { .. })),
+        "instruction {insn}"
+    );
+}
+
+#[test]
+fn what_needs_no_alignment_is_proven() {
+    let (kernel, maps) = (kernel(2), maps());
+    let plain = MISALIGNED.replace("lock *(u64 *)(r1 + 0) += r2", "*(u64 *)(r1 + 0) = r2");
+    assert!(prove(Arc::new(with_function(&plain, Linkage::Global)), &Env::new(&kernel, &maps)).is_ok());
+    // A function that is verified where it is called sees what it is given.
+    let report = check(&with_function(MISALIGNED, Linkage::Static), &Env::new(&kernel, &maps));
+    let Verdict::Reject(why) = report.verdict else { panic!("{:?}", report.verdict) };
+    assert!(why.message.contains("misaligned value access"), "{}", why.message);
+}
+
+#[test]
+fn a_proof_goes_by_the_newest_rules() {
+    let text = "call f\nif r0 == 1 goto e\nr0 = *(u64 *)(r2 + 0)\ne:\nr0 = 0\nexit\n\
+                f:\nr6 = r1\nr0 = *(u8 *)skb[0]\nr0 = 1\nexit";
+    let mut program = with_function(text, Linkage::Static);
+    program.ty = ProgType::SCHED_CLS;
+    let (old, maps) = (Kernel::of(Profile::linux(Version(6, 12)).at_level(100)), maps());
+    let env = Env::new(&old, &maps);
+    assert_eq!(check(&program, &env).verdict, Verdict::Accept, "where a failing load was thought to end the program");
+    let report = prove(Arc::new(program), &env).expect_err("it reads through what is no pointer");
+    let Verdict::Reject(why) = report.verdict else { panic!("{:?}", report.verdict) };
+    assert_eq!(why.message.lines().last(), Some("R2 !read_ok"));
+}
