@@ -136,6 +136,13 @@ impl Maker<'_> {
         if effects.changes_packet && (self.in_loop || self.held) || needs_ctx && self.state.of(CTX) != Holds::Ctx {
             return self.arithmetic();
         }
+        self.call(at);
+    }
+
+    /// A call of the helper `at` of those that can be called.
+    pub(super) fn call(&mut self, at: usize) {
+        let callable = &self.around.helpers[at];
+        let effects = &callable.proto.effects;
         let idx = if callable.maps.is_empty() { 0 } else { self.draw.of(&callable.maps) };
         let mut check = None;
         // Sizes come before the memory that they are of.

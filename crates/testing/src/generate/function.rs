@@ -182,6 +182,11 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// Whether the program takes wrong decisions at all.
+    pub(super) fn reckless(&self) -> bool {
+        self.reckless > 0
+    }
+
     /// Whether this decision is a wrong one.
     pub(super) fn wrong(&mut self) -> bool {
         self.reckless > 0 && self.draw.chance(self.reckless, 1024)
@@ -195,7 +200,8 @@ impl<'a> Maker<'a> {
             0..8 => _ = self.source(),
             8..26 => self.arithmetic(),
             26..34 => self.branch(),
-            34..50 => self.access(),
+            34..48 => self.access(),
+            48..50 => self.stale(),
             50..56 => self.spill(),
             56..62 => self.fill(),
             62..68 => self.look_up(),

@@ -28,6 +28,7 @@ mod function;
 mod maps;
 mod number;
 mod packet;
+mod stale;
 mod state;
 mod surroundings;
 mod types;

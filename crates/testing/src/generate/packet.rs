@@ -53,6 +53,22 @@ impl Maker<'_> {
         self.close(close);
     }
 
+    /// Proves some bytes at the packet's start: where it is, and how many.
+    pub(super) fn proven_packet(&mut self) -> Option<(Reg, i32)> {
+        let fields = self.around.packet?;
+        let from = self.load_pointer(fields.data, Holds::Packet { proven: 0 });
+        let end = self.load_pointer(fields.end, Holds::PacketEnd);
+        let size = self.draw.of(&[1, 8, 14, 34, 64]);
+        // Whoever relies on it leaves where it does not hold.
+        match self.prove(from, end, size) {
+            Some(super::control::Check::Leaves) => Some((from, size)),
+            other => {
+                self.close(other);
+                None
+            }
+        }
+    }
+
     fn load_pointer(&mut self, off: i16, holds: Holds) -> Reg {
         let dst = self.free();
         self.code.push(Inst::Load { width: Width::B4, signed: false, dst, src: CTX, off });
@@ -100,7 +116,7 @@ impl Maker<'_> {
     }
 
     /// Loads and stores of proven bytes, the last of them mostly.
-    fn use_packet(&mut self, from: Reg, size: i32) {
+    pub(super) fn use_packet(&mut self, from: Reg, size: i32) {
         let proven = match self.state.of(from) {
             Holds::Packet { proven } | Holds::Meta { proven } => proven,
             _ => size,
