@@ -1,8 +1,8 @@
 // Made by `alveary gen skeleton --lang rust`: make it anew rather than change it.
 
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "not everyone uses all that an object has")]
 use alveary::skeleton::{Global, PerCpuMap, TypedMap};
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "not everyone uses all that an object has")]
 use alveary::spec::{MapSpec, ProgramSpec};
 use alveary::{Backend, Loaded, Loader, Object, ProgramRef, Result};
 
@@ -32,7 +32,7 @@ pub struct OpenProgs {
     pub undo: ProgramSpec,
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl Open {
     /// Reads the object.
     pub fn new() -> Result<Self> {
@@ -72,7 +72,7 @@ impl Open {
 }
 
 /// The object on a target: its maps and programs, for as long as this value lives.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 pub struct Control<B: Backend> {
     /// The maps.
     pub maps: Maps<B>,
@@ -80,7 +80,7 @@ pub struct Control<B: Backend> {
     pub loaded: Loaded<B>,
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl<B: Backend> Control<B> {
     /// Takes what was loaded from this object.
     pub fn new(loaded: Loaded<B>) -> Result<Self> {
@@ -99,7 +99,7 @@ impl<B: Backend> Control<B> {
 }
 
 /// The maps, by name and type.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 pub struct Maps<B: Backend> {
     /// The map `control`.
     pub control: B::Map,
@@ -108,7 +108,7 @@ pub struct Maps<B: Backend> {
 /// The programs, by name.
 pub struct Progs<'a, B: Backend>(&'a Loaded<B>);
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl<'a, B: Backend> Progs<'a, B> {
     /// The program of section `struct_ops`; an error if it was not loaded.
     pub fn half(&self) -> Result<ProgramRef<'a, B>> {
@@ -128,7 +128,7 @@ impl<'a, B: Backend> Progs<'a, B> {
 
 /// What the programs are attached by: each until it is dropped. `None` was not loaded, or its section does not say where.
 #[cfg(target_os = "linux")]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 pub struct Links {
     /// Of `half`.
     pub half: Option<alveary::kernel::attach::Link>,
@@ -141,7 +141,7 @@ pub struct Links {
 }
 
 #[cfg(target_os = "linux")]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl Control<alveary::Linux> {
     /// Attaches the programs to where their sections say, and registers the kernel interfaces.
     pub fn attach(&self) -> Result<Links> {
@@ -164,7 +164,8 @@ impl Control<alveary::Linux> {
     non_upper_case_globals,
     unreachable_pub,
     unused_imports,
-    unused_macros
+    unused_macros,
+    reason = "generated"
 )]
 pub mod types {
     pub use ::alveary::skeleton::plain::*;

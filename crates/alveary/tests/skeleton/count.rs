@@ -1,8 +1,8 @@
 // Made by `alveary gen skeleton --lang rust`: make it anew rather than change it.
 
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "not everyone uses all that an object has")]
 use alveary::skeleton::{Global, PerCpuMap, TypedMap};
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "not everyone uses all that an object has")]
 use alveary::spec::{MapSpec, ProgramSpec};
 use alveary::{Backend, Loaded, Loader, Object, ProgramRef, Result};
 
@@ -30,7 +30,7 @@ pub struct OpenProgs {
     pub count: ProgramSpec,
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl Open {
     /// Reads the object.
     pub fn new() -> Result<Self> {
@@ -68,7 +68,7 @@ impl Open {
 }
 
 /// The object on a target: its maps and programs, for as long as this value lives.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 pub struct Count<B: Backend> {
     /// The maps.
     pub maps: Maps<B>,
@@ -76,7 +76,7 @@ pub struct Count<B: Backend> {
     pub loaded: Loaded<B>,
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl<B: Backend> Count<B> {
     /// Takes what was loaded from this object.
     pub fn new(loaded: Loaded<B>) -> Result<Self> {
@@ -96,7 +96,7 @@ impl<B: Backend> Count<B> {
 }
 
 /// The maps, by name and type.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 pub struct Maps<B: Backend> {
     /// The map `kinds`.
     pub kinds: PerCpuMap<B::Map, types::__u32, types::traffic>,
@@ -107,7 +107,7 @@ pub struct Maps<B: Backend> {
 /// The programs, by name.
 pub struct Progs<'a, B: Backend>(&'a Loaded<B>);
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl<'a, B: Backend> Progs<'a, B> {
     /// The program of section `xdp`; an error if it was not loaded.
     pub fn count(&self) -> Result<ProgramRef<'a, B>> {
@@ -117,14 +117,14 @@ impl<'a, B: Backend> Progs<'a, B> {
 
 /// What the programs are attached by: each until it is dropped. `None` was not loaded, or its section does not say where.
 #[cfg(target_os = "linux")]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 pub struct Links {
     /// Of `count`.
     pub count: Option<alveary::kernel::attach::Link>,
 }
 
 #[cfg(target_os = "linux")]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl Count<alveary::Linux> {
     /// Attaches the programs to where their sections say.
     pub fn attach(&self) -> Result<Links> {
@@ -144,7 +144,8 @@ impl Count<alveary::Linux> {
     non_upper_case_globals,
     unreachable_pub,
     unused_imports,
-    unused_macros
+    unused_macros,
+    reason = "generated"
 )]
 pub mod types {
     pub use ::alveary::skeleton::plain::*;

@@ -1,8 +1,8 @@
 // Made by `alveary gen skeleton --lang rust`: make it anew rather than change it.
 
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "not everyone uses all that an object has")]
 use alveary::skeleton::{Global, PerCpuMap, TypedMap};
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "not everyone uses all that an object has")]
 use alveary::spec::{MapSpec, ProgramSpec};
 use alveary::{Backend, Loaded, Loader, Object, ProgramRef, Result};
 
@@ -38,7 +38,7 @@ pub struct OpenProgs {
     pub optional: ProgramSpec,
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl Open {
     /// Reads the object.
     pub fn new() -> Result<Self> {
@@ -84,7 +84,7 @@ impl Open {
 }
 
 /// The object on a target: its maps and programs, for as long as this value lives.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 pub struct Globals<B: Backend> {
     /// The variables of `.bss`.
     pub bss: Global<B::Map, types::bss>,
@@ -98,7 +98,7 @@ pub struct Globals<B: Backend> {
     pub loaded: Loaded<B>,
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl<B: Backend> Globals<B> {
     /// Takes what was loaded from this object.
     pub fn new(loaded: Loaded<B>) -> Result<Self> {
@@ -121,7 +121,7 @@ impl<B: Backend> Globals<B> {
 }
 
 /// The maps, by name and type.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 pub struct Maps<B: Backend> {
     /// The map `lengths`.
     pub lengths: TypedMap<B::Map, types::__u32, types::limit>,
@@ -132,7 +132,7 @@ pub struct Maps<B: Backend> {
 /// The programs, by name.
 pub struct Progs<'a, B: Backend>(&'a Loaded<B>);
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl<'a, B: Backend> Progs<'a, B> {
     /// The program of section `xdp`; an error if it was not loaded.
     pub fn measure(&self) -> Result<ProgramRef<'a, B>> {
@@ -147,7 +147,7 @@ impl<'a, B: Backend> Progs<'a, B> {
 
 /// What the programs are attached by: each until it is dropped. `None` was not loaded, or its section does not say where.
 #[cfg(target_os = "linux")]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 pub struct Links {
     /// Of `measure`.
     pub measure: Option<alveary::kernel::attach::Link>,
@@ -156,7 +156,7 @@ pub struct Links {
 }
 
 #[cfg(target_os = "linux")]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not everyone uses all that an object has")]
 impl Globals<alveary::Linux> {
     /// Attaches the programs to where their sections say.
     pub fn attach(&self) -> Result<Links> {
@@ -177,7 +177,8 @@ impl Globals<alveary::Linux> {
     non_upper_case_globals,
     unreachable_pub,
     unused_imports,
-    unused_macros
+    unused_macros,
+    reason = "generated"
 )]
 pub mod types {
     pub use ::alveary::skeleton::plain::*;

@@ -55,7 +55,9 @@ impl Btf {
     pub fn to_rust(&self, roots: impl IntoIterator<Item = TypeId>) -> Result<String, Diagnostic> {
         let types = RustTypes::new(self, roots)?;
         let lints = LINTS.join(",\n    ");
-        let mut text = format!("// Types from BTF: a module of its own.\n\n#![allow(\n    {lints}\n)]\n\n");
+        let mut text = format!(
+            "// Types from BTF: a module of its own.\n\n#![allow(\n    {lints},\n    reason = \"generated\"\n)]\n\n"
+        );
         text.push_str("use ::core::ffi::{c_char, c_void};\n");
         // Without its head, which speaks of this crate.
         let (_, prelude) = PRELUDE.split_once("\n\n").unwrap_or(("", PRELUDE));

@@ -11,14 +11,14 @@ use alveary_spec::ProgramSpec;
 use std::fmt::Write;
 
 /// Nobody uses all that an object has.
-const UNUSED: &str = "#[allow(dead_code)]\n";
+const UNUSED: &str = "#[allow(dead_code, reason = \"not everyone uses all that an object has\")]\n";
 
 /// Where the types of an object stand.
 const TYPES: &str = "types::";
 
 /// The maps and programs of an opened and of a loaded object. `$NAME` is the skeleton's name.
 const OPEN: &str = "
-#[allow(dead_code)]
+#[allow(dead_code, reason = \"not everyone uses all that an object has\")]
 impl Open {
     /// Reads the object.
     pub fn new() -> Result<Self> {
@@ -50,11 +50,11 @@ $PUT        Ok(object)
 const LINKS: &str = "
 /// What the programs are attached by: each until it is dropped. `None` was not loaded, or its section does not say where.
 #[cfg(target_os = \"linux\")]
-#[allow(dead_code)]
+#[allow(dead_code, reason = \"not everyone uses all that an object has\")]
 $STRUCT
 
 #[cfg(target_os = \"linux\")]
-#[allow(dead_code)]
+#[allow(dead_code, reason = \"not everyone uses all that an object has\")]
 impl $NAME<alveary::Linux> {
     /// Attaches the programs to where their sections say$INTERFACES.
     pub fn attach(&self) -> Result<Links> {
@@ -104,9 +104,9 @@ impl<'a> Writer<'a> {
     }
 
     fn imports(&self, out: &mut String) {
-        out.push_str("#[allow(unused_imports)]\n");
+        out.push_str("#[allow(unused_imports, reason = \"not everyone uses all that an object has\")]\n");
         out.push_str("use alveary::skeleton::{Global, PerCpuMap, TypedMap};\n");
-        out.push_str("#[allow(unused_imports)]\n");
+        out.push_str("#[allow(unused_imports, reason = \"not everyone uses all that an object has\")]\n");
         out.push_str("use alveary::spec::{MapSpec, ProgramSpec};\n");
         out.push_str("use alveary::{Backend, Loaded, Loader, Object, ProgramRef, Result};\n");
     }
@@ -254,7 +254,11 @@ impl<'a> Writer<'a> {
     fn types(&self, out: &mut String) -> Result<(), Diagnostic> {
         let Some(types) = &self.types else { return Ok(()) };
         let lints = LINTS.join(",\n    ");
-        writeln!(out, "\n/// The object's types.\n#[allow(\n    {lints}\n)]\npub mod types {{").ok();
+        writeln!(
+            out,
+            "\n/// The object's types.\n#[allow(\n    {lints},\n    reason = \"generated\"\n)]\npub mod types {{"
+        )
+        .ok();
         writeln!(out, "    pub use ::alveary::skeleton::plain::*;").ok();
         writeln!(out, "    use ::alveary::skeleton::{{bits, enumeration, layout, variants}};").ok();
         writeln!(out, "    pub use ::core::ffi::{{c_char, c_void}};\n").ok();
