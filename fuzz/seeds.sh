@@ -30,6 +30,18 @@ for name in count filter rewrite; do
     { printf '\0'; cat seeds/decode/$name; } > seeds/checked/$name
 done
 
+# verify (what the rest is; kernel, type, rights, log): code of the examples, generated programs, objects.
+rm -f seeds/verify/*
+for name in count filter rewrite; do
+    type=$([ $name = rewrite ] && echo 3 || echo 6)
+    { printf '\0\6\'$type'\0\1'; cat seeds/decode/$name; } > seeds/verify/$name
+done
+{ printf '\3\6\0\0\0'; cat seeds/elf/features.o; } > seeds/verify/object
+for seed in 1 2 3 4 5 6 7 8; do
+    { printf '\2\'$((seed % 7))'\0\0\'$((seed % 2)); put $seed; head -c 24 /dev/zero; } > seeds/verify/generated$seed
+    { printf '\1\6\6\0\0'; head -c $((seed * 64)) seeds/checked/generated$((seed % 4 + 1)); } > seeds/verify/pieces$seed
+done
+
 # btf: the length of the first part, .BTF, .BTF.ext; and two sets.
 "$objcopy" --dump-section .BTF="$work/btf" --dump-section .BTF.ext="$work/ext" seeds/elf/features.o "$work/rest"
 { put "$(stat -c %s "$work/btf")"; cat "$work/btf" "$work/ext"; } > seeds/btf/features

@@ -16,6 +16,7 @@ mod link;
 mod program;
 mod programs;
 mod read_types;
+mod verify;
 
 pub use assemble::assemble;
 pub use btf::btf;
@@ -28,6 +29,7 @@ pub use elf::elf;
 pub use link::link_objects;
 pub use programs::programs;
 pub use read_types::types_of_files;
+pub use verify::verify;
 
 thread_local! {
     /// One user-space kernel for all runs: making its tables takes longer than most of them. Whatever is loaded runs
@@ -56,4 +58,5 @@ pub const TARGETS: &[Target] = &[
     ("link", link_objects),
     ("programs", programs),
     ("read_types", types_of_files),
+    ("verify", verify),
 ];

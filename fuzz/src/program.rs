@@ -1,7 +1,8 @@
 //! Programs from bytes: instructions of which most decode, most jumps land, and most addresses are near to something.
 //! Knows no maps and no helpers: who generates a program brings its calls.
 
-use alveary_isa::{AluOp, AtomicOp, CmpOp, Insn, Inst, Operand, Reg, Swap, Wide, Width, encode};
+use alveary_isa::{AluOp, Insn, Inst, Operand, Reg, Swap, Wide, Width, encode};
+use alveary_testing::instructions::{ALU, ATOMIC, CMP, WIDTHS};
 use arbitrary::{Result, Unstructured};
 
 /// A piece of a function, before it is known where it will stand.
@@ -84,49 +85,6 @@ fn aimed(inst: Inst, to: i32) -> Inst {
         other => other,
     }
 }
-
-const ALU: [AluOp; 14] = [
-    AluOp::Add,
-    AluOp::Sub,
-    AluOp::Mul,
-    AluOp::Div,
-    AluOp::SDiv,
-    AluOp::Or,
-    AluOp::And,
-    AluOp::Lsh,
-    AluOp::Rsh,
-    AluOp::Mod,
-    AluOp::SMod,
-    AluOp::Xor,
-    AluOp::Mov,
-    AluOp::Arsh,
-];
-const CMP: [CmpOp; 11] = [
-    CmpOp::Eq,
-    CmpOp::Ne,
-    CmpOp::Set,
-    CmpOp::Gt,
-    CmpOp::Ge,
-    CmpOp::Lt,
-    CmpOp::Le,
-    CmpOp::SGt,
-    CmpOp::SGe,
-    CmpOp::SLt,
-    CmpOp::SLe,
-];
-const ATOMIC: [AtomicOp; 10] = [
-    AtomicOp::Add { fetch: false },
-    AtomicOp::Add { fetch: true },
-    AtomicOp::Or { fetch: false },
-    AtomicOp::Or { fetch: true },
-    AtomicOp::And { fetch: false },
-    AtomicOp::And { fetch: true },
-    AtomicOp::Xor { fetch: false },
-    AtomicOp::Xor { fetch: true },
-    AtomicOp::Xchg,
-    AtomicOp::Cmpxchg,
-];
-const WIDTHS: [Width; 4] = [Width::B1, Width::B2, Width::B4, Width::B8];
 
 /// A register that holds an address, and the offsets from it at which there is something.
 pub(crate) type Base = (Reg, std::ops::RangeInclusive<i16>);
