@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 /// The operation code of the instruction that takes two slots.
 const LD_IMM64: u8 = 0x18;
+const EXIT: u8 = 0x95;
+const JA: u8 = 0x05;
 /// Longest name that the kernel keeps.
 const NAME: usize = 15;
 
@@ -239,6 +241,9 @@ impl<'a> Prepared<'a> {
             Some(Inst::Exit) => (None, None),
             Some(Inst::Ja { off, .. }) => (None, jump(off.into())),
             Some(Inst::Jmp { off, .. } | Inst::MayGoto { off }) => (next, jump(off.into())),
+            // What ends a function ends it, whatever else is wrong with the instruction.
+            None if at < self.len() && self.slot(at).op == EXIT => (None, None),
+            None if at < self.len() && self.slot(at).op == JA => (None, jump(self.slot(at).off.into())),
             _ => (next, None),
         };
         let len = self.len();

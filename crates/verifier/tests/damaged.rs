@@ -1,10 +1,11 @@
 //! Damaged programs: whatever the instructions are, a check ends with a verdict. It neither panics nor runs away.
 
+use alveary_abi::ProgType;
 use alveary_isa::{Insn, Reg};
 use alveary_object::{Options, read, resolve};
 use alveary_spec::Program;
-use alveary_testing::{Draw, kernel};
-use alveary_verifier::{Env, LogLevel, check};
+use alveary_testing::{Draw, code, kernel, program};
+use alveary_verifier::{Env, LogLevel, Verdict, check};
 use std::{fs, path::Path};
 
 /// Changes a few fields of a few instructions, to what others have or to anything.
@@ -46,5 +47,19 @@ fn every_damaged_program_gets_a_verdict() {
         let log = if n % 16 == 0 { LogLevel::ALL } else { LogLevel::default() };
         let report = check(&program, &Env { log, ..Env::new(&kernel, &resolved.maps) });
         assert!(report.stats.insns_processed <= limits.insns + 1);
+    }
+}
+
+/// A function whose last instruction is an `exit` with a field that has to be zero was followed into the next one.
+#[test]
+fn an_exit_that_is_none_ends_its_function() {
+    let mut program =
+        program(ProgType::XDP, code("call f\nr0 = 0\nexit\nf:\nr0 = 1\nexit", |_, _| unreachable!("no maps")));
+    for (at, op) in [(2, 0x95), (2, 0x05), (4, 0x95)] {
+        let whole = program.insns[at];
+        program.insns[at] = Insn { op, imm: 1, ..whole };
+        let (kernel, maps) = (kernel(2), Default::default());
+        assert!(matches!(check(&program, &Env::new(&kernel, &maps)).verdict, Verdict::Reject(_)), "{at}");
+        program.insns[at] = whole;
     }
 }
