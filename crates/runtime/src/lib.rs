@@ -38,6 +38,6 @@ pub use memory::Bytes;
 pub use prog::{NotLoaded, Prog, Trust};
 pub use runtime::{Builder, Runtime};
 pub use trace::{Trace, TraceLine};
-pub use vcpu::{Batch, DEFAULT_BUDGET, Ran, Vcpu};
+pub use vcpu::{Batch, DEFAULT_BUDGET, Feed, Ran, Vcpu};
 pub use watch::{Watched, Watcher};
 pub use world::{Clock, World};

@@ -106,6 +106,11 @@ impl Prog {
         self.image.is_native()
     }
 
+    /// Whether it calls anything that may hold something when the program ends, or runs another one.
+    pub(crate) fn calls(&self) -> bool {
+        !self.sites.is_empty()
+    }
+
     /// Whether it runs as it is.
     pub(crate) fn is_trusted(&self) -> bool {
         matches!(self.trust, Trust::Proven(_))

@@ -45,8 +45,8 @@ pub struct Env {
     pub(crate) asked: Cell<bool>,
     /// How native code ended that did not return.
     pub(crate) stop: Cell<Result<Exit, Fault>>,
-    /// What is running, for callbacks.
-    pub(crate) running: Cell<Option<Running>>,
+    /// What is running, for callbacks: null, or what a frame of the native stack holds that is still there.
+    pub(crate) running: Cell<*const Running>,
     /// Where a tail call goes: the owner's word for a program.
     next: Cell<*const ()>,
     pub(crate) hot: Hot,
@@ -123,7 +123,7 @@ impl Env {
             request: Cell::new(Request::None),
             asked: Cell::new(false),
             stop: Cell::new(Ok(Exit::Tail)),
-            running: Cell::new(None),
+            running: Cell::new(std::ptr::null()),
             next: Cell::new(std::ptr::null()),
             hot: Hot::new(stack.frame(0)),
             regions: Regions::default(),
@@ -176,7 +176,7 @@ impl Env {
     /// Whether the function that is running is a subprogram or a callback: [`Env::tail`] would trap.
     #[must_use]
     pub fn in_subprogram(&self) -> bool {
-        self.running.get().is_some_and(|running| self.stack.used() > running.base + 1)
+        self.running().is_some_and(|running| self.stack.used() > running.base + 1)
     }
 
     /// Makes `region` number `at` of the memory that checked runs may touch; what had that number is forgotten.
@@ -240,10 +240,15 @@ impl Env {
         result
     }
 
+    fn running(&self) -> Option<Running> {
+        // SAFETY: `Image::batch` sets `running` to what stands in its own frame, and takes it back before it returns.
+        unsafe { self.running.get().as_ref() }.copied()
+    }
+
     fn call_back(&self, func: u64, args: [u64; 5]) -> Result<u64, Trap> {
         let bad_call = Trap { insn: 0, kind: TrapKind::BadCall { target: func } };
-        let running = self.running.get().ok_or(bad_call)?;
-        // SAFETY: `Image::run` sets `running` to references that outlive it, and takes it back when it returns;
+        let running = self.running().ok_or(bad_call)?;
+        // SAFETY: `Image::batch` sets `running` to references that outlive it, and takes it back when it returns;
         // a helper that calls this is called from there.
         let (image, checks) = unsafe { (&*running.image, running.checks.map(|checks| &*checks)) };
         match image.enter(self, func, args, checks, running.base)? {

@@ -2,8 +2,8 @@
 
 use crate::bad_code::BadCode;
 use crate::engine::{self, Checked, Trusted, handler_at};
-use crate::env::{Fault, Running};
-use crate::jit::Native;
+use crate::env::Fault;
+use crate::jit::{Native, NativeFn};
 use crate::predecode::{Ops, function_index, function_word, predecode};
 use crate::{Checks, Code, Env, Exit, Jit, Link, Trap, TrapKind};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -125,18 +125,16 @@ impl Image {
     /// # Errors
     /// Why and where the run was stopped.
     pub fn run(&self, env: &Env, func: u64, args: [u64; 5], checks: Option<&dyn Checks>) -> Result<Exit, Trap> {
-        let base = env.stack.used();
-        // SAFETY: only the lifetime changes. The pointer is used by callbacks, and `running` is taken back below,
-        // before the borrow ends.
-        let erased = checks.map(|checks| unsafe {
-            std::mem::transmute::<*const (dyn Checks + '_), *const (dyn Checks + 'static)>(checks)
-        });
-        let outer = env.running.replace(Some(Running { image: self, checks: erased, base }));
-        let _ended = Ended { env, outer, base, limit: env.stack.begin(base) };
-        if let Engine::Adaptive(adaptive) = &self.engine {
-            adaptive.count_run();
+        if let (Engine::Native(native), 0) = (&self.engine, func)
+            && let Some(entry) = native.alone()
+        {
+            // SAFETY: as in `enter`.
+            let returned = unsafe { entry.call(env, args) };
+            if let Some(value) = returned.value() {
+                return Ok(Exit::Return(value));
+            }
         }
-        self.enter(env, func, args, checks, base)
+        self.batch(env, checks, |batch| batch.function(func, args))
     }
 
     /// [`Image::run`] inside a run whose outermost frame is `base`.
@@ -170,7 +168,29 @@ impl Image {
                 None => interpret(&adaptive.ops),
             },
         };
-        result.map_err(|fault| fault.trap(|slot| self.origin.get(slot).copied().unwrap_or(slot as u32)))
+        result.map_err(|fault| self.trap(fault))
+    }
+
+    /// A fault, where the object's program has it.
+    pub(crate) fn trap(&self, fault: Fault) -> Trap {
+        fault.trap(|slot| self.origin.get(slot).copied().unwrap_or(slot as u32))
+    }
+
+    /// The first function, if it is native by now.
+    #[inline(always)]
+    pub(crate) fn entry(&self) -> Option<NativeFn> {
+        match &self.engine {
+            Engine::Native(native) => Some(native.entry()),
+            Engine::Adaptive(adaptive) => adaptive.native().map(Native::entry),
+            Engine::Checked(_) | Engine::Trusted(_) => None,
+        }
+    }
+
+    /// A run is about to begin that is interpreted.
+    pub(crate) fn count_run(&self) {
+        if let Engine::Adaptive(adaptive) = &self.engine {
+            adaptive.count_run();
+        }
     }
 }
 
@@ -183,25 +203,6 @@ impl Adaptive {
     fn count_run(&self) {
         if self.native.get().is_none() && self.runs.fetch_add(1, Ordering::Relaxed) == HOT {
             let _ = self.native.set(self.jit.compile(&self.code, &self.ops).ok());
-        }
-    }
-}
-
-/// Puts an [`Env`] back to what it was before a run, however that ends.
-struct Ended<'a> {
-    env: &'a Env,
-    outer: Option<Running>,
-    base: usize,
-    limit: usize,
-}
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.env.running.set(self.outer);
-        self.env.stack.truncate(self.base);
-        self.env.stack.end_of_run(self.limit);
-        if self.outer.is_none() {
-            self.env.take_request();
         }
     }
 }

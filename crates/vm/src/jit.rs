@@ -19,7 +19,7 @@ mod plan;
 mod trips;
 
 pub use listing::{Line, Listed, Part};
-pub(crate) use native::Native;
+pub(crate) use native::{Native, NativeFn};
 pub use pass::{Pass, Passes};
 
 use crate::bad_code::{BadCode, BadCodeKind};
@@ -109,7 +109,9 @@ impl Jit {
         let room =
             Room::take(self, bytes.len()).ok_or_else(|| bad(code, 0, BadCodeKind::NoRoom { limit: self.limit }))?;
         let pages = Pages::new(&bytes).map_err(|_| bad(code, 0, BadCodeKind::NoRoom { limit: self.limit }))?;
-        Ok(Native::new(pages, starts, plan.starts(), room))
+        let first = &plan.functions[0];
+        let alone = !first.counted && !first.stops;
+        Ok(Native::new(pages, starts, plan.starts(), alone, room))
     }
 
     /// How far behind a multiple of [`Text::ALIGNMENT`] a function begins.

@@ -3,6 +3,7 @@
 
 mod arith;
 mod bad_code;
+mod batch;
 mod checks;
 mod code;
 mod engine;
@@ -20,6 +21,7 @@ mod stack;
 mod trap;
 
 pub use bad_code::{BadCode, BadCodeKind};
+pub use batch::Batch;
 pub use checks::Checks;
 pub use code::{Call, Code, Func, Known, Link, Lookup, Memory, Sym, Table};
 pub use env::{Env, HelperFn};

@@ -200,3 +200,41 @@ fn loops_that_count_go_round_as_often() {
         assert!(matches!(end, Ok(Exit::Return(1..))), "{end:?}");
     }
 }
+
+/// Stops the program if r2 is odd.
+unsafe extern "C" fn stops_odd(env: *const Env, _: u64, r2: u64, _: u64, _: u64, _: u64) -> u64 {
+    if r2 % 2 == 1 {
+        // SAFETY: the engine hands its own environment.
+        unsafe { (*env).stop(TrapKind::Helper(7)) };
+    }
+    r2
+}
+
+#[test]
+fn a_batch_does_what_single_runs_do() {
+    let owner = Owner(vec![(9, stops_odd as HelperFn)]);
+    let code = owner.code(&[movr(2, 1), call_local(1), EXIT, call(0), add(0, 1), EXIT], &[0, 3]);
+    // SAFETY: the program accesses no memory.
+    for image in unsafe { images(&code, &owner) } {
+        let env = Env::new();
+        let alone: Vec<_> = (0..8).map(|n| image.run(&env, 0, [n, 0, 0, 0, 0], Some(&owner))).collect();
+        assert_eq!(alone[4], Ok(Exit::Return(5)));
+        assert_eq!(alone[5], Err(Trap { insn: 3, kind: TrapKind::Helper(7) }));
+        let batched =
+            image.batch(&env, Some(&owner), |batch| (0..8).map(|n| batch.run([n, 0, 0, 0, 0])).collect::<Vec<_>>());
+        assert_eq!(batched, alone);
+        assert!(!env.in_subprogram(), "nothing runs any more");
+    }
+}
+
+#[test]
+fn code_turns_hot_in_a_batch() {
+    let owner = Owner(vec![]);
+    let code = owner.code(&[movr(0, 1), EXIT], &[0]);
+    // SAFETY: the program accesses no memory.
+    let image = unsafe { Image::adaptive(&code, &owner, compiler()) }.expect("well-formed");
+    image.batch(&Env::new(), None, |batch| {
+        assert!((0..1_100).all(|n| batch.run([n, 0, 0, 0, 0]) == Ok(Exit::Return(n))));
+    });
+    assert!(image.is_native());
+}

@@ -11,7 +11,7 @@ use crate::{Env, Exit, TrapKind};
 
 /// What a native function gives back.
 #[repr(C)]
-pub(super) struct Returned {
+pub(crate) struct Returned {
     value: u64,
     /// 0, or 1 when it stopped: `Env::stop` says how.
     stopped: u64,
@@ -19,25 +19,47 @@ pub(super) struct Returned {
 
 impl Returned {
     const STOPPED: Returned = Returned { value: 0, stopped: 1 };
+
+    /// r0; nothing when it stopped.
+    #[inline(always)]
+    pub(crate) fn value(&self) -> Option<u64> {
+        (self.stopped == 0).then_some(self.value)
+    }
 }
 
-type Function = unsafe extern "C" fn(*const Env, u64, u64, u64, u64, u64) -> Returned;
+/// Where a native function begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NativeFn(unsafe extern "C" fn(*const Env, u64, u64, u64, u64, u64) -> Returned);
+
+impl NativeFn {
+    /// # Safety
+    /// What [`crate::Image::trusted`] asks for must hold of the code, whose memory must be there.
+    #[inline(always)]
+    pub(crate) unsafe fn call(self, env: &Env, [r1, r2, r3, r4, r5]: [u64; 5]) -> Returned {
+        // SAFETY: the caller's promise covers what the code does.
+        unsafe { (self.0)(env, r1, r2, r3, r4, r5) }
+    }
+}
 
 /// Compiled code.
 #[derive(Debug)]
 pub(crate) struct Native {
+    entry: NativeFn,
     pages: Pages,
     /// Where each function begins in them.
     starts: Vec<usize>,
     /// The first slot of each function.
     slots: Vec<u32>,
+    /// The first function neither takes a frame of the [`Env`] nor asks it for anything.
+    alone: bool,
     _room: Room,
 }
 
 impl Native {
-    /// `starts` must be those of functions in `pages`, compiled from the ones at `slots`.
-    pub(super) fn new(pages: Pages, starts: Vec<usize>, slots: Vec<u32>, room: Room) -> Native {
-        Native { pages, starts, slots, _room: room }
+    /// `starts` must be those of functions in `pages`, compiled from the ones at `slots`; `alone`: the first one neither
+    /// calls helpers nor stops.
+    pub(super) fn new(pages: Pages, starts: Vec<usize>, slots: Vec<u32>, alone: bool, room: Room) -> Native {
+        Native { entry: function(&pages, starts[0]), pages, starts, slots, alone, _room: room }
     }
 
     /// How many functions there are.
@@ -51,18 +73,38 @@ impl Native {
     /// What [`crate::Image::trusted`] asks for must hold of the code.
     pub(crate) unsafe fn enter(&self, env: &Env, index: usize, args: [u64; 5]) -> Result<Exit, Fault> {
         let frames = env.stack.used();
-        let start = self.pages.start().wrapping_add(self.starts[index]);
-        // SAFETY: a function of this type begins there (see the head of this file).
-        let function = unsafe { std::mem::transmute::<*mut u8, Function>(start) };
-        let [r1, r2, r3, r4, r5] = args;
-        // SAFETY: the caller's promise covers what the code does; `self` keeps its memory until it returns.
-        let returned = unsafe { function(env, r1, r2, r3, r4, r5) };
+        // SAFETY: the caller's promise; `self` keeps its memory until it returns.
+        let returned = unsafe { self.function(index).call(env, args) };
         env.stack.truncate(frames);
-        match returned.stopped {
-            0 => Ok(Exit::Return(returned.value)),
-            _ => env.stop.get(),
+        match returned.value() {
+            Some(value) => Ok(Exit::Return(value)),
+            None => env.stop.get(),
         }
     }
+
+    /// The first function, if nobody in it looks at what else is running.
+    #[inline(always)]
+    pub(crate) fn alone(&self) -> Option<NativeFn> {
+        self.alone.then_some(self.entry)
+    }
+
+    /// The first function, while this value lives.
+    #[inline(always)]
+    pub(crate) fn entry(&self) -> NativeFn {
+        self.entry
+    }
+
+    fn function(&self, index: usize) -> NativeFn {
+        function(&self.pages, self.starts[index])
+    }
+}
+
+fn function(pages: &Pages, start: usize) -> NativeFn {
+    let start = pages.start().wrapping_add(start);
+    // SAFETY: a function of this type begins there (see the head of this file).
+    NativeFn(unsafe {
+        std::mem::transmute::<*mut u8, unsafe extern "C" fn(*const Env, u64, u64, u64, u64, u64) -> Returned>(start)
+    })
 }
 
 /// Stops at `slot`.

@@ -15,7 +15,12 @@ use alveary::{
 use alveary_abi::ProgType;
 use alveary_diag::Diagnostic;
 use alveary_ports::{Capture, LinkType};
-use std::{ops::Range, time::Instant};
+use std::{
+    cell::Cell,
+    iter,
+    ops::{ControlFlow, Range},
+    time::Instant,
+};
 
 /// Packets in a batch: enough that reading the clock costs nothing beside them, few enough to stay in the cache.
 const BATCH: usize = 256;
@@ -144,35 +149,45 @@ impl Batch {
     fn run(&mut self, engine: &mut impl Engine, repeat: u32, keep: bool, ran: &mut Ran) {
         self.left.clear();
         self.ends.clear();
-        for slot in &self.slots {
-            let data = &self.bytes[slot.bytes.clone()];
-            let packet = Packet { data, time: slot.time, ..Packet::default() };
+        let (slots, bytes, ends) = (&self.slots, &self.bytes, &mut self.ends);
+        // The packet that runs, and how many runs it still has.
+        let now = Cell::new((0, repeat));
+        let mut packets = iter::from_fn(|| {
+            let slot = slots.get(now.get().0)?;
+            Some(Packet { data: &bytes[slot.bytes.clone()], time: slot.time, ..Packet::default() })
+        });
+        let mut start = 0;
+        engine.run_all(&mut packets, keep.then_some(&mut self.left), |end, left| {
             let totals = &mut ran.totals;
-            totals.packets += 1;
-            totals.bytes += data.len() as u64;
-            let start = self.left.len();
-            let mut end = engine.run(&packet, keep.then_some(&mut self.left));
-            for _ in 1..repeat {
-                let Ok(judged) = &end else { break };
-                totals.insns += judged.insns;
-                totals.runs += 1;
-                self.left.truncate(start);
-                end = engine.run(&packet, keep.then_some(&mut self.left));
-            }
+            let (number, runs) = now.get();
             totals.runs += 1;
+            if let Ok(judged) = &end
+                && runs > 1
+            {
+                totals.insns += judged.insns;
+                now.set((number, runs - 1));
+                if let Some(left) = left {
+                    left.truncate(start);
+                }
+                return ControlFlow::Continue(());
+            }
+            now.set((number + 1, repeat));
+            totals.packets += 1;
+            totals.bytes += slots[number].bytes.len() as u64;
+            let before = std::mem::replace(&mut start, left.map_or(0, |left| left.len()));
             match end {
                 Ok(judged) => {
                     totals.insns += judged.insns;
                     totals.count(judged.code);
                     totals.changed += u64::from(judged.changed);
                     if keep {
-                        self.ends.push(Ok(Left { judged, bytes: start..self.left.len() }));
+                        ends.push(Ok(Left { judged, bytes: before..start }));
                     }
                 }
                 Err(Stopped::Refused(why)) => {
                     totals.refused += 1;
                     if keep {
-                        self.ends.push(Err(why.to_string()));
+                        ends.push(Err(why.to_string()));
                     }
                     let first = (why.diagnostic().clone(), totals.packets);
                     totals.refusal.get_or_insert(first);
@@ -181,17 +196,18 @@ impl Batch {
                     totals.stopped += 1;
                     totals.insns += fault.insns;
                     if keep {
-                        self.ends.push(Err(fault.diagnostic().to_string()));
+                        ends.push(Err(fault.diagnostic().to_string()));
                     }
                     let number = totals.packets;
                     ran.exhausted = matches!(fault.trap.kind, TrapKind::Budget);
                     ran.fault.get_or_insert((fault, number));
                     if ran.exhausted {
-                        break;
+                        return ControlFlow::Break(());
                     }
                 }
             }
-        }
+            ControlFlow::Continue(())
+        });
     }
 
     /// Gives packets and what became of them to those who want them.

@@ -1,12 +1,27 @@
 //! What packets go through: a program on a target, or on both at once.
 
-use alveary::{Context, LinuxPackets, Packet, Packets, Redirect, runtime::Fault};
-use std::time::Duration;
+use alveary::{Context, LinuxPackets, Packet, Packets, Redirect, Verdict, runtime::Fault};
+use std::{ops::ControlFlow, time::Duration};
 
 /// Runs a program over packets.
 pub(super) trait Engine {
     /// Runs it over one packet; what it leaves of that goes into `left`, if someone wants to see it.
     fn run(&mut self, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Result<Judged, Stopped>;
+
+    /// Runs it over packet after packet, and hands what became of each to `each`, until that breaks off.
+    fn run_all<'p>(
+        &mut self,
+        packets: &mut impl Iterator<Item = Packet<'p>>,
+        mut left: Option<&mut Vec<u8>>,
+        mut each: impl FnMut(Result<Judged, Stopped>, Option<&mut Vec<u8>>) -> ControlFlow<()>,
+    ) {
+        for packet in packets {
+            let end = self.run(&packet, left.as_deref_mut());
+            if each(end, left.as_deref_mut()).is_break() {
+                break;
+            }
+        }
+    }
 
     /// Time that the program took since the last question, if the target measures it itself.
     fn took(&mut self) -> Option<Duration> {
@@ -51,23 +66,41 @@ impl OnUser<'_> {
         if let Some(context) = context {
             *context = verdict.context();
         }
-        // What only those ask for who look at single packets costs more than a small program.
-        let (name, redirect) = match left {
-            Some(left) => {
-                left.extend(verdict.bytes());
-                (verdict.name(), verdict.redirect())
-            }
-            None => (None, None),
-        };
-        let changed = !verdict.is(packet.data);
-        Ok(Judged { code: verdict.code(), name, changed, insns: verdict.insns(), redirect })
+        Ok(judged(&verdict, packet, left))
     }
+}
+
+#[inline]
+fn judged(verdict: &Verdict<'_>, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Judged {
+    // What only those ask for who look at single packets costs more than a small program.
+    let (name, redirect) = match left {
+        Some(left) => {
+            left.extend(verdict.bytes());
+            (verdict.name(), verdict.redirect())
+        }
+        None => (None, None),
+    };
+    let changed = !verdict.is(packet.data);
+    Judged { code: verdict.code(), name, changed, insns: verdict.insns(), redirect }
 }
 
 impl Engine for OnUser<'_> {
     #[inline]
     fn run(&mut self, packet: &Packet<'_>, left: Option<&mut Vec<u8>>) -> Result<Judged, Stopped> {
         self.judge(packet, left, None)
+    }
+
+    #[inline]
+    fn run_all<'p>(
+        &mut self,
+        packets: &mut impl Iterator<Item = Packet<'p>>,
+        mut left: Option<&mut Vec<u8>>,
+        mut each: impl FnMut(Result<Judged, Stopped>, Option<&mut Vec<u8>>) -> ControlFlow<()>,
+    ) {
+        self.0.run_batch(packets, |packet, end| {
+            let end = end.map(|verdict| judged(&verdict, packet, left.as_deref_mut())).map_err(Stopped::Trap);
+            each(end, left.as_deref_mut())
+        });
     }
 }
 

@@ -1,0 +1,61 @@
+//! Native code goes with its program, whoever loads how many: alone in its process, so that all mappings are its own.
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+
+mod support;
+
+use alveary_isa::{AluOp, Inst};
+use alveary_vm::{Env, Exit, Image, Jit};
+use std::fs;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use support::*;
+
+const THREADS: u64 = 4;
+const LOADS: u64 = 10_000;
+
+/// Mappings that hold code, and those that nothing may touch: their places.
+fn mappings() -> (Vec<String>, usize) {
+    let all = fs::read_to_string("/proc/self/maps").expect("Linux says what is mapped");
+    let rights = |line: &str| line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let code = all.lines().filter(|line| rights(line).contains('x')).map(str::to_owned).collect();
+    (code, all.lines().filter(|line| rights(line) == "---p").count())
+}
+
+fn load_and_run(jit: &Arc<Jit>, number: u64) {
+    let owner = Owner(vec![]);
+    let length = (number % 7) as i32;
+    let work = (0..length).flat_map(|n| [alu(AluOp::Mul, 1, 2), add(1, n)]);
+    let insts: Vec<Inst> = [mov(2, 3)].into_iter().chain(work).chain([movr(0, 1), EXIT]).collect();
+    // SAFETY: the program accesses no memory.
+    let image = unsafe { Image::native(&owner.code(&insts, &[0]), &owner, jit) }.expect("well-formed");
+    let expected = (0..length as u64).fold(number, |value, n| value * 3 + n);
+    assert_eq!(image.run(&Env::new(), 0, [number, 0, 0, 0, 0], None), Ok(Exit::Return(expected)));
+}
+
+#[test]
+fn ten_thousand_loads_on_four_threads_leave_no_page_mapped() {
+    let jit = Jit::new(1 << 20).expect("there is one for x86-64");
+    let barrier = Barrier::new(THREADS as usize + 1);
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (jit, barrier) = (&jit, &barrier);
+            scope.spawn(move || {
+                // What the allocator maps for a thread is there after the first loads.
+                (0..20).for_each(|number| load_and_run(jit, number));
+                barrier.wait();
+                barrier.wait();
+                (0..LOADS / THREADS).for_each(|number| load_and_run(jit, number * THREADS + thread));
+                barrier.wait();
+                barrier.wait();
+            });
+        }
+        barrier.wait();
+        let before = mappings();
+        barrier.wait();
+        barrier.wait();
+        let after = mappings();
+        barrier.wait();
+        assert_eq!(before, after);
+    });
+    assert_eq!(jit.in_use(), 0);
+}
