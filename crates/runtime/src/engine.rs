@@ -1,6 +1,6 @@
 //! Which engine runs proven programs. What is not proven is interpreted, checked.
 
-use alveary_vm::{BadCode, Code, Image, Jit, Link, Listed, NoJit, Passes};
+use alveary_vm::{BadCode, Code, Image, Jit, Link, Listed, NoJit, Settings};
 use std::sync::{Arc, OnceLock};
 
 /// What runs proven programs.
@@ -15,22 +15,18 @@ pub enum Engine {
     Interp,
 }
 
-/// Bytes of native code that there may be unless told otherwise.
-pub(crate) const NATIVE_LIMIT: usize = 256 << 20;
-
 /// The engines of a runtime.
 #[derive(Debug)]
 pub(crate) struct Engines {
     pub(crate) engine: Engine,
-    limit: usize,
-    passes: Passes,
+    settings: Settings,
     /// Made when the first program asks for it.
     jit: OnceLock<Result<Arc<Jit>, NoJit>>,
 }
 
 impl Engines {
-    pub(crate) fn new(engine: Engine, limit: usize, passes: Passes) -> Engines {
-        Engines { engine, limit, passes, jit: OnceLock::new() }
+    pub(crate) fn new(engine: Engine, settings: Settings) -> Engines {
+        Engines { engine, settings, jit: OnceLock::new() }
     }
 
     /// Links code for trusted mode.
@@ -43,6 +39,9 @@ impl Engines {
     pub(crate) unsafe fn trusted(&self, code: &Code, link: &dyn Link) -> Result<Image, String> {
         let said = |why: BadCode| why.to_string();
         match self.engine {
+            // SAFETY: the caller's promise.
+            Engine::Auto if self.settings.fuel => unsafe { Image::native(code, link, self.jit()?) }.map_err(said),
+            Engine::Interp if self.settings.fuel => Err("instructions are to be counted".to_owned()),
             // SAFETY: the caller's promise.
             Engine::Jit => unsafe { Image::native(code, link, self.jit()?) }.map_err(said),
             Engine::Auto => match self.jit() {
@@ -65,6 +64,6 @@ impl Engines {
     }
 
     fn jit(&self) -> Result<&Arc<Jit>, String> {
-        self.jit.get_or_init(|| Jit::with_passes(self.limit, self.passes)).as_ref().map_err(ToString::to_string)
+        self.jit.get_or_init(|| Jit::with(self.settings)).as_ref().map_err(ToString::to_string)
     }
 }

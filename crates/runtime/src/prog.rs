@@ -6,7 +6,7 @@ use alveary_diag::Diagnostic;
 use alveary_maps::Domain;
 use alveary_spec::Program;
 use alveary_verifier::{Report, Verified};
-use alveary_vm::{Code, Image};
+use alveary_vm::{Code, Image, NativeFunction};
 use std::{fmt, sync::Arc};
 
 /// A program that can run. `Send` and `Sync`; it keeps its maps.
@@ -104,6 +104,12 @@ impl Prog {
     #[must_use]
     pub fn is_native(&self) -> bool {
         self.image.is_native()
+    }
+
+    /// Its native functions by now; none while it is interpreted. Slots are those of [`Prog::code`].
+    #[must_use]
+    pub fn native_functions(&self) -> Vec<NativeFunction> {
+        self.image.native_functions()
     }
 
     /// Whether it calls anything that may hold something when the program ends, or runs another one.

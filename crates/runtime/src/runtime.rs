@@ -4,7 +4,7 @@ use crate::{
     Args, Bind, Body, Clock, Cx, Family, LoadedMap, NotLoaded, Prog, Trace, Trust, Vcpu, World,
     bind::Closure,
     context::Context,
-    engine::{Engine, Engines, NATIVE_LIMIT},
+    engine::{Engine, Engines},
     family::FamilyTable,
     helpers,
     load::{self, Lowered, Proven, Sites},
@@ -15,7 +15,7 @@ use alveary_diag::{Diagnostic, Place};
 use alveary_maps::{Domain, Environment, Held, Map};
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
 use alveary_verifier::Verdict;
-use alveary_vm::{Image, Listed, Passes};
+use alveary_vm::{Image, Listed, Passes, Settings};
 use std::{
     any::TypeId,
     collections::BTreeMap,
@@ -54,8 +54,7 @@ pub struct Builder {
     closures: Vec<Arc<Closure>>,
     trace_lines: usize,
     engine: Engine,
-    native_limit: usize,
-    passes: Passes,
+    settings: Settings,
 }
 
 impl Builder {
@@ -120,14 +119,30 @@ impl Builder {
     /// beyond it stay interpreted.
     #[must_use]
     pub fn native_limit(mut self, bytes: usize) -> Builder {
-        self.native_limit = bytes;
+        self.settings.limit = bytes;
+        self
+    }
+
+    /// Whether the instructions of proven programs count against the budget, too ([`Vcpu::set_budget`]): at least as many
+    /// as are run. They become native code at once then; where there is none, they run checked.
+    #[must_use]
+    pub fn fuel(mut self, counts: bool) -> Builder {
+        self.settings.fuel = counts;
+        self
+    }
+
+    /// Whether constants of programs are hidden in native code, so that nobody who writes a program chooses bytes that can
+    /// be executed.
+    #[must_use]
+    pub fn harden(mut self, hides: bool) -> Builder {
+        self.settings.harden = hides;
         self
     }
 
     /// Which passes are made over programs that become native code: all unless told otherwise.
     #[must_use]
     pub fn passes(mut self, passes: Passes) -> Builder {
-        self.passes = passes;
+        self.settings.passes = passes;
         self
     }
 
@@ -147,7 +162,7 @@ impl Builder {
             embedders,
             closures: self.closures,
             trace: Trace::new(self.trace_lines),
-            engines: Engines::new(self.engine, self.native_limit, self.passes),
+            engines: Engines::new(self.engine, self.settings),
             domain: Domain::new(),
             next_id: AtomicU32::new(1),
             next_map: AtomicU32::new(1),
@@ -168,8 +183,7 @@ impl Runtime {
             closures: Vec::new(),
             trace_lines: 4096,
             engine: Engine::default(),
-            native_limit: NATIVE_LIMIT,
-            passes: Passes::ALL,
+            settings: Settings::default(),
         }
     }
 

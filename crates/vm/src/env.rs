@@ -49,6 +49,9 @@ pub struct Env {
     pub(crate) running: Cell<*const Running>,
     /// Where a tail call goes: the owner's word for a program.
     next: Cell<*const ()>,
+    /// Where the arena begins that the running program is confined to, and which of its helpers it calls.
+    pub(crate) arena: Cell<u64>,
+    pub(crate) called: Cell<u64>,
     pub(crate) hot: Hot,
     regions: Regions,
     pub(crate) stack: Stack,
@@ -125,6 +128,8 @@ impl Env {
             stop: Cell::new(Ok(Exit::Tail)),
             running: Cell::new(std::ptr::null()),
             next: Cell::new(std::ptr::null()),
+            arena: Cell::new(0),
+            called: Cell::new(0),
             hot: Hot::new(stack.frame(0)),
             regions: Regions::default(),
             stack,

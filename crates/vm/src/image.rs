@@ -5,7 +5,7 @@ use crate::engine::{self, Checked, Trusted, handler_at};
 use crate::env::Fault;
 use crate::jit::{Native, NativeFn};
 use crate::predecode::{Ops, function_index, function_word, predecode};
-use crate::{Checks, Code, Env, Exit, Jit, Link, Trap, TrapKind};
+use crate::{Checks, Code, Env, Exit, Jit, Link, NativeFunction, Trap, TrapKind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -107,6 +107,16 @@ impl Image {
             Engine::Native(_) => true,
             Engine::Adaptive(adaptive) => adaptive.native().is_some(),
             Engine::Checked(_) | Engine::Trusted(_) => false,
+        }
+    }
+
+    /// Its native functions, in the order of [`Code::funcs`]; none while it is interpreted.
+    #[must_use]
+    pub fn native_functions(&self) -> Vec<NativeFunction> {
+        match &self.engine {
+            Engine::Native(native) => native.places().collect(),
+            Engine::Adaptive(adaptive) => adaptive.native().map_or(Vec::new(), |native| native.places().collect()),
+            Engine::Checked(_) | Engine::Trusted(_) => Vec::new(),
         }
     }
 

@@ -3,9 +3,11 @@
 //! pre-decoded: what predecoding lets through is well-formed, and is not looked at again.
 
 mod affine;
+mod arena;
 mod arith;
 mod call;
 mod frame;
+mod fuel;
 mod graph;
 mod layout;
 mod lift;
@@ -18,7 +20,9 @@ mod pass;
 mod plan;
 mod trips;
 
+pub(crate) use arena::SLACK;
 pub use listing::{Line, Listed, Part};
+pub use native::NativeFunction;
 pub(crate) use native::{Native, NativeFn};
 pub use pass::{Pass, Passes};
 
@@ -34,16 +38,41 @@ use cranelift_codegen::{
 };
 use cranelift_frontend::FunctionBuilderContext;
 use plan::Plan;
+pub(crate) use plan::Rules;
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Makes native code, and counts it: all that exists at once takes no more memory than it may.
 pub struct Jit {
     isa: OwnedTargetIsa,
-    passes: Passes,
-    limit: usize,
+    settings: Settings,
+    /// What constants are mixed with where they are hidden.
+    key: Box<u64>,
     in_use: AtomicUsize,
+}
+
+/// How native code is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The most bytes of native code at once.
+    pub limit: usize,
+    /// The passes over programs.
+    pub passes: Passes,
+    /// Loops and calls take from [`crate::Env::fuel`], so that code that runs for too long is stopped: by at least as many
+    /// instructions as are run.
+    pub fuel: bool,
+    /// Constants of programs do not stand in the code: nobody who writes a program chooses what bytes become executable.
+    pub harden: bool,
+}
+
+impl Default for Settings {
+    /// 256 MiB, all passes, neither fuel nor hidden constants.
+    fn default() -> Settings {
+        Settings { limit: 256 << 20, passes: Passes::ALL, fuel: false, harden: false }
+    }
 }
 
 /// Why there is no native code on this machine.
@@ -64,7 +93,7 @@ impl Jit {
     /// # Errors
     /// On machines for which it makes none: it is known to be right on x86-64.
     pub fn new(limit: usize) -> Result<Arc<Jit>, NoJit> {
-        Jit::with_passes(limit, Passes::ALL)
+        Jit::with(Settings { limit, ..Settings::default() })
     }
 
     /// As [`Jit::new`], with some of the passes: each can be left out to see what it does.
@@ -72,6 +101,14 @@ impl Jit {
     /// # Errors
     /// As [`Jit::new`].
     pub fn with_passes(limit: usize, passes: Passes) -> Result<Arc<Jit>, NoJit> {
+        Jit::with(Settings { limit, passes, ..Settings::default() })
+    }
+
+    /// As [`Jit::new`], with settings.
+    ///
+    /// # Errors
+    /// As [`Jit::new`].
+    pub fn with(settings: Settings) -> Result<Arc<Jit>, NoJit> {
         if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
             return Err(NoJit("it is made for Linux on x86-64"));
         }
@@ -87,7 +124,9 @@ impl Jit {
         let isa = cranelift_native::builder().map_err(NoJit)?;
         let isa =
             isa.finish(settings::Flags::new(flags)).map_err(|_| NoJit("the code generator refuses its settings"))?;
-        Ok(Arc::new(Jit { isa, passes, limit, in_use: AtomicUsize::new(0) }))
+        // Drawn by the operating system, once for a process, and then counted on.
+        let key = Box::new(RandomState::new().hash_one(0));
+        Ok(Arc::new(Jit { isa, settings, key, in_use: AtomicUsize::new(0) }))
     }
 
     /// Bytes of native code that exist.
@@ -98,7 +137,17 @@ impl Jit {
 
     /// Compiles code that was pre-decoded to `ops`.
     pub(crate) fn compile(self: &Arc<Jit>, code: &Code, ops: &Ops) -> Result<Native, BadCode> {
-        let plan = Plan::new(code, ops)?;
+        self.compile_by(code, ops, self.rules())
+    }
+
+    /// The rules of code that is proven.
+    fn rules(&self) -> Rules<'_> {
+        Rules { arena: None, fuel: self.settings.fuel, key: self.settings.harden.then_some(&*self.key) }
+    }
+
+    /// As [`Jit::compile`], by rules for each instruction.
+    pub(crate) fn compile_by(self: &Arc<Jit>, code: &Code, ops: &Ops, rules: Rules<'_>) -> Result<Native, BadCode> {
+        let plan = Plan::new(code, ops, rules)?;
         let mut text = Text::default();
         self.functions(&plan, |stage| {
             if let Stage::Compiled(function, compiled) = stage {
@@ -106,17 +155,17 @@ impl Jit {
             }
         })?;
         let (bytes, starts) = text.link().map_err(|kind| bad(code, 0, kind))?;
-        let room =
-            Room::take(self, bytes.len()).ok_or_else(|| bad(code, 0, BadCodeKind::NoRoom { limit: self.limit }))?;
-        let pages = Pages::new(&bytes).map_err(|_| bad(code, 0, BadCodeKind::NoRoom { limit: self.limit }))?;
+        let room = Room::take(self, bytes.len())
+            .ok_or_else(|| bad(code, 0, BadCodeKind::NoRoom { limit: self.settings.limit }))?;
+        let pages = Pages::new(&bytes).map_err(|_| bad(code, 0, BadCodeKind::NoRoom { limit: self.settings.limit }))?;
         let first = &plan.functions[0];
         let alone = !first.counted && !first.stops;
-        Ok(Native::new(pages, starts, plan.starts(), alone, room))
+        Ok(Native::new(pages, bytes.len(), starts, plan.starts(), alone, room))
     }
 
     /// How far behind a multiple of [`Text::ALIGNMENT`] a function begins.
     fn begin(&self, compiled: &CompiledCode) -> usize {
-        if self.passes.has(Pass::Align) { layout::begin(compiled) } else { 0 }
+        if self.settings.passes.has(Pass::Align) { layout::begin(compiled) } else { 0 }
     }
 
     /// Takes each function through all stages.
@@ -125,7 +174,7 @@ impl Jit {
         let mut context = Context::new();
         for function in 0..plan.functions.len() {
             let start = plan.functions[function].start as usize;
-            let graph = pass::run(plan, function, self.passes);
+            let graph = pass::run(plan, function, self.settings.passes);
             context.func = lift::function(plan, function, &graph, &*self.isa, &mut builder);
             each(Stage::Lifted(&context.func));
             context
@@ -149,11 +198,7 @@ enum Stage<'a> {
 
 impl fmt::Debug for Jit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Jit")
-            .field("passes", &self.passes)
-            .field("limit", &self.limit)
-            .field("in_use", &self.in_use())
-            .finish_non_exhaustive()
+        f.debug_struct("Jit").field("settings", &self.settings).field("in_use", &self.in_use()).finish_non_exhaustive()
     }
 }
 
@@ -173,7 +218,7 @@ pub(crate) struct Room {
 
 impl Room {
     fn take(of: &Arc<Jit>, bytes: usize) -> Option<Room> {
-        let grown = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= of.limit);
+        let grown = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= of.settings.limit);
         of.in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).ok()?;
         Some(Room { of: of.clone(), bytes })
     }

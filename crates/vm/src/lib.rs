@@ -1,6 +1,7 @@
 //! The engine: runs [`Code`]. Knows instructions, an [`Env`], symbols and call signatures.
 //! Knows no maps, no helpers, no program types and no verifier: they arrive as addresses and as [`Checks`].
 
+pub mod arena;
 mod arith;
 mod bad_code;
 mod batch;
@@ -26,6 +27,6 @@ pub use checks::Checks;
 pub use code::{Call, Code, Func, Known, Link, Lookup, Memory, Sym, Table};
 pub use env::{Env, HelperFn};
 pub use image::Image;
-pub use jit::{Jit, Line, Listed, NoJit, Part, Pass, Passes};
+pub use jit::{Jit, Line, Listed, NativeFunction, NoJit, Part, Pass, Passes, Settings};
 pub use region::{Region, Slots};
 pub use trap::{Exit, Trap, TrapKind};

@@ -4,7 +4,7 @@
 mod support;
 
 use alveary_isa::{AluOp, AtomicOp, Inst, Width};
-use alveary_vm::{BadCodeKind, Call, Env, Exit, HelperFn, Image, Jit, Trap, TrapKind};
+use alveary_vm::{BadCodeKind, Call, Env, Exit, HelperFn, Image, Jit, Settings, Trap, TrapKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use support::*;
@@ -237,4 +237,36 @@ fn code_turns_hot_in_a_batch() {
         assert!((0..1_100).all(|n| batch.run([n, 0, 0, 0, 0]) == Ok(Exit::Return(n))));
     });
     assert!(image.is_native());
+}
+
+#[test]
+fn constants_of_hardened_code_stand_nowhere_in_it() {
+    let owner = Owner(vec![]);
+    let wide = Inst::LoadImm64 { dst: r(3), value: 0x9090_9090_9090_9090 };
+    let code = owner.code(&[movr(0, 1), add(0, 0x3c3c_3c3c), wide, alu(AluOp::Xor, 0, 3), EXIT], &[0]);
+    let found = |harden: bool| {
+        let jit = Jit::with(Settings { harden, ..Settings::default() }).expect("there is one for x86-64");
+        let listed = jit.list(&code, &owner).expect("well-formed");
+        // SAFETY: the program accesses no memory.
+        let image = unsafe { Image::native(&code, &owner, &jit) }.expect("well-formed");
+        assert_eq!(run(&image, [1, 0, 0, 0, 0]), Ok(Exit::Return(0x3c3c_3c3d ^ 0x9090_9090_9090_9090)));
+        [[0x90; 4], [0x3c; 4]].map(|bytes| listed[0].code.windows(4).any(|window| window == bytes))
+    };
+    assert_eq!(found(false), [true, true]);
+    assert_eq!(found(true), [false, false]);
+}
+
+#[test]
+fn loops_take_fuel_where_asked_for() {
+    let owner = Owner(vec![]);
+    let code = owner.code(&[mov(0, 0), add(0, 1), jne(0, 1_000, -2), EXIT], &[0]);
+    let jit = Jit::with(Settings { fuel: true, ..Settings::default() }).expect("there is one for x86-64");
+    // SAFETY: the program accesses no memory.
+    let image = unsafe { Image::native(&code, &owner, &jit) }.expect("well-formed");
+    let env = Env::new();
+    env.fuel.set(5_000);
+    assert_eq!(image.run(&env, 0, [0; 5], None), Ok(Exit::Return(1_000)));
+    assert!(env.fuel.get() <= 5_000 - 2_002, "{} left", env.fuel.get());
+    env.fuel.set(500);
+    assert_eq!(image.run(&env, 0, [0; 5], None).map_err(|trap| trap.kind), Err(TrapKind::Budget));
 }

@@ -21,6 +21,8 @@ pub struct UserBuilder {
     trace_lines: usize,
     engine: Engine,
     native_limit: Option<usize>,
+    fuel: bool,
+    harden: bool,
     own: Vec<Box<dyn FnOnce(Builder) -> Builder>>,
 }
 
@@ -32,6 +34,8 @@ impl Default for UserBuilder {
             trace_lines: 4096,
             engine: Engine::default(),
             native_limit: None,
+            fuel: false,
+            harden: false,
             own: Vec::new(),
         }
     }
@@ -143,6 +147,34 @@ impl UserBuilder {
         self
     }
 
+    /// Lets the instructions of proven programs count against [`Vcpu::set_budget`](alveary_runtime::Vcpu::set_budget), too:
+    /// at least as many as are run. They become native code at once then; where there is none, they run checked.
+    ///
+    /// ```
+    /// use alveary::{Object, Packet, User};
+    /// # fn main() -> alveary::Result<()> {
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/count.bpf.o");
+    /// let loaded = Object::open(path)?.load(User::builder().fuel(true).build())?;
+    /// let mut cpu = loaded.target().vcpu(0)?;
+    /// cpu.set_budget(3);
+    /// let mut packets = loaded.program("count")?.packets(&mut cpu)?;
+    /// assert!(packets.run(&Packet { data: &[0; 64], ..Packet::default() }).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn fuel(mut self, counts: bool) -> UserBuilder {
+        self.fuel = counts;
+        self
+    }
+
+    /// Hides constants of programs in native code, so that nobody who writes a program chooses bytes that can be executed.
+    #[must_use]
+    pub fn harden(mut self, hides: bool) -> UserBuilder {
+        self.harden = hides;
+        self
+    }
+
     /// Adds a helper of an embedder: its row and its body.
     #[must_use]
     pub fn helper<B: Body>(mut self) -> UserBuilder {
@@ -186,12 +218,14 @@ impl UserBuilder {
     /// The target.
     #[must_use]
     pub fn build(self) -> User {
-        let UserBuilder { kernel, world, trace_lines, engine, native_limit, own } = self;
+        let UserBuilder { kernel, world, trace_lines, engine, native_limit, fuel, harden, own } = self;
         let mut builder = Runtime::builder(kernel, world)
             .family::<Xdp>(Arc::new(Net::default()))
             .family::<Skb>(Arc::new(Net::default()))
             .trace_lines(trace_lines)
-            .engine(engine);
+            .engine(engine)
+            .fuel(fuel)
+            .harden(harden);
         if let Some(bytes) = native_limit {
             builder = builder.native_limit(bytes);
         }

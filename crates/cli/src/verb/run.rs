@@ -8,6 +8,7 @@ mod events;
 mod fate;
 mod load;
 mod outputs;
+mod perf_map;
 mod preset;
 mod proof;
 mod summary;
@@ -133,6 +134,23 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = BUDGET, value_parser = clap::value_parser!(u64).range(1..))]
     budget: u64,
 
+    /// Let the instructions of proven programs count against --budget, too
+    ///
+    /// A program is then native code from the first packet on and is stopped when it has taken at least as many
+    /// instructions; where there is no native code it runs checked.
+    #[arg(long, hide_short_help = true)]
+    fuel: bool,
+
+    /// Hide the program's constants in native code
+    ///
+    /// Nobody who writes a program chooses bytes that can be executed then.
+    #[arg(long, hide_short_help = true)]
+    harden: bool,
+
+    /// Write the names of native functions to /tmp/perf-PID.map, where `perf report` finds them
+    #[arg(long, hide_short_help = true)]
+    perf_map: bool,
+
     /// Number of virtual CPUs, thus of values in per-CPU maps and of entries in a cpumap
     ///
     /// The program runs on the first.
@@ -241,6 +259,9 @@ impl Run {
         let mut cpu = ready.loaded().target().vcpu(0)?;
         cpu.set_budget(self.budget);
         let ran = drive::drive(&self.job(&ready)?, &mut OnUser(ready.program()?.packets(&mut cpu)?), events)?;
+        if self.perf_map {
+            perf_map::write(ready.loaded())?;
+        }
         self.show(&ready, &ran, Some(&proof), json)?;
         ended(ran)
     }
@@ -310,6 +331,9 @@ impl Run {
             ("--budget", self.budget != BUDGET),
             ("--unverified", self.unverified),
             ("--engine", self.engine != Runner::Auto),
+            ("--fuel", self.fuel),
+            ("--harden", self.harden),
+            ("--perf-map", self.perf_map),
         ];
         let Some((name, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
         let message = format!("`{name}` has no meaning on the running kernel");

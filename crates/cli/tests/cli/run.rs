@@ -263,3 +263,47 @@ fn raw_ip_gets_an_ethernet_header_but_for_classic_filters() {
     assert_eq!(run("--cbpf ether.txt --pcap raw.pcap")["verdicts"]["262144"], Value::Null);
     assert_eq!(run("--cbpf ether.txt --pcap ether.pcap")["verdicts"]["262144"], packets);
 }
+
+/// A loop over a packet's bytes.
+const LOOP: &str = "\
+.section xdp
+.globl walk
+walk:
+    r2 = 0
+again:
+    r2 += 1
+    if r2 != 500 goto again
+    r0 = 2
+    exit
+";
+
+#[test]
+fn proven_programs_can_be_limited_hardened_and_named() {
+    let session = Session::new().file("walk.s", LOOP).example("traffic.pcap").run("asm walk.s -o walk.o");
+    let run = |options: &str| session.output(&format!("run walk.o --pcap traffic.pcap --json {options}"));
+    let verdicts = |output: &str| -> serde_json::Value {
+        serde_json::from_str::<serde_json::Value>(output).expect("JSON")["verdicts"].clone()
+    };
+    let plain = run("");
+    assert_eq!(plain.code, Some(0), "{}", plain.stderr);
+    assert_eq!(run("--budget 100").code, Some(0), "proven programs come to an end");
+    let stopped = run("--budget 100 --fuel");
+    assert_eq!(stopped.code, Some(1));
+    assert!(stopped.stderr.contains("budget"), "{}", stopped.stderr);
+    for options in ["--fuel", "--harden", "--fuel --harden --engine interp"] {
+        assert_eq!(verdicts(&run(options).stdout), verdicts(&plain.stdout), "{options}");
+    }
+    if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+        return;
+    }
+    assert_eq!(run("--engine jit --perf-map").code, Some(0));
+    let maps = std::fs::read_dir("/tmp").expect("there is one").flatten().filter_map(|file| {
+        let name = file.file_name().into_string().ok()?;
+        (name.starts_with("perf-") && name.ends_with(".map")).then(|| file.path())
+    });
+    let ours: Vec<_> = maps
+        .filter(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains(" bpf_walk::walk\n")))
+        .collect();
+    assert!(!ours.is_empty());
+    ours.iter().for_each(|path| drop(std::fs::remove_file(path)));
+}

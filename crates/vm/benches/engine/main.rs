@@ -3,20 +3,19 @@
 //!
 //! `cargo bench -p alveary-vm --bench engine [-- NAME…]`. Without clang-19 it says so and measures nothing.
 
+mod arena;
 mod compile;
+mod entry;
 mod owner;
 mod packet;
 
-use alveary_vm::{Env, Exit, Image, Jit, Region, Trap};
+use alveary_vm::{Env, Exit, Image, Jit, Region};
 use compile::{Kernel, Native};
 use owner::Owner;
 use std::time::{Duration, Instant};
 
 /// Batches of each engine; the fastest counts.
 const BATCHES: usize = 25;
-/// Batches of entries, and runs in each: short ones, which others on the machine leave alone.
-const ENTRY_BATCHES: u32 = 400;
-const ENTRIES: u32 = 1 << 13;
 /// A batch takes at least this long.
 const BATCH: Duration = Duration::from_millis(2);
 
@@ -34,41 +33,9 @@ fn main() {
         }
     }
     print(&rows);
-    if let Err(why) = entries() {
-        println!("entry: {why}");
+    if let Err(why) = entry::measure().and_then(|()| arena::measure(&wanted, &packet)) {
+        println!("{why}; nothing more is measured");
     }
-}
-
-/// What it costs to enter native code that does nothing: once, and in batches.
-fn entries() -> Result<(), String> {
-    let empty = compile::KERNELS.iter().find(|kernel| kernel.name == "empty").ok_or("no such kernel")?;
-    let native = Native::compile(empty)?;
-    let (code, owner) = (empty.code()?, Owner::new(&native));
-    let jit = Jit::new(1 << 30).map_err(|error| error.to_string())?;
-    // SAFETY: the program accesses nothing.
-    let image = unsafe { Image::native(&code, &owner, &jit) }.map_err(|error| error.to_string())?;
-    let env = Env::new();
-    let best = |run: &dyn Fn(u32)| {
-        let pass = |_| {
-            let start = Instant::now();
-            run(ENTRIES);
-            start.elapsed().as_secs_f64() * 1e9 / f64::from(ENTRIES)
-        };
-        (0..ENTRY_BATCHES).map(pass).fold(f64::INFINITY, f64::min)
-    };
-    let value = |end: Result<Exit, Trap>| if let Ok(Exit::Return(value)) = end { value } else { panic!("{end:?}") };
-    let single = best(&|runs| {
-        let ran = (0..u64::from(runs)).map(|n| value(image.run(&env, 0, [n, 0, 0, 0, 0], None)));
-        std::hint::black_box(ran.fold(0, u64::wrapping_add));
-    });
-    let batched = best(&|runs| {
-        image.batch(&env, None, |batch| {
-            let ran = (0..u64::from(runs)).map(|n| value(batch.run([n, 0, 0, 0, 0])));
-            std::hint::black_box(ran.fold(0, u64::wrapping_add));
-        });
-    });
-    println!("entry    {single:.2} ns alone, {batched:.2} ns in batches");
-    Ok(())
 }
 
 /// What is measured: clang's native code first, which the others are compared with.

@@ -26,14 +26,14 @@ impl Lifter<'_> {
             | Inst::FuncAddr { dst, .. }
             | Inst::MapIdx { dst, .. }
             | Inst::MapValueIdx { dst, .. } => {
-                let value = self.number(self.plan.ops.ops[slot as usize].imm as i64);
+                let value = self.constant(self.plan.ops.ops[slot as usize].imm as i64);
                 return self.set(dst, value);
             }
             // Predecoding refuses the rest.
             _ => return,
         };
         let value = match known.constant() {
-            Some(constant) => self.number(constant as i64),
+            Some(constant) => self.constant(constant as i64),
             None => value,
         };
         self.set(dst, value);

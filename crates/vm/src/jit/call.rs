@@ -13,6 +13,9 @@ use std::mem::offset_of;
 /// Where the environment says that a helper asked for something.
 const ASKED: i32 = offset_of!(Env, asked) as i32;
 
+/// Where the environment says which helper an arena's program calls.
+const CALLED: i32 = offset_of!(Env, called) as i32;
+
 impl Lifter<'_> {
     /// Calls a function of the engine: it says what this function returns.
     pub(super) fn ask(&mut self, function: *const (), args: &[Value]) -> [Value; 2] {
@@ -32,6 +35,10 @@ impl Lifter<'_> {
         signature.returns = vec![AbiParam::new(I64)];
         let signature = self.to.import_signature(signature);
         let args = self.arguments(call.args.min(5));
+        if self.arena.is_some() {
+            let number = self.number(number as i64);
+            self.to.ins().store(PLAIN, number, self.env, CALLED);
+        }
         let callee = self.number(helper.body as usize as i64);
         let call = self.to.ins().call_indirect(signature, callee, &args);
         let result = self.to.inst_results(call)[0];

@@ -8,6 +8,7 @@ use super::frame::Frame;
 use super::graph::{End, Graph, Guard, Test};
 use super::loops::Loops;
 use super::plan::Plan;
+use super::{arena, fuel};
 use crate::Env;
 use crate::stack::{FRAME, LOOPS, Stack};
 use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide};
@@ -81,6 +82,10 @@ pub(super) struct Lifter<'a> {
     nodes: Vec<(Block, usize)>,
     /// Where calls go on that found their callee stopped.
     stopped: Option<Block>,
+    /// Where the arena begins.
+    pub(super) arena: Option<Value>,
+    /// What nodes take of the fuel where they begin.
+    charges: Vec<u32>,
 }
 
 /// What a function has of its own, also where it is part of another one.
@@ -118,6 +123,7 @@ impl<'a> Lifter<'a> {
                 to.set_cold_block(nodes[node].0);
             }
         }
+        let charges = if plan.rules.fuel { fuel::charges(plan, graph, &loops) } else { vec![0; graph.nodes.len()] };
         Lifter {
             plan,
             isa,
@@ -134,6 +140,8 @@ impl<'a> Lifter<'a> {
             loops,
             nodes,
             stopped: None,
+            arena: None,
+            charges,
         }
     }
 
@@ -150,6 +158,7 @@ impl<'a> Lifter<'a> {
         for (reg, &param) in (1..).zip(&params[1..]) {
             self.set(Reg(reg), param);
         }
+        self.find_arena();
         if function.counted {
             self.count();
         }
@@ -166,6 +175,7 @@ impl<'a> Lifter<'a> {
             }
             Frame::Shared { unwritten } => {
                 let end = self.get(Reg::FP);
+                let end = self.host(end);
                 self.clear(end, unwritten);
             }
         }
@@ -201,7 +211,10 @@ impl<'a> Lifter<'a> {
         let more = self.to.ins().iadd_imm_s(used, 1);
         self.to.ins().store(PLAIN, more, self.env, USED);
         if function.frame.is_shared() {
-            let top = self.to.ins().load(I64, PLAIN, self.env, TOP);
+            let top = match self.plan.rules.arena {
+                Some(mask) => self.number(arena::stack_top(mask) as i64),
+                None => self.to.ins().load(I64, PLAIN, self.env, TOP),
+            };
             let frame = self.number(FRAME as i64);
             let below = self.to.ins().imul(used, frame);
             let end = self.to.ins().isub(top, below);
@@ -239,6 +252,9 @@ impl<'a> Lifter<'a> {
         self.activation = node.activation;
         if node.begins {
             self.clear_words();
+        }
+        if self.charges[number] > 0 {
+            self.charge(node.body.start, self.charges[number]);
         }
         for (slot, inst) in plan.insts_at(node.body.clone()) {
             self.to.set_srcloc(SourceLoc::new(slot));
@@ -480,9 +496,21 @@ impl<'a> Lifter<'a> {
     pub(super) fn operand(&mut self, wide: Wide, src: Operand) -> Value {
         match (src, wide) {
             (Operand::Reg(reg), _) => self.get_as(wide, reg),
+            (Operand::Imm(imm), _) if self.plan.rules.key.is_some() => {
+                let value = self.constant(imm.into());
+                if wide == Wide::W64 { value } else { self.to.ins().ireduce(I32, value) }
+            }
             (Operand::Imm(imm), Wide::W64) => self.number(imm.into()),
             (Operand::Imm(imm), Wide::W32) => self.to.ins().iconst(I32, i64::from(imm as u32)),
         }
+    }
+
+    /// A constant of the program.
+    pub(super) fn constant(&mut self, number: i64) -> Value {
+        let Some(key) = self.plan.rules.key else { return self.number(number) };
+        let place = self.number(std::ptr::from_ref(key) as i64);
+        let (hidden, key) = (self.number(number ^ *key as i64), self.to.ins().load(I64, PLAIN, place, 0));
+        self.to.ins().bxor(hidden, key)
     }
 
     /// A constant.
@@ -518,6 +546,10 @@ impl<'a> Lifter<'a> {
         let off = first.wrapping_add(off);
         if off == 0 {
             return root;
+        }
+        if self.plan.rules.key.is_some() {
+            let off = self.constant(off);
+            return self.to.ins().iadd(root, off);
         }
         let sum = self.to.ins().iadd_imm_s(root, off);
         self.sums.insert(sum, (root, off));

@@ -53,7 +53,7 @@ impl Jit {
     /// As [`crate::Image::native`].
     pub fn list(self: &Arc<Jit>, code: &Code, link: &dyn Link) -> Result<Vec<Listed>, BadCode> {
         let ops = predecode(code, link, handler_at::<Trusted>)?;
-        let plan = Plan::new(code, &ops)?;
+        let plan = Plan::new(code, &ops, self.rules())?;
         let mut text = Text::default();
         let mut listed = Vec::new();
         let mut lifted = Vec::new();

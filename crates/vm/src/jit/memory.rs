@@ -27,7 +27,7 @@ impl Lifter<'_> {
                     }
                 };
                 let value = match self.plan.known(slot).constant() {
-                    Some(constant) => self.number(constant as i64),
+                    Some(constant) => self.constant(constant as i64),
                     None => value,
                 };
                 self.set(dst, value);
@@ -73,6 +73,13 @@ impl Lifter<'_> {
         }
         let base = self.get(base);
         let (root, first) = self.parts(base);
+        if self.arena.is_some() {
+            let (root, off) = match i16::try_from(first + i64::from(off)) {
+                Ok(off) => (root, off),
+                Err(_) => (base, off),
+            };
+            return (self.host(root), off.into());
+        }
         match i32::try_from(first + i64::from(off)) {
             Ok(off) => (root, off),
             Err(_) => (base, off.into()),
@@ -145,7 +152,7 @@ impl Lifter<'_> {
         let bytes = width.bytes() as i64;
         let flags = MemFlagsData::trusted();
         if bytes == 1 || base == Reg::FP && i64::from(off) % bytes == 0 {
-            return (addr, flags);
+            return (self.host(addr), flags);
         }
         let rest = self.to.ins().band_imm_u(addr, bytes - 1);
         let (slot, bytes) = (self.number(slot.into()), self.number(bytes));
@@ -153,7 +160,7 @@ impl Lifter<'_> {
             let returned = lifter.ask(misaligned as *const (), &[slot, addr, bytes]);
             lifter.leave(&returned);
         });
-        (addr, flags)
+        (self.host(addr), flags)
     }
 
     /// The lower bits of an operand.

@@ -41,6 +41,17 @@ impl NativeFn {
     }
 }
 
+/// A native function, for those who give names to addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NativeFunction {
+    /// Where it begins.
+    pub address: u64,
+    /// Its bytes.
+    pub size: usize,
+    /// Its first slot.
+    pub slot: u32,
+}
+
 /// Compiled code.
 #[derive(Debug)]
 pub(crate) struct Native {
@@ -48,6 +59,8 @@ pub(crate) struct Native {
     pages: Pages,
     /// Where each function begins in them.
     starts: Vec<usize>,
+    /// Bytes of all of them.
+    bytes: usize,
     /// The first slot of each function.
     slots: Vec<u32>,
     /// The first function neither takes a frame of the [`Env`] nor asks it for anything.
@@ -58,8 +71,27 @@ pub(crate) struct Native {
 impl Native {
     /// `starts` must be those of functions in `pages`, compiled from the ones at `slots`; `alone`: the first one neither
     /// calls helpers nor stops.
-    pub(super) fn new(pages: Pages, starts: Vec<usize>, slots: Vec<u32>, alone: bool, room: Room) -> Native {
-        Native { entry: function(&pages, starts[0]), pages, starts, slots, alone, _room: room }
+    pub(super) fn new(
+        pages: Pages,
+        bytes: usize,
+        starts: Vec<usize>,
+        slots: Vec<u32>,
+        alone: bool,
+        room: Room,
+    ) -> Native {
+        Native { entry: function(&pages, starts[0]), pages, starts, bytes, slots, alone, _room: room }
+    }
+
+    /// Where functions are: address, bytes, first slot.
+    pub(crate) fn places(&self) -> impl Iterator<Item = NativeFunction> {
+        let ends = self.starts.iter().skip(1).copied().chain([self.bytes]);
+        let base = self.pages.start() as u64;
+        let places = self.starts.iter().zip(ends).zip(&self.slots);
+        places.map(move |((&start, end), &slot)| NativeFunction {
+            address: base + start as u64,
+            size: end - start,
+            slot,
+        })
     }
 
     /// How many functions there are.
@@ -135,6 +167,12 @@ pub(super) extern "C" fn obey(env: &Env, slot: u64) -> Returned {
 /// For a function that there is no frame for.
 pub(super) extern "C" fn too_deep(env: &Env, slot: u64) -> Returned {
     stop(env, slot, TrapKind::Depth)
+}
+
+/// For code whose fuel is used up.
+pub(super) extern "C" fn out_of_fuel(env: &Env, slot: u64) -> Returned {
+    env.fuel.set(0);
+    stop(env, slot, TrapKind::Budget)
 }
 
 /// For a register that names nothing that can be called.

@@ -9,8 +9,20 @@ use alveary_isa::cfg::{Cfg, End};
 use alveary_isa::{AluOp, AtomicOp, Inst, Operand, Reg};
 use std::ops::Range;
 
+/// What holds for each instruction of a program, beside what it does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rules<'a> {
+    /// Addresses are offsets in an arena ([`crate::arena`]): their bits that are looked at.
+    pub(crate) arena: Option<u64>,
+    /// Loops and calls take fuel.
+    pub(crate) fuel: bool,
+    /// What the program's constants are mixed with: where it stands is in the code, not what it is.
+    pub(crate) key: Option<&'a u64>,
+}
+
 /// A program.
 pub(super) struct Plan<'a> {
+    pub(super) rules: Rules<'a>,
     pub(super) code: &'a Code,
     pub(super) ops: &'a Ops,
     pub(super) insts: Vec<Option<Inst>>,
@@ -34,24 +46,43 @@ pub(super) struct Function {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(code: &'a Code, ops: &'a Ops) -> Result<Plan<'a>, BadCode> {
+    pub(super) fn new(code: &'a Code, ops: &'a Ops, rules: Rules<'a>) -> Result<Plan<'a>, BadCode> {
         let insts = decode_all(code)?;
         let starts: Vec<u32> = code.funcs.iter().map(|func| func.start).collect();
         let no_graph = |_| bad(code, 0, BadCodeKind::Unsupported("a graph of so many instructions"));
         let cfg = Cfg::of_lowered(&code.insns, &starts).map_err(no_graph)?;
-        let mut plan = Plan { code, ops, insts, cfg, functions: Vec::new() };
+        let mut plan = Plan { rules, code, ops, insts, cfg, functions: Vec::new() };
         for (number, &start) in starts.iter().enumerate() {
             let blocks = plan.order(number);
             let frame = Frame::of(&plan, &blocks, code.funcs[number].stack);
-            let own = |inst: &Inst| matches!(inst, Inst::CallHelper { .. } | Inst::CallX { .. });
+            // Nobody has looked how deep the calls of an arena's program nest.
+            let calls = |inst: &Inst| rules.arena.is_some() && matches!(inst, Inst::CallLocal { .. });
+            let own = |inst: &Inst| matches!(inst, Inst::CallHelper { .. } | Inst::CallX { .. }) || calls(inst);
             let counted = frame.is_shared() || plan.insts_of(&blocks).any(|(_, inst)| own(&inst));
-            let stops = counted || plan.insts_of(&blocks).any(|(_, inst)| is_atomic(&inst));
+            let stops = counted
+                || plan.insts_of(&blocks).any(|(_, inst)| is_atomic(&inst))
+                || rules.fuel && plan.takes_fuel(&blocks);
             plan.functions.push(Function { start, blocks, args: 0, counted, stops, frame });
         }
         plan.count_those_that_recurse();
         plan.spread();
         plan.find_arguments();
         Ok(plan)
+    }
+
+    /// Whether a function of these blocks runs for longer than it has instructions, or calls another one.
+    fn takes_fuel(&self, blocks: &[u32]) -> bool {
+        let calls = |inst: &Inst| matches!(inst, Inst::CallLocal { .. } | Inst::CallX { .. } | Inst::CallHelper { .. });
+        let place = |block| blocks.iter().position(|&other| other == block);
+        let goes_back = |&block: &u32| self.successors(block).any(|to| place(to) <= place(block));
+        self.insts_of(blocks).any(|(_, inst)| calls(&inst)) || blocks.iter().any(goes_back)
+    }
+
+    /// How many instructions an instruction stands for, at most, those aside that take fuel themselves.
+    pub(super) fn weight(&self, slot: u32, inst: &Inst) -> u32 {
+        let Inst::CallLocal { rel } = inst else { return 1 };
+        let callee = &self.functions[self.callee(slot, *rel)];
+        if callee.stops { 1 } else { 1 + self.insts_of(&callee.blocks).count() as u32 }
     }
 
     /// The first slots of functions.

@@ -5,7 +5,7 @@ pub mod confined;
 
 use alveary_isa::{AluOp, CmpOp};
 use alveary_isa::{Insn, Inst, Operand, Reg, Wide, Width, encode};
-use alveary_vm::{Call, Checks, Code, Env, Exit, Func, HelperFn, Image, Jit, Link, Trap, TrapKind};
+use alveary_vm::{Call, Checks, Code, Env, Exit, Func, HelperFn, Image, Jit, Link, Settings, Trap, TrapKind};
 use std::sync::{Arc, OnceLock};
 
 /// Addresses that are nowhere, and that the owner answers for.
@@ -54,6 +54,13 @@ pub fn jit() -> Option<&'static Arc<Jit>> {
     JIT.get_or_init(|| Jit::new(1 << 30).ok()).as_ref()
 }
 
+/// The same, with constants hidden and fuel taken.
+pub fn strict_jit() -> Option<&'static Arc<Jit>> {
+    static JIT: OnceLock<Option<Arc<Jit>>> = OnceLock::new();
+    let strict = Settings { harden: true, fuel: true, ..Settings::default() };
+    JIT.get_or_init(|| Jit::with(strict).ok()).as_ref()
+}
+
 /// What every engine makes of code: checked and trusted by the interpreter, and native.
 ///
 /// # Safety
@@ -64,6 +71,8 @@ pub unsafe fn images(code: &Code, owner: &Owner) -> Vec<Image> {
     images.push(unsafe { Image::trusted(code, owner) });
     // SAFETY: as above.
     images.extend(jit().map(|jit| unsafe { Image::native(code, owner, jit) }));
+    // SAFETY: as above.
+    images.extend(strict_jit().map(|jit| unsafe { Image::native(code, owner, jit) }));
     images.into_iter().map(|image| image.expect("the test's code is well-formed")).collect()
 }
 

@@ -52,7 +52,13 @@ pub(super) fn on_user(run: &Run, cpus: u32) -> Result<Ready<User>, Failure> {
         Time::Capture => Clock::Virtual { start: 0 },
         Time::Real => Clock::Real,
     };
-    let user = User::builder().clock(clock).seed(run.seed).cpus(cpus).engine(run.engine.into());
+    let user = User::builder()
+        .clock(clock)
+        .seed(run.seed)
+        .cpus(cpus)
+        .engine(run.engine.into())
+        .fuel(run.fuel)
+        .harden(run.harden);
     load(run, |spec| {
         let user = run.kernel.user(user, spec)?.build();
         Ok(if run.unverified { user.unverified() } else { user })

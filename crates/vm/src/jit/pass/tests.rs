@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::engine::{Trusted, handler_at};
+use crate::jit::Rules;
 use crate::jit::affine::Sum;
 use crate::jit::graph::{End, Test};
 use crate::predecode::predecode;
@@ -97,7 +98,7 @@ fn golden() {
             let (title, source) = program.split_once('\n').expect("a title has a line of its own");
             let code = code(source);
             let ops = predecode(&code, &Nothing, handler_at::<Trusted>).expect("well-formed");
-            let plan = Plan::new(&code, &ops).expect("well-formed");
+            let plan = Plan::new(&code, &ops, Rules::default()).expect("well-formed");
             let mut graph = Graph::of(&plan, 0);
             let before = self::text(&plan, &graph);
             run(&plan, &mut graph);
