@@ -1,0 +1,3 @@
+// 13,745 instructions.
+#define BLOCKS BLOCKS64(0) BLOCKS64(64) BLOCKS8(128) BLOCKS8(136) BLOCKS8(144) BLOCKS8(152)
+#include "big.h"

@@ -1,0 +1,26 @@
+// The hash that network cards spread flows by, of two IPv6 addresses and ports.
+#include "../kernel.h"
+
+static const u8 key[44] = {
+    0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b,
+    0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa, 0x11, 0x22, 0x33, 0x44,
+};
+
+INLINE u64 run(u8 *data, u8 *end)
+{
+    u8 *input = data + 22;
+    if (input + 36 > end)
+        return 0;
+    u32 hash = 0, window = be32(key);
+    for (u32 i = 0; i < 36; i++) {
+        u8 byte = input[i], next = key[i + 4];
+        for (u32 bit = 0; bit < 8; bit++) {
+            if (byte & 0x80)
+                hash ^= window;
+            window = window << 1 | next >> 7;
+            byte <<= 1;
+            next <<= 1;
+        }
+    }
+    return hash;
+}
