@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the figures of docs/performance.md.
+//! `cargo xtask bench`: the figures of docs/performance.md. With `--peers`, the engine beside others alone.
 //!
 //! - the engine's and the capture reader's own benchmarks,
 //! - `alveary run` with the smallest program over captures of 64-byte packets: packets a second of the whole process
@@ -21,7 +21,7 @@ use std::{
 use alveary_ports::{LinkType, Writer};
 
 use crate::{
-    Outcome, libbpf,
+    Outcome, libbpf, peers,
     process::{self, cargo, command, run},
 };
 
@@ -39,8 +39,10 @@ const BPFTOOL: &str = "bpftool";
 
 /// The command.
 pub(crate) fn measure_all(arguments: &[String]) -> Outcome {
-    if !arguments.is_empty() {
-        return Err("takes no arguments".into());
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {}
+        ["--peers"] => return peers::measure(),
+        _ => return Err("takes --peers or nothing".into()),
     }
     run(&mut cargo(&["bench", "--package", "alveary-vm", "--bench", "engine"]))?;
     run(&mut cargo(&["bench", "--package", "alveary-ports", "--bench", "read"]))?;

@@ -12,6 +12,7 @@ mod fuzz;
 mod libbpf;
 mod linked;
 mod packages;
+mod peers;
 mod process;
 mod sound;
 mod test;
@@ -30,7 +31,7 @@ struct Command {
 
 const COMMANDS: &[Command] = &[
     Command { name: "test", help: "[--full] everything that must hold before a change is taken", run: test::run },
-    Command { name: "bench", help: "the figures of docs/performance.md", run: bench::measure_all },
+    Command { name: "bench", help: "[--peers] the figures of docs/performance.md", run: bench::measure_all },
     Command { name: "fuzz", help: "[--seconds N] [TARGET…] run the fuzz targets", run: fuzz::run_targets },
     Command { name: "dist", help: "static binary, manual pages, completions, libalveary, in dist/", run: dist::make },
     Command {
@@ -56,7 +57,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "mutate", help: "DIR… the same with mutants of the programs (root)", run: agree::mutate },
     Command {
         name: "sound",
-        help: "[--count N] [--seed N] [--kernel] generated programs: what is accepted runs without a trap",
+        help: "[--count N] [--seed N] [--kernel] [--engines] generated programs: what is accepted runs without a trap",
         run: sound::run,
     },
     Command { name: "vm", help: "--kernel VERSION -- COMMAND… run it under another kernel", run: vm::run },

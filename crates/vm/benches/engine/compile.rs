@@ -1,4 +1,4 @@
-//! Compiles the kernels of `bench.c`, for eBPF and for this machine.
+//! Compiles the kernels of bench/kernels/first/, for eBPF and for this machine.
 
 use alveary_isa::{Endian, Insn, Inst, decode};
 use alveary_vm::{Call, Code, Func, HelperFn};
@@ -6,33 +6,33 @@ use std::ffi::{CString, c_void};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// One kernel: its name, and how it is compiled.
+/// One kernel, by its name.
 pub(crate) struct Kernel {
     pub(crate) name: &'static str,
-    defines: &'static [&'static str],
-}
-
-const fn kernel(name: &'static str, defines: &'static [&'static str]) -> Kernel {
-    Kernel { name, defines }
 }
 
 pub(crate) const KERNELS: [Kernel; 12] = [
-    kernel("empty", &["-DB=empty"]),
-    kernel("alu", &["-DB=alu"]),
-    kernel("alu2", &["-DB=alu2"]),
-    kernel("sieve", &["-DB=sieve"]),
-    kernel("cksum", &["-DB=cksum"]),
-    kernel("memcmp", &["-DB=memcmp"]),
-    kernel("parse", &["-DB=parse"]),
-    kernel("map", &["-DB=map"]),
-    kernel("switch", &["-DB=switch"]),
-    kernel("call", &["-DB=call", "-DNEEDSUB"]),
-    kernel("big1", &["-DB=big", "-DNBIG=1"]),
-    kernel("big10", &["-DB=big", "-DNBIG=10"]),
+    Kernel { name: "empty" },
+    Kernel { name: "alu" },
+    Kernel { name: "alu2" },
+    Kernel { name: "sieve" },
+    Kernel { name: "cksum" },
+    Kernel { name: "memcmp" },
+    Kernel { name: "parse" },
+    Kernel { name: "map" },
+    Kernel { name: "switch" },
+    Kernel { name: "call" },
+    Kernel { name: "big1" },
+    Kernel { name: "big10" },
 ];
 
+/// Where the kernels are: the benchmark beside other engines has the same.
+const KERNELS_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bench/kernels/first");
+/// The map, and its functions as the engine calls them.
+const HELPERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/engine/helpers.c");
+
 fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/engine").join(name)
+    Path::new(KERNELS_FOLDER).join(name).with_extension("c")
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
@@ -51,10 +51,10 @@ impl Kernel {
 
     /// The kernel for the engine.
     pub(crate) fn code(&self) -> Result<Code, String> {
-        let (object, section) = (self.output("o"), self.output("bprog"));
-        let clang = ["-O2", "-target", "bpf", "-mcpu=v3", "-w", "-DUSER", "-c", "-o"];
-        run(Command::new("clang-19").args(clang).arg(&object).args(self.defines).arg(source("bench.c")))?;
-        let objcopy = ["-O", "binary", "--only-section=.bprog"];
+        let (object, section) = (self.output("o"), self.output("plain"));
+        let clang = ["-O2", "-target", "bpf", "-mcpu=v3", "-w", "-DPLAIN", "-c", "-o"];
+        run(Command::new("clang-19").args(clang).arg(&object).arg(source(self.name)))?;
+        let objcopy = ["-O", "binary", "--only-section=plain"];
         run(Command::new("llvm-objcopy-19").args(objcopy).arg(&object).arg(&section))?;
         let bytes = std::fs::read(&section).map_err(|error| format!("{}: {error}", section.display()))?;
         let insns = bytes.as_chunks().0.iter().map(|slot| Insn::from_bytes(*slot, Endian::Little));
@@ -91,9 +91,9 @@ pub(crate) struct Native {
 impl Native {
     pub(crate) fn compile(kernel: &Kernel) -> Result<Native, String> {
         let object = kernel.output("so");
-        let clang = ["-O2", "-shared", "-fPIC", "-w", "-DNATIVE", "-o"];
-        let sources = [source("bench.c"), source("helpers.c")];
-        run(Command::new("clang-19").args(clang).arg(&object).args(kernel.defines).args(sources))?;
+        let clang = ["-O2", "-shared", "-fPIC", "-w", "-o"];
+        let sources = [source(kernel.name), PathBuf::from(HELPERS)];
+        run(Command::new("clang-19").args(clang).arg(&object).args(["-I", KERNELS_FOLDER]).args(sources))?;
         let path = CString::new(object.to_string_lossy().as_bytes()).map_err(|error| error.to_string())?;
         // SAFETY: the object was compiled just now from our own source; it has no initialisers.
         let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
@@ -113,16 +113,14 @@ impl Native {
                     std::mem::transmute::<*mut c_void, HelperFn>(symbol(c"env_lookup")?),
                     std::mem::transmute::<*mut c_void, HelperFn>(symbol(c"env_update")?),
                 ],
-                range: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut u64, *mut u64)>(symbol(
-                    c"h_range",
-                )?),
+                range: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut u64, *mut u64)>(symbol(c"range")?),
             })
         }
     }
 
     /// Runs it over `len` bytes at `addr`.
     pub(crate) fn run(&self, addr: u64, len: u64) -> u64 {
-        // SAFETY: bench.c's kernels stay inside the packet that they are given.
+        // SAFETY: the kernels stay inside the packet that they are given.
         unsafe { (self.entry)(addr, len) }
     }
 

@@ -1,5 +1,6 @@
-//! The engine against native code: twelve kernels in C (`bench.c`), compiled by clang for eBPF and for this
-//! machine, run in turns over the same packet.
+//! The engine alone, without a verifier and what it knows, against native code: twelve kernels in C, compiled by clang
+//! for eBPF and for this machine, run in turns over the same packet. `cargo xtask bench --peers` measures programs as
+//! they are loaded.
 //!
 //! `cargo bench -p alveary-vm --bench engine [-- NAME…]`. Without clang-19 it says so and measures nothing.
 
@@ -48,7 +49,7 @@ fn measure(kernel: &Kernel, packet: &mut [u8]) -> Result<Times, String> {
     let native = Native::compile(kernel)?;
     let (code, owner) = (kernel.code()?, Owner::new(&native));
     let jit = Jit::new(1 << 30).map_err(|error| error.to_string())?;
-    // SAFETY: bench.c's kernels stay inside the packet that they are given, and call the two map helpers as they should.
+    // SAFETY: the kernels stay inside the packet that they are given, and call the two map helpers as they should.
     let trusted = unsafe { Image::trusted(&code, &owner) }.map_err(|error| error.to_string())?;
     // SAFETY: as above.
     let compiled = unsafe { Image::native(&code, &owner, &jit) }.map_err(|error| error.to_string())?;

@@ -1,0 +1,84 @@
+//! Kernels on the engine alone, without a verifier and what it would know: those that are too much for any verifier.
+
+use crate::rounds::Runs;
+use alveary_isa::{Endian, Insn, Width};
+use alveary_vm::{Checks, Code, Env, Exit, Func, HelperFn, Image, Jit, Link, TrapKind};
+
+/// Bytes of a frame.
+const STACK: u16 = 512;
+/// Bytes of native code that there may be.
+const LIMIT: usize = 1 << 24;
+
+/// A program of one function that calls nobody, with its packet.
+pub(crate) struct Alone {
+    image: Image,
+    env: Env,
+    packet: Vec<u8>,
+}
+
+impl Alone {
+    /// Links a program over plain memory, to be interpreted or as native code.
+    pub(crate) fn link(bytes: &[u8], native: bool, packet: Vec<u8>) -> Result<Alone, String> {
+        let insns = bytes.as_chunks().0.iter().map(|slot| Insn::from_bytes(*slot, Endian::Little)).collect();
+        let code = Code { insns, funcs: vec![Func { start: 0, stack: STACK }], ..Code::default() };
+        let image = if native {
+            let jit = Jit::new(LIMIT).map_err(|error| error.to_string())?;
+            // SAFETY: the kernels of this package stay inside the packet that they are given and inside their frames.
+            unsafe { Image::native(&code, &Nobody, &jit) }
+        } else {
+            // SAFETY: as above.
+            unsafe { Image::trusted(&code, &Nobody) }
+        };
+        Ok(Alone { image: image.map_err(|error| error.to_string())?, env: Env::new(), packet })
+    }
+}
+
+impl Runs for Alone {
+    fn run(&mut self, times: u32) -> Result<u32, String> {
+        let args = [self.packet.as_ptr() as u64, self.packet.len() as u64, 0, 0, 0];
+        let mut result = 0;
+        for _ in 0..times {
+            result = match self.image.run(&self.env, 0, args, Some(&Nobody)) {
+                Ok(Exit::Return(value)) => std::hint::black_box(value),
+                other => return Err(format!("{other:?}")),
+            };
+        }
+        Ok(result as u32)
+    }
+}
+
+/// Who has no maps and no helpers.
+struct Nobody;
+
+// SAFETY: a program that calls nobody and names no map asks for nothing.
+unsafe impl Link for Nobody {
+    fn map(&self, _: u16) -> u64 {
+        0
+    }
+
+    fn map_value(&self, _: u16, _: u32) -> u64 {
+        0
+    }
+
+    fn memory(&self, _: u16, _: u64) -> u64 {
+        0
+    }
+
+    fn helper(&self, _: u16) -> HelperFn {
+        unreachable!("the program calls nobody")
+    }
+}
+
+impl Checks for Nobody {
+    fn load(&self, _: &Env, addr: u64, width: Width) -> Result<u64, TrapKind> {
+        Err(TrapKind::Load { addr, width })
+    }
+
+    fn store(&self, _: &Env, addr: u64, width: Width, _: u64) -> Result<(), TrapKind> {
+        Err(TrapKind::Store { addr, width })
+    }
+
+    fn call(&self, _: &Env, tag: u32, _: HelperFn, _: [u64; 5]) -> Result<u64, TrapKind> {
+        Err(TrapKind::Helper(tag))
+    }
+}

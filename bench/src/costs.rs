@@ -1,0 +1,64 @@
+//! What a run costs before the program does anything, and what compiling takes.
+
+use crate::{
+    compile, engines,
+    ours::Ours,
+    packet,
+    rounds::{Rounds, Runs},
+    set::{EMPTY, FIRST, Kernel},
+};
+use alveary_runtime::Engine;
+use std::time::Duration;
+
+/// Programs that are compiled: many instructions, few.
+const COMPILED: [&str; 2] = ["big10", "alu"];
+/// How often each is.
+const LOADS: usize = 15;
+/// Runs of which one is found to be hot, and compiled: the thousandth or its neighbour.
+const WARM: u32 = 998;
+const AROUND: usize = 6;
+
+/// Prints them.
+pub(crate) fn measure(rounds: Rounds) -> Result<(), String> {
+    let columns = engines::columns(false);
+    let times = engines::measure(&columns, FIRST.name, &EMPTY, "v3", rounds)?;
+    for (column, time) in columns.iter().zip(times) {
+        if let Some(time) = time {
+            println!("an empty run, {}: {:.2} ns (median {:.2})", column.name, time.least, time.median);
+        }
+    }
+    for name in COMPILED {
+        let kernel = FIRST.kernels.iter().find(|kernel| kernel.name == name).ok_or("no such kernel")?;
+        let mut least = Duration::MAX;
+        let mut insns = 0;
+        for _ in 0..LOADS {
+            let (time, count) = compiling(kernel)?;
+            (least, insns) = (least.min(time), count);
+        }
+        let micros = least.as_secs_f64() * 1e6;
+        println!("compiling {name}: {micros:.0} µs, {:.2} µs for each of {insns} instructions", micros / insns as f64);
+    }
+    Ok(())
+}
+
+/// What CPU time the run takes that finds the program hot. Its packet is too short for it to do anything.
+fn compiling(kernel: &Kernel) -> Result<(Duration, usize), String> {
+    let object = compile::xdp(FIRST.name, kernel, "v3")?;
+    let mut ours = Ours::load(&object, Engine::Auto, &packet::plain()[..14])?;
+    ours.run(WARM)?;
+    let mut most = Duration::ZERO;
+    for _ in 0..AROUND {
+        let start = cpu_time();
+        ours.run(1)?;
+        most = most.max(cpu_time().saturating_sub(start));
+    }
+    Ok((most, ours.insns()))
+}
+
+/// What this thread has run for so far.
+fn cpu_time() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes the time to where it is told.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
