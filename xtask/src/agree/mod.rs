@@ -35,7 +35,7 @@ use verdict::Verdict;
 const USAGE: &str = "[--here] [--all-types] [--only TEXT] [--table FILE] [--trace] [--unjudged] [--rounds N] [--memory] [--messages] [--caps none|bpf,net_admin,perfmon] [--flags strict_alignment,…] DIR…; of mutants, [--count N] [--seed N]";
 
 /// Said to the command that was started with fewer rights.
-const DROPPED: &str = "--dropped";
+pub(crate) const DROPPED: &str = "--dropped";
 
 /// Who has no rights at all.
 const NOBODY: u32 = 65534;
@@ -201,7 +201,7 @@ fn load_flags(list: &str) -> std::result::Result<u32, String> {
 }
 
 /// This command again, by someone who has no other rights.
-fn without_rights(name: &str, caps: Caps, arguments: &[String]) -> std::result::Result<Command, String> {
+pub(crate) fn without_rights(name: &str, caps: Caps, arguments: &[String]) -> std::result::Result<Command, String> {
     let own = std::env::current_exe().map_err(|e| e.to_string())?;
     if caps == Caps::NONE {
         let disabled = fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").unwrap_or_default();

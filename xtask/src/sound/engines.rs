@@ -2,14 +2,16 @@
 //! packets and contexts, what is in the maps then.
 //!
 //! Each engine has a runtime of its own, with the same seed and the same draws. What differs by addresses alone differs
-//! between two interpreters, too, and is counted apart.
+//! between two interpreters, too, and is counted apart. With `--kernel`, what the kernel takes runs there, too.
 
 use super::{
     Bench, Wanted,
-    machine::{self, Machine},
+    machine::{self, Machine, Seen},
+    running::{Running, Taken},
     text,
 };
-use alveary_runtime::{Engine, Passes};
+use alveary_runtime::Engine;
+use alveary_spec::Program;
 use std::{
     sync::{
         Arc,
@@ -29,6 +31,8 @@ pub(crate) struct Compared {
     pub(crate) traps: u64,
     /// Programs whose results depend on where things are.
     pub(crate) addresses: u64,
+    /// Those that ran on the kernel, too.
+    pub(crate) kernel: u64,
     pub(crate) findings: Vec<String>,
 }
 
@@ -38,13 +42,17 @@ impl Compared {
         self.ran += other.ran;
         self.traps += other.traps;
         self.addresses += other.addresses;
+        self.kernel += other.kernel;
         self.findings.extend(other.findings);
     }
 
     pub(crate) fn print(&self, time: Duration) {
-        let Compared { programs, ran, traps, addresses, findings } = self;
+        let Compared { programs, ran, traps, addresses, kernel, findings } = self;
         println!("{programs} programs, {ran} proven and run by the interpreter and as native code, in {time:.0?}");
         println!("{traps} runs trapped, {addresses} programs depend on addresses, {} findings", findings.len());
+        if *kernel > 0 {
+            println!("{kernel} of them ran on the kernel, too");
+        }
         for finding in findings {
             println!("\n{finding}");
         }
@@ -59,11 +67,11 @@ pub(crate) fn hold(wanted: &Wanted) -> Result<Compared, String> {
         let work = |thread: u32| {
             let (bench, next, ran) = (&bench, &next, &ran);
             move || {
-                let mut pair = Pair::new(bench, wanted.passes, wanted.seed.wrapping_add(u64::from(thread) << 32))?;
+                let mut pair = Pair::new(bench, wanted, wanted.seed.wrapping_add(u64::from(thread) << 32))?;
                 let mut compared = Compared::default();
                 while ran.load(Ordering::Relaxed) < wanted.count && compared.findings.len() < wanted.findings {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if pair.one(bench, seed, wanted.rounds, &mut compared)? {
+                    if pair.one(bench, wanted, seed, &mut compared)? {
                         ran.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -79,21 +87,26 @@ pub(crate) fn hold(wanted: &Wanted) -> Result<Compared, String> {
     })
 }
 
-/// The two engines.
+/// The shortest packet that the kernel runs programs on.
+const SHORTEST: usize = 15;
+
+/// The two engines, and the kernel if that is asked for.
 struct Pair {
     interpreted: Machine,
     native: Machine,
-    passes: Passes,
+    kernel: Option<Running>,
 }
 
 impl Pair {
-    fn new(bench: &Bench, passes: Passes, seed: u64) -> Result<Pair, String> {
-        let [interpreted, native] = [Engine::Interp, Engine::Jit].map(|engine| machine(bench, engine, passes, seed));
-        Ok(Pair { interpreted: interpreted?, native: native?, passes })
+    fn new(bench: &Bench, wanted: &Wanted, seed: u64) -> Result<Pair, String> {
+        let machine = |engine| machine(bench, wanted, engine, seed);
+        let kernel = || Running::new(bench.specs(), &bench.generator.program(0));
+        let kernel = if wanted.kernel { Some(kernel()?) } else { None };
+        Ok(Pair { interpreted: machine(Engine::Interp)?, native: machine(Engine::Jit)?, kernel })
     }
 
-    /// Runs a program on both; whether it is proven.
-    fn one(&mut self, bench: &Bench, seed: u64, rounds: usize, compared: &mut Compared) -> Result<bool, String> {
+    /// Runs a program on all; whether it is proven, and taken by the kernel if that is asked.
+    fn one(&mut self, bench: &Bench, wanted: &Wanted, seed: u64, compared: &mut Compared) -> Result<bool, String> {
         let mut made = bench.generator.program(seed);
         made.program.name = seed.to_string().into();
         let program = Arc::new(made.program);
@@ -101,34 +114,55 @@ impl Pair {
         if !machine::runs(program.ty) {
             return Ok(false);
         }
-        let Some(interpreted) = self.interpreted.see(&program, rounds)? else { return Ok(false) };
-        let native = self.native.see(&program, rounds)?.ok_or_else(|| format!("seed {seed} is proven only once"))?;
+        let taken = match &mut self.kernel {
+            None => None,
+            Some(kernel) => match kernel.take(&program)? {
+                None => return Ok(false),
+                taken => taken,
+            },
+        };
+        let Some(interpreted) = self.interpreted.see(&program, wanted.rounds)? else { return Ok(false) };
+        let proven_once = || format!("seed {seed} is proven only once");
+        let native = self.native.see(&program, wanted.rounds)?.ok_or_else(proven_once)?;
         compared.ran += 1;
-        if interpreted == native {
+        let theirs = self.on_kernel(taken.as_ref(), &interpreted)?;
+        compared.kernel += u64::from(theirs.is_some());
+        let same = theirs.as_ref().is_none_or(|(ours, theirs)| ours == theirs);
+        if interpreted == native && same {
             compared.traps += interpreted.traps();
             return Ok(true);
         }
         // Anew, nothing is left of programs before this one. All three stay, so that no two have the same addresses.
-        let engines =
-            [Engine::Interp, Engine::Interp, Engine::Jit].map(|engine| machine(bench, engine, self.passes, seed));
-        let [mut one, mut other, mut native_anew] = engines;
-        let see = |machine: &mut Result<Machine, String>| {
-            let machine = machine.as_mut().map_err(|why| why.clone())?;
-            machine.see(&program, 50)?.ok_or_else(|| format!("seed {seed} is proven only once"))
-        };
+        let anew = |engine| machine(bench, wanted, engine, seed);
+        let (mut one, mut other, mut native_anew) = (anew(Engine::Interp)?, anew(Engine::Interp)?, anew(Engine::Jit)?);
+        let see = |machine: &mut Machine| machine.see(&program, 50)?.ok_or_else(proven_once);
         let (one, other, native_anew) = (see(&mut one)?, see(&mut other)?, see(&mut native_anew)?);
         if one != other {
             compared.addresses += 1;
-        } else {
+        } else if interpreted != native {
             let (one, native) = if one == native_anew { (interpreted, native) } else { (one, native_anew) };
-            compared.findings.push(format!("seed {seed}: {}\n{}", one.difference(&native), text(&program)));
+            compared.findings.push(finding(seed, &one.difference(&native, "native"), &program));
+        } else if let Some((ours, theirs)) = theirs {
+            compared.findings.push(finding(seed, &ours.difference(&theirs, "by the kernel"), &program));
         }
-        *self = Pair::new(bench, self.passes, seed)?;
+        *self = Pair::new(bench, wanted, seed)?;
         Ok(true)
+    }
+
+    /// What the interpreter did and what the kernel did, as far as both can be compared.
+    fn on_kernel(&mut self, taken: Option<&Taken>, interpreted: &Seen) -> Result<Option<(Seen, Seen)>, String> {
+        let (Some(kernel), Some(taken)) = (&mut self.kernel, taken) else { return Ok(None) };
+        let theirs = kernel.replay(taken, self.interpreted.script())?;
+        Ok(theirs.map(|theirs| (kernel.comparable(interpreted.clone()), theirs)))
     }
 }
 
-fn machine(bench: &Bench, engine: Engine, passes: Passes, seed: u64) -> Result<Machine, String> {
-    let runtime = machine::runtime(bench.kernel.clone(), seed, engine, passes);
-    Machine::new(&runtime, 0, bench.specs(), seed)
+fn finding(seed: u64, difference: &str, program: &Program) -> String {
+    format!("seed {seed}: {difference}\n{}", text(program))
+}
+
+fn machine(bench: &Bench, wanted: &Wanted, engine: Engine, seed: u64) -> Result<Machine, String> {
+    let runtime = machine::runtime(bench.kernel.clone(), seed, engine, wanted.passes);
+    let machine = Machine::new(&runtime, 0, bench.specs(), seed)?;
+    Ok(if wanted.kernel { machine.shortest(SHORTEST) } else { machine })
 }

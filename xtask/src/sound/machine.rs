@@ -35,6 +35,21 @@ pub(crate) struct Machine {
     skb: SkBuff,
     /// Who holds what is said of the program against its runs.
     holder: Option<Arc<Mutex<Holder>>>,
+    /// The shortest packet.
+    shortest: usize,
+    /// What is done to the program that is seen.
+    script: Vec<Step>,
+}
+
+/// What is done to a program, for who does the same.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// An entry of a map is written, by the map's number.
+    Write { map: usize, key: Vec<u8>, value: Vec<u8> },
+    /// It runs on a packet.
+    Run(Vec<u8>),
+    /// It goes into a slot of the prog array.
+    Keep(u32),
 }
 
 /// How the runs of a program ended.
@@ -54,13 +69,15 @@ pub(crate) fn runtime(kernel: Kernel, seed: u64, engine: Engine, passes: Passes)
     builder.trace_lines(16).engine(engine).passes(passes).build()
 }
 
+/// How a run ended, and what it left of the packet and the context.
+pub(crate) type End = (Result<u64, Trap>, Vec<u8>);
+
 /// What a program did in some runs.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Seen {
-    /// How each ended, and what it left of the packet and the context.
-    ends: Vec<(Result<u64, Trap>, Vec<u8>)>,
+    pub(crate) ends: Vec<End>,
     /// What the maps hold in the end, by their names.
-    maps: Vec<(String, Vec<u8>)>,
+    pub(crate) maps: Vec<(String, Vec<u8>)>,
 }
 
 impl Seen {
@@ -69,14 +86,14 @@ impl Seen {
         self.ends.iter().filter(|(end, _)| end.is_err()).count() as u64
     }
 
-    /// What is not the same.
-    pub(crate) fn difference(&self, other: &Seen) -> String {
+    /// What is not the same, of this, interpreted, and of another by `who`.
+    pub(crate) fn difference(&self, other: &Seen, who: &str) -> String {
         for (round, (one, two)) in self.ends.iter().zip(&other.ends).enumerate() {
             if one.0 != two.0 {
-                return format!("run {round} ends with {:?} interpreted, with {:?} native", one.0, two.0);
+                return format!("run {round} ends with {:?} interpreted, with {:?} {who}", one.0, two.0);
             }
             if one.1 != two.1 {
-                return format!("run {round} leaves {:02x?} interpreted, {:02x?} native", one.1, two.1);
+                return format!("run {round} leaves {:02x?} interpreted, {:02x?} {who}", one.1, two.1);
             }
         }
         let other = self.maps.iter().zip(&other.maps).find(|(one, two)| one != two);
@@ -98,8 +115,28 @@ impl Machine {
     /// `specs`: the maps, in the order of programs' indices.
     pub(crate) fn new(runtime: &Arc<Runtime>, cpu: u32, specs: Vec<MapSpec>, seed: u64) -> Result<Machine, String> {
         let cpu = runtime.vcpu(cpu).ok_or("no such virtual CPU")?;
-        let (runtime, maps, draw) = (runtime.clone(), BTreeMap::new(), Draw::new(seed));
-        Ok(Machine { runtime, cpu, maps, specs, draw, xdp: XdpBuff::new(), skb: SkBuff::new(), holder: None })
+        Ok(Machine {
+            runtime: runtime.clone(),
+            cpu,
+            maps: BTreeMap::new(),
+            specs,
+            draw: Draw::new(seed),
+            xdp: XdpBuff::new(),
+            skb: SkBuff::new(),
+            holder: None,
+            shortest: 0,
+            script: Vec::new(),
+        })
+    }
+
+    /// Packets are as long from now on as the kernel wants them to be.
+    pub(crate) fn shortest(self, shortest: usize) -> Machine {
+        Machine { shortest, ..self }
+    }
+
+    /// What was done to the program that was seen last.
+    pub(crate) fn script(&self) -> &[Step] {
+        &self.script
     }
 
     /// Runs a program a few times. `steps`: what each may take, if that is known. What runs well may be tail-called by
@@ -113,8 +150,8 @@ impl Machine {
         let (mut insns, mut long) = (0, false);
         for round in 0..rounds {
             if round > 0 {
-                self.fill(&maps[0]);
-                self.fill(&maps[12]);
+                self.fill(&maps, 0);
+                self.fill(&maps, 12);
             }
             match self.once(&prog) {
                 Ok(ran) => insns += ran.insns,
@@ -142,15 +179,17 @@ impl Machine {
         if !matches!(prog.trust(), Trust::Proven(_)) {
             return Ok(None);
         }
+        self.script.clear();
         self.renew(&maps);
         self.cpu.set_budget(BUDGET);
         let mut ends = Vec::new();
         for _ in 0..rounds {
-            self.fill(&maps[0]);
+            self.fill(&maps, 0);
             let end = self.once(&prog).map(|ran| ran.value).map_err(|fault| fault.trap);
             ends.push((end, self.left(program.ty)));
         }
         let slot = self.draw.below(4) as u32;
+        self.script.push(Step::Keep(slot));
         self.runtime.set_slot(&maps[PROGRAMS as usize], slot, &prog).map_err(|refused| refused.to_string())?;
         // Programs in maps are numbered as they were loaded, which not each engine does with all.
         let plain = maps.iter().filter(|map| map.map.slots().is_none());
@@ -171,7 +210,8 @@ impl Machine {
             holder.lock().unwrap_or_else(PoisonError::into_inner).begin();
         }
         let len = if self.draw.chance(1, 3) { self.draw.below(200) as usize } else { self.draw.of(&LENGTHS) };
-        let packet = bytes(&mut self.draw, len);
+        let packet = bytes(&mut self.draw, len.max(self.shortest));
+        self.script.push(Step::Run(packet.clone()));
         const FAMILY: &str = "the program is of this family";
         match prog.program().ty {
             ProgType::XDP => {
@@ -198,7 +238,7 @@ impl Machine {
 
     /// Other contents than before.
     fn renew(&mut self, maps: &[LoadedMap]) {
-        for map in maps {
+        for (n, map) in maps.iter().enumerate() {
             if let Some(streams) = map.map.streams() {
                 streams.drain(&mut |_| {});
             }
@@ -208,7 +248,7 @@ impl Machine {
                 MapType::HASH | MapType::LRU_HASH | MapType::PERCPU_HASH | MapType::LPM_TRIE => self.empty(map),
                 _ => {}
             }
-            self.fill(map);
+            self.fill(maps, n);
         }
     }
 
@@ -218,13 +258,15 @@ impl Machine {
     }
 
     /// Writes values of a map, of some keys.
-    fn fill(&mut self, map: &LoadedMap) {
+    fn fill(&mut self, maps: &[LoadedMap], n: usize) {
+        let map = &maps[n];
         let def = &map.spec.def;
         let size = map.map.user_value_size();
         let mut fill = |key: &[u8]| {
             let value = bytes(&mut self.draw, size);
             // A map that is full, or that programs alone write to, stays as it is.
             let _ = map.map.write(key, &value, 0);
+            self.script.push(Step::Write { map: n, key: key.to_vec(), value });
         };
         match def.ty {
             MapType::ARRAY | MapType::PERCPU_ARRAY => (0..def.max_entries).for_each(|key| fill(&key.to_ne_bytes())),

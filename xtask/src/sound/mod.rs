@@ -2,7 +2,7 @@
 //! contents. A trap is a fault of the verifier.
 //!
 //! With `--engines`, proven programs run trusted, interpreted and native, and must do the same; `--only` and `--without`
-//! say which of the passes are made over native code.
+//! say which of the passes are made over native code. With `--kernel` besides, so must the running kernel.
 //!
 //! Built for release unless `--here` is given. With `--kernel`, as root, the running kernel judges them, too.
 
@@ -10,13 +10,14 @@ mod engines;
 mod facts;
 mod kernel;
 mod machine;
+mod running;
 mod tally;
 #[cfg(test)]
 mod tests;
 
 use crate::{
     Outcome,
-    agree::{trace, verdict::family},
+    agree::{DROPPED, trace, verdict::family, without_rights},
     process,
 };
 use alveary_abi::ProgType;
@@ -24,7 +25,7 @@ use alveary_isa::decode;
 use alveary_runtime::{Engine, Fault, Pass, Passes};
 use alveary_spec::{MapSpec, Program};
 use alveary_testing::{Generated, Generator, bpf, map_names, maps};
-use alveary_verifier::{Env, LogLevel, Report, Verdict, check, prove};
+use alveary_verifier::{Caps, Env, LogLevel, Report, Verdict, check, prove};
 use facts::Holder;
 use machine::{Ended, Machine, ROUNDS};
 use std::{
@@ -44,6 +45,9 @@ const USAGE: &str = "[--here] [--count N] [--seed N] [-j N] [--rounds N] [--find
 /// Types that programs are generated for.
 const TYPES: [ProgType; 5] =
     [ProgType::XDP, ProgType::SCHED_CLS, ProgType::SCHED_ACT, ProgType::SOCKET_FILTER, ProgType::CGROUP_SKB];
+
+/// Those that run.
+const RUN: &[ProgType] = &[ProgType::XDP, ProgType::SCHED_CLS, ProgType::SCHED_ACT, ProgType::SOCKET_FILTER];
 
 /// Instructions that a verification may take: what is longer is given up, so that there is time for many.
 const LIMIT: u32 = 20_000;
@@ -101,6 +105,15 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     if wanted.show {
         return show(&wanted);
     }
+    if wanted.kernel && wanted.engines {
+        if wanted.threads > 1 {
+            return Err("the kernel runs programs on one CPU, and so has one thread".into());
+        }
+        if !arguments.iter().any(|a| a == DROPPED) {
+            let caps = Caps { bpf: true, net_admin: true, ..Caps::NONE };
+            return process::run(&mut without_rights("sound", caps, arguments)?);
+        }
+    }
     let start = Instant::now();
     if wanted.engines {
         let compared = engines::hold(&wanted)?;
@@ -139,6 +152,7 @@ fn parse<'a>(mut arguments: impl Iterator<Item = &'a String>) -> Result<Wanted, 
             "--kernel" => wanted.kernel = true,
             "--facts" => wanted.facts = true,
             "--engines" => wanted.engines = true,
+            DROPPED => {}
             other => return Err(format!("no option {other}; takes {USAGE}")),
         }
     }
@@ -158,14 +172,21 @@ impl Bench {
     fn new(wanted: &Wanted) -> Result<Bench, String> {
         let cpus = if wanted.kernel { bpf::possible_cpus() } else { 1 };
         let mut kernel = alveary_testing::kernel(cpus.max(wanted.threads));
-        if !wanted.kernel {
+        if !wanted.kernel || wanted.engines {
             kernel.profile.limits.insns = LIMIT;
         }
         let runtime = machine::runtime(kernel.clone(), wanted.seed, Engine::Interp, Passes::ALL);
-        let generator = Generator::new(&TYPES, |ty, needs| machine::can(&runtime, ty, needs));
+        let beside_kernel = wanted.engines && wanted.kernel;
+        let types = if beside_kernel { RUN } else { &TYPES };
+        let generator = Generator::new(types, |ty, needs| {
+            machine::can(&runtime, ty, needs) && (!beside_kernel || running::can(needs))
+        });
         let bench = Bench { generator, runtime, kernel, maps: maps(), theirs: None };
-        let theirs =
-            if wanted.kernel { Some(kernel::Kernel::new(&bench.specs(), &bench.generator.program(0))?) } else { None };
+        let theirs = if wanted.kernel && !wanted.engines {
+            Some(kernel::Kernel::new(&bench.specs(), &bench.generator.program(0))?)
+        } else {
+            None
+        };
         Ok(Bench { theirs, ..bench })
     }
 
