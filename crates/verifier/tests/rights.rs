@@ -93,3 +93,12 @@ fn a_way_that_is_only_a_mistake_ends_at_a_barrier() {
     assert!(report.log.contains("R0 invalid mem access 'scalar'"), "{}", report.log);
     assert!(!checked(SOCKET, text, Caps::ALL).log.contains("speculative"));
 }
+
+/// That an array's value is there is known of constant indices; ordinary users' are not looked at.
+#[test]
+fn ordinary_users_ask_whether_a_value_is_there() {
+    let text = "r2 = 0\n*(u32 *)(r10 - 4) = r2\nr2 = r10\nr2 += -4\nr1 = m ll\ncall bpf_map_lookup_elem\n\
+                r0 = *(u8 *)(r0 + 0)\nr0 = 0\nexit";
+    assert_eq!(checked(SOCKET, text, BPF).verdict, Verdict::Accept);
+    assert_eq!(message(&checked(SOCKET, text, Caps::NONE)).1, "R0 invalid mem access 'map_value_or_null'");
+}

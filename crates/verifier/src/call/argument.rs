@@ -250,10 +250,11 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Whether a map's entries are all there from the start, and this kernel makes use of it.
+    /// Whether a map's entries are all there from the start, and this kernel makes use of it: for those who have
+    /// `CAP_BPF`.
     pub(super) fn knows_entries(&self, map: u32) -> bool {
         let ty = self.program.maps[map as usize].ty;
-        matches!(ty, M::ARRAY | M::PERCPU_ARRAY) && self.profile.has(Rule::KnownEntries)
+        matches!(ty, M::ARRAY | M::PERCPU_ARRAY) && self.profile.has(Rule::KnownEntries) && self.env.caps.bpf
     }
 
     /// The key on the stack, if it is a constant.
