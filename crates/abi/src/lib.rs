@@ -19,6 +19,7 @@ mod map_def;
 mod map_types;
 mod profile;
 mod prog_types;
+pub mod rights;
 mod rows;
 mod rules;
 mod scope;

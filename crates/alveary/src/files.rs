@@ -4,7 +4,13 @@ use crate::{Error, Kind, Result, error::OrKind};
 use alveary_btf::Btf;
 use alveary_diag::{Diagnostic, Place};
 use flate2::read::MultiGzDecoder;
-use std::{collections::BTreeMap, fs, io::Read, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 const ELF: &[u8] = b"\x7fELF";
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -38,7 +44,25 @@ pub fn kconfig(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
         MultiGzDecoder::new(&*bytes).take(LARGEST_CONFIG).read_to_end(&mut plain).map_err(|why| unread(path, &why))?;
         bytes = plain;
     }
-    alveary_object::parse_kconfig(&path.to_string_lossy(), &String::from_utf8_lossy(&bytes)).or_kind(Kind::Read)
+    let name = path.to_string_lossy();
+    let options = alveary_object::parse_kconfig(&name, &String::from_utf8_lossy(&bytes)).or_kind(Kind::Read)?;
+    if options.is_empty() {
+        let why = Diagnostic::new("kconfig", "the file sets no option of a kernel", Place::Nowhere)
+            .expected("lines of `CONFIG_NAME=value`")
+            .help("a kernel shows its configuration as /proc/config.gz, distributions put it into /boot");
+        return Err(Error::new(Kind::Read, why.in_file(&*name)));
+    }
+    Ok(options)
+}
+
+/// The file with the running kernel's configuration, if there is one.
+#[must_use]
+pub fn own_kconfig() -> Option<PathBuf> {
+    let boot = || {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+        Some(PathBuf::from(format!("/boot/config-{}", release.trim())))
+    };
+    Some(PathBuf::from("/proc/config.gz")).filter(|path| path.exists()).or_else(|| boot().filter(|path| path.exists()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -30,7 +30,8 @@ fn main() {
     let create = MapCreate { map_type: MapType::HASH.0, key_size: 4, value_size: 8, ..MapCreate::default() };
     let map = MapCreate { max_entries: ELEMENTS, name: "bench", ..create }.create().expect("a map");
     let keys: Vec<u8> = (0..ELEMENTS).flat_map(u32::to_ne_bytes).collect();
-    let values: Vec<u8> = (0..ELEMENTS).flat_map(|n| (u64::from(n) * 0x9e37_79b9_7f4a_7c15).to_ne_bytes()).collect();
+    let values: Vec<u8> =
+        (0..ELEMENTS).flat_map(|n| u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_ne_bytes()).collect();
     map.update_batch(&keys, &values, 0).expect("there is room");
     let id = map.info().expect("the kernel tells").id.to_string();
     for words in [&["map", "dump", "id", &id][..], &["-j", "map", "dump", "id", &id]] {

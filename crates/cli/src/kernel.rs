@@ -1,30 +1,19 @@
 //! Which kernel an object is meant for: the options that say so, read only as far as the object asks.
 
 use crate::{failure::Failure, types};
-use alveary::{LinuxBuilder, UserBuilder};
+use alveary::{LinuxBuilder, UserBuilder, files};
 use alveary_abi::{Profile, Version};
 use alveary_btf::{Btf, CoreKind, TypeId};
-use alveary_diag::{Diagnostic, Place};
-use alveary_object::parse_kconfig;
 use alveary_spec::{Extern, ExternKind, Kernel, Modules, Spec};
 use clap::{Args, ValueHint};
-use flate2::read::MultiGzDecoder;
 use std::{
     collections::BTreeMap,
-    fs,
-    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-/// Where a kernel shows its configuration, and where distributions put it.
-const OWN_CONFIG: &str = "/proc/config.gz";
-const BOOT_CONFIG: &str = "/boot/config-";
-const RELEASE: &str = "/proc/sys/kernel/osrelease";
 /// Where a kernel's text usually begins.
 const SOME_ADDRESS: u64 = 0xffff_ffff_8100_0000;
-/// The largest configuration that is read: real ones are below 1 MB.
-const LARGEST_CONFIG: u64 = 1 << 26;
 
 /// The kernel that an object is meant for: the same options at every verb that resolves one
 #[derive(Debug, Args)]
@@ -84,7 +73,7 @@ impl KernelOptions {
             linux = linux.btf(read(path)?);
         }
         Ok(match &self.kconfig {
-            Some(path) => linux.kconfig(read_config(path)?),
+            Some(path) => linux.kconfig(files::kconfig(path)?),
             None => linux,
         })
     }
@@ -133,8 +122,8 @@ pub(crate) fn untyped_symbols(spec: &Spec) -> BTreeMap<String, u64> {
 /// The kernel's configuration: that of the file, if one is given; this kernel's, if the object asks for some.
 fn config(given: Option<&Path>, spec: &Spec) -> Result<Option<BTreeMap<String, String>>, Failure> {
     let asks = spec.externs.keys().any(|name| name.starts_with("CONFIG_"));
-    let own = || if asks { own_config() } else { None };
-    given.map(Path::to_owned).or_else(own).map(|path| read_config(&path)).transpose()
+    let own = || if asks { files::own_kconfig() } else { None };
+    Ok(given.map(Path::to_owned).or_else(own).map(files::kconfig).transpose()?)
 }
 
 /// Reads a version in clap's manner.
@@ -149,37 +138,6 @@ fn parse_version(text: &str) -> Result<(Version, u8), String> {
     // Where the number is larger, kernels themselves say 255.
     let patch = patch.map_or(Ok(version.newest_level().into()), number)?.min(255) as u8;
     Ok((version, patch))
-}
-
-/// The file with this kernel's configuration, if there is one.
-pub(crate) fn own_config() -> Option<PathBuf> {
-    let proc = PathBuf::from(OWN_CONFIG);
-    if proc.exists() {
-        return Some(proc);
-    }
-    let release = fs::read_to_string(RELEASE).ok()?;
-    let boot = PathBuf::from(format!("{BOOT_CONFIG}{}", release.trim()));
-    boot.exists().then_some(boot)
-}
-
-/// The options in a file of the kernel's configuration.
-pub(crate) fn read_config(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    let failed = |why| Failure::file("read", path, &why);
-    let mut bytes = fs::read(path).map_err(failed)?;
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut plain = Vec::new();
-        MultiGzDecoder::new(&*bytes).take(LARGEST_CONFIG).read_to_end(&mut plain).map_err(failed)?;
-        bytes = plain;
-    }
-    let name = path.display().to_string();
-    let options = parse_kconfig(&name, &String::from_utf8_lossy(&bytes))?;
-    if options.is_empty() {
-        let why = Diagnostic::new("kconfig", "the file sets no option of a kernel", Place::Nowhere)
-            .expected("lines of `CONFIG_NAME=value`")
-            .help("a kernel shows its configuration as /proc/config.gz, distributions put it into /boot");
-        return Err(why.in_file(name).into());
-    }
-    Ok(options)
 }
 
 fn read(path: &Path) -> Result<Arc<Btf>, Failure> {

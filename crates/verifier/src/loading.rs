@@ -8,45 +8,13 @@ use crate::{
     stop::{Check, Stop},
     verifier::Verifier,
 };
-use alveary_abi::{AttachType as A, Errno, MapType as M, ProgSet, ProgType as P};
+use alveary_abi::{
+    AttachType as A, Errno, MapType as M, ProgSet, ProgType as P,
+    rights::{NETWORK_MAPS, NETWORK_PROGS, OBSERVING_PROGS},
+};
 
 /// Types that anyone may load, where the kernel lets ordinary users load programs at all.
 const ANYONE: ProgSet = ProgSet::of(&[P::SOCKET_FILTER, P::CGROUP_SKB]);
-
-/// Types that ask for `CAP_NET_ADMIN`.
-const NETWORK: ProgSet = ProgSet::of(&[
-    P::SCHED_CLS,
-    P::SCHED_ACT,
-    P::XDP,
-    P::LWT_IN,
-    P::LWT_OUT,
-    P::LWT_XMIT,
-    P::LWT_SEG6LOCAL,
-    P::SK_SKB,
-    P::SK_MSG,
-    P::FLOW_DISSECTOR,
-    P::CGROUP_DEVICE,
-    P::CGROUP_SOCK,
-    P::CGROUP_SOCK_ADDR,
-    P::CGROUP_SOCKOPT,
-    P::CGROUP_SYSCTL,
-    P::SOCK_OPS,
-    P::EXT,
-    P::NETFILTER,
-]);
-
-/// Types that ask for `CAP_PERFMON`.
-const OBSERVERS: ProgSet = ProgSet::of(&[
-    P::KPROBE,
-    P::TRACEPOINT,
-    P::PERF_EVENT,
-    P::RAW_TRACEPOINT,
-    P::RAW_TRACEPOINT_WRITABLE,
-    P::TRACING,
-    P::LSM,
-    P::STRUCT_OPS,
-    P::EXT,
-]);
 
 /// Types whose attach type says what they may do: it must be one of theirs.
 const ATTACHED: ProgSet = ProgSet::of(&[
@@ -78,9 +46,6 @@ const SPECIAL_MAPS: &[M] = &[
     M::ARENA,
 ];
 
-/// Types of maps that ask for `CAP_NET_ADMIN`.
-const NETWORK_MAPS: &[M] = &[M::SOCKMAP, M::SOCKHASH, M::DEVMAP, M::DEVMAP_HASH, M::XSKMAP];
-
 /// In the kernel's order: maps are made first.
 pub(crate) fn check(v: &mut Verifier<'_>) -> Check {
     let (program, caps) = (v.program.program, v.env.caps);
@@ -102,9 +67,9 @@ pub(crate) fn check(v: &mut Verifier<'_>) -> Check {
     }
     let missing = if !caps.bpf && !ANYONE.has(program.ty) {
         "CAP_BPF"
-    } else if !caps.net_admin && NETWORK.has(program.ty) {
+    } else if !caps.net_admin && NETWORK_PROGS.has(program.ty) {
         "CAP_NET_ADMIN"
-    } else if !caps.perfmon && OBSERVERS.has(program.ty) {
+    } else if !caps.perfmon && OBSERVING_PROGS.has(program.ty) {
         "CAP_PERFMON"
     } else {
         return check_attach_type(v);

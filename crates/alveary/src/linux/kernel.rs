@@ -14,8 +14,6 @@ use std::{
 
 const TYPES: &str = "/sys/kernel/btf/vmlinux";
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
-const CONFIG: &str = "/proc/config.gz";
-const BOOT_CONFIG: &str = "/boot/config-";
 const SYMBOLS: &str = "/proc/kallsyms";
 
 /// What is said of the kernel in place of what it says itself.
@@ -133,8 +131,7 @@ fn types() -> Result<Types> {
 }
 
 fn config() -> Option<BTreeMap<String, String>> {
-    let boot = || format!("{BOOT_CONFIG}{}", fs::read_to_string(RELEASE).unwrap_or_default().trim());
-    files::kconfig(CONFIG).or_else(|_| files::kconfig(boot())).ok()
+    files::own_kconfig().and_then(|path| files::kconfig(path).ok())
 }
 
 /// Addresses of the kernel's symbols: zeros, and so none, for those who may not see them.

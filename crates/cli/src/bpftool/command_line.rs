@@ -153,6 +153,10 @@ pub(crate) fn ours(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
             let takes = if matches!(option.takers, Takers::Every) { &mut verbs } else { &mut actions };
             // `gen` knows the long word alone.
             let name = if option.names.contains(&"--json") { "--json" } else { option.names[0] };
+            // Twice is once.
+            if takes.iter().any(|taken| taken == name) {
+                continue;
+            }
             takes.push(name.into());
             takes.extend(value);
         }
@@ -239,6 +243,7 @@ mod tests {
     #[test]
     fn a_link_named_bpftool_takes_options_anywhere() {
         assert_eq!(ours("bpftool prog --json"), "bpftool prog --json show");
+        assert_eq!(ours("bpftool -j prog --json -j"), "bpftool prog --json show");
         assert_eq!(ours("bpftool p show -jf name x"), "bpftool prog --json -f show name x");
         assert_eq!(ours("bpftool btf dump file x -Bbase format c"), "bpftool btf dump -B base file x format c");
         assert_eq!(ours("bpftool btf dump file x --base-btf=b"), "bpftool btf dump -B b file x");

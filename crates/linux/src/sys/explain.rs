@@ -1,7 +1,10 @@
 //! What an error number means for a command: what lacks, and what would grant it.
 
 use super::{About, Command, Error};
-use alveary_abi::{AttachType, Errno, MapType as M, ProgType as P, Tables};
+use alveary_abi::{
+    AttachType, Errno, Tables,
+    rights::{NETWORK_MAPS, NETWORK_PROGS, OBSERVING_PROGS},
+};
 use alveary_diag::{Diagnostic, Place};
 use std::{fmt, fs};
 
@@ -40,13 +43,11 @@ pub fn held(capability: Capability) -> Option<bool> {
 fn needed(command: Command, about: About) -> Vec<Capability> {
     use Capability::{Bpf, NetAdmin, Perfmon, SysAdmin};
     match (command, about) {
-        (Command::MapCreate, About::Map(M::SOCKMAP | M::SOCKHASH | M::DEVMAP | M::DEVMAP_HASH | M::XSKMAP)) => {
-            vec![Bpf, NetAdmin]
-        }
+        (Command::MapCreate, About::Map(ty)) if NETWORK_MAPS.contains(&ty) => vec![Bpf, NetAdmin],
         (Command::ProgLoad, About::Prog(ty, _)) => {
             let mut all = vec![Bpf];
-            all.extend(NEED_NET_ADMIN.contains(&ty).then_some(NetAdmin));
-            all.extend(NEED_PERFMON.contains(&ty).then_some(Perfmon));
+            all.extend(NETWORK_PROGS.has(ty).then_some(NetAdmin));
+            all.extend(OBSERVING_PROGS.has(ty).then_some(Perfmon));
             all
         }
         (Command::ProgAttach | Command::ProgDetach | Command::ProgQuery, _) => vec![NetAdmin],
@@ -69,41 +70,6 @@ fn needed(command: Command, about: About) -> Vec<Capability> {
         _ => vec![Bpf],
     }
 }
-
-/// Program types whose programs change the network.
-const NEED_NET_ADMIN: &[P] = &[
-    P::SCHED_CLS,
-    P::SCHED_ACT,
-    P::XDP,
-    P::LWT_IN,
-    P::LWT_OUT,
-    P::LWT_XMIT,
-    P::LWT_SEG6LOCAL,
-    P::SK_SKB,
-    P::SK_MSG,
-    P::FLOW_DISSECTOR,
-    P::CGROUP_DEVICE,
-    P::CGROUP_SOCK,
-    P::CGROUP_SOCK_ADDR,
-    P::CGROUP_SOCKOPT,
-    P::CGROUP_SYSCTL,
-    P::SOCK_OPS,
-    P::EXT,
-    P::NETFILTER,
-];
-
-/// Program types whose programs see the kernel's memory.
-const NEED_PERFMON: &[P] = &[
-    P::KPROBE,
-    P::TRACEPOINT,
-    P::PERF_EVENT,
-    P::RAW_TRACEPOINT,
-    P::RAW_TRACEPOINT_WRITABLE,
-    P::TRACING,
-    P::LSM,
-    P::STRUCT_OPS,
-    P::EXT,
-];
 
 fn is_tracing(ty: AttachType) -> bool {
     use AttachType as A;

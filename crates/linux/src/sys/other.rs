@@ -137,7 +137,7 @@ fn fd_type(number: u32) -> FdType {
     TYPES.get(number as usize).copied().unwrap_or(FdType::Unknown(number))
 }
 
-/// A stream of what a program says.
+/// What a program writes to (`bpf_stream_printk`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Stream {
@@ -145,7 +145,8 @@ pub enum Stream {
     Stderr = 2,
 }
 
-/// `BPF_PROG_STREAM_READ_BY_FD`: takes what a program has said (Linux 6.17); 0 bytes are the end for now.
+/// `BPF_PROG_STREAM_READ_BY_FD`: takes what a program has written since (Linux 6.17); 0 bytes
+/// if that is nothing.
 ///
 /// # Errors
 /// The kernel's.

@@ -1,7 +1,7 @@
 //! How this system is configured, as far as it concerns eBPF.
 
 use super::print::Printer;
-use crate::kernel;
+use alveary::files;
 use std::{fs, io, path::Path};
 
 /// A setting in `/proc/sys`, and what its values mean.
@@ -109,7 +109,7 @@ pub(super) fn print(printer: &mut Printer<'_, '_>) -> io::Result<()> {
     if !printer.macros() {
         SETTINGS.iter().try_for_each(|setting| setting.print(printer))?;
     }
-    let Some(config) = kernel::own_config().and_then(|path| kernel::read_config(&path).ok()) else { return Ok(()) };
+    let Some(config) = files::own_kconfig().and_then(|path| files::kconfig(path).ok()) else { return Ok(()) };
     let options = OPTIONS.iter().filter(|_| !printer.macros()).copied().collect::<Vec<_>>();
     options
         .into_iter()
