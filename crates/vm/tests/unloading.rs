@@ -32,9 +32,35 @@ fn load_and_run(jit: &Arc<Jit>, number: u64) {
     assert_eq!(image.run(&Env::new(), 0, [number, 0, 0, 0, 0], None), Ok(Exit::Return(expected)));
 }
 
+/// The mapping of an address, and those before and behind it: their ends and rights.
+fn around(address: u64) -> Vec<(u64, u64, String)> {
+    let all = fs::read_to_string("/proc/self/maps").expect("Linux says what is mapped");
+    let mapping = |line: &str| {
+        let (places, rights) = (line.split(' ').next()?, line.split(' ').nth(1)?);
+        let (start, end) = places.split_once('-')?;
+        let hex = |text| u64::from_str_radix(text, 16).ok();
+        Some((hex(start)?, hex(end)?, rights.to_owned()))
+    };
+    let all: Vec<_> = all.lines().filter_map(mapping).collect();
+    let at = all.iter().position(|(start, end, _)| (*start..*end).contains(&address)).expect("it is mapped");
+    all[at - 1..=at + 1].to_vec()
+}
+
+fn code_is_read_only_between_guards(jit: &Arc<Jit>) {
+    let owner = Owner(vec![]);
+    // SAFETY: the program accesses no memory.
+    let image = unsafe { Image::native(&owner.code(&[mov(0, 3), EXIT], &[0]), &owner, jit) }.expect("well-formed");
+    let [function] = image.native_functions()[..] else { panic!("there is one function") };
+    let [before, code, behind] = &around(function.address)[..] else { panic!("there are three") };
+    assert_eq!((&*code.2, code.1 - code.0), ("r-xp", jit.in_use().next_multiple_of(4096) as u64));
+    assert_eq!((&*before.2, before.1), ("---p", code.0));
+    assert_eq!((&*behind.2, behind.0), ("---p", code.1));
+}
+
 #[test]
 fn ten_thousand_loads_on_four_threads_leave_no_page_mapped() {
     let jit = Jit::new(1 << 20).expect("there is one for x86-64");
+    code_is_read_only_between_guards(&jit);
     let barrier = Barrier::new(THREADS as usize + 1);
     thread::scope(|scope| {
         for thread in 0..THREADS {

@@ -5,6 +5,7 @@ mod flow;
 mod harness;
 mod inner_maps;
 mod maps;
+mod native;
 mod refusals;
 mod soundness;
 mod text;

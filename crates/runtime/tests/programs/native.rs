@@ -1,0 +1,65 @@
+//! Proven programs as native code: what leaves the engine and comes back to it does so as when it is interpreted.
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+
+use crate::harness::{Bench, Bytes, kernel, map_spec, program};
+use alveary_abi::MapType;
+use alveary_runtime::{Engine, Fault, Feed, LoadedMap, Prog, Ran, Runtime, World};
+use alveary_spec::Program;
+use std::{cell::Cell, ops::ControlFlow, sync::Arc};
+
+/// Runs of a program that all see the same context.
+struct Runs {
+    left: u32,
+    context: Bytes,
+    ends: Vec<u64>,
+}
+
+impl Feed<Bench> for Runs {
+    fn next(&mut self) -> Option<(&Bytes, u64)> {
+        self.left = self.left.checked_sub(1)?;
+        Some((&self.context, 0))
+    }
+
+    fn ran(&mut self, end: Result<Ran, Box<Fault>>) -> ControlFlow<()> {
+        self.ends.push(end.expect("it ends").value);
+        ControlFlow::Continue(())
+    }
+}
+
+/// What three runs in a batch give, and the words of the first map then.
+fn run(
+    engine: Engine,
+    text: &str,
+    types: &[MapType],
+    prepare: impl Fn(&Runtime, &[LoadedMap], &Arc<Prog>),
+) -> (Vec<u64>, u64) {
+    let runtime = Runtime::builder(kernel(), World::repeatable()).family::<Bench>(Arc::new(())).engine(engine).build();
+    let specs = types.iter().enumerate().map(|(number, &ty)| {
+        let value_size = if ty == MapType::PROG_ARRAY { 4 } else { 8 };
+        map_spec(&format!("map{number}"), ty, 4, value_size, 1)
+    });
+    let maps: Vec<LoadedMap> = specs.map(|spec| runtime.create_map(&spec).expect("a map")).collect();
+    let names = (0..maps.len()).map(|number| format!("map{number}")).collect();
+    let program = Arc::new(Program { maps: names, ..program(text) });
+    let prog = runtime.load(program, maps.clone()).unwrap_or_else(|why| panic!("{text}\n{why}"));
+    assert_eq!(prog.is_native(), engine == Engine::Jit, "{:?}", prog.trust());
+    prepare(&runtime, &maps, &prog);
+    let mut runs = Runs { left: 3, context: [const { Cell::new(0) }; 64], ends: Vec::new() };
+    runtime.vcpu(0).expect("CPU 0").batch::<Bench>(&prog).expect("its family").run_all(&mut runs);
+    let mut word = [0; 8];
+    maps[0].map.read(&0_u32.to_ne_bytes(), &mut word).expect("the value");
+    (runs.ends, u64::from_ne_bytes(word))
+}
+
+#[test]
+fn thirty_three_tail_calls_in_each_run() {
+    let text = "r6 = r1\nr2 = v0 ll\nr3 = *(u64 *)(r2 + 0)\nr3 += 1\n*(u64 *)(r2 + 0) = r3\nr1 = r6\nr2 = m1 ll\nr3 = 0\n\
+                call bpf_tail_call\nr0 = 3\nexit\n";
+    let types = [MapType::ARRAY, MapType::PROG_ARRAY];
+    for engine in [Engine::Interp, Engine::Jit] {
+        let ran = run(engine, text, &types, |runtime, maps, itself| {
+            runtime.set_slot(&maps[1], 0, itself).expect("a slot");
+        });
+        assert_eq!(ran, (vec![3; 3], 3 * 34), "{engine:?}");
+    }
+}
