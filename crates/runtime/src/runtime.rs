@@ -97,7 +97,8 @@ impl Builder {
         let profile = &self.kernel.profile;
         if profile.helper(row.id).is_none() {
             let tables = profile.tables().clone().with_helper(row);
-            self.kernel.profile = alveary_abi::Profile::new(profile.version, profile.limits, tables);
+            self.kernel.profile =
+                alveary_abi::Profile::new(profile.version, profile.limits, tables).at_level(profile.patch());
         }
     }
 

@@ -72,7 +72,6 @@ fn wanted(arg: Arg) -> &'static str {
     }
 }
 
-/// `helper access to the packet is not allowed`.
 pub(super) fn lent(story: &Story<'_>, draft: &mut Draft) {
     let callee = story.insn.and_then(|insn| story.callee(insn)).unwrap_or_default();
     draft.say(format!("`{callee}` would change a dynptr that the callback was only lent"));
@@ -83,6 +82,7 @@ pub(super) fn lent(story: &Story<'_>, draft: &mut Draft) {
     draft.help("read it with `bpf_dynptr_read` or `bpf_dynptr_data`; the helper that calls back gives it back itself");
 }
 
+/// `helper access to the packet is not allowed`.
 pub(super) fn packet(story: &Story<'_>, draft: &mut Draft) {
     let callee = story.insn.and_then(|insn| story.callee(insn)).unwrap_or_default();
     draft.say(format!("`{callee}` cannot be given memory in the packet"));
