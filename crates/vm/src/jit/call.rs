@@ -39,9 +39,11 @@ impl Lifter<'_> {
             let number = self.number(number as i64);
             self.to.ins().store(PLAIN, number, self.env, CALLED);
         }
+        self.store_fuel();
         let callee = self.number(helper.body as usize as i64);
         let call = self.to.ins().call_indirect(signature, callee, &args);
         let result = self.to.inst_results(call)[0];
+        self.load_fuel();
         let asked = self.to.ins().uload8(I64, PLAIN, self.env, ASKED);
         self.unless(asked, |lifter| {
             let slot = lifter.number(slot.into());
@@ -59,6 +61,9 @@ impl Lifter<'_> {
         let name = UserExternalName { namespace: 0, index: number as u32 };
         let name = ExternalName::user(self.to.func.declare_imported_user_function(name));
         let function = self.to.import_function(ExtFuncData { name, signature, colocated: true, patchable: false });
+        if stops {
+            self.store_fuel();
+        }
         let call = self.to.ins().call(function, &args);
         let (r0, stopped) = (self.to.inst_results(call)[0], self.to.inst_results(call)[1]);
         if stops {
@@ -66,6 +71,7 @@ impl Lifter<'_> {
             self.to.ins().brif(stopped, block, &[], onward, &[]);
             self.to.switch_to_block(onward);
             self.to.seal_block(onward);
+            self.load_fuel();
         }
         self.set(Reg::R0, r0);
     }

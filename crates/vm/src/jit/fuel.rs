@@ -43,17 +43,35 @@ pub(super) fn charges(plan: &Plan<'_>, graph: &Graph, loops: &Loops) -> Vec<u32>
 }
 
 impl Lifter<'_> {
+    /// At the start of a function, and behind what may have taken some: how much there is.
+    pub(super) fn load_fuel(&mut self) {
+        if let Some(fuel) = self.fuel {
+            let left = self.to.ins().load(I64, PLAIN, self.env, FUEL);
+            self.to.def_var(fuel, left);
+        }
+    }
+
+    /// Before others look at it. In between it is in a register: a loop would wait for memory in each round.
+    pub(super) fn store_fuel(&mut self) {
+        if let Some(fuel) = self.fuel {
+            let left = self.to.use_var(fuel);
+            self.to.ins().store(PLAIN, left, self.env, FUEL);
+        }
+    }
+
     /// Takes fuel, or stops.
     pub(super) fn charge(&mut self, slot: u32, cost: u32) {
-        let left = self.to.ins().load(I64, PLAIN, self.env, FUEL);
+        let Some(fuel) = self.fuel else { return };
+        let left = self.to.use_var(fuel);
         let cost = self.number(cost.into());
         let none = self.to.ins().icmp(IntCC::UnsignedLessThan, left, cost);
-        let slot = self.number(slot.into());
+        let (slot, zero) = (self.number(slot.into()), self.number(0));
         self.unless(none, |lifter| {
+            lifter.to.def_var(fuel, zero);
             let returned = lifter.ask(out_of_fuel as *const (), &[slot]);
             lifter.leave(&returned);
         });
         let fewer = self.to.ins().isub(left, cost);
-        self.to.ins().store(PLAIN, fewer, self.env, FUEL);
+        self.to.def_var(fuel, fewer);
     }
 }

@@ -86,6 +86,8 @@ pub(super) struct Lifter<'a> {
     pub(super) arena: Option<Value>,
     /// What nodes take of the fuel where they begin.
     charges: Vec<u32>,
+    /// The fuel, in functions that take some.
+    pub(super) fuel: Option<Variable>,
 }
 
 /// What a function has of its own, also where it is part of another one.
@@ -123,6 +125,7 @@ impl<'a> Lifter<'a> {
                 to.set_cold_block(nodes[node].0);
             }
         }
+        let fuel = (plan.rules.fuel && plan.functions[number].stops).then(|| to.declare_var(I64));
         let charges = if plan.rules.fuel { fuel::charges(plan, graph, &loops) } else { vec![0; graph.nodes.len()] };
         Lifter {
             plan,
@@ -142,6 +145,7 @@ impl<'a> Lifter<'a> {
             stopped: None,
             arena: None,
             charges,
+            fuel,
         }
     }
 
@@ -159,6 +163,7 @@ impl<'a> Lifter<'a> {
             self.set(Reg(reg), param);
         }
         self.find_arena();
+        self.load_fuel();
         if function.counted {
             self.count();
         }
@@ -301,6 +306,7 @@ impl<'a> Lifter<'a> {
 
     /// Returns from the function, which gives its frame back.
     pub(super) fn leave(&mut self, values: &[Value]) {
+        self.store_fuel();
         if self.plan.functions[self.number].counted {
             let used = self.to.ins().load(I64, PLAIN, self.env, USED);
             let fewer = self.to.ins().iadd_imm_s(used, -1);

@@ -171,7 +171,6 @@ pub(super) extern "C" fn too_deep(env: &Env, slot: u64) -> Returned {
 
 /// For code whose fuel is used up.
 pub(super) extern "C" fn out_of_fuel(env: &Env, slot: u64) -> Returned {
-    env.fuel.set(0);
     stop(env, slot, TrapKind::Budget)
 }
 
