@@ -106,19 +106,9 @@ fn runs(loaded: &Loaded<User>, packet_len: usize, packet: &[u8]) {
 
 /// A map of each kind that runs here. Their order is that of the programs' indices.
 fn maps() -> Vec<MapSpec> {
-    let spec = |name: &str, ty, key_size, value_size, max_entries| MapSpec {
-        name: name.into(),
-        def: MapDef { ty, key_size, value_size, max_entries, flags: 0, extra: 0, special: Vec::new() },
-        key_type: None,
-        value_type: None,
-        inner: None,
-        initial: Initial::Empty,
-        addresses: Vec::new(),
-        freeze: false,
-        pin_by_name: false,
-        numa_node: None,
-        section: ".maps".into(),
-        at: 0,
+    let spec = |name: &str, ty, key_size, value_size, max_entries| {
+        let def = MapDef { ty, key_size, value_size, max_entries, flags: 0, extra: 0, special: Vec::new() };
+        MapSpec::new(name, def, ".maps")
     };
     let mut maps = vec![
         spec("array", MapType::ARRAY, 4, 20, 4),

@@ -1,6 +1,7 @@
 //! Maps from user space's side.
 
-use crate::Result;
+use crate::{Error, Kind, Result};
+use alveary_diag::{Diagnostic, Place};
 use alveary_spec::MapSpec;
 
 /// A map of any target, by bytes. Values are copied: memory that programs write to is never handed out.
@@ -42,6 +43,18 @@ pub trait MapHandle: Send + Sync {
     fn entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         walk(self)
     }
+}
+
+/// Whether a slice is as long as what it is for: one of the wrong length is never passed on.
+pub(crate) fn sized(map: &MapSpec, what: &str, bytes: &[u8], expected: usize) -> Result<()> {
+    if bytes.len() == expected {
+        return Ok(());
+    }
+    let message = format!("map `{}`: a {what} has the wrong size", map.name);
+    let why = Diagnostic::new("map-size", message, Place::Nowhere)
+        .expected(format!("{expected} bytes"))
+        .found(format!("{} bytes", bytes.len()));
+    Err(Error::new(Kind::Map, why))
 }
 
 /// Every key and entry, one by one.

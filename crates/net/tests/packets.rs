@@ -4,7 +4,7 @@ use alveary_abi::{Helper, HelperId, MapDef, MapType, Profile, ProgType, Proto};
 use alveary_isa::{Inst, asm::assemble, encode};
 use alveary_net::{Host, Net, Redirect, SkBuff, Skb, Start, Verdict, Way, Xdp, XdpBuff};
 use alveary_runtime::{AnyFamily, Args, Cx, Family, LoadedMap, Prog, Runtime, World};
-use alveary_spec::{Initial, Kernel, MapSpec, Program};
+use alveary_spec::{Kernel, MapSpec, Program};
 use std::rc::Rc;
 use std::slice::from_ref;
 use std::sync::Arc;
@@ -43,20 +43,8 @@ fn load(runtime: &Runtime, ty: ProgType, text: &str, maps: &[LoadedMap]) -> Arc<
 }
 
 fn map(runtime: &Runtime, ty: MapType, max_entries: u32) -> LoadedMap {
-    let spec = MapSpec {
-        name: "tx_port".into(),
-        def: MapDef { ty, key_size: 4, value_size: 4, max_entries, flags: 0, extra: 0, special: vec![] },
-        key_type: None,
-        value_type: None,
-        inner: None,
-        initial: Initial::Empty,
-        addresses: vec![],
-        freeze: false,
-        pin_by_name: false,
-        numa_node: None,
-        section: ".maps".into(),
-        at: 0,
-    };
+    let def = MapDef { ty, key_size: 4, value_size: 4, max_entries, flags: 0, extra: 0, special: vec![] };
+    let spec = MapSpec::new("tx_port", def, ".maps");
     runtime.create_map(&spec).expect("a map")
 }
 

@@ -5,7 +5,7 @@ use crate::elf::{Elf, Home};
 use alveary_abi::{MapDef, MapType};
 use alveary_btf::{Btf, Kind, Type, TypeId};
 use alveary_diag::{Diagnostic, Place};
-use alveary_spec::{Extern, ExternKind, Initial, MapSpec};
+use alveary_spec::{Extern, ExternKind, MapSpec};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
@@ -99,18 +99,5 @@ fn lay_out(all: &mut BTreeMap<String, Extern>, btf: &mut Btf) -> Result<Option<M
         extra: 0,
         special: Vec::new(),
     };
-    Ok(Some(MapSpec {
-        name: KCONFIG.to_owned(),
-        def,
-        key_type: None,
-        value_type: Some(section),
-        inner: None,
-        initial: Initial::Empty,
-        addresses: Vec::new(),
-        freeze: true,
-        pin_by_name: false,
-        numa_node: None,
-        section: KCONFIG.into(),
-        at: 0,
-    }))
+    Ok(Some(MapSpec { value_type: Some(section), freeze: true, ..MapSpec::new(KCONFIG, def, KCONFIG) }))
 }

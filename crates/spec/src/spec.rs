@@ -80,6 +80,27 @@ pub struct MapSpec {
     pub at: u64,
 }
 
+impl MapSpec {
+    /// A map of this name and definition, of which nothing else is said.
+    #[must_use]
+    pub fn new(name: &str, def: MapDef, section: &str) -> MapSpec {
+        MapSpec {
+            name: name.to_owned(),
+            def,
+            key_type: None,
+            value_type: None,
+            inner: None,
+            initial: Initial::Empty,
+            addresses: Vec::new(),
+            freeze: false,
+            pin_by_name: false,
+            numa_node: None,
+            section: section.into(),
+            at: 0,
+        }
+    }
+}
+
 /// First content of a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Initial {

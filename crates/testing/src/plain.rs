@@ -2,7 +2,7 @@
 
 use alveary_abi::{MapDef, MapType, Profile, ProgType};
 use alveary_isa::{Insn, Inst, Reg, asm::assemble, encode};
-use alveary_spec::{Initial, Kernel, MapSpec, Program};
+use alveary_spec::{Kernel, MapSpec, Program};
 
 /// The newest kernel, with some CPUs.
 #[must_use]
@@ -19,20 +19,7 @@ pub fn def(ty: MapType, key_size: u32, value_size: u32, max_entries: u32) -> Map
 /// A map as an object would define it.
 #[must_use]
 pub fn map_spec(name: &str, def: MapDef) -> MapSpec {
-    MapSpec {
-        name: name.to_owned(),
-        def,
-        key_type: None,
-        value_type: None,
-        inner: None,
-        initial: Initial::Empty,
-        addresses: Vec::new(),
-        freeze: false,
-        pin_by_name: false,
-        numa_node: None,
-        section: ".maps".into(),
-        at: 0,
-    }
+    MapSpec::new(name, def, ".maps")
 }
 
 /// Instructions from text, helpers by name (`call bpf_map_lookup_elem`). `load` says what stands for an address that is

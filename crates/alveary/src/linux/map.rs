@@ -1,7 +1,7 @@
 //! Maps of the running kernel.
 
 use super::failed;
-use crate::{Error, Kind, MapHandle, Result};
+use crate::{Error, Kind, MapHandle, Result, map::sized};
 use alveary_abi::{Errno, MapType};
 use alveary_diag::{Diagnostic, Place};
 use alveary_linux::{
@@ -110,18 +110,6 @@ impl LinuxMap {
         failed(e.named(&self.0.spec.name), Kind::Map)
     }
 
-    /// Slices of the wrong length get a message of their own.
-    fn sized(&self, what: &str, bytes: &[u8], expected: usize) -> Result<()> {
-        if bytes.len() == expected {
-            return Ok(());
-        }
-        let message = format!("map `{}`: a {what} has the wrong size", self.0.spec.name);
-        let why = Diagnostic::new("map-size", message, Place::Nowhere)
-            .expected(format!("{expected} bytes"))
-            .found(format!("{} bytes", bytes.len()));
-        Err(Error::new(Kind::Map, why))
-    }
-
     /// All elements in batches; `None` if the kernel has none for this type.
     fn batches(&self) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         let (key, value) = (self.sys().key_size(), self.sys().value_size());
@@ -162,7 +150,7 @@ impl MapHandle for LinuxMap {
     }
 
     fn lookup(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.sized("key", key, self.sys().key_size())?;
+        sized(self.spec(), "key", key, self.sys().key_size())?;
         let mut value = vec![0; self.entry_size()];
         match self.sys().lookup(key, &mut value, 0) {
             Ok(()) => Ok(Some(value)),
@@ -172,13 +160,13 @@ impl MapHandle for LinuxMap {
     }
 
     fn update(&self, key: &[u8], value: &[u8], flags: u64) -> Result<()> {
-        self.sized("key", key, self.sys().key_size())?;
-        self.sized("value", value, self.entry_size())?;
+        sized(self.spec(), "key", key, self.sys().key_size())?;
+        sized(self.spec(), "value", value, self.entry_size())?;
         self.sys().update(key, value, flags).map_err(|e| self.failed(e))
     }
 
     fn delete(&self, key: &[u8]) -> Result<bool> {
-        self.sized("key", key, self.sys().key_size())?;
+        sized(self.spec(), "key", key, self.sys().key_size())?;
         match self.sys().delete(key) {
             Ok(()) => Ok(true),
             Err(e) if e.errno() == Errno::ENOENT => Ok(false),
@@ -189,7 +177,7 @@ impl MapHandle for LinuxMap {
     fn next_key(&self, after: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
         let mut next = vec![0; self.sys().key_size()];
         if let Some(key) = after {
-            self.sized("key", key, next.len())?;
+            sized(self.spec(), "key", key, next.len())?;
         }
         match self.sys().next_key(after, &mut next) {
             Ok(()) => Ok(Some(next)),

@@ -1,6 +1,6 @@
 //! Maps of the user-space kernel.
 
-use crate::{Error, Kind, MapHandle, Result};
+use crate::{Error, Kind, MapHandle, Result, map::sized};
 use alveary_abi::{MapDef, Tables};
 use alveary_diag::{Diagnostic, Place};
 use alveary_maps::Errno;
@@ -42,20 +42,8 @@ impl UserMap {
         Error::new(Kind::Map, Diagnostic::new("map-operation", message, Place::Nowhere).found(found))
     }
 
-    /// Key and value sizes are the map's to judge, but a slice of the wrong length is never passed on.
-    fn sized(&self, what: &str, bytes: &[u8], expected: usize) -> Result<()> {
-        if bytes.len() == expected {
-            return Ok(());
-        }
-        let message = format!("map `{}`: a {what} has the wrong size", self.0.spec.name);
-        let why = Diagnostic::new("map-size", message, Place::Nowhere)
-            .expected(format!("{expected} bytes"))
-            .found(format!("{} bytes", bytes.len()));
-        Err(Error::new(Kind::Map, why))
-    }
-
     pub(super) fn check_key(&self, key: &[u8]) -> Result<()> {
-        self.sized("key", key, self.key_size())
+        sized(self.spec(), "key", key, self.key_size())
     }
 
     fn key_size(&self) -> usize {
@@ -84,7 +72,7 @@ impl MapHandle for UserMap {
 
     fn update(&self, key: &[u8], value: &[u8], flags: u64) -> Result<()> {
         self.check_key(key)?;
-        self.sized("value", value, self.entry_size())?;
+        sized(self.spec(), "value", value, self.entry_size())?;
         self.0.map.write(key, value, flags).map_err(|e| self.refused("an update", e))
     }
 

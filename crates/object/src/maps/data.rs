@@ -1,12 +1,12 @@
 //! The maps behind `.rodata`, `.data`, `.bss` and sections named after them, named as libbpf names them (which puts the
 //! object's name in front when it loads them).
 
-use super::{Maps, Source, plain};
+use super::{Maps, Source};
 use crate::special;
 use alveary_abi::{MapDef, MapType, flags::BPF_F_RDONLY_PROG};
 use alveary_btf::Kind;
 use alveary_diag::Diagnostic;
-use alveary_spec::Initial;
+use alveary_spec::{Initial, MapSpec};
 
 /// Whether a section of this name holds global variables.
 pub(super) fn is_data(name: &str) -> bool {
@@ -37,7 +37,7 @@ pub(super) fn read(source: &Source<'_>, index: usize, maps: &mut Maps) -> Result
         extra: 0,
         special: Vec::new(),
     };
-    let mut spec = plain(section.name, def, section.name);
+    let mut spec = MapSpec::new(section.name, def, section.name);
     spec.freeze = frozen;
     // What takes no room in the file takes none here: an array begins as zeros.
     spec.initial = if section.is_zero() { Initial::Empty } else { Initial::Bytes(section.data.to_vec()) };

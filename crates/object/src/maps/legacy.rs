@@ -1,7 +1,7 @@
 //! Map definitions without BTF: `struct bpf_map_def` in section `maps`, of any length, and iproute2's
 //! `struct bpf_elf_map`, which is longer and means something else.
 
-use super::{Maps, Source, plain};
+use super::{Maps, Source};
 use crate::{elf::Symbol, special};
 use alveary_abi::MapDef;
 use alveary_btf::{Kind, Type};
@@ -41,7 +41,7 @@ pub(super) fn read(source: &Source<'_>, index: usize, maps: &mut Maps) -> Result
             extra: 0,
             special: Vec::new(),
         };
-        let mut spec = plain(symbol.name, def, section.name);
+        let mut spec = MapSpec::new(symbol.name, def, section.name);
         annotate(source, &mut spec);
         if words.len() >= ELF_MAP {
             spec.pin_by_name = word(6) != 0;

@@ -12,10 +12,10 @@ use crate::{
     code::Places,
     elf::{Elf, Home, Rel, Symbol, SymbolKind},
 };
-use alveary_abi::{MapDef, MapType};
+use alveary_abi::MapType;
 use alveary_btf::Btf;
 use alveary_diag::{Diagnostic, Place, did_you_mean};
-use alveary_spec::{Initial, MapSpec};
+use alveary_spec::MapSpec;
 use std::collections::{BTreeMap, HashMap};
 pub(crate) use typed::definition;
 
@@ -102,24 +102,6 @@ impl<'a> Source<'a> {
                 .expected("a type other than 0, which is BPF_MAP_TYPE_UNSPEC")),
             number => Ok(MapType(number)),
         }
-    }
-}
-
-/// A map of this definition, with nothing else said about it.
-fn plain(name: &str, def: MapDef, section: &str) -> MapSpec {
-    MapSpec {
-        name: name.to_owned(),
-        def,
-        key_type: None,
-        value_type: None,
-        inner: None,
-        initial: Initial::Empty,
-        addresses: Vec::new(),
-        freeze: false,
-        pin_by_name: false,
-        numa_node: None,
-        section: section.into(),
-        at: 0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Kernel interfaces (`.struct_ops`, `.struct_ops.link`): each variable is a map, its type the interface, its pointers
 //! to functions programs.
 
-use super::{Maps, Source, plain};
+use super::{Maps, Source};
 use crate::{
     code::Places,
     elf::{Home, Rel, Symbol, SymbolKind},
@@ -10,7 +10,7 @@ use alveary_abi::{MapDef, MapType, flags::BPF_F_LINK};
 use alveary_btf::{Btf, Composite, Kind, Type, TypeId, essential_name};
 use alveary_diag::Diagnostic;
 use alveary_isa::{Endian, Insn};
-use alveary_spec::{Initial, StructOps, StructOpsMember};
+use alveary_spec::{Initial, MapSpec, StructOps, StructOpsMember};
 
 const POINTER: usize = 8;
 
@@ -55,7 +55,7 @@ pub(super) fn read(source: &Source<'_>, index: usize, maps: &mut Maps) -> Result
             extra: 0,
             special: Vec::new(),
         };
-        let mut spec = plain(name, def, section.name);
+        let mut spec = MapSpec::new(name, def, section.name);
         spec.value_type = Some(ty);
         spec.initial = Initial::StructOps(StructOps {
             interface: essential_name(interface.name).to_owned(),

@@ -1,6 +1,6 @@
 //! Map definitions in BTF: variables in `.maps` whose types spell out the map (`__uint`, `__type`, `__array`).
 
-use super::{Maps, Source, plain, suggest};
+use super::{Maps, Source, suggest};
 use crate::special;
 use alveary_abi::MapDef;
 use alveary_btf::{Array, Btf, Composite, Kind, Linkage, Type, TypeId};
@@ -76,7 +76,7 @@ impl Definition<'_> {
             extra: self.long(members, "map_extra")?,
             special: Vec::new(),
         };
-        let mut spec = plain(self.name, def, self.section);
+        let mut spec = MapSpec::new(self.name, def, self.section);
         (spec.def.key_size, spec.key_type) = self.size(members, "key", "key_size")?;
         (spec.def.value_size, spec.value_type) = self.size(members, "value", "value_size")?;
         spec.def.special = spec.value_type.map_or_else(Vec::new, |ty| special::find(self.btf, ty));
