@@ -46,3 +46,13 @@ SEC("xdp") int turned_round(struct xdp_md *ctx)
 		return XDP_PASS;
 	return *(__u8 *)data == 1 ? XDP_DROP : XDP_PASS;
 }
+
+SEC("xdp") int both_on_a_line(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+
+	if (data + 1 > end)
+		return XDP_PASS;
+	return eth->h_proto == 8 ? XDP_DROP : XDP_PASS;
+}

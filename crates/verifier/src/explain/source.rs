@@ -29,16 +29,21 @@ pub(super) fn packet_names(program: &Prepared<'_>) -> (String, String) {
     let find = |field: &str| {
         let program = program.program;
         let btf = program.btf.as_ref()?;
-        program.lines.iter().find_map(|line| {
-            let (left, right) = btf.string(line.text)?.split_once('=')?;
-            let right = right.trim().strip_suffix(';')?;
-            let arrow = right.rfind("->")?;
-            (right[arrow + 2..].trim() == field).then_some(())?;
-            let name = left.trim_end().rsplit(|c: char| !is_word(c)).next()?;
-            is_name(name).then(|| name.to_owned())
-        })
+        program.lines.iter().find_map(|line| name_of(field, btf.string(line.text)?))
     };
     (find("data").unwrap_or_else(|| "data".to_owned()), find("data_end").unwrap_or_else(|| "data_end".to_owned()))
+}
+
+/// The variable that a line sets to the context's field. One line may set several:
+/// `void *data = …ctx->data, *end = …ctx->data_end;`.
+fn name_of(field: &str, line: &str) -> Option<String> {
+    line.trim().strip_suffix(';')?.split(',').find_map(|one| {
+        let (left, right) = one.split_once('=')?;
+        let (_, read) = right.rsplit_once("->")?;
+        (read.trim() == field).then_some(())?;
+        let name = left.trim_end().rsplit(|c: char| !is_word(c)).next()?;
+        is_name(name).then(|| name.to_owned())
+    })
 }
 
 /// How a program of this type lets go of what it does not understand.
