@@ -1,4 +1,4 @@
-//! Skeletons in Rust: what `alveary gen skeleton --lang rust` makes of two objects stands here, is compiled with this test
+//! Skeletons in Rust: what `alveary gen skeleton --lang rust` makes of three objects stands here, is compiled with this test
 //! and used. `UPDATE=1` makes the modules anew.
 
 use alveary::{Kind, Object, Target, User, skeleton::Skeleton, skeleton::plain::Plain, spec::Initial};
