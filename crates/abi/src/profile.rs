@@ -169,8 +169,8 @@ impl<N: Eq + std::hash::Hash> Rows<N> {
 }
 
 impl Profile {
-    /// Linux of this version, at the newest stable level that the tables describe. Kernels between the ones that the tables are checked against (5.4, 5.10, 5.15, 6.1, 6.6,
-    /// 6.12, 6.18) are as good as the rows' `since`.
+    /// Linux of this version, at the newest stable level that the tables describe. Kernels between the ones that the
+    /// tables are checked against (5.4, 5.10, 5.15, 6.1, 6.6, 6.12, 6.18) are as good as the rows' `since`.
     #[must_use]
     pub fn linux(version: Version) -> Profile {
         // The newest is asked for again and again: to copy its index is cheaper than to make it.
@@ -194,7 +194,8 @@ impl Profile {
         Profile { patch, rules: Rules::of(self.version, patch), ..self }
     }
 
-    /// A kernel with these rows, at the newest stable level that the tables describe. Rows that came after `version` stay in the tables but are not found.
+    /// A kernel with these rows, at the newest stable level that the tables describe. Rows that came after `version`
+    /// stay in the tables but are not found.
     #[must_use]
     pub fn new(version: Version, limits: Limits, tables: Tables) -> Profile {
         let index = Index {

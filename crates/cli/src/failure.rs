@@ -31,6 +31,13 @@ impl Failure {
             .in_file(path.display().to_string())
             .into()
     }
+
+    /// A directory that cannot be made.
+    pub(crate) fn directory(path: &Path, why: &io::Error) -> Self {
+        Diagnostic::new("file", format!("cannot make the directory: {}", reason(why)), Place::Nowhere)
+            .in_file(path.display().to_string())
+            .into()
+    }
 }
 
 impl From<Diagnostic> for Failure {

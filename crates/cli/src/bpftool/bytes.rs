@@ -5,7 +5,7 @@ use super::{
     usage,
     words::Words,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, table};
 use std::io;
 
 /// Bytes in hexadecimal, with blanks between them: 16 on a line, in two halves.
@@ -57,8 +57,8 @@ pub(crate) fn take(words: &mut Words<'_>, what: &str, count: usize) -> Result<Ve
     }
     if bytes.len() < count {
         return Err(usage(format!("the {what} is too short"))
-            .expected(format!("{count} bytes"))
-            .found(format!("{} bytes", bytes.len()))
+            .expected(table::count(count as u64, "byte", "bytes"))
+            .found(table::count(bytes.len() as u64, "byte", "bytes"))
             .into());
     }
     Ok(bytes)

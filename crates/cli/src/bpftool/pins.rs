@@ -47,7 +47,7 @@ impl Pins {
         if !inside && nomount {
             return Err(none(directory, "no directory is there, and none may be mounted"));
         }
-        mkdir(directory, PRIVATE).map_err(|why| Failure::file("make", directory, &why.into()))?;
+        mkdir(directory, PRIVATE).map_err(|why| Failure::directory(directory, &why.into()))?;
         self.made(directory.to_owned());
         if inside { Ok(()) } else { self.mount(directory, nomount) }
     }

@@ -47,7 +47,7 @@ pub(crate) struct Check {
     ty: Option<String>,
 
     /// What they are attached to: an attach type (cgroup_inet_egress …), where the section does not tell it
-    #[arg(long, value_name = "BTF_FUNC")]
+    #[arg(long, value_name = "ATTACH_TYPE")]
     attach: Option<String>,
 
     /// What the one who loads them may do: none, or some of bpf, perfmon, net_admin, sys_admin; everything unless given

@@ -16,16 +16,15 @@ use crate::{
 use alveary::{
     Backend, Kind, Linux, LinuxMap, Loaded, Loader, Object,
     kernel::{
-        attach::{Link, Pinned},
+        attach::{Device, Link, Pinned},
         sys::{self, LOG_BRANCHES, LOG_INSNS, LOG_STATS, LogLevel},
     },
 };
 use alveary_abi::{MapType, ProgType};
-use alveary_diag::{Diagnostic, Place};
+use alveary_diag::Place;
 use clap::{Args, ValueEnum, ValueHint};
 use serde_json::{Value, json};
 use std::{
-    fs,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -139,36 +138,40 @@ impl Load {
             linux = linux.log(level.level());
         }
         if let Some(name) = &self.dev {
-            linux = linux.device(device(name)?);
+            linux = linux.device(Device::named(name)?.index);
         }
         let object = Object::from_spec(inspect::open(&self.object)?);
         let linux = self.target.give(linux, object.spec())?;
+        let file = self.object.display().to_string();
         let stem = self.object.file_name().and_then(|n| n.to_str()).and_then(|n| n.split('.').next());
         let mut loader = Loader::new(linux.build()).named(stem.unwrap_or_default());
         for name in &self.programs {
+            inspect::program(object.spec(), name, &self.object)?;
             loader = loader.program(name);
         }
         if let Some(ty) = self.ty {
             loader = loader.program_type(ty);
         }
-        for (name, file) in &self.maps {
+        for (name, pin) in &self.maps {
             let Some(spec) = object.spec().maps.get(name) else {
-                return Err(Diagnostic::new("not-found", format!("the object has no map `{name}`"), Place::Nowhere)
-                    .expected(object.spec().maps.keys().cloned().collect::<Vec<_>>().join(", "))
-                    .found(format!("`{name}`"))
-                    .into());
+                let known: Vec<&str> = object.spec().maps.keys().map(String::as_str).collect();
+                return Err(inspect::missing("map", name, &known, Place::Nowhere).in_file(&*file).into());
             };
-            loader = loader.map(name, LinuxMap::pinned(file, spec)?);
+            loader = loader.map(name, LinuxMap::pinned(pin, spec)?);
         }
-        let file = self.object.display().to_string();
         let loaded = loader.load(&object).map_err(|why| {
             if self.log.is_some() {
                 std::io::stderr().write_all(why.log().as_bytes()).ok();
             }
+            let explained = format!("`alveary check {file}` explains rejections on the source lines that matter");
             let help = why.kind() == Kind::Verifier && self.log.is_none();
             let named = why.diagnostics().map(|d| {
                 let d = d.clone().in_file(&*file);
-                if help { d.help("`--log insns` shows everything that the verifier says") } else { d }
+                if help {
+                    d.help(explained.as_str()).help("`--log insns` shows everything that the verifier says")
+                } else {
+                    d
+                }
             });
             Failure::with_scene(named.collect(), Programs(why.programs().to_vec()))
         })?;
@@ -240,15 +243,6 @@ impl Load {
 
 fn type_name(loaded: &Loaded<Linux>, ty: MapType) -> &'static str {
     loaded.target().kernel().profile.map_type(ty).map_or("unknown", |row| row.name)
-}
-
-/// The number of a network device.
-fn device(name: &str) -> Result<u32, Diagnostic> {
-    let path = Path::new("/sys/class/net").join(name).join("ifindex");
-    fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
-        Diagnostic::new("device", format!("there is no network device `{name}`"), Place::Nowhere)
-            .help("`ip link` lists those that there are")
-    })
 }
 
 /// What stays in the kernel.

@@ -79,7 +79,7 @@ pub(crate) struct Run {
 
     /// Write the packets that go on: passed, sent back or redirected, as the program left them
     ///
-    /// The name says the format: .pcap or .pcapng, with .gz compressed. A socket filter's packets are cut to the length
+    /// The name says the format: .pcapng is that, all others are pcap; with .gz compressed. A socket filter's packets are cut to the length
     /// that it accepted.
     #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath, value_parser = files::written)]
     write: Option<PathBuf>,

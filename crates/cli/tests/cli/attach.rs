@@ -100,10 +100,11 @@ fn what_a_section_leaves_open_is_asked_for() {
     for expected in [
         "help: name the device: `--xdp IF`",
         "there is no network device `v9`",
-        "expected: native or generic or offload",
+        "expected: native, generic or offload",
         "found: count in section xdp",
-        "found: none that fits",
+        "no filter with a program is attached to ingress of v0",
         "the pinned object cannot be opened",
+        "help: check the path",
     ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }

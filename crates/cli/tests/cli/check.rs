@@ -52,7 +52,11 @@ fn what_does_not_resolve_is_not_well() {
     assert_eq!(session.output("asm plugin.s -o plugin.o").code, Some(0));
     let unresolved = session.output("check plugin.o");
     assert!(unresolved.stdout.contains("not judged: "), "{}", unresolved.stdout);
+    assert!(unresolved.stdout.contains("   = help: give the type: `--type xdp`"), "{}", unresolved.stdout);
     assert_eq!(unresolved.code, Some(1));
+    let before = session.output("check plugin.o --type xdp --kernel 4.7");
+    assert!(before.stdout.contains("not judged: xdp programs came with Linux 4.8"), "{}", before.stdout);
+    assert_eq!(before.code, Some(1));
     assert_eq!(session.output("check plugin.o --type xdp").code, Some(0));
 }
 

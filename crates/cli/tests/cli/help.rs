@@ -71,7 +71,7 @@ fn shells_know_the_verbs_and_options() {
 #[test]
 fn man_writes_a_page_for_each_verb() {
     let session = Session::new();
-    assert_eq!(session.output("man pages").code, Some(0));
+    assert_eq!(session.output("man ./pages").code, Some(0));
     for page in ["alveary.1", "alveary-run.1", "alveary-show.1", "alveary-disasm.1", "alveary-asm.1"] {
         let text = String::from_utf8(session.read(&format!("pages/{page}"))).expect("it is text");
         assert!(text.contains(".SH SYNOPSIS"), "{page} has a synopsis");
@@ -84,6 +84,8 @@ fn man_writes_a_page_for_each_verb() {
         page.stdout
     );
     assert!(session.output("man no such").stderr.contains("there is no verb `no such`"));
+    assert!(session.output("man disasn").stderr.contains("there is no verb `disasn`"));
+    assert!(!session.exists("disasn"), "a misspelt verb makes no directory");
 }
 
 #[test]

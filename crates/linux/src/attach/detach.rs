@@ -77,11 +77,17 @@ pub fn detach_tc(device: &Device, direction: Direction, priority: Option<u16>) -
     let fitting: Vec<&Filter> = all.iter().filter(|filter| priority.is_none_or(|p| filter.priority == p)).collect();
     let named = |filter: &&Filter| format!("{} with priority {}", owner::describe(filter.prog, None), filter.priority);
     let [filter] = fitting[..] else {
-        let why = Diagnostic::new("detach", format!("which filter of {}?", device.name), At::Nowhere);
-        let found = fitting.iter().map(named).collect::<Vec<_>>().join("; ");
-        return Err(match fitting.len() {
-            0 => why.found("none that fits"),
-            _ => why.found(found).help("name its priority: `--priority N`"),
+        let wrong = |message: String| Diagnostic::new("detach", message, At::Nowhere);
+        let list = |some: &[&Filter]| some.iter().map(named).collect::<Vec<_>>().join("; ");
+        let name = &device.name;
+        let direction = if direction == Direction::Ingress { "ingress" } else { "egress" };
+        return Err(match (&fitting[..], &all[..]) {
+            ([], []) => wrong(format!("no filter with a program is attached to {direction} of {name}")),
+            ([], _) => wrong(format!("no filter of {direction} of {name} has this priority"))
+                .found(list(&all.iter().collect::<Vec<_>>())),
+            _ => wrong(format!("which filter of {direction} of {name}?"))
+                .found(list(&fitting))
+                .help("name its priority: `--priority N`"),
         });
     };
     delete_filter(filter).map_err(|refusal| {

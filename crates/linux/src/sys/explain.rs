@@ -248,9 +248,8 @@ fn meaning(e: &Error) -> Option<(&'static str, &'static str)> {
         (C::ProgLoad, Errno::ENOSPC) => ("a log that is too long for the largest buffer", ""),
         (C::ProgLoad, Errno::EBADF) => ("a map or a program that is closed", ""),
         (C::ObjPin, Errno::EEXIST) => ("something of this name", "remove it, or choose another path"),
-        (C::ObjPin | C::ObjGet, Errno::ENOENT) => {
-            ("no such path", "mount -t bpf bpf /sys/fs/bpf, and make the directory")
-        }
+        (C::ObjPin, Errno::ENOENT) => ("no such path", "mount -t bpf bpf /sys/fs/bpf, and make the directory"),
+        (C::ObjGet, Errno::ENOENT) => ("no such path", "check the path: below /sys/fs/bpf stands what is pinned there"),
         (C::ObjPin | C::ObjGet, Errno::ENAMETOOLONG) => ("a path that is too long", ""),
         (C::ProgTestRun, Errno::ENOTSUPP) => ("a program type that the kernel has no test run for", ""),
         (C::ProgTestRun, Errno::EINVAL) => (

@@ -195,7 +195,7 @@ impl Attach {
 fn pin(link: Link, path: &Path, among: Option<&str>) -> Result<String, Failure> {
     let path = match among {
         Some(name) => {
-            fs::create_dir_all(path).map_err(|why| Failure::file("make", path, &why))?;
+            fs::create_dir_all(path).map_err(|why| Failure::directory(path, &why))?;
             path.join(name)
         }
         None => path.to_owned(),

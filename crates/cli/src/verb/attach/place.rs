@@ -349,9 +349,17 @@ pub(crate) fn one_of<T: Copy>(option: &str, word: &str, known: &[(&str, T)]) -> 
         let names: Vec<&str> = known.iter().map(|(name, _)| *name).filter(|name| !name.is_empty()).collect();
         let found = if word.is_empty() { "nothing".to_owned() } else { format!("`{word}`") };
         Diagnostic::new("attach-where", format!("what follows `{option}` is not known"), At::Nowhere)
-            .expected(names.join(" or "))
+            .expected(listed(&names))
             .found(found)
     })
+}
+
+/// The names as a sentence lists what may be chosen of: `ipv4 or ipv6`, `native, generic or offload`.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [some @ .., last] if !some.is_empty() => format!("{} or {last}", some.join(", ")),
+        _ => names.concat(),
+    }
 }
 
 fn tunnel(ty: ProgType) -> Tunnel {

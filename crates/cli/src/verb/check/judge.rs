@@ -33,6 +33,8 @@ pub(super) struct Judged {
     pub(super) verdict: Verdict,
     /// It asks for what the kernel does not have, so that it would not be loaded; the verdict says what.
     pub(super) unresolved: bool,
+    /// What would help if it is not judged.
+    pub(super) help: Vec<String>,
     pub(super) log: String,
     pub(super) stats: Stats,
     pub(super) time: Duration,
@@ -121,6 +123,7 @@ impl Task<'_> {
             kernel: self.kernel.profile.release(),
             verdict: Verdict::Refused { reason: String::new(), insn: 0 },
             unresolved: false,
+            help: Vec::new(),
             log: String::new(),
             stats: Stats::default(),
             time: Duration::ZERO,
@@ -134,6 +137,7 @@ impl Task<'_> {
             Ok(resolved) => resolved,
             Err(errors) => {
                 let reason = errors.first().map_or_else(|| "it does not resolve".to_owned(), ToString::to_string);
+                judged.help = errors.first().map(|why| why.help.clone()).unwrap_or_default();
                 judged.verdict = Verdict::Refused { reason, insn: 0 };
                 judged.unresolved = true;
                 return Ok(judged);
@@ -144,7 +148,16 @@ impl Task<'_> {
         };
         let given = program;
         let program = &self.as_loaded(given)?;
-        judged.ty = self.kernel.profile.prog_type(program.ty).map_or("", |row| row.name);
+        let Some(row) = self.kernel.profile.prog_type(program.ty) else {
+            let reason = match Profile::linux_6_18().prog_type(program.ty) {
+                Some(row) => format!("{} programs came with Linux {}", row.name, row.since),
+                None => "the kernel has no such program type".to_owned(),
+            };
+            judged.verdict = Verdict::Refused { reason, insn: 0 };
+            judged.unresolved = true;
+            return Ok(judged);
+        };
+        judged.ty = row.name;
         let env = Env { caps: self.caps, log: self.log, ..Env::new(self.kernel, &resolved.maps) };
         let start = Instant::now();
         let report = check(program, &env);

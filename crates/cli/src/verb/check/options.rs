@@ -49,11 +49,11 @@ fn named<T: Copy>(rows: &[(&str, T)], what: &str, name: &str) -> Result<T, Failu
     row.map(|(_, value)| *value).ok_or_else(|| inspect::missing(what, name, &known, Place::Nowhere).into())
 }
 
-/// The program type of a name.
+/// The program type of a name; that the kernel is too old for it is the verdict's to say.
 pub(super) fn prog_type(profile: &Profile, name: &str) -> Result<ProgType, Failure> {
-    let row = profile.prog_type_named(name);
-    row.map(|row| row.ty).ok_or_else(|| {
-        let known: Vec<&str> = profile.tables().prog_types.iter().map(|row| row.name).collect();
+    let rows = &profile.tables().prog_types;
+    rows.iter().find(|row| row.name == name).map(|row| row.ty).ok_or_else(|| {
+        let known: Vec<&str> = rows.iter().map(|row| row.name).collect();
         inspect::missing("program type", name, &known, Place::Nowhere).into()
     })
 }

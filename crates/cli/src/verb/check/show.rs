@@ -49,6 +49,9 @@ fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> 
             Verdict::Refused { reason, .. } => {
                 place(one, out)?;
                 writeln!(out, "   = not judged: {reason}")?;
+                for help in &one.help {
+                    writeln!(out, "   = help: {help}")?;
+                }
             }
         }
         if let Some(spent) = &one.spent {
