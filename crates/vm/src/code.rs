@@ -16,7 +16,7 @@ pub struct Code {
     pub calls: Vec<Call>,
     /// What is known of each slot; empty, or one for each.
     pub known: Vec<Known>,
-    /// The calls that look a key up in a known map, by slot: what an engine may do by itself.
+    /// The calls that look a key up in a known map, sorted by slot: what an engine may do by itself.
     pub lookups: Vec<Lookup>,
     /// The slot of the object's program that each slot comes from; empty: itself.
     pub origin: Vec<u32>,

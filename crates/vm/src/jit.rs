@@ -12,6 +12,7 @@ mod graph;
 mod layout;
 mod lift;
 mod listing;
+mod lookup;
 mod loops;
 mod memory;
 mod native;
@@ -142,7 +143,8 @@ impl Jit {
 
     /// The rules of code that is proven.
     fn rules(&self) -> Rules<'_> {
-        Rules { arena: None, fuel: self.settings.fuel, key: self.settings.harden.then_some(&*self.key) }
+        let lookups = self.settings.passes.has(Pass::Lookup);
+        Rules { arena: None, lookups, fuel: self.settings.fuel, key: self.settings.harden.then_some(&*self.key) }
     }
 
     /// As [`Jit::compile`], by rules for each instruction.

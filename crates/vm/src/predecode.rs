@@ -22,6 +22,8 @@ pub(crate) struct Ops {
     pub(crate) helpers: Box<[Helper]>,
     /// The second slots of `ld_imm64`, in order: they are no instructions, so fuel does not count them.
     pub(crate) constants: Box<[u32]>,
+    /// Where the memory of each lookup's map begins.
+    pub(crate) tables: Box<[u64]>,
 }
 
 /// Where a function begins, and how many words of its frame are zeroed when it is called.
@@ -74,7 +76,10 @@ pub(crate) fn predecode(code: &Code, link: &dyn Link, handlers: Handlers) -> Res
     let astray = || code.syms.iter().find(|sym| constants.binary_search(&sym.0.saturating_add(1)).is_err());
     match misplaced.or_else(astray) {
         Some(sym) => Err(bad(code, sym.0 as usize, BadCodeKind::MisplacedSymbol)),
-        None => Ok(Ops { ops, funcs, helpers, constants }),
+        None => {
+            let tables = code.lookups.iter().map(|lookup| link.memory(lookup.map, 0)).collect();
+            Ok(Ops { ops, funcs, helpers, constants, tables })
+        }
     }
 }
 

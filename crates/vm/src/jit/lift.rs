@@ -293,7 +293,10 @@ impl<'a> Lifter<'a> {
     /// Lifts one instruction that the next one follows.
     fn inst(&mut self, slot: u32, inst: Inst) {
         match inst {
-            Inst::CallHelper { id } => self.call_helper(slot, id as usize),
+            Inst::CallHelper { id } => match self.known_lookup(slot).map(|(lookup, base)| (*lookup, base)) {
+                Some((lookup, base)) => self.look_up(lookup, base, |lifter| lifter.call_helper(slot, id as usize)),
+                None => self.call_helper(slot, id as usize),
+            },
             Inst::CallLocal { rel } => self.call_local(self.plan.callee(slot, rel)),
             Inst::CallX { dst, .. } => self.call_register(slot, dst),
             other => {

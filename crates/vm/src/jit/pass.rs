@@ -9,7 +9,7 @@
 //! | `switch` | trees of comparisons become jumps by tables |
 //! | `below` | loops that count ask whether they are below their end |
 //!
-//! `align` is made of what is compiled (`layout`).
+//! `lookup` is made while lifting (`jit/lookup.rs`), `align` of what is compiled (`jit/layout.rs`).
 
 mod below;
 mod inline;
@@ -37,6 +37,8 @@ pub enum Pass {
     Switch,
     /// Loops that count ask whether they are below their end.
     Below,
+    /// Lookups in hash tables that are known are made without a call.
+    Lookup,
     /// Functions begin where their loops touch few lines of the instruction cache.
     Align,
 }
@@ -56,6 +58,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Unroll, name: "unroll", run: Some(unroll::run) },
     Row { pass: Pass::Switch, name: "switch", run: Some(switch::run) },
     Row { pass: Pass::Below, name: "below", run: Some(below::run) },
+    Row { pass: Pass::Lookup, name: "lookup", run: None },
     Row { pass: Pass::Align, name: "align", run: None },
 ];
 

@@ -14,6 +14,8 @@ use std::ops::Range;
 pub(crate) struct Rules<'a> {
     /// Addresses are offsets in an arena ([`crate::arena`]): their bits that are looked at.
     pub(crate) arena: Option<u64>,
+    /// Lookups in hash tables are made without a call.
+    pub(crate) lookups: bool,
     /// Loops and calls take fuel.
     pub(crate) fuel: bool,
     /// What the program's constants are mixed with: where it stands is in the code, not what it is.
