@@ -23,6 +23,13 @@ const PACKAGES: &[Package] = &[
     Package { name: "xz-utils", serves: "other kernels, in virtual machines" },
     Package { name: "gcc", serves: "the C interface's example" },
     Package { name: "libc6-dev", serves: "the C interface's example" },
+    Package { name: "qemu-user", serves: "code compiled ahead of time for other machines" },
+    Package { name: "gcc-aarch64-linux-gnu", serves: "code compiled ahead of time for aarch64" },
+    Package { name: "libc6-dev-arm64-cross", serves: "code compiled ahead of time for aarch64" },
+    Package { name: "gcc-riscv64-linux-gnu", serves: "code compiled ahead of time for riscv64" },
+    Package { name: "libc6-dev-riscv64-cross", serves: "code compiled ahead of time for riscv64" },
+    Package { name: "gcc-s390x-linux-gnu", serves: "code compiled ahead of time for s390x" },
+    Package { name: "libc6-dev-s390x-cross", serves: "code compiled ahead of time for s390x" },
     Package { name: "g++", serves: "C skeletons used from C++" },
 ];
 

@@ -2,7 +2,9 @@
 //! what the interpreter does in trusted mode, with the same frames, helpers and traps, for code that has been
 //! pre-decoded: what predecoding lets through is well-formed, and is not looked at again.
 
+mod address;
 mod affine;
+pub mod ahead;
 mod arena;
 mod arith;
 mod call;
@@ -32,7 +34,7 @@ use crate::predecode::{Ops, bad};
 use crate::{Code, jit::pages::Pages};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, Function};
-use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{
     CodegenError, CompiledCode, Context, FinalizedMachReloc, FinalizedRelocTarget, binemit::Reloc,
@@ -113,18 +115,8 @@ impl Jit {
         if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
             return Err(NoJit("it is made for Linux on x86-64"));
         }
-        let mut flags = settings::builder();
-        // The code's accesses are those that the program makes, one for one: other CPUs may write what it reads.
-        let set = [("opt_level", "speed"), ("enable_alias_analysis", "false"), ("enable_probestack", "false")];
-        let verifies = ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" });
-        for (name, value) in
-            set.into_iter().chain([verifies, ("unwind_info", "false"), ("machine_code_cfg_info", "true")])
-        {
-            flags.set(name, value).map_err(|_| NoJit("the code generator lacks a setting"))?;
-        }
         let isa = cranelift_native::builder().map_err(NoJit)?;
-        let isa =
-            isa.finish(settings::Flags::new(flags)).map_err(|_| NoJit("the code generator refuses its settings"))?;
+        let isa = isa.finish(flags()?).map_err(|_| NoJit("the code generator refuses its settings"))?;
         // Drawn by the operating system, once for a process, and then counted on.
         let key = Box::new(RandomState::new().hash_one(0));
         Ok(Arc::new(Jit { isa, settings, key, in_use: AtomicUsize::new(0) }))
@@ -144,7 +136,8 @@ impl Jit {
     /// The rules of code that is proven.
     fn rules(&self) -> Rules<'_> {
         let lookups = self.settings.passes.has(Pass::Lookup);
-        Rules { arena: None, lookups, fuel: self.settings.fuel, key: self.settings.harden.then_some(&*self.key) }
+        let key = self.settings.harden.then_some(&*self.key);
+        Rules { lookups, fuel: self.settings.fuel, key, ..Rules::default() }
     }
 
     /// As [`Jit::compile`], by rules for each instruction.
@@ -171,24 +164,45 @@ impl Jit {
     }
 
     /// Takes each function through all stages.
-    fn functions(&self, plan: &Plan<'_>, mut each: impl FnMut(Stage<'_>)) -> Result<(), BadCode> {
-        let mut builder = FunctionBuilderContext::new();
-        let mut context = Context::new();
-        for function in 0..plan.functions.len() {
-            let start = plan.functions[function].start as usize;
-            let graph = pass::run(plan, function, self.settings.passes);
-            context.func = lift::function(plan, function, &graph, &*self.isa, &mut builder);
-            each(Stage::Lifted(&context.func));
-            context
-                .compile(&*self.isa, &mut ControlPlane::default())
-                .map_err(|error| bad(plan.code, start, why(&error.inner)))?;
-            if let Some(compiled) = context.compiled_code() {
-                each(Stage::Compiled(&context.func, compiled));
-            }
-            context.clear();
-        }
-        Ok(())
+    fn functions(&self, plan: &Plan<'_>, each: impl FnMut(Stage<'_>)) -> Result<(), BadCode> {
+        functions(&*self.isa, self.settings.passes, plan, each)
     }
+}
+
+/// Takes each function of a program through all stages.
+fn functions(
+    isa: &dyn TargetIsa,
+    passes: Passes,
+    plan: &Plan<'_>,
+    mut each: impl FnMut(Stage<'_>),
+) -> Result<(), BadCode> {
+    let mut builder = FunctionBuilderContext::new();
+    let mut context = Context::new();
+    for function in 0..plan.functions.len() {
+        let start = plan.functions[function].start as usize;
+        let graph = pass::run(plan, function, passes);
+        context.func = lift::function(plan, function, &graph, isa, &mut builder);
+        each(Stage::Lifted(&context.func));
+        context.compile(isa, &mut ControlPlane::default()).map_err(|error| bad(plan.code, start, why(&error.inner)))?;
+        if let Some(compiled) = context.compiled_code() {
+            each(Stage::Compiled(&context.func, compiled));
+        }
+        context.clear();
+    }
+    Ok(())
+}
+
+/// The code generator's settings. What is near is addressed from where the code stands, wherever that is.
+fn flags() -> Result<settings::Flags, NoJit> {
+    let mut flags = settings::builder();
+    // The code's accesses are those that the program makes, one for one: other CPUs may write what it reads.
+    let set = [("opt_level", "speed"), ("enable_alias_analysis", "false"), ("enable_probestack", "false")];
+    let verifies = ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" });
+    let rest = [("unwind_info", "false"), ("machine_code_cfg_info", "true")];
+    for (name, value) in set.into_iter().chain([verifies]).chain(rest) {
+        flags.set(name, value).map_err(|_| NoJit("the code generator lacks a setting"))?;
+    }
+    Ok(settings::Flags::new(flags))
 }
 
 /// A function on its way.

@@ -27,6 +27,7 @@ pub use checks::Checks;
 pub use code::{Call, Code, Func, Known, Link, Lookup, Memory, Sym, Table};
 pub use env::{Env, HelperFn};
 pub use image::Image;
+pub use jit::ahead;
 pub use jit::{Jit, Line, Listed, NativeFunction, NoJit, Part, Pass, Passes, Settings};
 pub use region::{Region, Slots};
 pub use trap::{Exit, Trap, TrapKind};

@@ -4,7 +4,7 @@ use super::lift::Lifter;
 use alveary_isa::{AluOp, Inst, Operand, Reg, Swap, Wide};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
-use cranelift_codegen::ir::{InstBuilder, Type, Value};
+use cranelift_codegen::ir::{Endianness, InstBuilder, Type, Value};
 
 impl Lifter<'_> {
     /// Lifts an instruction that writes a register, and does nothing else.
@@ -26,7 +26,7 @@ impl Lifter<'_> {
             | Inst::FuncAddr { dst, .. }
             | Inst::MapIdx { dst, .. }
             | Inst::MapValueIdx { dst, .. } => {
-                let value = self.constant(self.plan.ops.ops[slot as usize].imm as i64);
+                let value = self.named(slot, inst);
                 return self.set(dst, value);
             }
             // Predecoding refuses the rest.
@@ -140,8 +140,8 @@ impl Lifter<'_> {
     /// A swap, or where the host has that order already, what is left of it: a truncation.
     fn swap(&mut self, kind: Swap, bits: u8, dst: Reg) -> Value {
         let reverses = match kind {
-            Swap::ToLe => cfg!(target_endian = "big"),
-            Swap::ToBe => cfg!(target_endian = "little"),
+            Swap::ToLe => self.isa.endianness() == Endianness::Big,
+            Swap::ToBe => self.isa.endianness() == Endianness::Little,
             Swap::Bswap => true,
         };
         let mut value = self.get(dst);

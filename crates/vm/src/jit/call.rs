@@ -1,5 +1,6 @@
 //! What calls become: helpers by their addresses with as many arguments as they read, subprograms as native calls.
 
+use super::address::FUNCTIONS;
 use super::lift::{Lifter, PLAIN, signature};
 use super::native::{bad_call, obey};
 use crate::Env;
@@ -19,7 +20,7 @@ const CALLED: i32 = offset_of!(Env, called) as i32;
 impl Lifter<'_> {
     /// Calls a function of the engine: it says what this function returns.
     pub(super) fn ask(&mut self, function: *const (), args: &[Value]) -> [Value; 2] {
-        let signature = signature(self.isa, args.len() as u8);
+        let signature = signature(self.isa, self.plan.rules, args.len() as u8);
         let signature = self.to.import_signature(signature);
         let callee = self.number(function as usize as i64);
         let args: Vec<Value> = [self.env].iter().chain(args).copied().collect();
@@ -35,6 +36,12 @@ impl Lifter<'_> {
         signature.returns = vec![AbiParam::new(I64)];
         let signature = self.to.import_signature(signature);
         let args = self.arguments(call.args.min(5));
+        if let Some(ahead) = self.plan.rules.ahead {
+            let callee = self.helper_address(ahead.table[number]);
+            let call = self.to.ins().call_indirect(signature, callee, &args);
+            let result = self.to.inst_results(call)[0];
+            return self.set(Reg::R0, result);
+        }
         if self.arena.is_some() {
             let number = self.number(number as i64);
             self.to.ins().store(PLAIN, number, self.env, CALLED);
@@ -56,17 +63,18 @@ impl Lifter<'_> {
     pub(super) fn call_local(&mut self, number: usize) {
         let callee = &self.plan.functions[number];
         let (args, stops) = (self.arguments(callee.args), callee.stops);
-        let signature = signature(self.isa, callee.args);
+        let signature = signature(self.isa, self.plan.rules, callee.args);
         let signature = self.to.import_signature(signature);
-        let name = UserExternalName { namespace: 0, index: number as u32 };
+        let name = UserExternalName { namespace: FUNCTIONS, index: number as u32 };
         let name = ExternalName::user(self.to.func.declare_imported_user_function(name));
         let function = self.to.import_function(ExtFuncData { name, signature, colocated: true, patchable: false });
         if stops {
             self.store_fuel();
         }
         let call = self.to.ins().call(function, &args);
-        let (r0, stopped) = (self.to.inst_results(call)[0], self.to.inst_results(call)[1]);
+        let r0 = self.to.inst_results(call)[0];
         if stops {
+            let stopped = self.to.inst_results(call)[1];
             let (onward, block) = (self.to.create_block(), self.stopped());
             self.to.ins().brif(stopped, block, &[], onward, &[]);
             self.to.switch_to_block(onward);
@@ -81,29 +89,39 @@ impl Lifter<'_> {
         let target = self.get(reg);
         let after = self.to.create_block();
         for number in 0..self.plan.functions.len() {
-            self.when(target, function_word(number as u16), |lifter| {
+            let word = match self.plan.rules.ahead {
+                Some(_) => self.function_address(number),
+                None => self.number(function_word(number as u16) as i64),
+            };
+            self.when(target, word, |lifter| {
                 lifter.call_local(number);
                 lifter.to.ins().jump(after, &[]);
             });
         }
-        for number in 0..self.plan.ops.helpers.len() {
-            let tag = u64::from(self.plan.ops.helpers[number].tag);
+        // Where code is compiled ahead of time nobody knows numbers of helpers.
+        let helpers = if self.plan.rules.ahead.is_none() { self.plan.ops.helpers.len() } else { 0 };
+        for number in 0..helpers {
+            let tag = self.number(self.plan.ops.helpers[number].tag.into());
             self.when(target, tag, |lifter| {
                 lifter.call_helper(slot, number);
                 lifter.to.ins().jump(after, &[]);
             });
         }
-        let slot = self.number(slot.into());
-        let returned = self.ask(bad_call as *const (), &[slot, target]);
-        self.leave(&returned);
+        if self.plan.rules.ahead.is_some() {
+            self.never();
+        } else {
+            let slot = self.number(slot.into());
+            let returned = self.ask(bad_call as *const (), &[slot, target]);
+            self.leave(&returned);
+        }
         self.to.switch_to_block(after);
         self.to.seal_block(after);
     }
 
     /// Does something that ends the block if `value` is this `word`, and goes on otherwise.
-    fn when(&mut self, value: Value, word: u64, then: impl FnOnce(&mut Self)) {
+    fn when(&mut self, value: Value, word: Value, then: impl FnOnce(&mut Self)) {
         let (matches, onward) = (self.to.create_block(), self.to.create_block());
-        let is = self.to.ins().icmp_imm_s(IntCC::Equal, value, word as i64);
+        let is = self.to.ins().icmp(IntCC::Equal, value, word);
         self.to.ins().brif(is, matches, &[], onward, &[]);
         self.to.switch_to_block(matches);
         self.to.seal_block(matches);
@@ -114,7 +132,7 @@ impl Lifter<'_> {
 
     /// The environment, and as many registers.
     fn arguments(&mut self, count: u8) -> Vec<Value> {
-        let mut args = vec![self.env];
+        let mut args = if self.plan.rules.takes_environment() { vec![self.env] } else { Vec::new() };
         args.extend((1..=count).map(|reg| self.get(Reg(reg))));
         args
     }

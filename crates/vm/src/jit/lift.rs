@@ -7,7 +7,7 @@ use super::affine::Sum;
 use super::frame::Frame;
 use super::graph::{End, Graph, Guard, Test};
 use super::loops::Loops;
-use super::plan::Plan;
+use super::plan::{Plan, Rules};
 use super::{arena, fuel};
 use crate::Env;
 use crate::stack::{FRAME, LOOPS, Stack};
@@ -31,7 +31,7 @@ pub(super) fn function(
     isa: &dyn TargetIsa,
     context: &mut FunctionBuilderContext,
 ) -> Function {
-    let signature = signature(isa, plan.functions[number].args);
+    let signature = signature(isa, plan.rules, plan.functions[number].args);
     let mut function = Function::with_name_signature(UserFuncName::user(0, number as u32), signature);
     let mut lifter = Lifter::new(plan, number, graph, isa, FunctionBuilder::new(&mut function, context));
     lifter.begin();
@@ -42,11 +42,11 @@ pub(super) fn function(
     function
 }
 
-/// Of a function that takes the environment and `args` registers: it gives back r0, and whether it stopped.
-pub(super) fn signature(isa: &dyn TargetIsa, args: u8) -> Signature {
+/// Of a function that takes the environment and `args` registers: it gives back r0, and whether it stopped, if it may.
+pub(super) fn signature(isa: &dyn TargetIsa, rules: Rules<'_>, args: u8) -> Signature {
     let mut signature = Signature::new(isa.default_call_conv());
-    signature.params = vec![AbiParam::new(I64); 1 + usize::from(args)];
-    signature.returns = vec![AbiParam::new(I64); 2];
+    signature.params = vec![AbiParam::new(I64); usize::from(rules.takes_environment()) + usize::from(args)];
+    signature.returns = vec![AbiParam::new(I64); if rules.ahead.is_some() { 1 } else { 2 }];
     signature
 }
 
@@ -54,6 +54,9 @@ pub(super) fn signature(isa: &dyn TargetIsa, args: u8) -> Signature {
 const USED: i32 = (offset_of!(Env, stack) + Stack::USED) as i32;
 const LIMIT: i32 = (offset_of!(Env, stack) + Stack::LIMIT) as i32;
 const TOP: i32 = (offset_of!(Env, stack) + Stack::TOP) as i32;
+
+/// The machine whose baseline has no vectors.
+const WITHOUT_VECTORS: &str = "riscv64";
 
 /// Accesses that do not trap, at any alignment.
 pub(super) const PLAIN: MemFlagsData = MemFlagsData::new().with_notrap();
@@ -156,10 +159,12 @@ impl<'a> Lifter<'a> {
         self.to.append_block_params_for_function_params(entry);
         self.to.switch_to_block(entry);
         self.to.seal_block(entry);
-        let params = self.to.block_params(entry).to_vec();
-        self.env = params[0];
-        self.set(Reg::ENV, params[0]);
-        for (reg, &param) in (1..).zip(&params[1..]) {
+        let mut params = self.to.block_params(entry).to_vec();
+        if self.plan.rules.takes_environment() {
+            self.env = params.remove(0);
+            self.set(Reg::ENV, self.env);
+        }
+        for (reg, &param) in (1..).zip(&params) {
             self.set(Reg(reg), param);
         }
         self.find_arena();
@@ -171,12 +176,14 @@ impl<'a> Lifter<'a> {
             Frame::Own { size, unwritten, .. } => {
                 self.clear_words();
                 if *size > 0 {
-                    let data = StackSlotData::new(StackSlotKind::ExplicitSlot, *size as u32, 3);
-                    let slot = self.to.create_sized_stack_slot(data);
-                    self.slot = Some(slot);
-                    let end = self.to.ins().stack_addr(I64, slot, *size as i32);
+                    let end = self.native_frame(*size);
                     self.clear(end, unwritten);
                 }
+            }
+            Frame::Shared { unwritten } if self.plan.rules.ahead.is_some() => {
+                let end = self.native_frame(FRAME);
+                self.set(Reg::FP, end);
+                self.clear(end, unwritten);
             }
             Frame::Shared { unwritten } => {
                 let end = self.get(Reg::FP);
@@ -192,6 +199,13 @@ impl<'a> Lifter<'a> {
         }
         self.to.ins().jump(self.nodes[0].0, &[]);
         self.arrive(0);
+    }
+
+    /// So many bytes of the native stack: where they end.
+    fn native_frame(&mut self, bytes: usize) -> Value {
+        let slot = self.to.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes as u32, 3));
+        self.slot = Some(slot);
+        self.to.ins().stack_addr(I64, slot, bytes as i32)
     }
 
     /// Zeroes the stack words of an activation that are registers.
@@ -233,7 +247,7 @@ impl<'a> Lifter<'a> {
         for (pair, words) in words.chunks(2).enumerate() {
             let end_of_pair = -(16 * pair as i32);
             match words {
-                [true, true] => {
+                [true, true] if self.isa.name() != WITHOUT_VECTORS => {
                     let zero = *zero.get_or_insert_with(|| {
                         let byte = self.to.ins().iconst(cranelift_codegen::ir::types::I8, 0);
                         self.to.ins().splat(I8X16, byte)
@@ -315,7 +329,8 @@ impl<'a> Lifter<'a> {
             let fewer = self.to.ins().iadd_imm_s(used, -1);
             self.to.ins().store(PLAIN, fewer, self.env, USED);
         }
-        self.to.ins().return_(values);
+        let given = if self.plan.rules.ahead.is_some() { &values[..1] } else { values };
+        self.to.ins().return_(given);
     }
 
     /// The block that stops because a callee did.

@@ -155,6 +155,10 @@ impl Lifter<'_> {
             return (self.host(addr), flags);
         }
         let rest = self.to.ins().band_imm_u(addr, bytes - 1);
+        if self.plan.rules.ahead.is_some() {
+            self.never_if(rest);
+            return (addr, flags);
+        }
         let (slot, bytes) = (self.number(slot.into()), self.number(bytes));
         self.unless(rest, |lifter| {
             let returned = lifter.ask(misaligned as *const (), &[slot, addr, bytes]);

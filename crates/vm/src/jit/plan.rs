@@ -1,6 +1,7 @@
 //! What is known of a program before it is lifted: blocks in order, which arguments functions read, what they need.
 //! Knows nothing of Cranelift.
 
+use super::address::Ahead;
 use super::frame::Frame;
 use crate::bad_code::{BadCode, BadCodeKind};
 use crate::predecode::{Ops, bad, decode_all};
@@ -20,6 +21,15 @@ pub(crate) struct Rules<'a> {
     pub(crate) fuel: bool,
     /// What the program's constants are mixed with: where it stands is in the code, not what it is.
     pub(crate) key: Option<&'a u64>,
+    /// It is compiled ahead of time, of code that is proven.
+    pub(crate) ahead: Option<Ahead<'a>>,
+}
+
+impl Rules<'_> {
+    /// Whether functions get the environment, or what stands for it.
+    pub(super) fn takes_environment(&self) -> bool {
+        self.ahead.is_none_or(|ahead| !ahead.table.is_empty())
+    }
 }
 
 /// A program.
@@ -60,13 +70,16 @@ impl<'a> Plan<'a> {
             // Nobody has looked how deep the calls of an arena's program nest.
             let calls = |inst: &Inst| rules.arena.is_some() && matches!(inst, Inst::CallLocal { .. });
             let own = |inst: &Inst| matches!(inst, Inst::CallHelper { .. } | Inst::CallX { .. }) || calls(inst);
-            let counted = frame.is_shared() || plan.insts_of(&blocks).any(|(_, inst)| own(&inst));
+            let here = rules.ahead.is_none();
+            let counted = here && (frame.is_shared() || plan.insts_of(&blocks).any(|(_, inst)| own(&inst)));
             let stops = counted
-                || plan.insts_of(&blocks).any(|(_, inst)| is_atomic(&inst))
+                || here && plan.insts_of(&blocks).any(|(_, inst)| is_atomic(&inst))
                 || rules.fuel && plan.takes_fuel(&blocks);
             plan.functions.push(Function { start, blocks, args: 0, counted, stops, frame });
         }
-        plan.count_those_that_recurse();
+        if rules.ahead.is_none() {
+            plan.count_those_that_recurse();
+        }
         plan.spread();
         plan.find_arguments();
         Ok(plan)

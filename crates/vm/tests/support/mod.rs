@@ -1,6 +1,7 @@
 //! What the engine's tests share: code from instructions, and an owner whose helpers are plain functions.
 #![allow(dead_code, unreachable_pub, reason = "every test program compiles this file and uses its own part of it")]
 
+pub mod cases;
 pub mod confined;
 
 use alveary_isa::{AluOp, CmpOp};
