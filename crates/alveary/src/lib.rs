@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ahead;
 mod context;
 mod error;
 pub mod files;

@@ -86,6 +86,7 @@ verbs! {
     "check": Check(verb::check::Check),
     "show": Show(verb::show::Show),
     "disasm": Disasm(verb::disasm::Disasm),
+    "compile": Compile(verb::compile::Compile),
     "asm": Asm(verb::asm::Asm),
     "btf": Btf(verb::btf::Btf),
     "attach": Attach(verb::attach::Attach),

@@ -3,6 +3,7 @@
 //! Knows no program type by name and does no I/O. Program types come as a [`Family`]; what programs print stays in a
 //! bounded buffer ([`Trace`]).
 
+mod ahead;
 mod args;
 mod bind;
 mod context;
@@ -24,6 +25,7 @@ mod vcpu;
 mod watch;
 mod world;
 
+pub use ahead::Ahead;
 pub use alveary_abi as abi;
 pub use alveary_vm::{Pass, Passes, Trap, TrapKind};
 pub use args::{Args, Mem};

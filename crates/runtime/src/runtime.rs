@@ -363,13 +363,18 @@ impl Runtime {
         Ok(self.prog(program, maps, context, lowered, image, trust))
     }
 
-    fn context(&self, program: &Program, family: &FamilyTable) -> Context {
+    pub(crate) fn context(&self, program: &Program, family: &FamilyTable) -> Context {
         let profile = &self.kernel.profile;
         let layout = profile.prog_type(program.ty).and_then(|row| row.ctx);
         Context::new(layout, family, program, profile.version)
     }
 
-    fn sites<'a>(&'a self, program: &'a Program, family: &'a FamilyTable, maps: &'a [LoadedMap]) -> Sites<'a> {
+    pub(crate) fn sites<'a>(
+        &'a self,
+        program: &'a Program,
+        family: &'a FamilyTable,
+        maps: &'a [LoadedMap],
+    ) -> Sites<'a> {
         Sites {
             program,
             profile: &self.kernel.profile,

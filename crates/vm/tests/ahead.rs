@@ -133,11 +133,12 @@ fn code(text: &str, syms: &[(u32, Sym)]) -> Code {
 fn memory_of_a_library_is_shared_by_its_programs_and_others() {
     for machine in Machine::ALL.into_iter().filter(|machine| machine.is_there()) {
         let mut library = Library::new(machine, &Cpu::Baseline, Passes::ALL).expect("it is there");
-        let constants = Data { name: "constants".into(), bytes: vec![0, 0, 0, 0, 7, 7, 7, 7], ..Data::default() };
+        let constants =
+            Data { name: "constants".into(), size: 8, bytes: vec![0, 0, 0, 0, 7, 7, 7, 7], ..Data::default() };
         let constants = library.data(constants);
-        let counter =
-            library.data(Data { name: "counter".into(), bytes: vec![0; 8], writable: true, ..Data::default() });
-        let pointer = Data { name: "pointer".into(), bytes: vec![0; 8], writable: true, addresses: vec![(0, counter)] };
+        let counter = library.data(Data { name: "counter".into(), size: 8, writable: true, ..Data::default() });
+        let pointer =
+            Data { name: "pointer".into(), size: 8, writable: true, addresses: vec![(0, counter)], ..Data::default() };
         let pointer = library.data(pointer);
         library.accessor("pointer", pointer).expect("a function");
         let text = "r1 = 0 ll\nr0 = *(u32 *)(r1 + 0)\nr1 = 0 ll\nlock *(u64 *)(r1 + 0) += r0\nr0 = 0\nexit\n";

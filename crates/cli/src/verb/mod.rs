@@ -6,6 +6,7 @@ pub(crate) mod batch;
 pub(crate) mod btf;
 pub(crate) mod cgroup;
 pub(crate) mod check;
+pub(crate) mod compile;
 pub(crate) mod completions;
 pub(crate) mod detach;
 pub(crate) mod disasm;

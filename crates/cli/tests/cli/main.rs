@@ -1,5 +1,6 @@
 //! The binary, as people use it. What it prints is held against `tests/golden` (`UPDATE=1` renews it).
 
+mod ahead;
 mod asm;
 mod attach;
 mod bpftool;

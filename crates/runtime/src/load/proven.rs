@@ -18,7 +18,7 @@ use super::{
     refuse,
 };
 use crate::{LoadedMap, context::Context};
-use alveary_abi::HelperId;
+use alveary_abi::{HelperId, MapType};
 use alveary_diag::Diagnostic;
 use alveary_isa::{Inst, Reg};
 use alveary_verifier::{
@@ -33,13 +33,19 @@ pub(crate) struct Proven<'a> {
     pub(super) context: &'a Context,
     /// Programs see virtual time.
     pub(super) virtual_time: bool,
+    /// It is lowered for a library: there is no running CPU, and helpers are someone else's.
+    library: bool,
     /// Calls that stay calls.
     pub(super) lookups: Vec<Lookup>,
 }
 
 impl<'a> Proven<'a> {
     pub(crate) fn new(verified: &'a Verified, context: &'a Context, virtual_time: bool) -> Proven<'a> {
-        Proven { verified, context, virtual_time, lookups: Vec::new() }
+        Proven { verified, context, virtual_time, library: false, lookups: Vec::new() }
+    }
+
+    pub(crate) fn for_library(self) -> Proven<'a> {
+        Proven { library: true, ..self }
     }
 
     /// What stands for one instruction.
@@ -106,12 +112,16 @@ impl<'a> Proven<'a> {
             && let Some((map, number)) = looked_up(sites, fact)
         {
             let key = fact.call.as_ref().and_then(|call| call.key);
-            if let Some(inlined) = lookup::array(map, number, key) {
+            let needs_cpu = self.library && map.spec.def.ty == MapType::PERCPU_ARRAY;
+            if let Some(inlined) = lookup::array(map, number, key).filter(|_| !needs_cpu) {
                 return Ok(inlined);
             }
             let slot = lines.next();
             let key_size = map.spec.def.key_size;
             self.lookups.extend(lookup::table(map).map(|table| Lookup { slot, map: number, key_size, table }));
+        }
+        if self.library {
+            return Ok(with_fact(code, fact));
         }
         let from_environment = match helper {
             HelperId::GET_SMP_PROCESSOR_ID => Some(Env::CPU),

@@ -143,6 +143,12 @@ pub(crate) fn not_native(program: &Program, why: &str) -> Diagnostic {
         .help("engine `auto` interprets what there is no native code of")
 }
 
+/// A program cannot become part of a library.
+pub(crate) fn not_ahead(program: &Program, index: usize, why: &str) -> Diagnostic {
+    let message = format!("program `{}` cannot be compiled ahead of time: {why}", program.name);
+    Diagnostic::new("ahead", message, place(program, index))
+}
+
 /// An instruction that a program for `user` cannot contain.
 pub(super) fn unsupported_insn(program: &Program, index: usize, what: &'static str) -> Diagnostic {
     Diagnostic::new("insn-unsupported", format!("{what} is not supported on target `user`"), place(program, index))

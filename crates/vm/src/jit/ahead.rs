@@ -47,7 +47,9 @@ pub struct Library {
 pub struct Data {
     /// Its symbol, which only the library sees ([`Library::accessor`] lets others at it).
     pub name: String,
-    /// What it holds at first.
+    /// Its bytes.
+    pub size: usize,
+    /// What it holds at first; the rest is zero.
     pub bytes: Vec<u8>,
     /// Programs write to it, or others do.
     pub writable: bool,

@@ -84,15 +84,23 @@ impl File<'_> {
 
     fn add_data(&mut self) {
         for data in &self.library.data {
+            let is_zero = data.bytes.iter().all(|byte| *byte == 0) && data.addresses.is_empty();
             let section = match (data.writable, data.addresses.is_empty()) {
+                (true, _) if is_zero => StandardSection::UninitializedData,
                 (true, _) => StandardSection::Data,
                 (false, true) => StandardSection::ReadOnlyData,
                 (false, false) => StandardSection::ReadOnlyDataWithRel,
             };
-            let section = self.object.section_id(section);
-            // The widest that a program accesses, and lines of the cache.
-            let start = self.object.append_section_data(section, &data.bytes, 64);
-            let (scope, size) = (SymbolScope::Compilation, data.bytes.len() as u64);
+            let (section, is_bss) = (self.object.section_id(section), section == StandardSection::UninitializedData);
+            let (scope, size) = (SymbolScope::Compilation, data.size.max(data.bytes.len()) as u64);
+            // Lines of the cache: no two maps share one.
+            let start = if is_bss {
+                self.object.append_section_bss(section, size, 64)
+            } else {
+                let mut bytes = data.bytes.clone();
+                bytes.resize(size as usize, 0);
+                self.object.append_section_data(section, &bytes, 64)
+            };
             let symbol = self.symbol(&data.name, SymbolKind::Data, scope, section, start, size);
             self.data.push((section, start, symbol));
         }
