@@ -4,7 +4,7 @@ use crate::{
     compile, engines,
     ours::Ours,
     packet,
-    rounds::{Rounds, Runs},
+    rounds::{Rounds, Runs, cpu_time},
     set::{EMPTY, FIRST, Kernel},
 };
 use alveary_runtime::Engine;
@@ -53,12 +53,4 @@ fn compiling(kernel: &Kernel) -> Result<(Duration, usize), String> {
         most = most.max(cpu_time().saturating_sub(start));
     }
     Ok((most, ours.insns()))
-}
-
-/// What this thread has run for so far.
-fn cpu_time() -> Duration {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: it writes the time to where it is told.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

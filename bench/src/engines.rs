@@ -60,6 +60,9 @@ const GCC_COLUMN: Column = Column { name: "gcc -O3", make: |job| Ok(Box::new(job
 const KERNEL: Column = Column {
     name: "kernel",
     make: |job| {
+        if job.kernel.unproven {
+            return Err("no verifier takes it".into());
+        }
         let object = compile::xdp(job.set, job.kernel, job.version)?;
         Ok(Box::new(kernel::Kernel::load(&object, job.packet())?))
     },

@@ -3,6 +3,9 @@
 use crate::rounds::Runs;
 use rbpf::EbpfVmRaw;
 
+/// Bytes of code beyond which it may end the process: its compiler has one page to write to, and asserts that it suffices.
+const MOST: usize = 4_000;
+
 /// A program, with its packet.
 pub(crate) struct Rbpf {
     machine: EbpfVmRaw<'static>,
@@ -12,6 +15,9 @@ pub(crate) struct Rbpf {
 impl Rbpf {
     /// Compiles a program. Its code and its packet stay for the life of the process: the machine borrows both.
     pub(crate) fn compile(code: Vec<u8>, packet: Vec<u8>) -> Result<Rbpf, String> {
+        if code.len() > MOST {
+            return Err("its JIT has a page for native code, and no more".into());
+        }
         // It hands the packet over in r1, and its length to nobody: r2 = length.
         let length = (packet.len() as u32).to_le_bytes();
         let code = [&[0xb7, 2, 0, 0], &length[..], &code].concat();
