@@ -6,10 +6,11 @@
 
 use super::{
     Bench, Wanted,
-    machine::{self, Machine, Seen},
+    machine::{self, Ended, Machine, Seen},
     running::{Running, Taken},
     text,
 };
+use alveary_isa::{Inst, encode};
 use alveary_runtime::Engine;
 use alveary_spec::Program;
 use std::{
@@ -90,8 +91,16 @@ pub(crate) fn hold(wanted: &Wanted) -> Result<Compared, String> {
 /// The shortest packet that the kernel runs programs on.
 const SHORTEST: usize = 15;
 
+/// Rounds of loops by helpers that a run may take: the kernel takes all of them, the engines stop at the same one.
+const FEW: u64 = 1 << 10;
+
+/// Instructions that a run takes at most; `may_goto` alone makes programs that take more.
+const LONG: u64 = 1 << 16;
+
 /// The two engines, and the kernel if that is asked for.
 struct Pair {
+    /// Sees which programs take too long.
+    scout: Machine,
     interpreted: Machine,
     native: Machine,
     kernel: Option<Running>,
@@ -102,7 +111,8 @@ impl Pair {
         let machine = |engine| machine(bench, wanted, engine, seed);
         let kernel = || Running::new(bench.specs(), &bench.generator.program(0));
         let kernel = if wanted.kernel { Some(kernel()?) } else { None };
-        Ok(Pair { interpreted: machine(Engine::Interp)?, native: machine(Engine::Jit)?, kernel })
+        let scout = machine(Engine::Interp)?.budget(LONG);
+        Ok(Pair { scout, interpreted: machine(Engine::Interp)?, native: machine(Engine::Jit)?, kernel })
     }
 
     /// Runs a program on all; whether it is proven, and taken by the kernel if that is asked.
@@ -111,7 +121,9 @@ impl Pair {
         made.program.name = seed.to_string().into();
         let program = Arc::new(made.program);
         compared.programs += 1;
-        if !machine::runs(program.ty) {
+        if !machine::runs(program.ty)
+            || may_go(&program) && matches!(self.scout.run(&program, None, 2), Ok(Ended::Long))
+        {
             return Ok(false);
         }
         let taken = match &mut self.kernel {
@@ -157,6 +169,12 @@ impl Pair {
     }
 }
 
+/// Whether a program has a `may_goto`: it may go round 8 million times.
+fn may_go(program: &Program) -> bool {
+    let may_goto = encode(&Inst::MayGoto { off: 0 });
+    program.insns.iter().any(|insn| may_goto.iter().any(|other| other.op == insn.op))
+}
+
 fn finding(seed: u64, difference: &str, program: &Program) -> String {
     format!("seed {seed}: {difference}\n{}", text(program))
 }
@@ -164,5 +182,5 @@ fn finding(seed: u64, difference: &str, program: &Program) -> String {
 fn machine(bench: &Bench, wanted: &Wanted, engine: Engine, seed: u64) -> Result<Machine, String> {
     let runtime = machine::runtime(bench.kernel.clone(), seed, engine, wanted.passes);
     let machine = Machine::new(&runtime, 0, bench.specs(), seed)?;
-    Ok(if wanted.kernel { machine.shortest(SHORTEST) } else { machine })
+    Ok(if wanted.kernel { machine.shortest(SHORTEST) } else { machine.budget(FEW) })
 }

@@ -37,6 +37,8 @@ pub(crate) struct Machine {
     holder: Option<Arc<Mutex<Holder>>>,
     /// The shortest packet.
     shortest: usize,
+    /// Instructions that a run may take of which nothing else is known; of proven programs, rounds of their loops by helpers.
+    budget: u64,
     /// What is done to the program that is seen.
     script: Vec<Step>,
 }
@@ -125,6 +127,7 @@ impl Machine {
             skb: SkBuff::new(),
             holder: None,
             shortest: 0,
+            budget: BUDGET,
             script: Vec::new(),
         })
     }
@@ -132,6 +135,11 @@ impl Machine {
     /// Packets are as long from now on as the kernel wants them to be.
     pub(crate) fn shortest(self, shortest: usize) -> Machine {
         Machine { shortest, ..self }
+    }
+
+    /// Runs take no more than this from now on.
+    pub(crate) fn budget(self, budget: u64) -> Machine {
+        Machine { budget, ..self }
     }
 
     /// What was done to the program that was seen last.
@@ -146,7 +154,7 @@ impl Machine {
         let prog =
             self.runtime.load_unverified(program.clone(), maps.clone()).map_err(|refused| refused.to_string())?;
         self.renew(&maps);
-        self.cpu.set_budget(steps.unwrap_or(BUDGET));
+        self.cpu.set_budget(steps.unwrap_or(self.budget));
         let (mut insns, mut long) = (0, false);
         for round in 0..rounds {
             if round > 0 {
@@ -181,7 +189,7 @@ impl Machine {
         }
         self.script.clear();
         self.renew(&maps);
-        self.cpu.set_budget(BUDGET);
+        self.cpu.set_budget(self.budget);
         let mut ends = Vec::new();
         for _ in 0..rounds {
             self.fill(&maps, 0);

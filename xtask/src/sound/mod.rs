@@ -177,7 +177,7 @@ impl Bench {
         }
         let runtime = machine::runtime(kernel.clone(), wanted.seed, Engine::Interp, Passes::ALL);
         let beside_kernel = wanted.engines && wanted.kernel;
-        let types = if beside_kernel { RUN } else { &TYPES };
+        let types = if wanted.engines { RUN } else { &TYPES };
         let generator = Generator::new(types, |ty, needs| {
             machine::can(&runtime, ty, needs) && (!beside_kernel || running::can(needs))
         });
