@@ -6,6 +6,7 @@ mod agree;
 mod bench;
 mod bpf;
 mod capture;
+mod conformance;
 mod differential;
 mod dist;
 mod fuzz;
@@ -53,6 +54,11 @@ const COMMANDS: &[Command] = &[
         name: "agree",
         help: "DIR… verify objects with this kernel and with ours, and compare (root)",
         run: agree::run,
+    },
+    Command {
+        name: "conformance",
+        help: "DIR the cases of the public suite, of which DIR is a clone, by each engine",
+        run: conformance::run,
     },
     Command { name: "mutate", help: "DIR… the same with mutants of the programs (root)", run: agree::mutate },
     Command {
