@@ -1,5 +1,6 @@
 //! What a program can see of the world outside: time, randomness, identity. Configuration, never looked up elsewhere.
 
+use alveary_vm::Body;
 use std::{
     hash::{BuildHasher, RandomState},
     time::SystemTime,
@@ -106,9 +107,8 @@ pub(crate) fn real_time(clock: ClockId) -> u64 {
 
 /// One step of the generator behind `bpf_get_prandom_u32` (SplitMix64): the new state and a number.
 pub(crate) fn next_random(state: u64) -> (u64, u32) {
-    let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = state;
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (state, ((z ^ z >> 31) >> 32) as u32)
+    let state = state.wrapping_add(Body::RANDOM_STEP);
+    let mix = |z: u64, (shift, factor): (u8, u64)| (z ^ z >> shift).wrapping_mul(factor);
+    let z = Body::RANDOM_MIXING.into_iter().fold(state, mix);
+    (state, ((z ^ z >> Body::RANDOM_LAST) >> 32) as u32)
 }

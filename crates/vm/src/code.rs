@@ -18,6 +18,8 @@ pub struct Code {
     pub known: Vec<Known>,
     /// The calls that look a key up in a known map, sorted by slot: what an engine may do by itself.
     pub lookups: Vec<Lookup>,
+    /// What helpers do, at the calls of which an engine may do it by itself; sorted by slot.
+    pub bodies: Vec<(u32, Body)>,
     /// The slot of the object's program that each slot comes from; empty: itself.
     pub origin: Vec<u32>,
 }
@@ -124,6 +126,48 @@ pub struct Lookup {
     pub key_size: u32,
     /// Where its entries stand.
     pub table: Table,
+}
+
+/// What a helper does at one of its calls, if it is one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// It takes a number from the generator whose state is [`crate::Env::rng`], SplitMix64: the state grows by
+    /// [`Body::RANDOM_STEP`], is mixed by [`Body::RANDOM_MIXING`] and [`Body::RANDOM_LAST`], and the number is the upper half.
+    Random,
+    /// It adds r5 and the words of 32 bits at r3, and takes those at r1 away: one's complement sums of 32 bits.
+    Checksum {
+        /// Bytes at r1, a multiple of four.
+        from: u8,
+        /// Bytes at r3, a multiple of four.
+        to: u8,
+        /// The sum is folded into 16 bits.
+        folded: bool,
+    },
+    /// It copies bytes from the packet to r3 or the other way, and gives 0. Where they begin in the packet is in the lower
+    /// half of r2. If they are not there, the helper says what happens.
+    PacketBytes {
+        /// Where in the context, to which r1 points, the packet's first byte has its address.
+        start: u16,
+        /// Where the byte behind its last one has.
+        end: u16,
+        /// How many are copied.
+        size: u8,
+        /// The last place that r2 may name.
+        last: u32,
+        /// From r3 to the packet.
+        to_packet: bool,
+    },
+}
+
+impl Body {
+    /// What the generator's state grows by for each number.
+    pub const RANDOM_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+    /// How the state is mixed: it is combined with itself, shifted to the right (exclusive or), then multiplied, twice.
+    pub const RANDOM_MIXING: [(u8, u64); 2] = [(30, 0xbf58_476d_1ce4_e5b9), (27, 0x94d0_49bb_1331_11eb)];
+    /// Combined with itself once more, shifted so far.
+    pub const RANDOM_LAST: u8 = 31;
+    /// The most bytes of one place that an engine adds or copies by itself.
+    pub const MOST: u8 = 64;
 }
 
 /// Where a map's entries stand: offsets from its memory ([`Sym::Memory`]). The owner's documentation of its maps says

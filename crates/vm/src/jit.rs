@@ -7,6 +7,7 @@ mod affine;
 pub mod ahead;
 mod arena;
 mod arith;
+mod body;
 mod call;
 mod frame;
 mod fuel;
@@ -135,9 +136,9 @@ impl Jit {
 
     /// The rules of code that is proven.
     fn rules(&self) -> Rules<'_> {
-        let lookups = self.settings.passes.has(Pass::Lookup);
+        let [lookups, bodies] = [Pass::Lookup, Pass::Helper].map(|pass| self.settings.passes.has(pass));
         let key = self.settings.harden.then_some(&*self.key);
-        Rules { lookups, fuel: self.settings.fuel, key, ..Rules::default() }
+        Rules { lookups, bodies, fuel: self.settings.fuel, key, ..Rules::default() }
     }
 
     /// As [`Jit::compile`], by rules for each instruction.

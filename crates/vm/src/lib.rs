@@ -24,7 +24,7 @@ mod trap;
 pub use bad_code::{BadCode, BadCodeKind};
 pub use batch::Batch;
 pub use checks::Checks;
-pub use code::{Call, Code, Func, Known, Link, Lookup, Memory, Sym, Table};
+pub use code::{Body, Call, Code, Func, Known, Link, Lookup, Memory, Sym, Table};
 pub use env::{Env, HelperFn};
 pub use image::Image;
 pub use jit::ahead;

@@ -7,6 +7,8 @@ pub(crate) mod streams;
 mod strings;
 mod task;
 
+pub(crate) use numbers::CSUM_DIFF_FOLDS;
+
 use crate::{Backing, Bind, Family};
 use alveary_abi::ProgType;
 use alveary_vm::Region;

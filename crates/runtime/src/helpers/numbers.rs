@@ -17,6 +17,9 @@ pub(super) const ALL: &[Bind] = crate::helpers![super::AnyFamily;
     CSUM_DIFF => csum_diff,
 ];
 
+/// Since this version `bpf_csum_diff` folds its sum into 16 bits on every machine.
+pub(crate) const CSUM_DIFF_FOLDS: Version = Version(6, 13);
+
 fn ktime_get_ns(cx: &Cx<'_>, _: &Args<'_>) -> i64 {
     cx.vcpu().time(ClockId::Monotonic) as i64
 }
@@ -50,14 +53,13 @@ fn get_numa_node_id(_: &Cx<'_>, _: &Args<'_>) -> i64 {
     0
 }
 
-/// The sum of `to` less that of `from`, and a seed. Since Linux 6.13 it is folded into 16 bits on every machine.
+/// The sum of `to` less that of `from`, and a seed.
 fn csum_diff(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
-    const FOLDED: Version = Version(6, 13);
     let (from, to) = (args.bytes(0), args.bytes(2));
     if !from.len().is_multiple_of(4) || !to.len().is_multiple_of(4) {
         return EINVAL;
     }
     let sum = csum::diff(&from, &to, args.scalar(4) as u32);
-    let folded = cx.vcpu().runtime().kernel().profile.version >= FOLDED;
+    let folded = cx.vcpu().runtime().kernel().profile.version >= CSUM_DIFF_FOLDS;
     if folded { (!csum::fold(sum)).into() } else { sum.into() }
 }

@@ -44,6 +44,7 @@ pub(crate) fn lower(mut sites: Sites<'_>, mut proven: Option<Proven<'_>>) -> Res
     if let Some(proven) = proven {
         code.known = encoded.known;
         code.lookups = proven.lookups;
+        code.bodies = proven.bodies;
     }
     Ok(Lowered { code, sites: sites.found, closures: sites.called })
 }

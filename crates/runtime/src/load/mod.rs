@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `lower` | the walk over the program, and what is done to any |
 //! | `proven` | what facts allow besides |
+//! | `body` | what helpers do, for the engine |
 //! | `field`, `lookup` | fields of contexts and lookups in arrays, as instructions |
 //! | `emit` | code in the making |
 //! | `site` | helpers as one program calls them |
 //! | `refuse` | the words in which a program is refused |
 
+mod body;
 mod emit;
 mod field;
 mod lookup;

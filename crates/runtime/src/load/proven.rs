@@ -8,10 +8,11 @@
 //! | a lookup in an array is a comparison and an address | the map is the same one by every path, the key has its size |
 //! | … or an address alone | the key is the same number |
 //! | the CPU's number, and virtual time, are loaded | the helper is the runtime's own |
+//! | what a helper does that copies or adds few bytes is told to the engine | how many they are |
 //! | what accesses an object that does not exist here stops the run | no such pointer but NULL is ever made |
 
 use super::{
-    Sites,
+    Sites, body,
     emit::{Line, Lines},
     field, lookup,
     lower::{plain, stop},
@@ -25,7 +26,7 @@ use alveary_verifier::{
     Verified,
     facts::{Access, Base, Fact, MapRef},
 };
-use alveary_vm::{Env, Known, Lookup, Memory};
+use alveary_vm::{Body, Env, Known, Lookup, Memory};
 
 /// Lowers a proven program.
 pub(crate) struct Proven<'a> {
@@ -37,11 +38,13 @@ pub(crate) struct Proven<'a> {
     library: bool,
     /// Calls that stay calls.
     pub(super) lookups: Vec<Lookup>,
+    /// What the helpers do that such calls are of.
+    pub(super) bodies: Vec<(u32, Body)>,
 }
 
 impl<'a> Proven<'a> {
     pub(crate) fn new(verified: &'a Verified, context: &'a Context, virtual_time: bool) -> Proven<'a> {
-        Proven { verified, context, virtual_time, library: false, lookups: Vec::new() }
+        Proven { verified, context, virtual_time, library: false, lookups: Vec::new(), bodies: Vec::new() }
     }
 
     pub(crate) fn for_library(self) -> Proven<'a> {
@@ -122,6 +125,9 @@ impl<'a> Proven<'a> {
         }
         if self.library {
             return Ok(with_fact(code, fact));
+        }
+        if let Some(body) = fact.call.as_ref().and_then(|call| body::of(sites, helper, &call.args)) {
+            self.bodies.push((lines.next(), body));
         }
         let from_environment = match helper {
             HelperId::GET_SMP_PROCESSOR_ID => Some(Env::CPU),

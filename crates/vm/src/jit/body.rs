@@ -68,7 +68,7 @@ impl Lifter<'_> {
     }
 
     fn mixed(&mut self, value: Value, shift: u8) -> Value {
-        let upper = self.to.ins().ushr_imm_u(value, shift.into());
+        let upper = self.to.ins().ushr_imm_u(value, i64::from(shift));
         self.to.ins().bxor(value, upper)
     }
 
@@ -118,7 +118,7 @@ impl Lifter<'_> {
 
     /// The bits above the lower ones, added to these.
     fn carried(&mut self, sum: Value, bits: u8) -> Value {
-        let (lower, upper) = (self.lower(sum, bits), self.to.ins().ushr_imm_u(sum, bits.into()));
+        let (lower, upper) = (self.lower(sum, bits), self.to.ins().ushr_imm_u(sum, i64::from(bits)));
         self.to.ins().iadd(lower, upper)
     }
 

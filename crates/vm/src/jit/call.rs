@@ -30,6 +30,13 @@ impl Lifter<'_> {
     }
 
     pub(super) fn call_helper(&mut self, slot: u32, number: usize) {
+        match self.known_body(slot) {
+            Some(body) => self.do_in_place(body, |lifter| lifter.ask_helper(slot, number)),
+            None => self.ask_helper(slot, number),
+        }
+    }
+
+    fn ask_helper(&mut self, slot: u32, number: usize) {
         let (helper, call) = (self.plan.ops.helpers[number], self.plan.code.calls[number]);
         let mut signature = Signature::new(self.isa.default_call_conv());
         signature.params = vec![AbiParam::new(I64); 1 + usize::from(call.args.min(5))];

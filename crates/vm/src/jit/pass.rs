@@ -9,7 +9,8 @@
 //! | `switch` | trees of comparisons become jumps by tables |
 //! | `below` | loops that count ask whether they are below their end |
 //!
-//! `lookup` is made while lifting (`jit/lookup.rs`), `align` of what is compiled (`jit/layout.rs`).
+//! `lookup` and `helper` are made while lifting (`jit/lookup.rs`, `jit/body.rs`), `align` of what is compiled
+//! (`jit/layout.rs`).
 
 mod below;
 mod inline;
@@ -39,6 +40,8 @@ pub enum Pass {
     Below,
     /// Lookups in hash tables that are known are made without a call.
     Lookup,
+    /// What helpers do is done in place of their calls.
+    Helper,
     /// Functions begin where their loops touch few lines of the instruction cache.
     Align,
 }
@@ -59,6 +62,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Switch, name: "switch", run: Some(switch::run) },
     Row { pass: Pass::Below, name: "below", run: Some(below::run) },
     Row { pass: Pass::Lookup, name: "lookup", run: None },
+    Row { pass: Pass::Helper, name: "helper", run: None },
     Row { pass: Pass::Align, name: "align", run: None },
 ];
 

@@ -17,6 +17,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) arena: Option<u64>,
     /// Lookups in hash tables are made without a call.
     pub(crate) lookups: bool,
+    /// What helpers do is done in place of their calls, where it is known.
+    pub(crate) bodies: bool,
     /// Loops and calls take fuel.
     pub(crate) fuel: bool,
     /// What the program's constants are mixed with: where it stands is in the code, not what it is.
