@@ -119,6 +119,8 @@ impl Instance {
 pub(crate) struct Liveness {
     instances: Vec<Instance>,
     by_chain: HashMap<Chain, usize>,
+    /// The instance that was asked for last at each depth: mostly it is asked for again.
+    recent: [usize; MAX_FRAMES],
     /// The function that the path is in.
     current: Option<usize>,
     writes: [u64; MAX_FRAMES],
@@ -130,12 +132,23 @@ impl Liveness {
         *self = Liveness::default();
     }
 
+    fn find(&self, chain: &Chain) -> Option<usize> {
+        let recent = self.recent[chain.depth];
+        if self.instances.get(recent).is_some_and(|instance| instance.chain == *chain) {
+            return Some(recent);
+        }
+        self.by_chain.get(chain).copied()
+    }
+
     fn instance(&mut self, chain: Chain, program: &Prepared<'_>) -> usize {
-        *self.by_chain.entry(chain).or_insert_with(|| {
+        let index = self.find(&chain).unwrap_or_else(|| {
             let subprog = &program.subprogs[program.subprog_of(chain.start()) as usize];
             self.instances.push(Instance::new(chain, (subprog.end - subprog.start) as usize));
+            self.by_chain.insert(chain, self.instances.len() - 1);
             self.instances.len() - 1
-        })
+        });
+        self.recent[chain.depth] = index;
+        index
     }
 
     /// The path is now in another function.
@@ -237,21 +250,18 @@ impl Liveness {
         self.instances[outer].write(at, &writes);
     }
 
-    /// Whether a slot of frame `frame` may be read after the state.
-    pub(super) fn is_live(&self, state: &State, program: &Prepared<'_>, frame: usize, slot: usize) -> bool {
+    /// The slots of frame `frame` that may be read after the state.
+    pub(super) fn live_slots(&self, state: &State, program: &Prepared<'_>, frame: usize) -> u64 {
         let live_at = |depth: usize, at: u32| {
             let chain = Chain::of(state, program, depth);
-            let Some(&index) = self.by_chain.get(&chain) else { return false };
-            let masks = &self.instances[index].frames[frame];
-            masks.get((at - chain.start()) as usize).is_some_and(|masks| masks.live_before >> slot & 1 != 0)
+            let masks = self.find(&chain).map(|index| &self.instances[index].frames[frame]);
+            let masks = masks.and_then(|masks| masks.get((at - chain.start()) as usize));
+            masks.map_or(0, |masks| masks.live_before)
         };
-        if live_at(state.depth, state.insn) {
-            return true;
-        }
-        (frame..state.depth).any(|n| {
+        (frame..state.depth).fold(live_at(state.depth, state.insn), |live, n| {
             let callsite = state.frame(n + 1).callsite;
             let back = program.aux[callsite as usize].calls_back;
-            live_at(n, if back { callsite } else { callsite + 1 })
+            live | live_at(n, if back { callsite } else { callsite + 1 })
         })
     }
 }

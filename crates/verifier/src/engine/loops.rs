@@ -130,8 +130,9 @@ impl Verifier<'_> {
 
     /// Whether what a state needs is not known yet.
     pub(super) fn is_incomplete(&self, state: &State) -> bool {
-        Chain::of(state, &self.program)
-            .and_then(|chain| self.loops.turns.get(&chain))
-            .is_some_and(|turn| !turn.backedges.is_empty())
+        self.counts.backedges > 0
+            && Chain::of(state, &self.program)
+                .and_then(|chain| self.loops.turns.get(&chain))
+                .is_some_and(|turn| !turn.backedges.is_empty())
     }
 }

@@ -25,7 +25,8 @@ struct Wanted {
 
 impl Wanted {
     fn is_empty(&self) -> bool {
-        self.regs.iter().all(|regs| *regs == 0) && self.slots.iter().all(|slots| *slots == 0)
+        // Asked for each instruction; mostly something is wanted of the frame at hand.
+        self.regs() == 0 && self.regs.iter().all(|regs| *regs == 0) && self.slots.iter().all(|slots| *slots == 0)
     }
 
     fn regs(&self) -> u32 {
@@ -422,7 +423,7 @@ impl Verifier<'_> {
                 return Err(Stop::Refused("a path that leaves a function it never entered".to_owned()));
             }
             let (regs, slots) = (wanted.regs[n], wanted.slots[n]);
-            for r in (0..FP).filter(|r| regs >> r & 1 != 0) {
+            for r in bits(regs.into()) {
                 let reg = &state.frame(n).regs[r];
                 if !reg.is_scalar() || reg.precise {
                     wanted.regs[n] &= !(1 << r);
@@ -431,7 +432,7 @@ impl Verifier<'_> {
                     changed = true;
                 }
             }
-            for s in (0..64).filter(|s| slots >> s & 1 != 0) {
+            for s in bits(slots) {
                 let slot = state.frame(n).stack.get(s);
                 if slot.is_none_or(|slot| !slot.is_scalar_spill() || slot.reg.precise) {
                     wanted.slots[n] &= !(1 << s);
@@ -472,6 +473,12 @@ impl Way {
             depth: state.depth,
         }
     }
+}
+
+/// The numbers of the bits that are set.
+fn bits(set: u64) -> impl Iterator<Item = usize> {
+    let lowest = |set: &u64| (*set != 0).then_some(*set);
+    std::iter::successors(lowest(&set), move |set| lowest(&(set & (set - 1)))).map(|set| set.trailing_zeros() as usize)
 }
 
 fn loaded(wanted: &mut Wanted, reg: u8, slot: Option<(u8, u8)>) {

@@ -225,13 +225,11 @@ impl Verifier<'_> {
             let live = self.program.aux[state.frame_insn(n) as usize].live;
             let frame = state.frame(n);
             let dead_reg = |r: usize| live >> r & 1 == 0;
-            let mut dead_slots = 0u64;
-            for slot in 0..frame.stack.len().min(64) {
-                let untouched = frame.stack[slot].bytes == crate::state::Slot::EMPTY.bytes;
-                if !untouched && !self.liveness.is_live(state, &self.program, n, slot) {
-                    dead_slots |= 1 << slot;
-                }
-            }
+            let slots = frame.stack.iter().take(64).enumerate();
+            let touched = slots.filter(|(_, slot)| slot.bytes != crate::state::Slot::EMPTY.bytes);
+            let touched = touched.fold(0, |touched, (n, _)| touched | 1 << n);
+            let dead_slots =
+                if touched == 0 { 0 } else { touched & !self.liveness.live_slots(state, &self.program, n) };
             let any_reg = (0..10).any(|r| dead_reg(r) && frame.regs[r].ty.kind != Kind::Uninit);
             if !any_reg && dead_slots == 0 {
                 continue;
