@@ -20,8 +20,9 @@ pub(crate) struct Object {
 
 /// The kernel that runs here, as a value.
 pub(crate) fn this_kernel() -> Result<Kernel, String> {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut kernel = Kernel::of(profile(&release));
+    let told = |name: &str| fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+    let release = told("osrelease");
+    let mut kernel = Kernel::of(profile(&release, &told("version")));
     // Kernels without types verify, too; programs that ask for some are then not resolved.
     if let Ok(bytes) = fs::read("/sys/kernel/btf/vmlinux") {
         kernel.btf = Some(Arc::new(Btf::read(&bytes, None).map_err(|e| e.to_string())?));
@@ -39,9 +40,12 @@ pub(crate) fn this_kernel() -> Result<Kernel, String> {
     Ok(kernel)
 }
 
-/// What the kernel of this release accepts.
-fn profile(release: &str) -> Profile {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u16>().ok());
+/// What the kernel of this release accepts. Debian names its releases by the interface of their modules (`6.1.0-56`), and
+/// tells the stable level where others tell when it was built (`#1 SMP Debian 6.1.192-2 (2026-11-16)`).
+fn profile(release: &str, built: &str) -> Profile {
+    let debian = built.split_once("Debian ").map(|(_, version)| version);
+    let version = debian.unwrap_or(release).split(|c: char| !c.is_ascii_digit());
+    let mut numbers = version.map_while(|number| number.parse::<u16>().ok());
     let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else { return Profile::linux(Version::NEWEST) };
     let level = numbers.next().unwrap_or_default().min(255) as u8;
     Profile::linux(Version(major, minor)).at_level(level)
@@ -157,3 +161,15 @@ const ENTRIES: &[MapType] = &[
     MapType::CPUMAP,
     MapType::XSKMAP,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_known_by_its_stable_level() {
+        let name = |release, built| profile(release, built).release();
+        assert_eq!(name("6.18.44-cloud", "#1 SMP PREEMPT_DYNAMIC @0"), "6.18.44");
+        assert_eq!(name("6.1.0-56-cloud-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)"), "6.1.192");
+    }
+}
