@@ -77,8 +77,14 @@ rules! {
     FunctionAddresses "function_addresses" (5, 13) [];
     /// Whoever may see addresses may read what was never written to the stack.
     UnwrittenStack "unwritten_stack" (6, 3) [(5, 10, 222), (6, 1, 100)];
-    /// Instructions of the fourth version: sign extension, signed division, unconditional byte swaps, far jumps.
+    /// Of two pointers that are equal, and one of which is there, the other is there, too.
+    EqualsAreThere "equals_are_there" (6, 2) [];
+    /// Instructions of the fourth version: sign extension, signed division, unconditional byte swaps.
     Version4 "version_4" (6, 6) [];
+    /// Far jumps.
+    FarJumps "far_jumps" (6, 6) [(6, 1, 72)];
+    /// Loops may close by an instruction that does not jump.
+    LoopsByFalling "loops_by_falling" (6, 7) [];
     /// `may_goto`.
     MayGoto "may_goto" (6, 9) [];
     /// A tail call may move packets.

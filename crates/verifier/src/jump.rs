@@ -137,6 +137,9 @@ impl Verifier<'_> {
         if wide == Wide::W32 || a.is_scalar() || b.is_scalar() || !matches!(op, CmpOp::Eq | CmpOp::Ne) {
             return;
         }
+        if !self.profile.has(Rule::EqualsAreThere) {
+            return;
+        }
         let sure = if self.is_there(a) && b.ty.maybe_null() {
             src.0
         } else if self.is_there(b) && a.ty.maybe_null() {

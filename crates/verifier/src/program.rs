@@ -270,8 +270,8 @@ fn needs(inst: &Inst) -> Option<Rule> {
         Inst::MovSx { .. }
         | Inst::Load { signed: true, .. }
         | Inst::Swap { kind: Swap::Bswap, .. }
-        | Inst::Alu { op: AluOp::SDiv | AluOp::SMod, .. }
-        | Inst::Ja { long: true, .. } => Some(Rule::Version4),
+        | Inst::Alu { op: AluOp::SDiv | AluOp::SMod, .. } => Some(Rule::Version4),
+        Inst::Ja { long: true, .. } => Some(Rule::FarJumps),
         Inst::Atomic { op: AtomicOp::Add { fetch: false }, .. } => None,
         Inst::Atomic { .. } => Some(Rule::Atomics),
         Inst::LoadAcquire { .. } | Inst::StoreRelease { .. } => Some(Rule::AcquireRelease),

@@ -55,6 +55,15 @@ const CASES: &[Case] = &[
         ((5, 12, 0), Some("number of funcs in func_info doesn't match number of subprogs")), ((5, 13, 0), None)),
     case(Rule::UnwrittenStack, XDP, "r1 = *(u64 *)(r10 - 8)\nr0 = 0\nexit",
         ((6, 1, 99), Some("invalid read from stack off -8+0 size 8")), ((6, 1, 100), None)),
+    case(Rule::EqualsAreThere, XDP,
+        "r0 = 0\n*(u32 *)(r10 - 8) = r0\nr2 = r10\nr2 += -8\nr1 = m0 ll\ncall bpf_map_lookup_elem\nr6 = r0\n\
+         if r6 == 0 goto e\nr2 = r10\nr2 += -8\nr1 = m0 ll\ncall bpf_map_lookup_elem\nif r0 != r6 goto e\n\
+         r0 = *(u64 *)(r0 + 0)\ne:\nr0 = 0\nexit",
+        ((6, 1, 192), Some("R0 invalid mem access 'map_value_or_null'")), ((6, 2, 0), None)),
+    case(Rule::FarJumps, XDP, "r0 = 0\ngotol e\ne:\nexit",
+        ((6, 1, 71), Some("unknown opcode 06")), ((6, 1, 72), None)),
+    case(Rule::LoopsByFalling, XDP, "r0 = 0\ngoto m\nl:\nr0 += 1\nm:\nif r0 < 4 goto l\nexit",
+        ((6, 6, 0), Some("back-edge from insn 2 to 3")), ((6, 7, 0), None)),
     case(Rule::Version4, XDP, "r0 = 1\nr0 = (s8)r0\nexit",
         ((6, 5, 0), Some("BPF_MOV uses reserved fields")), ((6, 6, 0), None)),
     case(Rule::MayGoto, XDP, "r0 = 0\nl:\nmay_goto e\ngoto l\ne:\nexit",

@@ -5,7 +5,7 @@ use crate::{
     stop::{Check, reject},
     verifier::Verifier,
 };
-use alveary_abi::{Arg, HelperId};
+use alveary_abi::{Arg, HelperId, Rule};
 use alveary_isa::Inst;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,29 +57,32 @@ pub(super) fn check(v: &mut Verifier<'_>) -> Check {
 
 /// Goes on from an instruction; whether there was something new behind it.
 fn visit(v: &mut Verifier<'_>, walk: &mut Walk, at: u32) -> Check<bool> {
+    // Loops close by jumps; by whatever falls through or calls where the kernel allows it.
+    let falls = v.profile.has(Rule::LoopsByFalling);
     let next = i64::from(at) + i64::from(v.program.width(at));
     match v.program.inst(at) {
         Some(Inst::Exit) => Ok(false),
         Some(Inst::CallLocal { .. } | Inst::FuncAddr { .. }) => {
             let callee = v.program.callee(at).unwrap_or_default();
-            if follow(v, walk, at, next, Edge::FallThrough)? {
+            if follow(v, walk, at, next, Edge::FallThrough, falls)? {
                 return Ok(true);
             }
             join(v, next);
             v.program.aux[at as usize].prune = true;
             merge_effects(v, at, callee);
-            follow(v, walk, at, callee, Edge::Branch)
+            let taken = matches!(v.program.inst(at), Some(Inst::FuncAddr { .. }));
+            follow(v, walk, at, callee, Edge::Branch, falls || taken)
         }
         Some(Inst::CallHelper { .. }) => {
             note_call(v, at);
-            if follow(v, walk, at, next, Edge::FallThrough)? {
+            if follow(v, walk, at, next, Edge::FallThrough, falls)? {
                 return Ok(true);
             }
             join(v, next);
             Ok(false)
         }
         Some(Inst::CallKfunc { .. } | Inst::CallX { .. }) => {
-            if follow(v, walk, at, next, Edge::FallThrough)? {
+            if follow(v, walk, at, next, Edge::FallThrough, falls)? {
                 return Ok(true);
             }
             join(v, next);
@@ -87,7 +90,7 @@ fn visit(v: &mut Verifier<'_>, walk: &mut Walk, at: u32) -> Check<bool> {
         }
         Some(Inst::Ja { off, .. }) => {
             let to = i64::from(at) + i64::from(off) + 1;
-            if follow(v, walk, at, to, Edge::FallThrough)? {
+            if follow(v, walk, at, to, Edge::FallThrough, true)? {
                 return Ok(true);
             }
             join(v, to);
@@ -98,18 +101,18 @@ fn visit(v: &mut Verifier<'_>, walk: &mut Walk, at: u32) -> Check<bool> {
             let aux = &mut v.program.aux[at as usize];
             aux.prune = true;
             aux.checkpoint |= may_goto;
-            if follow(v, walk, at, next, Edge::FallThrough)? {
+            if follow(v, walk, at, next, Edge::FallThrough, true)? {
                 return Ok(true);
             }
-            follow(v, walk, at, i64::from(at) + i64::from(off) + 1, Edge::Branch)
+            follow(v, walk, at, i64::from(at) + i64::from(off) + 1, Edge::Branch, true)
         }
         // Jumps that cannot be decoded are judged when they are reached; they fall through here.
-        _ => follow(v, walk, at, next, Edge::FallThrough),
+        _ => follow(v, walk, at, next, Edge::FallThrough, falls),
     }
 }
 
-/// Follows an edge; whether what is behind it is new.
-fn follow(v: &mut Verifier<'_>, walk: &mut Walk, from: u32, to: i64, edge: Edge) -> Check<bool> {
+/// Follows an edge, which may close a loop if `loops`; whether what is behind it is new.
+fn follow(v: &mut Verifier<'_>, walk: &mut Walk, from: u32, to: i64, edge: Edge, loops: bool) -> Check<bool> {
     let Mark::Entered { mut fell_through, mut branched } = walk.marks[from as usize] else { return Ok(false) };
     // A branch was followed after falling through, so that it says that both were.
     if branched || edge == Edge::FallThrough && fell_through {
@@ -134,7 +137,7 @@ fn follow(v: &mut Verifier<'_>, walk: &mut Walk, from: u32, to: i64, edge: Edge)
             walk.stack.push(target as u32);
             Ok(true)
         }
-        Mark::Entered { .. } if v.env.caps.bpf => Ok(false),
+        Mark::Entered { .. } if loops && v.env.caps.bpf => Ok(false),
         Mark::Entered { .. } => {
             reject!(v, EINVAL, "back-edge from insn {from} to {to}\n")
         }

@@ -15,7 +15,7 @@ const LD_IMM64: u8 = 0x18;
 const MOST: u32 = 1 << 29;
 
 /// Operation codes that not all kernels have: of other instructions of theirs only the fields are new.
-const LATER: &[(u8, Rule)] = &[(0x06, Rule::Version4), (0xd7, Rule::Version4), (0xe5, Rule::MayGoto)];
+const LATER: &[(u8, Rule)] = &[(0x06, Rule::FarJumps), (0xd7, Rule::Version4), (0xe5, Rule::MayGoto)];
 
 /// Every slot, in order.
 pub(super) fn check(v: &mut Verifier<'_>) -> Check {
