@@ -36,7 +36,8 @@ pub enum Kind {
     NotFound,
     /// A map refused an operation.
     Map,
-    /// The verifier refuses the program: the kernel's, or ours.
+    /// The verifier refuses the program: the kernel's, or ours. Ours explains it: the diagnostic is then of the
+    /// explanation's family (`packet-access`), so that only the kind tells a rejection from other errors.
     Verifier,
     /// A privilege lacks.
     Privilege,
@@ -44,6 +45,26 @@ pub enum Kind {
     Trap,
     /// The virtual CPU is in use.
     Busy,
+}
+
+impl Kind {
+    /// Its name, as the C library and JSON have it (`verifier`).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Read => "read",
+            Kind::Object => "object",
+            Kind::Resolve => "resolve",
+            Kind::Unsupported => "unsupported",
+            Kind::Attach => "attach",
+            Kind::NotFound => "not-found",
+            Kind::Map => "map",
+            Kind::Verifier => "verifier",
+            Kind::Privilege => "privilege",
+            Kind::Trap => "trap",
+            Kind::Busy => "busy",
+        }
+    }
 }
 
 /// [`std::result::Result`] with this library's [`Error`].

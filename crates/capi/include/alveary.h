@@ -56,8 +56,13 @@ const char *alveary_version(void);
 /* One line: where, what, what was expected and what was found. Empty for NULL. */
 const char *alveary_error_message(const alveary_error *error);
 
-/* A stable name of the kind of error, "elf-truncated" or "map-size". Empty for NULL. */
+/* A stable name of the error, "elf-truncated" or "map-size". Of a rejected program: what is wrong with it,
+ * "packet-access". Empty for NULL. */
 const char *alveary_error_code(const alveary_error *error);
+
+/* What kind of error it is: "verifier" if the verifier rejects a program, "object", "resolve", "unsupported",
+ * "not-found", "map", "trap", "busy", "read"; empty for NULL, and if the call itself is wrong ("argument", "null"). */
+const char *alveary_error_kind(const alveary_error *error);
 
 /* What to do about it, line `index` from 0 on; NULL behind the last one. */
 const char *alveary_error_help(const alveary_error *error, size_t index);

@@ -1,18 +1,26 @@
 //! `alveary_error`: a diagnostic with its strings as C reads them.
 
 use crate::boundary::free;
-use alveary::diag::{Diagnostic, Place};
+use alveary::{
+    Kind,
+    diag::{Diagnostic, Place},
+};
 use std::ffi::{CString, c_char};
 
 /// What went wrong. Opaque to C.
 pub(crate) struct alveary_error {
     message: CString,
     code: CString,
+    kind: CString,
     help: Vec<CString>,
 }
 
 /// What went wrong, on its way to the caller.
-pub(crate) struct Failure(Vec<Diagnostic>);
+pub(crate) struct Failure {
+    all: Vec<Diagnostic>,
+    /// What the library calls it; nothing if the call itself is wrong.
+    kind: Option<Kind>,
+}
 
 impl Failure {
     /// A pointer that must not be NULL is.
@@ -34,11 +42,12 @@ impl Failure {
 
     /// For the caller to free.
     pub(crate) fn into_handle(self) -> *mut alveary_error {
-        let Failure(all) = self;
+        let Failure { all, kind } = self;
         let message: Vec<String> = all.iter().map(|why| why.to_string().replace('\n', " ")).collect();
         Box::into_raw(Box::new(alveary_error {
             message: string(&message.join("; ")),
             code: string(all.first().map_or("", |why| why.code.0)),
+            kind: string(kind.map_or("", Kind::name)),
             help: all.iter().flat_map(|why| &why.help).map(|line| string(line)).collect(),
         }))
     }
@@ -46,13 +55,13 @@ impl Failure {
 
 impl From<Diagnostic> for Failure {
     fn from(why: Diagnostic) -> Failure {
-        Failure(vec![why])
+        Failure { all: vec![why], kind: None }
     }
 }
 
 impl From<alveary::Error> for Failure {
     fn from(error: alveary::Error) -> Failure {
-        Failure(error.diagnostics().cloned().collect())
+        Failure { all: error.diagnostics().cloned().collect(), kind: Some(error.kind()) }
     }
 }
 
@@ -73,6 +82,12 @@ unsafe extern "C" fn alveary_error_message(error: *const alveary_error) -> *cons
 unsafe extern "C" fn alveary_error_code(error: *const alveary_error) -> *const c_char {
     // SAFETY: NULL or an error, as the header says.
     unsafe { error.as_ref() }.map_or(EMPTY, |error| error.code.as_ptr())
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn alveary_error_kind(error: *const alveary_error) -> *const c_char {
+    // SAFETY: NULL or an error, as the header says.
+    unsafe { error.as_ref() }.map_or(EMPTY, |error| error.kind.as_ptr())
 }
 
 #[unsafe(no_mangle)]

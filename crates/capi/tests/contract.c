@@ -37,6 +37,7 @@ static void null_is_refused(void)
 	char bytes[8] = { 0 };
 
 	CHECK(!*alveary_error_message(NULL) && !*alveary_error_code(NULL) && !alveary_error_help(NULL, 0));
+	CHECK(!*alveary_error_kind(NULL));
 	alveary_error_free(NULL);
 	alveary_settings_free(NULL);
 	alveary_target_free(NULL);
@@ -87,6 +88,7 @@ static void first_error_is_kept(void)
 	CHECK(!alveary_program_by_name(loaded, "main", &error));
 	CHECK(strstr(alveary_error_message(error), "/nowhere/at-all.o"));
 	CHECK(alveary_error_help(error, 0) && !alveary_error_help(error, 99));
+	CHECK(!strcmp(alveary_error_kind(error), "read"));
 	alveary_error_free(error);
 	error = NULL;
 	REFUSED(!alveary_open_memory("no object", 9, &error), "elf-magic");

@@ -1,6 +1,7 @@
 //! Why a verb failed.
 
 use crate::error::{Nothing, Scene};
+use alveary::Kind;
 use alveary_diag::{Diagnostic, Place};
 use std::{fmt, io, path::Path};
 
@@ -12,6 +13,8 @@ pub(crate) enum Failure {
         diagnostics: Vec<Diagnostic>,
         /// What their places look like.
         scene: Box<dyn Scene>,
+        /// What the library calls it, if it comes from there.
+        kind: Option<Kind>,
     },
     /// Nobody reads our output any more (`alveary … | head`): nothing to complain about.
     ReaderGone,
@@ -22,7 +25,15 @@ pub(crate) enum Failure {
 impl Failure {
     /// A failure whose places can be shown.
     pub(crate) fn with_scene(diagnostics: Vec<Diagnostic>, scene: impl Scene + 'static) -> Self {
-        Failure::Wrong { diagnostics, scene: Box::new(scene) }
+        Failure::Wrong { diagnostics, scene: Box::new(scene), kind: None }
+    }
+
+    /// The same of the kind that the library gave it.
+    pub(crate) fn of_kind(mut self, known: Kind) -> Self {
+        if let Failure::Wrong { kind, .. } = &mut self {
+            *kind = Some(known);
+        }
+        self
     }
 
     /// A file that cannot be read or written.
@@ -54,7 +65,7 @@ impl From<Vec<Diagnostic>> for Failure {
 
 impl From<alveary::Error> for Failure {
     fn from(why: alveary::Error) -> Self {
-        why.diagnostics().cloned().collect::<Vec<_>>().into()
+        Failure::from(why.diagnostics().cloned().collect::<Vec<_>>()).of_kind(why.kind())
     }
 }
 

@@ -1,13 +1,18 @@
 //! A message as a program reads it.
 
 use super::{Scene, source};
+use alveary::Kind;
 use alveary_diag::{Diagnostic, Label, Place, line_column};
 use serde_json::{Value, json};
 
-/// All messages as one object.
-pub(super) fn object(messages: &[Diagnostic], scene: &dyn Scene) -> String {
+/// All messages as one object, with the kind of error if the library names one.
+pub(super) fn object(messages: &[Diagnostic], scene: &dyn Scene, kind: Option<Kind>) -> String {
     let errors: Vec<_> = messages.iter().map(|m| error(m, scene)).collect();
-    json!({ "errors": errors }).to_string()
+    let mut object = json!({ "errors": errors });
+    if let Some(kind) = kind {
+        object["kind"] = kind.name().into();
+    }
+    object.to_string()
 }
 
 /// An error in the command line, as clap worded it.

@@ -43,8 +43,8 @@ fn source(label: &Label, scene: &dyn Scene) -> Option<SourceLine> {
 
 /// Prints a failure on stderr.
 pub(crate) fn report(failure: &Failure, json: bool) {
-    let Failure::Wrong { diagnostics, scene } = failure else { return };
-    if json { print(&json::object(diagnostics, &**scene)) } else { warn(diagnostics, &**scene) }
+    let Failure::Wrong { diagnostics, scene, kind } = failure else { return };
+    if json { print(&json::object(diagnostics, &**scene, *kind)) } else { warn(diagnostics, &**scene) }
 }
 
 /// Prints an error in the command line as JSON.

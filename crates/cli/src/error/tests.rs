@@ -90,6 +90,7 @@ fn json_says_the_same() {
     let object = json::object(
         &[load(at(7)).in_file("filter.bpf.o"), Diagnostic::new("label", "no", text(SOURCE, "out"))],
         &Filter,
+        Some(alveary::Kind::Verifier),
     );
     let value: serde_json::Value = serde_json::from_str(&object).expect("it is JSON");
     golden("errors.json", &format!("{value:#}\n"));

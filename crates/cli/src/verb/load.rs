@@ -173,7 +173,7 @@ impl Load {
                     d
                 }
             });
-            Failure::with_scene(named.collect(), Programs(why.programs().to_vec()))
+            Failure::with_scene(named.collect(), Programs(why.programs().to_vec())).of_kind(why.kind())
         })?;
         for program in loaded.programs().filter(|p| !p.handle().log().is_empty()) {
             let text = format!("{}:\n{}", printable(&program.spec().name), program.handle().log());

@@ -82,7 +82,7 @@ pub(super) fn load(spec: &Spec, only: Option<&str>, user: User) -> Result<Loaded
     let scene = crate::verb::run::Programs(resolved.programs.clone());
     Loader::new(user).load_resolved(resolved).map_err(|why| {
         let all = why.diagnostics().cloned().collect();
-        Failure::with_scene(all, scene)
+        Failure::with_scene(all, scene).of_kind(why.kind())
     })
 }
 

@@ -178,7 +178,7 @@ impl<'a> Wanted<'a> {
         }
         let loaded = loader.load(&object).map_err(|why| {
             let named = why.diagnostics().map(|d| self.about_device(d.clone()).in_file(file.display().to_string()));
-            Failure::with_scene(named.collect(), Programs(why.programs().to_vec()))
+            Failure::with_scene(named.collect(), Programs(why.programs().to_vec())).of_kind(why.kind())
         })?;
         Ok((loaded, order.into_iter().map(|(_, name)| name).collect()))
     }

@@ -106,7 +106,7 @@ fn program_of<B: Backend>(
             if rejected { d.help("`--unverified` runs it all the same, with each access checked") } else { d }
         };
         let diagnostics = why.diagnostics().map(|d| advised(d.clone().in_file(&*file))).collect();
-        Failure::with_scene(diagnostics, scene)
+        Failure::with_scene(diagnostics, scene).of_kind(why.kind())
     })?;
     for given in entries {
         preset::into_map(given, &loaded, spec.btf.as_deref(), spec.endian)?;
@@ -233,7 +233,7 @@ pub(super) fn explain(fault: &Fault, packet: u64) -> Failure {
             .help("`--budget` gives each packet more"),
         _ => fault.diagnostic().note(format!("in packet {packet}, the first of those that it happened to")),
     };
-    Failure::with_scene(vec![why], Programs(vec![fault.program.clone()]))
+    Failure::with_scene(vec![why], Programs(vec![fault.program.clone()])).of_kind(Kind::Trap)
 }
 /// Programs whose instructions can be shown.
 pub(crate) struct Programs(pub(crate) Vec<Arc<Program>>);
