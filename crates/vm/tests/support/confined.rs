@@ -1,5 +1,5 @@
 //! Programs from bytes, and a place to run them where it shows when they touch what they were not given. The fuzz target
-//! of the checked mode and a test of the crate share this file.
+//! `checked` asks the same of larger programs, with helpers that move memory; this is the part that needs no fuzzer.
 
 use alveary_isa::{AluOp, AtomicOp, CmpOp, Inst, Operand, Reg, Swap, Wide, Width, encode};
 use alveary_vm::{Call, Checks, Code, Env, Func, HelperFn, Image, Jit, Link, Region, Slots, TrapKind};
