@@ -1,12 +1,26 @@
-//! What packet helpers ask of the world around a packet: which devices there are. Whoever forwards packets answers.
+//! What packet helpers ask of the world around a packet: which devices there are, which way it goes. Whoever forwards
+//! packets answers.
 
-/// Devices, as helpers see them.
+use crate::Lookup;
+use std::net::Ipv6Addr;
+
+/// Devices and routes, as helpers see them.
 pub trait Host: Send + Sync {
     /// Whether there is a device with this number: `bpf_clone_redirect` fails if there is none.
     fn has_device(&self, ifindex: u32) -> bool;
+
+    /// Whether there is a way for a packet: 0, or the error, negated. There is one unless told otherwise.
+    fn route(&self, _lookup: &Lookup) -> i64 {
+        0
+    }
+
+    /// The source address of a tunnel to there (`ip sr tunsrc`): none unless told otherwise.
+    fn tunnel_source(&self, _destination: Ipv6Addr) -> Ipv6Addr {
+        Ipv6Addr::UNSPECIFIED
+    }
 }
 
-/// No host: every device may exist, nothing is sent.
+/// No host: every device and every route may exist, nothing is sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoHost;
 

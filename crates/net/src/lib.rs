@@ -1,18 +1,20 @@
-//! The networking families of the user-space kernel: XDP; classifiers, actions and socket filters over a socket buffer.
+//! The networking families of the user-space kernel: XDP; classifiers, actions, socket filters, lightweight tunnels and
+//! SRv6 endpoints over a socket buffer. Segment routing ([`seg6`]).
 //!
 //! Contexts, packet memory, packet helpers, verdicts. Pure: no sockets, no files, no devices; what a helper must know
 //! of the world around a packet it asks a [`Host`]. Linux's behaviour is followed call by call
-//! (`net/core/filter.c`, and `net/bpf/test_run.c` for what a fresh packet looks like); the test `kernel` holds both
-//! against each other.
+//! (`net/core/filter.c`, `net/core/lwt_bpf.c`, `net/ipv6/seg6_local.c`, and `net/bpf/test_run.c` for what a fresh packet
+//! looks like); the tests `kernel` and `routes` hold both against each other.
 
 mod host;
 mod memory;
+pub mod seg6;
 mod skb;
 mod verdict;
 mod xdp;
 
 pub use host::{Host, Net, NoHost};
-pub use skb::{Sent, SkBuff, Skb, Start};
+pub use skb::{Dropped, Lookup, Sent, SkBuff, Skb, Start};
 pub use verdict::{Redirect, Verdict, Way};
 pub use xdp::{Xdp, XdpBuff};
 

@@ -1,7 +1,7 @@
 //! What became of a packet: the return value, by name, and where it was redirected to.
 
 use alveary_abi::{MapType, Profile, ProgType};
-use std::sync::Arc;
+use std::{net::Ipv6Addr, sync::Arc};
 
 /// The end of a run on a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,13 @@ pub enum Redirect {
         value: Option<u32>,
         /// To every entry but that of the device that it came from (`BPF_F_EXCLUDE_INGRESS`).
         exclude_ingress: bool,
+    },
+    /// The way that an SRv6 action found.
+    Route {
+        /// The table of routes that was asked; 0 means those that the rules say.
+        table: u32,
+        /// The next hop, if the action named one; else the packet's destination says it.
+        next_hop: Option<Ipv6Addr>,
     },
 }
 

@@ -5,7 +5,7 @@ use alveary_isa::{Endian, Insn};
 use alveary_spec::Program;
 use std::{
     fs, io,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
 /// Commands of bpf(2).
@@ -146,6 +146,12 @@ impl Map {
 #[derive(Debug)]
 pub struct Prog {
     fd: OwnedFd,
+}
+
+impl AsFd for Prog {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 impl Prog {

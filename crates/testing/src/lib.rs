@@ -9,6 +9,7 @@ mod clang;
 mod draw;
 mod generate;
 pub mod instructions;
+pub mod network;
 mod plain;
 
 pub use bpffs::BpfFs;

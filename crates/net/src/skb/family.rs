@@ -1,6 +1,6 @@
 //! The family of programs that see a socket buffer: where their context's fields stand, which helpers they have.
 
-use super::{Fields, SkBuff, bytes, checksum, hash, meta, place, redirect, room, vlan};
+use super::{Fields, SkBuff, bytes, checksum, hash, lwt, meta, place, redirect, room, srv6, vlan};
 use crate::Net;
 use alveary_abi::ProgType;
 use alveary_isa::Width;
@@ -8,7 +8,7 @@ use alveary_runtime::{Backing, Bind, Family, LEGACY_LOAD, Step, Store, helpers};
 use alveary_vm::Region;
 use std::mem::offset_of;
 
-/// The family of classifiers, actions and socket filters.
+/// The family of classifiers, actions, socket filters, lightweight tunnels and SRv6 endpoints.
 #[derive(Debug)]
 pub struct Skb;
 
@@ -41,7 +41,15 @@ unsafe impl Family for Skb {
     type Ctx = SkBuff;
     type State = Net;
     const NAME: &'static str = "skb";
-    const TYPES: &'static [ProgType] = &[ProgType::SOCKET_FILTER, ProgType::SCHED_CLS, ProgType::SCHED_ACT];
+    const TYPES: &'static [ProgType] = &[
+        ProgType::SOCKET_FILTER,
+        ProgType::SCHED_CLS,
+        ProgType::SCHED_ACT,
+        ProgType::LWT_IN,
+        ProgType::LWT_OUT,
+        ProgType::LWT_XMIT,
+        ProgType::LWT_SEG6LOCAL,
+    ];
 
     fn backings() -> &'static [Backing] {
         const {
@@ -83,7 +91,7 @@ unsafe impl Family for Skb {
 
     fn regions(ctx: &SkBuff, add: &mut dyn FnMut(Region)) {
         let addr = ctx.data.get();
-        add(Region { addr, len: ctx.data_end.get() - addr, write: true, slots: None });
+        add(Region { addr, len: ctx.data_end.get() - addr, write: ctx.writable, slots: None });
     }
 }
 
@@ -117,4 +125,8 @@ const ALL: &[Bind] = helpers![Skb;
     SKB_CGROUP_ID => meta::zero,
     GET_SOCKET_COOKIE => meta::zero,
     GET_SOCKET_UID => meta::nobody,
+    LWT_PUSH_ENCAP => lwt::push_encap,
+    LWT_SEG6_STORE_BYTES => srv6::store_bytes,
+    LWT_SEG6_ADJUST_SRH => srv6::adjust_srh,
+    LWT_SEG6_ACTION => srv6::action,
 ];

@@ -4,12 +4,16 @@ mod bytes;
 mod checksum;
 mod family;
 mod hash;
+mod lwt;
 mod meta;
 mod redirect;
 mod room;
+mod routed;
+mod srv6;
 mod vlan;
 
 pub use family::Skb;
+pub use routed::{Dropped, Lookup};
 
 use crate::{Redirect, Verdict, memory::Memory};
 use alveary_abi::{Profile, ProgType};
@@ -61,6 +65,9 @@ pub struct SkBuff {
     /// The hash is one that was set or computed.
     hashed: Cell<bool>,
     encapsulated: Cell<bool>,
+    /// Programs may write to the packet without a helper.
+    writable: bool,
+    routed: Cell<routed::Routed>,
     redirect: RefCell<Option<Redirect>>,
     copies: RefCell<Vec<Sent>>,
     memory: Memory,
@@ -130,6 +137,8 @@ impl SkBuff {
             checksum: Cell::new(Checksum::None),
             hashed: Cell::new(false),
             encapsulated: Cell::new(false),
+            writable: true,
+            routed: Cell::default(),
             redirect: RefCell::default(),
             copies: RefCell::default(),
             memory: Memory::new(HEADROOM + 2048),
@@ -153,6 +162,7 @@ impl SkBuff {
         self.checksum.set(Checksum::None);
         self.hashed.set(false);
         self.encapsulated.set(false);
+        self.writable = true;
         *self.redirect.get_mut() = None;
         self.copies.get_mut().clear();
         self.place(if start == Start::Link { HEADROOM } else { net }, HEADROOM + packet.len());
@@ -214,6 +224,7 @@ impl SkBuff {
     pub fn wire_is(&self, other: &[u8]) -> bool {
         let mac = self.headers.get().mac.min(self.start());
         let tagged = self.fields.vlan_present.get() != 0;
+        let other = self.without_padding(other);
         !tagged && self.end() - mac == other.len() && self.memory.equals(mac, other)
     }
 
@@ -257,8 +268,14 @@ impl SkBuff {
     #[must_use]
     pub fn verdict(&self, profile: &Profile, ty: ProgType, value: u64) -> Verdict {
         const REDIRECT: u32 = 7;
-        let redirects = ty != ProgType::SOCKET_FILTER && value as u32 == REDIRECT;
-        let redirect = if redirects { self.redirect.borrow().clone() } else { None };
+        let redirect = match ty {
+            _ if value as u32 != REDIRECT => None,
+            ProgType::SOCKET_FILTER | ProgType::LWT_IN | ProgType::LWT_OUT => None,
+            ProgType::LWT_SEG6LOCAL => {
+                self.routed.get().way.map(|way| Redirect::Route { table: way.table, next_hop: way.next_hop })
+            }
+            _ => self.redirect.borrow().clone(),
+        };
         Verdict::new(profile, ty, value, redirect)
     }
 

@@ -166,26 +166,29 @@ fn lengthen(ctx: &SkBuff, off: usize, len: usize, flags: u64) -> Result<(), i64>
     Ok(())
 }
 
-/// Puts `len` zeroes at `off`: what stands before them moves towards the front, headers with it.
-fn insert(ctx: &SkBuff, off: usize, len: usize) -> Result<(), i64> {
+/// Puts `len` zeroes at `off`: what stands before them moves towards the front, headers with it, also a link header that
+/// is not part of the program's packet.
+pub(super) fn insert(ctx: &SkBuff, off: usize, len: usize) -> Result<(), i64> {
     if off > ctx.len() {
         return Err(ENOMEM);
     }
+    let before = ctx.start() - ctx.front();
     ctx.push(len);
     let start = ctx.start();
-    ctx.memory.shift(start + len, start, off);
+    let front = start - before;
+    ctx.memory.shift(front + len, front, before + off);
     ctx.memory.fill(start + off, len);
     move_headers(ctx, |place| place - len);
     Ok(())
 }
 
 /// Takes `len` bytes out at `off`: what stands before them moves towards the back, headers with it.
-fn remove(ctx: &SkBuff, off: usize, len: usize) -> Result<(), i64> {
+pub(super) fn remove(ctx: &SkBuff, off: usize, len: usize) -> Result<(), i64> {
     if off + len > ctx.len() {
         return Err(ENOMEM);
     }
-    let start = ctx.start();
-    ctx.memory.shift(start, start + len, off);
+    let (front, start) = (ctx.front(), ctx.start());
+    ctx.memory.shift(front, front + len, start - front + off);
     ctx.pull(len);
     move_headers(ctx, |place| place + len);
     Ok(())

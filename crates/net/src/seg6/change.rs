@@ -1,0 +1,127 @@
+//! Changes to a packet: on to the next segment, a header around it or into it (Linux: `net/ipv6/seg6_iptunnel.c`).
+//!
+//! Nobody has told a key for an HMAC: where one is to be computed, that is an error, as it is in Linux for a key that it
+//! was not told.
+
+use super::{FIXED, FLAG_HMAC, IPV6_LEN, Octets, Room, SEGMENT, Srh, header};
+use std::{fmt, net::Ipv6Addr};
+
+/// Hop limit of a packet around one that has none: Linux's default.
+const HOP_LIMIT: u8 = 64;
+/// Place of the payload's length, the next header, the hop limit and the addresses in an IPv6 header.
+const PAYLOAD_LEN: usize = 4;
+const NEXT_HEADER: usize = 6;
+const HOPS: usize = 7;
+const SOURCE: usize = 8;
+const TO: usize = 24;
+
+/// Why a header could not be put on a packet. The packet may have been changed all the same, and is to be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unable {
+    /// The flag says that there is an HMAC; the last TLV is none.
+    NoHmac,
+    /// Nobody knows the HMAC's key.
+    NoKey,
+    /// The packet has no whole IPv6 header.
+    Short,
+}
+
+/// Makes the next segment the active one: one less is left, and the packet goes there.
+///
+/// None must be left out of `srh`, which is the packet's own: at least one segment is left, and the list holds it.
+pub fn advance(packet: &mut impl Room, srh: &Srh) {
+    let left = srh.segments_left.saturating_sub(1);
+    packet.write(srh.at + 3, &[left]);
+    if let Some(segment) = srh.segment(packet, left) {
+        packet.write(TO, &segment.octets());
+    }
+}
+
+/// Says in the IPv6 header how long the packet is.
+pub fn set_payload_len(packet: &mut impl Room) {
+    let len = packet.length().wrapping_sub(IPV6_LEN) as u16;
+    packet.write(PAYLOAD_LEN, &len.to_be_bytes());
+}
+
+/// Puts a header and an IPv6 header around the packet, which goes to the first segment.
+///
+/// Traffic class, flow label and hop limit are those of the packet inside, if `six` says that it is an IPv6 packet. The
+/// source is asked for when the destination is known. `srh` was checked with [`List::Full`](super::List::Full); what it
+/// says to be next is replaced by `inner`.
+///
+/// # Errors
+/// An HMAC that cannot be computed.
+pub fn encapsulate(
+    packet: &mut impl Room,
+    srh: &[u8],
+    inner: u8,
+    six: bool,
+    source: impl FnOnce(Ipv6Addr) -> Ipv6Addr,
+) -> Result<(), Unable> {
+    let (flow, hops) = if six {
+        (packet.array(0).unwrap_or_default(), packet.octet(HOPS).unwrap_or(0))
+    } else {
+        ([0x60, 0, 0, 0], HOP_LIMIT)
+    };
+    let [first, rest @ ..]: [u8; 4] = flow;
+    packet.open(0, IPV6_LEN + srh.len());
+    packet.write(0, &[0x60 | first & 0xf]);
+    packet.write(1, &rest);
+    packet.write(NEXT_HEADER, &[header::ROUTING, hops]);
+    packet.write(IPV6_LEN, srh);
+    packet.write(IPV6_LEN, &[inner]);
+    let to = first_segment(packet);
+    packet.write(TO, &to.octets());
+    packet.write(SOURCE, &source(to).octets());
+    sign(packet)?;
+    set_payload_len(packet);
+    Ok(())
+}
+
+/// Puts a header into an IPv6 packet, behind its IPv6 header. The packet goes to the first segment; its destination
+/// becomes the last, which `srh` has to have room for.
+///
+/// # Errors
+/// A packet without a whole IPv6 header, an HMAC that cannot be computed.
+pub fn insert(packet: &mut impl Room, srh: &[u8]) -> Result<(), Unable> {
+    let destination: [u8; SEGMENT] = packet.array(TO).ok_or(Unable::Short)?;
+    let next = packet.octet(NEXT_HEADER).ok_or(Unable::Short)?;
+    packet.open(IPV6_LEN, srh.len());
+    packet.write(IPV6_LEN, srh);
+    packet.write(IPV6_LEN, &[next]);
+    packet.write(NEXT_HEADER, &[header::ROUTING]);
+    packet.write(IPV6_LEN + FIXED, &destination);
+    let to = first_segment(packet);
+    packet.write(TO, &to.octets());
+    sign(packet)?;
+    set_payload_len(packet);
+    Ok(())
+}
+
+/// The first segment to be visited of the header that was just put behind the IPv6 header.
+fn first_segment(packet: &(impl Octets + ?Sized)) -> Ipv6Addr {
+    let srh = Srh::read(packet, IPV6_LEN);
+    srh.and_then(|srh| srh.segment(packet, srh.last_entry)).unwrap_or(Ipv6Addr::UNSPECIFIED)
+}
+
+/// Computes the HMAC of that header.
+fn sign(packet: &(impl Octets + ?Sized)) -> Result<(), Unable> {
+    match Srh::read(packet, IPV6_LEN) {
+        Some(srh) if srh.flags & FLAG_HMAC != 0 => {
+            Err(if srh.hmac(packet).is_some() { Unable::NoKey } else { Unable::NoHmac })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Display for Unable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unable::NoHmac => "the header's flag says that there is an HMAC, and there is none",
+            Unable::NoKey => "the HMAC's key is not known",
+            Unable::Short => "the packet has no whole IPv6 header",
+        })
+    }
+}
+
+impl std::error::Error for Unable {}

@@ -1,0 +1,252 @@
+//! Packets on their way through a route: what the stack does with them before a tunnel's or an SRv6 endpoint's program
+//! sees them, and after (`net/core/lwt_bpf.c`, `net/ipv6/seg6_local.c`). Such a program's packet begins at the IP header.
+
+use super::{
+    ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, Fields, HEADROOM, Headers, SkBuff, Start, room,
+};
+use crate::seg6::{self, IPV6_LEN, List, Octets, Room, Spent, Srh};
+use alveary_abi::ProgType;
+use alveary_runtime::csum::{fold, partial};
+use std::{fmt, net::Ipv6Addr};
+
+const IPV4_LEN: usize = 20;
+/// Bytes of a VLAN tag.
+const VLAN_HLEN: usize = 4;
+/// Types of packets.
+const HOST: u32 = 0;
+const OTHERHOST: u32 = 3;
+/// What programs return.
+const OK: i32 = 0;
+const REDIRECT: i32 = 7;
+
+/// Why the stack drops a packet, whatever the program says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// It is no IP packet: routes never see it. The program did not run.
+    NotIp,
+    /// Its IP header does not fit it. The program did not run.
+    Malformed,
+    /// It has no SRH with segments left, or one that does not hold together or bears an HMAC of unknown key. The program
+    /// did not run.
+    NoSegments,
+    /// The SRH that the program left does not hold together.
+    BrokenSrh,
+    /// The program made an IPv4 packet of an IPv6 one or the other way round, and did not ask for another route.
+    NotRerouted,
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Dropped::NotIp => "no IP packet",
+            Dropped::Malformed => "an IP header that does not fit the packet",
+            Dropped::NoSegments => "no valid SRH with segments left",
+            Dropped::BrokenSrh => "the program left a broken SRH",
+            Dropped::NotRerouted => "another protocol, and no new route",
+        })
+    }
+}
+
+/// What is known of a packet on its way through a route.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Routed {
+    /// Bytes behind the IP packet that were cut off.
+    padding: usize,
+    /// What the packet was.
+    protocol: u16,
+    /// The SRH, to programs of an SRv6 endpoint.
+    pub(super) srh: SrhState,
+    /// Where the last action or encapsulation said that the packet goes.
+    pub(super) way: Option<Lookup>,
+}
+
+/// A question for the way to an IPv6 destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// Where to.
+    pub destination: Ipv6Addr,
+    /// The next hop, if it is given: then the question is for the way to that.
+    pub next_hop: Option<Ipv6Addr>,
+    /// The table; 0 means those that the rules say.
+    pub table: u32,
+}
+
+/// What Linux keeps of the SRH while an endpoint's program runs (`struct seg6_bpf_srh_state`).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SrhState {
+    /// Where it begins.
+    pub(super) at: Option<usize>,
+    /// Bytes behind the first 8; the header says so only when it was checked again.
+    pub(super) len: u16,
+    pub(super) valid: bool,
+}
+
+impl SkBuff {
+    /// Takes in a packet that a route gives to a program of type `ty`, from its Ethernet header on. Padding goes; an SRv6
+    /// endpoint's packet is moved on to its next segment.
+    ///
+    /// # Errors
+    /// Why the stack drops it before the program sees it. Then it can be looked at as it came.
+    pub fn set_routed(&mut self, packet: &[u8], ty: ProgType) -> Result<(), Dropped> {
+        self.set(packet, Start::Network);
+        self.writable = ty == ProgType::LWT_XMIT;
+        self.routed.set(Routed::default());
+        let (ethertype, start) = network(packet).ok_or(Dropped::NotIp)?;
+        let ip = &packet[start..];
+        let len = match ethertype {
+            ETH_P_IP => ipv4(ip),
+            ETH_P_IPV6 => ipv6(ip),
+            _ => return Err(Dropped::NotIp),
+        };
+        let (len, transport) = len.ok_or(Dropped::Malformed)?;
+        let net = HEADROOM + start;
+        self.headers.set(Headers { mac: HEADROOM, net, transport: Some(net + transport) });
+        let fields: &Fields = &self.fields;
+        fields.protocol.set(ethertype.to_be());
+        if fields.pkt_type.get() == OTHERHOST {
+            // Others' packets are not routed: the router's address is the one that the packet is for.
+            fields.pkt_type.set(HOST);
+        }
+        let srh = match ty {
+            ProgType::LWT_SEG6LOCAL => Some(endpoint(&ip[..len], transport).ok_or(Dropped::NoSegments)?),
+            _ => None,
+        };
+        self.place(net, net + len);
+        let mut routed = Routed { padding: ip.len() - len, protocol: ethertype, ..Routed::default() };
+        if let Some(srh) = srh {
+            routed.srh = SrhState { at: Some(srh.at), len: u16::from(srh.ext_len) * 8, valid: true };
+            seg6::advance(&mut &*self, &srh);
+        }
+        self.routed.set(routed);
+        Ok(())
+    }
+
+    /// Where the last action or encapsulation said that the packet goes: the program's last question to
+    /// [`Host::route`](crate::Host::route).
+    #[must_use]
+    pub fn way(&self) -> Option<Lookup> {
+        self.routed.get().way
+    }
+
+    /// What the stack does with the packet after the program, of type `ty`, has returned `value`.
+    ///
+    /// # Errors
+    /// Why it drops it, though the program did not.
+    pub fn leave(&self, ty: ProgType, value: u64) -> Result<(), Dropped> {
+        let (code, routed) = (value as u32 as i32, self.routed.get());
+        match ty {
+            ProgType::LWT_SEG6LOCAL if matches!(code, OK | REDIRECT) => {
+                let good = routed.srh.at.is_none() || self.has_valid_srh();
+                if good { Ok(()) } else { Err(Dropped::BrokenSrh) }
+            }
+            ProgType::LWT_XMIT if code == OK && self.protocol() != routed.protocol => Err(Dropped::NotRerouted),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the packet has an SRH that holds together. What a program changed of it is checked, once.
+    pub(super) fn has_valid_srh(&self) -> bool {
+        let mut routed = self.routed.get();
+        let SrhState { at: Some(at), len, valid } = routed.srh else { return false };
+        if valid {
+            return true;
+        }
+        if !len.is_multiple_of(8) {
+            return false;
+        }
+        let ext_len = (len / 8) as u8;
+        let mut packet = self;
+        packet.write(at + 1, &[ext_len]);
+        let good = Srh::check(self, at, (usize::from(ext_len) + 1) * 8, List::Reduced).is_ok();
+        routed.srh.valid = good;
+        self.routed.set(routed);
+        good
+    }
+
+    /// What the packet is from now on, which its Ethernet header tells, too.
+    pub(super) fn become_protocol(&self, protocol: u16) {
+        self.fields.protocol.set(protocol.to_be());
+        let (mac, start) = (self.headers.get().mac, self.start());
+        if start >= mac + ETH_HLEN {
+            self.memory.put(start - 2, &protocol.to_be_bytes());
+        }
+    }
+
+    /// `other` without what was cut off behind its IP packet.
+    pub(super) fn without_padding<'a>(&self, other: &'a [u8]) -> &'a [u8] {
+        &other[..other.len().saturating_sub(self.routed.get().padding)]
+    }
+}
+
+/// The SRH of a packet that comes to an endpoint, if it has to do something for it.
+fn endpoint(packet: &[u8], transport: usize) -> Option<Srh> {
+    let srh = Srh::of(packet, Spent::Skipped)?;
+    // Linux looks for the HMAC behind the IPv6 and hop-by-hop headers, wherever the SRH is. No key is known.
+    let signed = Srh::read(packet, transport).is_some_and(|first| first.hmac(packet).is_some());
+    (!signed).then_some(srh)
+}
+
+/// What follows the Ethernet header and its VLAN tags, and where.
+fn network(packet: &[u8]) -> Option<(u16, usize)> {
+    let mut at = ETH_HLEN;
+    loop {
+        let ethertype = u16::from_be_bytes(packet.array(at - 2)?);
+        if !matches!(ethertype, ETH_P_8021Q | ETH_P_8021AD) {
+            return Some((ethertype, at));
+        }
+        at += VLAN_HLEN;
+    }
+}
+
+/// Length of an IPv4 packet and of its header, if they fit, and the checksum is right (`ip_rcv_core`).
+fn ipv4(packet: &[u8]) -> Option<(usize, usize)> {
+    let [version, _, high, low] = packet.array(0)?;
+    let (header, len) = (usize::from(version & 15) * 4, usize::from(u16::from_be_bytes([high, low])));
+    if version >> 4 != 4 || header < IPV4_LEN || len < header || packet.len() < len {
+        return None;
+    }
+    (fold(partial(&packet[..header], 0)) == 0).then_some((len, header))
+}
+
+/// Length of an IPv6 packet and of the headers before what may be an SRH, if they fit (`ip6_rcv_core`).
+fn ipv6(packet: &[u8]) -> Option<(usize, usize)> {
+    let [version, _, _, _, high, low, next] = packet.array(0)?;
+    let payload = usize::from(u16::from_be_bytes([high, low]));
+    let hop_by_hop = next == seg6::header::HOP_BY_HOP;
+    // Without a length, hop-by-hop options may tell a larger one.
+    let len = if payload == 0 && hop_by_hop { packet.len() } else { IPV6_LEN + payload };
+    if version >> 4 != 6 || packet.len() < len.max(IPV6_LEN) {
+        return None;
+    }
+    let options = if hop_by_hop { (usize::from(packet[..len].octet(IPV6_LEN + 1)?) + 1) * 8 } else { 0 };
+    (IPV6_LEN + options <= len).then_some((len, IPV6_LEN + options))
+}
+
+impl Octets for SkBuff {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn read(&self, at: usize, to: &mut [u8]) -> Option<()> {
+        let place = self.at(at as u64, to.len() as u64)?;
+        self.memory.get(place, to);
+        Some(())
+    }
+}
+
+impl Room for &SkBuff {
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(place) = self.at(at as u64, bytes.len() as u64) {
+            self.memory.put(place, bytes);
+        }
+    }
+
+    fn open(&mut self, at: usize, len: usize) {
+        // Only a place behind the end is refused.
+        room::insert(self, at, len).ok();
+    }
+
+    fn close(&mut self, at: usize, len: usize) {
+        room::remove(self, at, len).ok();
+    }
+}
