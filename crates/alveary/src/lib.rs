@@ -49,6 +49,6 @@ pub use alveary_diag as diag;
 pub use alveary_isa as isa;
 #[cfg(target_os = "linux")]
 pub use alveary_linux as kernel;
-pub use alveary_net::{Redirect, Way};
+pub use alveary_net::{Dropped, Redirect, Way};
 pub use alveary_runtime as runtime;
 pub use alveary_spec as spec;

@@ -1,10 +1,12 @@
 //! Packets through a program, one after the other, at little cost for each.
 
+mod routed;
+
 use super::UserProgram;
 use crate::{Context, Error, Kind, Outcome, Redirect, Result, error::OrKind};
 use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place};
-use alveary_net::{SkBuff, Skb, Start, Xdp, XdpBuff};
+use alveary_net::{Dropped, SkBuff, Skb, Start, Xdp, XdpBuff};
 use alveary_runtime::{Batch, Fault, Feed, Ran, Runtime, Vcpu};
 use std::{fmt, ops::ControlFlow, sync::Arc};
 
@@ -56,6 +58,8 @@ pub struct Packets<'c> {
 enum Hook<'c> {
     Xdp(Batch<'c, Xdp>, XdpBuff),
     Skb(Batch<'c, Skb>, SkBuff),
+    /// A route's: lightweight tunnels and SRv6 endpoints.
+    Routed(Batch<'c, Skb>, SkBuff),
 }
 
 impl<'c> Packets<'c> {
@@ -66,6 +70,9 @@ impl<'c> Packets<'c> {
             ProgType::XDP => Hook::Xdp(cpu.batch(&program.0).or_kind(Kind::Unsupported)?, XdpBuff::new()),
             ProgType::SCHED_CLS | ProgType::SCHED_ACT | ProgType::SOCKET_FILTER => {
                 Hook::Skb(cpu.batch(&program.0).or_kind(Kind::Unsupported)?, SkBuff::new())
+            }
+            ProgType::LWT_IN | ProgType::LWT_OUT | ProgType::LWT_XMIT | ProgType::LWT_SEG6LOCAL => {
+                Hook::Routed(cpu.batch(&program.0).or_kind(Kind::Unsupported)?, SkBuff::new())
             }
             _ => return Err(no_packets(&runtime, program)),
         };
@@ -89,8 +96,9 @@ impl<'c> Packets<'c> {
                 batch.set_time(packet.time);
                 (batch.run(buff)?, Left::Skb(buff))
             }
+            Hook::Routed(batch, buff) => return routed::run(&self.runtime, self.ty, batch, buff, packet),
         };
-        Ok(Verdict { runtime: &self.runtime, ty: self.ty, left, ran })
+        Ok(Verdict { runtime: &self.runtime, ty: self.ty, left, ran, dropped: None })
     }
 
     /// Runs the program over packet after packet, and hands each to `each` with what became of it, until that breaks off.
@@ -125,6 +133,9 @@ impl<'c> Packets<'c> {
         match &mut self.hook {
             Hook::Xdp(batch, buff) => batch.run_all(&mut Fed { packets, last, buff, runtime, ty, each }),
             Hook::Skb(batch, buff) => batch.run_all(&mut Fed { packets, last, buff, runtime, ty, each }),
+            Hook::Routed(batch, buff) => {
+                batch.run_all(&mut routed::Fed(Fed { packets, last, buff, runtime, ty, each }));
+            }
         }
     }
 }
@@ -164,7 +175,7 @@ where
     #[inline]
     fn ran(&mut self, end: Result<Ran, Box<Fault>>) -> ControlFlow<()> {
         let (runtime, ty, left) = (self.runtime, self.ty, Left::Xdp(self.buff));
-        (self.each)(&self.last, end.map(|ran| Verdict { runtime, ty, left, ran }))
+        (self.each)(&self.last, end.map(|ran| Verdict { runtime, ty, left, ran, dropped: None }))
     }
 }
 
@@ -183,7 +194,7 @@ where
     #[inline]
     fn ran(&mut self, end: Result<Ran, Box<Fault>>) -> ControlFlow<()> {
         let (runtime, ty, left) = (self.runtime, self.ty, Left::Skb(self.buff));
-        (self.each)(&self.last, end.map(|ran| Verdict { runtime, ty, left, ran }))
+        (self.each)(&self.last, end.map(|ran| Verdict { runtime, ty, left, ran, dropped: None }))
     }
 }
 
@@ -193,6 +204,7 @@ pub struct Verdict<'p> {
     ty: ProgType,
     left: Left<'p>,
     ran: Ran,
+    dropped: Option<Dropped>,
 }
 
 /// The packet as the program left it.
@@ -203,10 +215,20 @@ enum Left<'p> {
 }
 
 impl Verdict<'_> {
-    /// What the program returned: 32 bits, as every packet hook reads it.
+    /// What the program returned: 32 bits, as every packet hook reads it. `BPF_DROP` if the stack dropped the packet,
+    /// whatever that was.
     #[must_use]
     pub fn code(&self) -> i32 {
-        self.ran.value as u32 as i32
+        match self.dropped {
+            Some(_) => routed::BPF_DROP,
+            None => self.ran.value as u32 as i32,
+        }
+    }
+
+    /// Why the stack dropped the packet before the program saw it or after, if it did: routes do.
+    #[must_use]
+    pub fn dropped(&self) -> Option<Dropped> {
+        self.dropped
     }
 
     /// The name of what it returned (`XDP_DROP`), if it has one.
@@ -227,6 +249,7 @@ impl Verdict<'_> {
         let profile = &self.runtime.kernel().profile;
         match self.left {
             Left::Xdp(buff) => buff.verdict(profile, self.ran.value).redirect,
+            Left::Skb(_) if self.dropped.is_some() => None,
             Left::Skb(buff) => buff.verdict(profile, self.ty, self.ran.value).redirect,
         }
     }
@@ -259,7 +282,7 @@ impl Verdict<'_> {
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
-        Outcome { value: self.ran.value as u32, data: self.bytes(), redirect: self.redirect(), insns: self.ran.insns }
+        Outcome { value: self.code() as u32, data: self.bytes(), redirect: self.redirect(), insns: self.ran.insns }
     }
 }
 
@@ -274,7 +297,7 @@ fn no_packets(runtime: &Runtime, program: &UserProgram) -> Error {
     let name = runtime.kernel().profile.prog_type(spec.ty).map_or("an embedder's own", |row| row.name);
     let message = format!("program `{}` cannot be run over packets", spec.name);
     let why = Diagnostic::new("no-packets", message, Place::Nowhere)
-        .expected("a program of type xdp, sched_cls, sched_act or socket_filter")
+        .expected("a program of type xdp, sched_cls, sched_act, socket_filter or lwt_in, _out, _xmit, _seg6local")
         .found(format!("type {name}"));
     Error::new(Kind::Unsupported, why)
 }

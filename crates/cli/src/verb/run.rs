@@ -94,7 +94,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE.jsonl", value_hint = ValueHint::FilePath, value_parser = files::written)]
     packets: Option<PathBuf>,
 
-    /// Program type, where the section's name does not say it: xdp, sched_cls, sched_act, socket_filter
+    /// Program type, where the section's name does not say it: xdp, sched_cls, sched_act, socket_filter, lwt_in …
     #[arg(long = "type", value_name = "TYPE", value_parser = load::parse_type, conflicts_with = "cbpf")]
     ty: Option<ProgType>,
 

@@ -21,6 +21,7 @@ mod run;
 mod session;
 mod show;
 mod skeleton;
+mod srv6;
 mod tcpdump;
 
 #[path = "../support/golden.rs"]

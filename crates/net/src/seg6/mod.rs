@@ -37,6 +37,9 @@ pub use find::{Found, Lost, Spent, find};
 pub use octets::{Octets, Room};
 pub use srh::{Flaw, List, Srh, Tlv, Tlvs};
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes of an IPv6 header.
 pub const IPV6_LEN: usize = 40;
 /// Bytes of an SRH before its segments.

@@ -67,6 +67,8 @@ pub struct SkBuff {
     encapsulated: Cell<bool>,
     /// Programs may write to the packet without a helper.
     writable: bool,
+    /// Bytes behind a routed packet that were cut off.
+    padding: usize,
     routed: Cell<routed::Routed>,
     redirect: RefCell<Option<Redirect>>,
     copies: RefCell<Vec<Sent>>,
@@ -138,6 +140,7 @@ impl SkBuff {
             hashed: Cell::new(false),
             encapsulated: Cell::new(false),
             writable: true,
+            padding: 0,
             routed: Cell::default(),
             redirect: RefCell::default(),
             copies: RefCell::default(),
@@ -163,6 +166,7 @@ impl SkBuff {
         self.hashed.set(false);
         self.encapsulated.set(false);
         self.writable = true;
+        self.padding = 0;
         *self.redirect.get_mut() = None;
         self.copies.get_mut().clear();
         self.place(if start == Start::Link { HEADROOM } else { net }, HEADROOM + packet.len());
@@ -224,7 +228,7 @@ impl SkBuff {
     pub fn wire_is(&self, other: &[u8]) -> bool {
         let mac = self.headers.get().mac.min(self.start());
         let tagged = self.fields.vlan_present.get() != 0;
-        let other = self.without_padding(other);
+        let other = &other[..other.len().saturating_sub(self.padding)];
         !tagged && self.end() - mac == other.len() && self.memory.equals(mac, other)
     }
 

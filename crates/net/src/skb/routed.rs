@@ -20,7 +20,7 @@ const OK: i32 = 0;
 const REDIRECT: i32 = 7;
 
 /// Why the stack drops a packet, whatever the program says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dropped {
     /// It is no IP packet: routes never see it. The program did not run.
     NotIp,
@@ -50,8 +50,6 @@ impl fmt::Display for Dropped {
 /// What is known of a packet on its way through a route.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Routed {
-    /// Bytes behind the IP packet that were cut off.
-    padding: usize,
     /// What the packet was.
     protocol: u16,
     /// The SRH, to programs of an SRv6 endpoint.
@@ -112,7 +110,8 @@ impl SkBuff {
             _ => None,
         };
         self.place(net, net + len);
-        let mut routed = Routed { padding: ip.len() - len, protocol: ethertype, ..Routed::default() };
+        self.padding = ip.len() - len;
+        let mut routed = Routed { protocol: ethertype, ..Routed::default() };
         if let Some(srh) = srh {
             routed.srh = SrhState { at: Some(srh.at), len: u16::from(srh.ext_len) * 8, valid: true };
             seg6::advance(&mut &*self, &srh);
@@ -170,11 +169,6 @@ impl SkBuff {
         if start >= mac + ETH_HLEN {
             self.memory.put(start - 2, &protocol.to_be_bytes());
         }
-    }
-
-    /// `other` without what was cut off behind its IP packet.
-    pub(super) fn without_padding<'a>(&self, other: &'a [u8]) -> &'a [u8] {
-        &other[..other.len().saturating_sub(self.routed.get().padding)]
     }
 }
 

@@ -179,6 +179,9 @@ impl Batch {
                 Ok(judged) => {
                     totals.insns += judged.insns;
                     totals.count(judged.code);
+                    if let Some(why) = judged.dropped {
+                        *totals.dropped.entry(why).or_default() += 1;
+                    }
                     totals.changed += u64::from(judged.changed);
                     if keep {
                         ends.push(Ok(Left { judged, bytes: before..start }));
@@ -219,6 +222,7 @@ impl Batch {
                 name: left.judged.name,
                 bytes: &self.left[left.bytes],
                 redirect: left.judged.redirect,
+                dropped: left.judged.dropped,
             });
             outputs.take(&Outcome { number, time: slot.time, length: slot.original, original, end })?;
         }

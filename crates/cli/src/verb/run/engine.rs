@@ -1,6 +1,6 @@
 //! What packets go through: a program on a target, or on both at once.
 
-use alveary::{Context, LinuxPackets, Packet, Packets, Redirect, Verdict, runtime::Fault};
+use alveary::{Context, Dropped, LinuxPackets, Packet, Packets, Redirect, Verdict, runtime::Fault};
 use std::{ops::ControlFlow, time::Duration};
 
 /// Runs a program over packets.
@@ -40,6 +40,8 @@ pub(super) struct Judged {
     pub(super) insns: u64,
     /// Where it was redirected, if someone wants to see it and the target says it.
     pub(super) redirect: Option<Redirect>,
+    /// Why the stack dropped it, if that did.
+    pub(super) dropped: Option<Dropped>,
 }
 
 /// Why there is no verdict.
@@ -81,7 +83,7 @@ fn judged(verdict: &Verdict<'_>, packet: &Packet<'_>, left: Option<&mut Vec<u8>>
         None => (None, None),
     };
     let changed = !verdict.is(packet.data);
-    Judged { code: verdict.code(), name, changed, insns: verdict.insns(), redirect }
+    Judged { code: verdict.code(), name, changed, insns: verdict.insns(), redirect, dropped: verdict.dropped() }
 }
 
 impl Engine for OnUser<'_> {
@@ -132,7 +134,7 @@ impl OnLinux {
             left.extend(verdict.bytes());
         }
         let changed = verdict.bytes() != packet.data;
-        Ok(Judged { code: verdict.code(), name, changed, insns: 0, redirect: None })
+        Ok(Judged { code: verdict.code(), name, changed, insns: 0, redirect: None, dropped: None })
     }
 }
 

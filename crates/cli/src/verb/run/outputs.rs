@@ -2,7 +2,7 @@
 
 use super::{Run, fate};
 use crate::failure::Failure;
-use alveary::Redirect;
+use alveary::{Dropped, Redirect};
 use alveary_abi::ProgType;
 use alveary_ports::{LinkType, Writer};
 use serde::Serialize;
@@ -36,6 +36,7 @@ pub(super) struct End<'a> {
     pub(super) name: Option<&'static str>,
     pub(super) bytes: &'a [u8],
     pub(super) redirect: Option<Redirect>,
+    pub(super) dropped: Option<Dropped>,
 }
 
 /// The files.
@@ -120,6 +121,7 @@ impl Lines {
             length: bytes.len(),
             data: &self.hex,
             redirect: end.and_then(|end| end.redirect.as_ref()).map(target),
+            dropped: end.and_then(|end| end.dropped).map(|why| why.to_string()),
         };
         let mut write = || {
             serde_json::to_writer(&mut self.file, &line)?;
@@ -140,6 +142,8 @@ struct Line<'a> {
     length: usize,
     data: &'a str,
     redirect: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<String>,
 }
 
 /// What a verdict is called: a socket filter's is a number of bytes, as is one that has no name.
@@ -154,6 +158,7 @@ pub(super) fn verdict(ty: ProgType, code: i32, name: Option<&'static str>) -> Co
 fn target(redirect: &Redirect) -> Value {
     match redirect {
         Redirect::Device { ifindex, .. } => json!({ "ifindex": ifindex }),
+        Redirect::Route { table, next_hop } => json!({ "table": table, "next_hop": next_hop }),
         Redirect::Map { map, key, value, .. } => json!({ "map": map, "key": key, "value": value }),
     }
 }

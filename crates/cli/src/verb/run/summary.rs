@@ -2,6 +2,7 @@
 
 use super::{On, dump::Dump, outputs, proof::Proof};
 use crate::table::{HEADING, grouped, printable};
+use alveary::Dropped;
 use alveary_abi::{Profile, ProgType};
 use alveary_diag::Diagnostic;
 use serde_json::{Map as Object, Value, json};
@@ -29,6 +30,8 @@ pub(super) struct Totals {
     pub(super) changed: u64,
     /// Packets in which the program was stopped.
     pub(super) stopped: u64,
+    /// Packets that the stack dropped, whatever the program returned, and why.
+    pub(super) dropped: BTreeMap<Dropped, u64>,
     /// Packets that the target takes for none.
     pub(super) refused: u64,
     /// Why the first of them, and its number.
@@ -94,6 +97,10 @@ impl Summary<'_> {
         if let Some(why) = self.unproven() {
             object["unverified_because"] = why.into();
         }
+        if !totals.dropped.is_empty() {
+            let dropped = totals.dropped.iter().map(|(why, count)| (why.to_string(), (*count).into()));
+            object["dropped_by_stack"] = dropped.collect::<Object<_, _>>().into();
+        }
         if totals.refused > 0 {
             object["refused"] = totals.refused.into();
         }
@@ -130,6 +137,9 @@ impl Summary<'_> {
         }
         if hidden > 0 {
             lines.push(("other verdicts".to_owned(), grouped(hidden), share(hidden)));
+        }
+        for (why, count) in &totals.dropped {
+            lines.push((format!("  {why}"), grouped(*count), share(*count)));
         }
         if totals.stopped > 0 {
             lines.push(("stopped".to_owned(), grouped(totals.stopped), share(totals.stopped)));
