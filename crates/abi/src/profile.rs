@@ -13,7 +13,12 @@ use crate::{
     rules::{Rule, Rules},
     sections::SECTIONS,
 };
-use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, LazyLock, OnceLock},
+};
 
 /// The rows that a profile knows: Linux's, and an embedder's behind them.
 ///
@@ -129,43 +134,83 @@ pub struct Profile {
     patch: u8,
     rules: Rules,
     tables: Tables,
-    index: Index,
+    index: Arc<Index>,
 }
 
 /// Where a row stands in its table, by number and by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 struct Index {
-    helpers: Rows<HelperId>,
-    prog_types: Rows<ProgType>,
-    attach_types: Rows<AttachType>,
-    map_types: Rows<MapType>,
-    sections: HashMap<&'static str, usize>,
+    /// Whose rows are found.
+    kernel: Version,
+    helpers: Rows<&'static Helper>,
+    prog_types: Rows<ProgTypeRow>,
+    attach_types: Rows<AttachTypeRow>,
+    map_types: Rows<MapTypeRow>,
+    sections: OnceLock<HashMap<&'static str, usize>>,
 }
 
-#[derive(Clone, Debug)]
-struct Rows<N> {
-    by_number: HashMap<N, usize>,
-    by_name: HashMap<&'static str, usize>,
+/// Made when a row is first asked for: all of them take longer to make than a short command takes.
+#[derive(Debug)]
+struct Rows<R: Row> {
+    by_number: OnceLock<HashMap<R::Number, usize>>,
+    by_name: OnceLock<HashMap<&'static str, usize>>,
 }
 
-impl<N> Default for Rows<N> {
-    fn default() -> Self {
-        Rows { by_number: HashMap::new(), by_name: HashMap::new() }
-    }
+/// A row that has a number and a name.
+trait Row {
+    type Number: Eq + Hash;
+    fn number(&self) -> Self::Number;
+    fn name(&self) -> &'static str;
+    fn since(&self) -> Version;
 }
 
-impl<N: Eq + std::hash::Hash> Rows<N> {
-    /// Of the rows that `kernel` has.
-    fn of(kernel: Version, rows: impl Iterator<Item = (N, &'static str, Version)>) -> Rows<N> {
-        let mut index = Rows::default();
-        for (at, (number, name, since)) in rows.enumerate() {
-            if since <= kernel {
-                index.by_number.insert(number, at);
-                index.by_name.insert(name, at);
+macro_rules! rows {
+    ($($row:ty: $number:ty = $field:ident,)*) => {
+        $(impl Row for $row {
+            type Number = $number;
+
+            fn number(&self) -> $number {
+                self.$field
             }
-        }
-        index
+
+            fn name(&self) -> &'static str {
+                self.name
+            }
+
+            fn since(&self) -> Version {
+                self.since
+            }
+        })*
+    };
+}
+
+rows! {
+    &'static Helper: HelperId = id,
+    ProgTypeRow: ProgType = ty,
+    AttachTypeRow: AttachType = ty,
+    MapTypeRow: MapType = ty,
+}
+
+impl<R: Row> Rows<R> {
+    const UNASKED: Rows<R> = Rows { by_number: OnceLock::new(), by_name: OnceLock::new() };
+
+    /// The row of `rows` with this number, if `kernel` has it.
+    fn numbered<'t>(&self, rows: &'t [R], kernel: Version, number: R::Number) -> Option<&'t R> {
+        let index = self.by_number.get_or_init(|| index(rows, kernel, R::number));
+        index.get(&number).map(|&at| &rows[at])
     }
+
+    /// The row of `rows` with this name, if `kernel` has it.
+    fn named<'t>(&self, rows: &'t [R], kernel: Version, name: &str) -> Option<&'t R> {
+        let index = self.by_name.get_or_init(|| index(rows, kernel, R::name));
+        index.get(name).map(|&at| &rows[at])
+    }
+}
+
+/// Where the rows stand that `kernel` has, by what `key` says of them.
+fn index<R: Row, K: Eq + Hash>(rows: &[R], kernel: Version, key: impl Fn(&R) -> K) -> HashMap<K, usize> {
+    let had = rows.iter().enumerate().filter(|(_, row)| row.since() <= kernel);
+    had.map(|(at, row)| (key(row), at)).collect()
 }
 
 impl Profile {
@@ -173,7 +218,7 @@ impl Profile {
     /// tables are checked against (5.4, 5.10, 5.15, 6.1, 6.6, 6.12, 6.18) are as good as the rows' `since`.
     #[must_use]
     pub fn linux(version: Version) -> Profile {
-        // The newest is asked for again and again: to copy its index is cheaper than to make it.
+        // The newest is asked for again and again: all share one index.
         static NEWEST: LazyLock<Profile> =
             LazyLock::new(|| Profile::new(Version::NEWEST, Limits::LINUX, Tables::linux()));
         if version == Version::NEWEST {
@@ -198,13 +243,14 @@ impl Profile {
     /// stay in the tables but are not found.
     #[must_use]
     pub fn new(version: Version, limits: Limits, tables: Tables) -> Profile {
-        let index = Index {
-            helpers: Rows::of(version, tables.helpers.iter().map(|row| (row.id, row.name, row.since))),
-            prog_types: Rows::of(version, tables.prog_types.iter().map(|row| (row.ty, row.name, row.since))),
-            attach_types: Rows::of(version, tables.attach_types.iter().map(|row| (row.ty, row.name, row.since))),
-            map_types: Rows::of(version, tables.map_types.iter().map(|row| (row.ty, row.name, row.since))),
-            sections: tables.sections.iter().enumerate().map(|(at, row)| (row.prefix, at)).collect(),
-        };
+        let index = Arc::new(Index {
+            kernel: version,
+            helpers: Rows::UNASKED,
+            prog_types: Rows::UNASKED,
+            attach_types: Rows::UNASKED,
+            map_types: Rows::UNASKED,
+            sections: OnceLock::new(),
+        });
         let patch = version.newest_level();
         Profile { version, limits, patch, rules: Rules::of(version, patch), tables, index }
     }
@@ -236,49 +282,49 @@ impl Profile {
     /// The helper of this number.
     #[must_use]
     pub fn helper(&self, id: HelperId) -> Option<&'static Helper> {
-        self.index.helpers.by_number.get(&id).map(|&at| self.tables.helpers[at])
+        self.index.helpers.numbered(&self.tables.helpers, self.index.kernel, id).copied()
     }
 
     /// The helper of this name (`map_lookup_elem`).
     #[must_use]
     pub fn helper_named(&self, name: &str) -> Option<&'static Helper> {
-        self.index.helpers.by_name.get(name).map(|&at| self.tables.helpers[at])
+        self.index.helpers.named(&self.tables.helpers, self.index.kernel, name).copied()
     }
 
     /// The program type of this number.
     #[must_use]
     pub fn prog_type(&self, ty: ProgType) -> Option<&ProgTypeRow> {
-        self.index.prog_types.by_number.get(&ty).map(|&at| &self.tables.prog_types[at])
+        self.index.prog_types.numbered(&self.tables.prog_types, self.index.kernel, ty)
     }
 
     /// The program type of this name (`sched_cls`).
     #[must_use]
     pub fn prog_type_named(&self, name: &str) -> Option<&ProgTypeRow> {
-        self.index.prog_types.by_name.get(name).map(|&at| &self.tables.prog_types[at])
+        self.index.prog_types.named(&self.tables.prog_types, self.index.kernel, name)
     }
 
     /// The attach type of this number.
     #[must_use]
     pub fn attach_type(&self, ty: AttachType) -> Option<&AttachTypeRow> {
-        self.index.attach_types.by_number.get(&ty).map(|&at| &self.tables.attach_types[at])
+        self.index.attach_types.numbered(&self.tables.attach_types, self.index.kernel, ty)
     }
 
     /// The attach type of this name (`cgroup_inet_ingress`).
     #[must_use]
     pub fn attach_type_named(&self, name: &str) -> Option<&AttachTypeRow> {
-        self.index.attach_types.by_name.get(name).map(|&at| &self.tables.attach_types[at])
+        self.index.attach_types.named(&self.tables.attach_types, self.index.kernel, name)
     }
 
     /// The map type of this number.
     #[must_use]
     pub fn map_type(&self, ty: MapType) -> Option<&MapTypeRow> {
-        self.index.map_types.by_number.get(&ty).map(|&at| &self.tables.map_types[at])
+        self.index.map_types.numbered(&self.tables.map_types, self.index.kernel, ty)
     }
 
     /// The map type of this name (`lru_percpu_hash`).
     #[must_use]
     pub fn map_type_named(&self, name: &str) -> Option<&MapTypeRow> {
-        self.index.map_types.by_name.get(name).map(|&at| &self.tables.map_types[at])
+        self.index.map_types.named(&self.tables.map_types, self.index.kernel, name)
     }
 
     /// What a program of this type means by returning `value` (`XDP_DROP`), if the value has a name.
@@ -291,14 +337,16 @@ impl Profile {
     /// What a section's name says of the programs in it, whichever kernel it was written for.
     #[must_use]
     pub fn section<'n>(&self, name: &'n str) -> Option<SectionMatch<'_, 'n>> {
-        if let Some(&at) = self.index.sections.get(name) {
+        let prefixes = self.tables.sections.iter().enumerate().map(|(at, row)| (row.prefix, at));
+        let index = self.index.sections.get_or_init(|| prefixes.collect());
+        if let Some(&at) = index.get(name) {
             return Some(SectionMatch { row: &self.tables.sections[at], rest: None });
         }
         // The longest prefix first: `sk_skb/stream_parser` before `sk_skb`.
         let ends = name.char_indices().rev().map(|(end, _)| end).filter(|&end| end > 0);
         ends.filter_map(|end| {
             let (prefix, rest) = name.split_at(end);
-            let row = &self.tables.sections[*self.index.sections.get(prefix)?];
+            let row = &self.tables.sections[*index.get(prefix)?];
             let admitted = match row.rest {
                 SectionRest::Nothing => false,
                 SectionRest::Comment => !rest.starts_with(char::is_alphabetic),
