@@ -1,15 +1,16 @@
 //! Kernels on the engine alone, without a verifier and what it would know: those that are too much for any verifier.
 
 use crate::rounds::Runs;
-use alveary_isa::{Endian, Insn, Width};
+use alveary_isa::{Endian, Insn, Inst, Width, decode};
 use alveary_vm::{Checks, Code, Env, Exit, Func, HelperFn, Image, Jit, Link, TrapKind};
+use std::collections::BTreeSet;
 
 /// Bytes of a frame.
 const STACK: u16 = 512;
 /// Bytes of native code that there may be.
-const LIMIT: usize = 1 << 24;
+pub(crate) const LIMIT: usize = 1 << 24;
 
-/// A program of one function that calls nobody, with its packet.
+/// A program that calls no helper, with its packet.
 pub(crate) struct Alone {
     image: Image,
     env: Env,
@@ -19,8 +20,9 @@ pub(crate) struct Alone {
 impl Alone {
     /// Links a program over plain memory, to be interpreted or as native code.
     pub(crate) fn link(bytes: &[u8], native: bool, packet: Vec<u8>) -> Result<Alone, String> {
-        let insns = bytes.as_chunks().0.iter().map(|slot| Insn::from_bytes(*slot, Endian::Little)).collect();
-        let code = Code { insns, funcs: vec![Func { start: 0, stack: STACK }], ..Code::default() };
+        let insns: Vec<_> = bytes.as_chunks().0.iter().map(|slot| Insn::from_bytes(*slot, Endian::Little)).collect();
+        let funcs = starts(&insns).into_iter().map(|start| Func { start, stack: STACK }).collect();
+        let code = Code { insns, funcs, ..Code::default() };
         let image = if native {
             let jit = Jit::new(LIMIT).map_err(|error| error.to_string())?;
             // SAFETY: the kernels of this package stay inside the packet that they are given and inside their frames.
@@ -30,6 +32,26 @@ impl Alone {
             unsafe { Image::trusted(&code, &Nobody) }
         };
         Ok(Alone { image: image.map_err(|error| error.to_string())?, env: Env::new(), packet })
+    }
+}
+
+/// The same, entered once for all runs.
+pub(crate) struct Batched(pub(crate) Alone);
+
+impl Runs for Batched {
+    fn run(&mut self, times: u32) -> Result<u32, String> {
+        let Alone { image, env, packet } = &self.0;
+        let args = [packet.as_ptr() as u64, packet.len() as u64, 0, 0, 0];
+        image.batch(env, None, |batch| {
+            let mut result = 0;
+            for _ in 0..times {
+                result = match batch.run(args) {
+                    Ok(Exit::Return(value)) => std::hint::black_box(value),
+                    other => return Err(format!("{other:?}")),
+                };
+            }
+            Ok(result as u32)
+        })
     }
 }
 
@@ -45,6 +67,19 @@ impl Runs for Alone {
         }
         Ok(result as u32)
     }
+}
+
+/// Where functions begin: at the start, and where calls go.
+fn starts(insns: &[Insn]) -> BTreeSet<u32> {
+    let mut starts = BTreeSet::from([0]);
+    let mut slot = 0;
+    while let Ok(inst) = decode(insns, slot) {
+        if let Inst::CallLocal { rel } = inst {
+            starts.extend(u32::try_from(slot as i64 + 1 + i64::from(rel)));
+        }
+        slot += inst.slots();
+    }
+    starts
 }
 
 /// Who has no maps and no helpers.

@@ -1,7 +1,8 @@
 //! What a run costs before the program does anything, and what compiling takes.
 
 use crate::{
-    compile, engines,
+    alone::{Alone, Batched},
+    arena, compile, engines, helpers,
     ours::Ours,
     packet,
     rounds::{Rounds, Runs, cpu_time},
@@ -27,6 +28,8 @@ pub(crate) fn measure(rounds: Rounds) -> Result<(), String> {
             println!("an empty run, {}: {:.2} ns (median {:.2})", column.name, time.least, time.median);
         }
     }
+    entry(rounds)?;
+    helpers::measure(rounds)?;
     for name in COMPILED {
         let kernel = FIRST.kernels.iter().find(|kernel| kernel.name == name).ok_or("no such kernel")?;
         let mut least = Duration::MAX;
@@ -37,6 +40,20 @@ pub(crate) fn measure(rounds: Rounds) -> Result<(), String> {
         }
         let micros = least.as_secs_f64() * 1e6;
         println!("compiling {name}: {micros:.0} µs, {:.2} µs for each of {insns} instructions", micros / insns as f64);
+    }
+    println!();
+    arena::measure(rounds)
+}
+
+/// What it takes to enter native code, without the user-space kernel around it.
+fn entry(rounds: Rounds) -> Result<(), String> {
+    let bytes = compile::plain(FIRST.name, &EMPTY, "v3")?;
+    let alone = || Alone::link(&bytes, true, packet::plain());
+    let mut runs: [Option<Box<dyn Runs>>; 2] = [Some(Box::new(alone()?)), Some(Box::new(Batched(alone()?)))];
+    for (name, time) in ["one by one", "in batches"].into_iter().zip(rounds.measure(&mut runs)?) {
+        if let Some(time) = time {
+            println!("an empty run on the engine alone, {name}: {:.2} ns (median {:.2})", time.least, time.median);
+        }
     }
     Ok(())
 }

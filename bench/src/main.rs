@@ -6,11 +6,13 @@
 //! the program does anything and what compiling takes.
 
 mod alone;
+mod arena;
 mod chart;
 mod compile;
 mod costs;
 mod engines;
 mod examples;
+mod helpers;
 mod kernel;
 mod machine;
 mod native;

@@ -3,8 +3,8 @@
 use crate::rounds::Runs;
 use alveary::{Loader, Object, User};
 use alveary_net::{Xdp, XdpBuff};
-use alveary_runtime::{Engine, Prog, Vcpu};
-use std::{path::Path, sync::Arc};
+use alveary_runtime::{Engine, Fault, Feed, Prog, Ran, Vcpu};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 /// A program on a virtual CPU, with its packet.
 pub(crate) struct Ours {
@@ -20,7 +20,11 @@ impl Ours {
         let target = User::builder().engine(engine).build();
         let loaded = Loader::new(target).load(&Object::open(object).map_err(said)?).map_err(said)?;
         let prog = loaded.programs().next().ok_or("the object has no program")?.handle().prog().clone();
-        let cpu = loaded.target().vcpu(0).map_err(said)?;
+        Ours::new(loaded.target().vcpu(0).map_err(said)?, prog, packet)
+    }
+
+    /// A program that is loaded.
+    pub(crate) fn new(cpu: Vcpu, prog: Arc<Prog>, packet: &[u8]) -> Result<Ours, String> {
         let mut buffer = XdpBuff::new();
         buffer.set(packet);
         Ok(Ours { cpu, prog, packet: buffer })
@@ -35,10 +39,33 @@ impl Ours {
 impl Runs for Ours {
     fn run(&mut self, times: u32) -> Result<u32, String> {
         let mut batch = self.cpu.batch::<Xdp>(&self.prog).map_err(|why| why.to_string())?;
-        let mut result = 0;
-        for _ in 0..times {
-            result = batch.run(&self.packet).map_err(|fault| fault.diagnostic().to_string())?.value;
+        let mut again = Again { packet: &self.packet, left: times, end: Ok(0) };
+        batch.run_all(&mut again);
+        again.end
+    }
+}
+
+/// The same packet, so many times.
+struct Again<'a> {
+    packet: &'a XdpBuff,
+    left: u32,
+    end: Result<u32, String>,
+}
+
+impl Feed<Xdp> for Again<'_> {
+    fn next(&mut self) -> Option<(&XdpBuff, u64)> {
+        self.left = self.left.checked_sub(1)?;
+        Some((self.packet, 0))
+    }
+
+    fn ran(&mut self, end: Result<Ran, Box<Fault>>) -> ControlFlow<()> {
+        match end {
+            Ok(ran) => self.end = Ok(ran.value as u32),
+            Err(fault) => {
+                self.end = Err(fault.diagnostic().to_string());
+                return ControlFlow::Break(());
+            }
         }
-        Ok(result as u32)
+        ControlFlow::Continue(())
     }
 }
