@@ -1,5 +1,5 @@
 //! The networking families of the user-space kernel: XDP; classifiers, actions, socket filters, lightweight tunnels and
-//! SRv6 endpoints over a socket buffer. Segment routing ([`seg6`]).
+//! SRv6 endpoints over a socket buffer. Segment routing ([`seg6`]), and a router of it ([`router`]).
 //!
 //! Contexts, packet memory, packet helpers, verdicts. Pure: no sockets, no files, no devices; what a helper must know
 //! of the world around a packet it asks a [`Host`]. Linux's behaviour is followed call by call
@@ -8,6 +8,8 @@
 
 mod host;
 mod memory;
+mod routed;
+pub mod router;
 pub mod seg6;
 mod skb;
 mod verdict;

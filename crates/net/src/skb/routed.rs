@@ -4,7 +4,10 @@
 use super::{
     ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, Fields, HEADROOM, Headers, SkBuff, Start, room,
 };
-use crate::seg6::{self, IPV6_LEN, List, Octets, Room, Spent, Srh};
+use crate::{
+    routed::{alive, received},
+    seg6::{self, List, Octets, Room, Srh},
+};
 use alveary_abi::ProgType;
 use alveary_runtime::csum::{fold, partial};
 use std::{fmt, net::Ipv6Addr};
@@ -93,7 +96,7 @@ impl SkBuff {
         let ip = &packet[start..];
         let len = match ethertype {
             ETH_P_IP => ipv4(ip),
-            ETH_P_IPV6 => ipv6(ip),
+            ETH_P_IPV6 => received(ip),
             _ => return Err(Dropped::NotIp),
         };
         let (len, transport) = len.ok_or(Dropped::Malformed)?;
@@ -106,7 +109,7 @@ impl SkBuff {
             fields.pkt_type.set(HOST);
         }
         let srh = match ty {
-            ProgType::LWT_SEG6LOCAL => Some(endpoint(&ip[..len], transport).ok_or(Dropped::NoSegments)?),
+            ProgType::LWT_SEG6LOCAL => Some(alive(&ip[..len]).ok_or(Dropped::NoSegments)?),
             _ => None,
         };
         self.place(net, net + len);
@@ -172,14 +175,6 @@ impl SkBuff {
     }
 }
 
-/// The SRH of a packet that comes to an endpoint, if it has to do something for it.
-fn endpoint(packet: &[u8], transport: usize) -> Option<Srh> {
-    let srh = Srh::of(packet, Spent::Skipped)?;
-    // Linux looks for the HMAC behind the IPv6 and hop-by-hop headers, wherever the SRH is. No key is known.
-    let signed = Srh::read(packet, transport).is_some_and(|first| first.hmac(packet).is_some());
-    (!signed).then_some(srh)
-}
-
 /// What follows the Ethernet header and its VLAN tags, and where.
 fn network(packet: &[u8]) -> Option<(u16, usize)> {
     let mut at = ETH_HLEN;
@@ -200,20 +195,6 @@ fn ipv4(packet: &[u8]) -> Option<(usize, usize)> {
         return None;
     }
     (fold(partial(&packet[..header], 0)) == 0).then_some((len, header))
-}
-
-/// Length of an IPv6 packet and of the headers before what may be an SRH, if they fit (`ip6_rcv_core`).
-fn ipv6(packet: &[u8]) -> Option<(usize, usize)> {
-    let [version, _, _, _, high, low, next] = packet.array(0)?;
-    let payload = usize::from(u16::from_be_bytes([high, low]));
-    let hop_by_hop = next == seg6::header::HOP_BY_HOP;
-    // Without a length, hop-by-hop options may tell a larger one.
-    let len = if payload == 0 && hop_by_hop { packet.len() } else { IPV6_LEN + payload };
-    if version >> 4 != 6 || packet.len() < len.max(IPV6_LEN) {
-        return None;
-    }
-    let options = if hop_by_hop { (usize::from(packet[..len].octet(IPV6_LEN + 1)?) + 1) * 8 } else { 0 };
-    (IPV6_LEN + options <= len).then_some((len, IPV6_LEN + options))
 }
 
 impl Octets for SkBuff {

@@ -10,7 +10,7 @@ use alveary_testing::{
     bpf,
     network::{self, Tun, ip, set},
 };
-use std::os::fd::AsFd;
+use std::{net::Ipv6Addr, os::fd::AsFd};
 
 /// Source of the router's tunnels.
 pub(crate) const TUNNEL_SOURCE: &str = "fc00:99::1";
@@ -103,7 +103,10 @@ fn last() -> Vec<u8> {
     packet
 }
 
-/// What the router says of itself: neighbours and groups.
+/// What the router says itself: to its neighbours and groups, and of what it cannot forward.
 fn of_the_router(packet: &[u8]) -> bool {
-    packet.get(24) == Some(&0xff) && packet.first().is_some_and(|version| version >> 4 == 6)
+    const ICMP: u8 = 58;
+    let six = packet.first().is_some_and(|version| version >> 4 == 6);
+    let source = TUNNEL_SOURCE.parse::<Ipv6Addr>().expect("an address").octets();
+    six && (packet.get(24) == Some(&0xff) || (packet.get(6) == Some(&ICMP) && packet.get(8..24) == Some(&source)))
 }

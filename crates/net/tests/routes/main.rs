@@ -5,6 +5,7 @@
 mod lab;
 mod packets;
 mod programs;
+mod router;
 
 use alveary_abi::{MapType, ProgType};
 use alveary_isa::Inst;

@@ -1,0 +1,38 @@
+//! What the stack asks of an IPv6 packet before it routes it, and of one that comes to a segment: the same for programs'
+//! packets and for a router's own.
+
+use crate::seg6::{IPV6_LEN, Octets, Spent, Srh, header};
+
+/// Length of an IPv6 packet, and where the headers end before what may be an SRH, if they fit (`ip6_rcv_core`).
+pub(crate) fn received(packet: &[u8]) -> Option<(usize, usize)> {
+    let [version, _, _, _, high, low, next] = packet.array(0)?;
+    let payload = usize::from(u16::from_be_bytes([high, low]));
+    // Without a length, hop-by-hop options may tell a larger one.
+    let jumbo = payload == 0 && next == header::HOP_BY_HOP;
+    let len = if jumbo { packet.len() } else { IPV6_LEN + payload };
+    if version >> 4 != 6 || packet.len() < len.max(IPV6_LEN) {
+        return None;
+    }
+    let transport = transport(&packet[..len])?;
+    (transport <= len).then_some((len, transport))
+}
+
+/// The packet's SRH, if it has segments left and holds together, and no HMAC is on it: no key is known.
+pub(crate) fn alive(packet: &[u8]) -> Option<Srh> {
+    Srh::of(packet, Spent::Skipped).filter(|_| unsigned(packet))
+}
+
+/// Whether there is no HMAC. Linux looks for it behind the IPv6 and hop-by-hop headers, wherever the SRH is.
+pub(crate) fn unsigned(packet: &[u8]) -> bool {
+    let first = transport(packet).and_then(|at| Srh::read(packet, at));
+    first.is_none_or(|first| first.hmac(packet).is_none())
+}
+
+/// Behind the IPv6 header and hop-by-hop options.
+fn transport(packet: &[u8]) -> Option<usize> {
+    let options = match packet.octet(6)? {
+        header::HOP_BY_HOP => (usize::from(packet.octet(IPV6_LEN + 1)?) + 1) * 8,
+        _ => 0,
+    };
+    Some(IPV6_LEN + options)
+}
