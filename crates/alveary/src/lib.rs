@@ -19,6 +19,8 @@
 #![forbid(unsafe_code)]
 
 pub mod ahead;
+#[cfg(unix)]
+pub mod cache;
 mod context;
 mod error;
 pub mod files;

@@ -60,8 +60,9 @@ fn called(lowered: Lowered) -> Ahead {
         });
     }
     code.calls = calls;
-    // How maps of others are searched is theirs to say.
+    // How maps of others are searched, and what helpers of others do, is theirs to say.
     code.lookups.clear();
+    code.bodies.clear();
     Ahead { code, helpers }
 }
 

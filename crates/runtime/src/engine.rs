@@ -1,6 +1,6 @@
 //! Which engine runs proven programs. What is not proven is interpreted, checked.
 
-use alveary_vm::{BadCode, Code, Image, Jit, Link, Listed, NoJit, Settings};
+use alveary_vm::{BadCode, Cache, Code, Image, Jit, Link, Listed, NoJit, Settings};
 use std::sync::{Arc, OnceLock};
 
 /// What runs proven programs.
@@ -20,13 +20,14 @@ pub enum Engine {
 pub(crate) struct Engines {
     pub(crate) engine: Engine,
     settings: Settings,
+    cache: Option<Arc<Cache>>,
     /// Made when the first program asks for it.
     jit: OnceLock<Result<Arc<Jit>, NoJit>>,
 }
 
 impl Engines {
-    pub(crate) fn new(engine: Engine, settings: Settings) -> Engines {
-        Engines { engine, settings, jit: OnceLock::new() }
+    pub(crate) fn new(engine: Engine, settings: Settings, cache: Option<Arc<Cache>>) -> Engines {
+        Engines { engine, settings, cache, jit: OnceLock::new() }
     }
 
     /// Links code for trusted mode.
@@ -64,6 +65,10 @@ impl Engines {
     }
 
     fn jit(&self) -> Result<&Arc<Jit>, String> {
-        self.jit.get_or_init(|| Jit::with(self.settings)).as_ref().map_err(ToString::to_string)
+        let make = || match &self.cache {
+            Some(cache) => Jit::cached(self.settings, cache.clone()),
+            None => Jit::with(self.settings),
+        };
+        self.jit.get_or_init(make).as_ref().map_err(ToString::to_string)
     }
 }

@@ -27,7 +27,7 @@ mod world;
 
 pub use ahead::Ahead;
 pub use alveary_abi as abi;
-pub use alveary_vm::{Pass, Passes, Trap, TrapKind};
+pub use alveary_vm::{Cache, Pass, Passes, Trap, TrapKind};
 pub use args::{Args, Mem};
 pub use bind::{Bind, Body, Cx, linux};
 pub use engine::Engine;

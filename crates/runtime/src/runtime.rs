@@ -15,7 +15,7 @@ use alveary_diag::{Diagnostic, Place};
 use alveary_maps::{Domain, Environment, Held, Map};
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
 use alveary_verifier::Verdict;
-use alveary_vm::{Image, Listed, Passes, Settings};
+use alveary_vm::{Cache, Image, Listed, Passes, Settings};
 use std::{
     any::TypeId,
     collections::BTreeMap,
@@ -55,6 +55,7 @@ pub struct Builder {
     trace_lines: usize,
     engine: Engine,
     settings: Settings,
+    cache: Option<Arc<Cache>>,
 }
 
 impl Builder {
@@ -140,6 +141,13 @@ impl Builder {
         self
     }
 
+    /// Where native code of large programs is looked for and kept. Nowhere unless told otherwise.
+    #[must_use]
+    pub fn cache(mut self, cache: Arc<Cache>) -> Builder {
+        self.cache = Some(cache);
+        self
+    }
+
     /// Which passes are made over programs that become native code: all unless told otherwise.
     #[must_use]
     pub fn passes(mut self, passes: Passes) -> Builder {
@@ -163,7 +171,7 @@ impl Builder {
             embedders,
             closures: self.closures,
             trace: Trace::new(self.trace_lines),
-            engines: Engines::new(self.engine, self.settings),
+            engines: Engines::new(self.engine, self.settings, self.cache),
             domain: Domain::new(),
             next_id: AtomicU32::new(1),
             next_map: AtomicU32::new(1),
@@ -185,6 +193,7 @@ impl Runtime {
             trace_lines: 4096,
             engine: Engine::default(),
             settings: Settings::default(),
+            cache: None,
         }
     }
 

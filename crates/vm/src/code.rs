@@ -4,7 +4,7 @@ use crate::HelperFn;
 use alveary_isa::Insn;
 
 /// A program for an engine. Addresses are symbols, so that one `Code` can be linked now, compiled ahead of time, or cached.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Code {
     /// Instructions, possibly with the two hidden registers. A helper call's `imm` is an index into `calls`.
     pub insns: Vec<Insn>,
@@ -25,7 +25,7 @@ pub struct Code {
 }
 
 /// A function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Func {
     /// Its first slot.
     pub start: u32,
@@ -34,7 +34,7 @@ pub struct Func {
 }
 
 /// An address that is not known before linking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sym {
     /// The word that names a map to helpers.
     Map(u16),
@@ -47,7 +47,7 @@ pub enum Sym {
 }
 
 /// A helper as it is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Call {
     /// How many arguments it reads.
     pub args: u8,
@@ -58,7 +58,7 @@ pub struct Call {
 }
 
 /// The verifier's facts in the engine's words. They are trusted: only the lowering of verified programs writes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Known {
     /// The least and the most that the written register holds then, read unsigned.
     pub range: (u64, u64),
@@ -116,7 +116,7 @@ impl Default for Known {
 }
 
 /// A lookup by a helper in a map that is known, with a key of its size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lookup {
     /// Slot of the call.
     pub slot: u32,
@@ -129,7 +129,7 @@ pub struct Lookup {
 }
 
 /// What a helper does at one of its calls, if it is one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
     /// It takes a number from the generator whose state is [`crate::Env::rng`], SplitMix64: the state grows by
     /// [`Body::RANDOM_STEP`], is mixed by [`Body::RANDOM_MIXING`] and [`Body::RANDOM_LAST`], and the number is the upper half.
@@ -172,7 +172,7 @@ impl Body {
 
 /// Where a map's entries stand: offsets from its memory ([`Sym::Memory`]). The owner's documentation of its maps says
 /// how they are searched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the words are those of the owner's layouts, where they are explained")]
 pub enum Table {
     Array {

@@ -8,6 +8,7 @@ pub mod ahead;
 mod arena;
 mod arith;
 mod body;
+mod cache;
 mod call;
 mod frame;
 mod fuel;
@@ -22,9 +23,11 @@ mod native;
 mod pages;
 mod pass;
 mod plan;
+mod text;
 mod trips;
 
 pub(crate) use arena::SLACK;
+pub use cache::{Cache, Store};
 pub use listing::{Line, Listed, Part};
 pub use native::NativeFunction;
 pub(crate) use native::{Native, NativeFn};
@@ -33,13 +36,12 @@ pub use pass::{Pass, Passes};
 use crate::bad_code::{BadCode, BadCodeKind};
 use crate::predecode::{Ops, bad};
 use crate::{Code, jit::pages::Pages};
+use cache::Key;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::{ExternalName, Function};
+use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
-use cranelift_codegen::{
-    CodegenError, CompiledCode, Context, FinalizedMachReloc, FinalizedRelocTarget, binemit::Reloc,
-};
+use cranelift_codegen::{CodegenError, CompiledCode, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use plan::Plan;
 pub(crate) use plan::Rules;
@@ -48,6 +50,7 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use text::{Relocatable, Text};
 
 /// Makes native code, and counts it: all that exists at once takes no more memory than it may.
 pub struct Jit {
@@ -55,6 +58,7 @@ pub struct Jit {
     settings: Settings,
     /// What constants are mixed with where they are hidden.
     key: Box<u64>,
+    cache: Option<Arc<Cache>>,
     in_use: AtomicUsize,
 }
 
@@ -113,6 +117,18 @@ impl Jit {
     /// # Errors
     /// As [`Jit::new`].
     pub fn with(settings: Settings) -> Result<Arc<Jit>, NoJit> {
+        Jit::make(settings, None)
+    }
+
+    /// As [`Jit::with`]; of large programs the native code is looked for in a cache, and put there.
+    ///
+    /// # Errors
+    /// As [`Jit::new`].
+    pub fn cached(settings: Settings, cache: Arc<Cache>) -> Result<Arc<Jit>, NoJit> {
+        Jit::make(settings, Some(cache))
+    }
+
+    fn make(settings: Settings, cache: Option<Arc<Cache>>) -> Result<Arc<Jit>, NoJit> {
         if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
             return Err(NoJit("it is made for Linux on x86-64"));
         }
@@ -120,7 +136,7 @@ impl Jit {
         let isa = isa.finish(flags()?).map_err(|_| NoJit("the code generator refuses its settings"))?;
         // Drawn by the operating system, once for a process, and then counted on.
         let key = Box::new(RandomState::new().hash_one(0));
-        Ok(Arc::new(Jit { isa, settings, key, in_use: AtomicUsize::new(0) }))
+        Ok(Arc::new(Jit { isa, settings, key, cache, in_use: AtomicUsize::new(0) }))
     }
 
     /// Bytes of native code that exist.
@@ -143,20 +159,40 @@ impl Jit {
 
     /// As [`Jit::compile`], by rules for each instruction.
     pub(crate) fn compile_by(self: &Arc<Jit>, code: &Code, ops: &Ops, rules: Rules<'_>) -> Result<Native, BadCode> {
-        let plan = Plan::new(code, ops, rules)?;
-        let mut text = Text::default();
-        self.functions(&plan, |stage| {
-            if let Stage::Compiled(function, compiled) = stage {
-                text.add(self.begin(compiled), compiled.code_buffer(), compiled.buffer.relocs(), function);
+        let no_room = || bad(code, 0, BadCodeKind::NoRoom { limit: self.settings.limit });
+        // Code whose constants are hidden is of this process alone.
+        let cache = self.cache.as_deref().filter(|_| rules.key.is_none());
+        let kept = cache.and_then(|cache| Some((cache, Key::of(self, code, &rules)?)));
+        let plan = Plan::new(code, ops, Rules { kept: kept.is_some(), ..rules })?;
+        let found = kept.as_ref().and_then(|(cache, key)| cache.get(key)?.place(&plan));
+        let (bytes, starts) = match found {
+            Some(placed) => placed,
+            None => {
+                let image = self.text(&plan, |_, _| ())?;
+                if let Some((cache, key)) = &kept {
+                    cache.put(key, &image);
+                }
+                image.place(&plan).ok_or_else(|| bad(code, 0, text::STRANGE))?
             }
-        })?;
-        let (bytes, starts) = text.link().map_err(|kind| bad(code, 0, kind))?;
-        let room = Room::take(self, bytes.len())
-            .ok_or_else(|| bad(code, 0, BadCodeKind::NoRoom { limit: self.settings.limit }))?;
-        let pages = Pages::new(&bytes).map_err(|_| bad(code, 0, BadCodeKind::NoRoom { limit: self.settings.limit }))?;
+        };
+        let room = Room::take(self, bytes.len()).ok_or_else(no_room)?;
+        let pages = Pages::new(&bytes).map_err(|_| no_room())?;
         let first = &plan.functions[0];
         let alone = !first.counted && !first.stops;
         Ok(Native::new(pages, bytes.len(), starts, plan.starts(), alone, room))
+    }
+
+    /// Compiles all functions; `each` sees each stage of each, and the functions before it.
+    fn text(&self, plan: &Plan<'_>, mut each: impl FnMut(usize, &Stage<'_>)) -> Result<Relocatable, BadCode> {
+        let (mut text, mut number) = (Text::default(), 0);
+        self.functions(plan, |stage| {
+            each(number, &stage);
+            if let Stage::Compiled(function, compiled) = stage {
+                text.add(self.begin(compiled), compiled.code_buffer(), compiled.buffer.relocs(), function);
+                number += 1;
+            }
+        })?;
+        text.link().map_err(|kind| bad(plan.code, 0, kind))
     }
 
     /// How far behind a multiple of [`Text::ALIGNMENT`] a function begins.
@@ -244,52 +280,5 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         self.of.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// Functions one behind the other, which do not know yet where the others are.
-#[derive(Default)]
-struct Text {
-    bytes: Vec<u8>,
-    starts: Vec<usize>,
-    /// Where the distance to which function's start, less so much, has to be written.
-    calls: Vec<(usize, usize, i64)>,
-    /// Something else has to be written, which is not known here.
-    strange: bool,
-}
-
-impl Text {
-    /// Functions begin at multiples of this, or so far behind one as is said.
-    const ALIGNMENT: usize = 64;
-    /// What stands between them: traps.
-    const FILLER: u8 = 0xcc;
-
-    fn add(&mut self, begin: usize, code: &[u8], relocations: &[FinalizedMachReloc], function: &Function) {
-        let start = self.bytes.len().next_multiple_of(Self::ALIGNMENT) + begin;
-        self.bytes.resize(start, Self::FILLER);
-        self.bytes.extend_from_slice(code);
-        self.starts.push(start);
-        for relocation in relocations {
-            let at = start + relocation.offset as usize;
-            match (relocation.kind, &relocation.target) {
-                (Reloc::X86CallPCRel4, FinalizedRelocTarget::ExternalName(ExternalName::User(name))) => {
-                    let callee = function.params.user_named_funcs()[*name].index as usize;
-                    self.calls.push((at, callee, relocation.addend));
-                }
-                _ => self.strange = true,
-            }
-        }
-    }
-
-    fn link(mut self) -> Result<(Vec<u8>, Vec<usize>), BadCodeKind> {
-        for (at, callee, addend) in self.calls {
-            let distance = self.starts[callee] as i64 + addend - at as i64;
-            let distance = i32::try_from(distance).map_err(|_| BadCodeKind::TooLong)?;
-            self.bytes[at..at + 4].copy_from_slice(&distance.to_le_bytes());
-        }
-        if self.strange {
-            return Err(BadCodeKind::Unsupported("a relocation of the code generator"));
-        }
-        Ok((self.bytes, self.starts))
     }
 }

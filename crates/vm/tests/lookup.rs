@@ -4,11 +4,12 @@
 mod support;
 
 use alveary_abi::{MapDef, MapType};
+use alveary_isa::Inst;
 use alveary_maps::{Domain, Environment, Layout, Map, create};
-use alveary_vm::{Call, Code, Env, Exit, Func, HelperFn, Image, Link, Lookup, Table};
+use alveary_vm::{Call, Code, Env, Exit, Func, HelperFn, Image, Jit, Link, Lookup, Settings, Table};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use support::{EXIT, call, jit, movr};
+use support::{EXIT, add, call, jit, movr, shelf::Shelf};
 
 /// How often the helper was called, on environments without a map.
 static ASKED: AtomicU64 = AtomicU64::new(0);
@@ -49,24 +50,29 @@ fn map(ty: MapType, key_size: u32, entries: u32) -> Arc<dyn Map> {
 
 /// A program that looks up what its argument points to.
 fn program(map: &Arc<dyn Map>) -> Image {
+    program_of(map, jit().expect("there is one for x86-64"), 0)
+}
+
+/// The same, by this compiler, with so many instructions more.
+fn program_of(map: &Arc<dyn Map>, jit: &Arc<Jit>, more: usize) -> Image {
     let Layout::Hash { buckets, mask, slots, slot, next, key, values, value_stride, cpu_stride, seed, used, .. } =
         map.layout()
     else {
         panic!("no hash table")
     };
     let table = Table::Hash { buckets, mask, slots, slot, next, key, values, value_stride, cpu_stride, seed, used };
-    let insts = [movr(2, 1), call(0), EXIT];
+    let idle = std::iter::repeat_n(add(3, 1), more);
+    let insts: Vec<Inst> = [movr(2, 1)].into_iter().chain(idle).chain([call(0), EXIT]).collect();
     let code = Code {
         insns: insts.iter().flat_map(|inst| alveary_isa::encode(inst).to_vec()).collect(),
         funcs: vec![Func { start: 0, stack: 0 }],
         calls: vec![Call { args: 2, returns: true, tag: 1 }],
-        lookups: vec![Lookup { slot: 1, map: 0, key_size: map.def().key_size, table }],
+        lookups: vec![Lookup { slot: 1 + more as u32, map: 0, key_size: map.def().key_size, table }],
         ..Code::default()
     };
-    assert_eq!(movr(2, 1).slots(), 1, "the call is the second slot");
     let owner = Owner(map.clone());
     // SAFETY: the program reads the key that it is given.
-    unsafe { Image::native(&code, &owner, jit().expect("there is one for x86-64")) }.expect("well-formed")
+    unsafe { Image::native(&code, &owner, jit) }.expect("well-formed")
 }
 
 fn look(image: &Image, env: &Env, key: &[u8]) -> u64 {
@@ -120,4 +126,23 @@ fn what_is_there_is_found_while_others_come_and_go() {
             look(&image, &env, &9_u64.to_ne_bytes());
         }
     });
+}
+
+#[test]
+fn code_that_was_kept_searches_the_map_that_is_there() {
+    let shelf = Shelf::default();
+    let image = |map: &Arc<dyn Map>| program_of(map, &shelf.jit(Settings::default()), 1_000);
+    let maps = [1_u64, 2].map(|key| {
+        let map = map(MapType::HASH, 8, 64);
+        map.update(0, &key.to_ne_bytes(), &[key as u8; 12], 0).expect("there is room");
+        map
+    });
+    for map in &maps {
+        let (image, env) = (image(map), Env::new());
+        for key in [1_u64, 2, 3] {
+            let expected = map.lookup(0, &key.to_ne_bytes()).map_or(0, |value| value.addr as u64);
+            assert_eq!(look(&image, &env, &key.to_ne_bytes()), expected, "key {key}");
+        }
+    }
+    assert_eq!(shelf.puts(), 1, "the second map's code is the first one's");
 }

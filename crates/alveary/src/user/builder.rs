@@ -4,7 +4,7 @@ use crate::User;
 use alveary_abi::{Helper, Profile, Version};
 use alveary_btf::Btf;
 use alveary_net::{Net, Skb, Xdp};
-use alveary_runtime::{Args, Body, Builder, Clock, Cx, Engine, Family, Runtime, World};
+use alveary_runtime::{Args, Body, Builder, Cache, Clock, Cx, Engine, Family, Runtime, World};
 use alveary_spec::{Kernel, Modules};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -23,6 +23,7 @@ pub struct UserBuilder {
     native_limit: Option<usize>,
     fuel: bool,
     harden: bool,
+    cache: Option<Arc<Cache>>,
     own: Vec<Box<dyn FnOnce(Builder) -> Builder>>,
 }
 
@@ -36,6 +37,7 @@ impl Default for UserBuilder {
             native_limit: None,
             fuel: false,
             harden: false,
+            cache: None,
             own: Vec::new(),
         }
     }
@@ -175,6 +177,14 @@ impl UserBuilder {
         self
     }
 
+    /// Where native code of large programs is looked for and kept: nowhere unless told otherwise. `cache::users_own` is
+    /// what the command line takes.
+    #[must_use]
+    pub fn cache(mut self, cache: Arc<Cache>) -> UserBuilder {
+        self.cache = Some(cache);
+        self
+    }
+
     /// Adds a helper of an embedder: its row and its body.
     #[must_use]
     pub fn helper<B: Body>(mut self) -> UserBuilder {
@@ -218,7 +228,7 @@ impl UserBuilder {
     /// The target.
     #[must_use]
     pub fn build(self) -> User {
-        let UserBuilder { kernel, world, trace_lines, engine, native_limit, fuel, harden, own } = self;
+        let UserBuilder { kernel, world, trace_lines, engine, native_limit, fuel, harden, cache, own } = self;
         let mut builder = Runtime::builder(kernel, world)
             .family::<Xdp>(Arc::new(Net::default()))
             .family::<Skb>(Arc::new(Net::default()))
@@ -228,6 +238,9 @@ impl UserBuilder {
             .harden(harden);
         if let Some(bytes) = native_limit {
             builder = builder.native_limit(bytes);
+        }
+        if let Some(cache) = cache {
+            builder = builder.cache(cache);
         }
         User { runtime: own.into_iter().fold(builder, |builder, add| add(builder)).build(), verifies: true }
     }

@@ -147,6 +147,13 @@ pub(crate) struct Run {
     #[arg(long, hide_short_help = true)]
     harden: bool,
 
+    /// Make native code of large programs anew, and keep none
+    ///
+    /// Otherwise the native code of programs of a thousand instructions and more is kept in $XDG_CACHE_HOME/alveary or
+    /// ~/.cache/alveary, with a code that nobody else can make, and is linked again by later runs.
+    #[arg(long, hide_short_help = true)]
+    no_cache: bool,
+
     /// Write the names of native functions to /tmp/perf-PID.map, where `perf report` finds them
     #[arg(long, hide_short_help = true)]
     perf_map: bool,
@@ -333,6 +340,7 @@ impl Run {
             ("--engine", self.engine != Runner::Auto),
             ("--fuel", self.fuel),
             ("--harden", self.harden),
+            ("--no-cache", self.no_cache),
             ("--perf-map", self.perf_map),
         ];
         let Some((name, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };

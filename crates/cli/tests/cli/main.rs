@@ -5,6 +5,7 @@ mod asm;
 mod attach;
 mod bpftool;
 mod btf;
+mod cache;
 mod check;
 mod compiled;
 mod disasm;

@@ -70,6 +70,8 @@ impl Session {
             .current_dir(&self.directory)
             .env_remove("CLICOLOR_FORCE")
             .env("COLUMNS", "100")
+            // What is kept between runs is the session's.
+            .env("XDG_CACHE_HOME", self.directory.join("cache"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

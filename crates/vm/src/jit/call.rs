@@ -2,7 +2,7 @@
 
 use super::address::FUNCTIONS;
 use super::lift::{Lifter, PLAIN, signature};
-use super::native::{bad_call, obey};
+use super::native::Service;
 use crate::Env;
 use crate::predecode::function_word;
 use alveary_isa::Reg;
@@ -19,10 +19,10 @@ const CALLED: i32 = offset_of!(Env, called) as i32;
 
 impl Lifter<'_> {
     /// Calls a function of the engine: it says what this function returns.
-    pub(super) fn ask(&mut self, function: *const (), args: &[Value]) -> [Value; 2] {
+    pub(super) fn ask(&mut self, service: Service, args: &[Value]) -> [Value; 2] {
         let signature = signature(self.isa, self.plan.rules, args.len() as u8);
         let signature = self.to.import_signature(signature);
-        let callee = self.number(function as usize as i64);
+        let callee = self.service_address(service);
         let args: Vec<Value> = [self.env].iter().chain(args).copied().collect();
         let call = self.to.ins().call_indirect(signature, callee, &args);
         let results = self.to.inst_results(call);
@@ -37,14 +37,14 @@ impl Lifter<'_> {
     }
 
     fn ask_helper(&mut self, slot: u32, number: usize) {
-        let (helper, call) = (self.plan.ops.helpers[number], self.plan.code.calls[number]);
+        let call = self.plan.code.calls[number];
         let mut signature = Signature::new(self.isa.default_call_conv());
         signature.params = vec![AbiParam::new(I64); 1 + usize::from(call.args.min(5))];
         signature.returns = vec![AbiParam::new(I64)];
         let signature = self.to.import_signature(signature);
         let args = self.arguments(call.args.min(5));
         if let Some(ahead) = self.plan.rules.ahead {
-            let callee = self.helper_address(ahead.table[number]);
+            let callee = self.helper_in_table(ahead.table[number]);
             let call = self.to.ins().call_indirect(signature, callee, &args);
             let result = self.to.inst_results(call)[0];
             return self.set(Reg::R0, result);
@@ -54,14 +54,14 @@ impl Lifter<'_> {
             self.to.ins().store(PLAIN, number, self.env, CALLED);
         }
         self.store_fuel();
-        let callee = self.number(helper.body as usize as i64);
+        let callee = self.helper_address(number);
         let call = self.to.ins().call_indirect(signature, callee, &args);
         let result = self.to.inst_results(call)[0];
         self.load_fuel();
         let asked = self.to.ins().uload8(I64, PLAIN, self.env, ASKED);
         self.unless(asked, |lifter| {
             let slot = lifter.number(slot.into());
-            let returned = lifter.ask(obey as *const (), &[slot]);
+            let returned = lifter.ask(Service::Obey, &[slot]);
             lifter.leave(&returned);
         });
         self.set(Reg::R0, result);
@@ -118,7 +118,7 @@ impl Lifter<'_> {
             self.never();
         } else {
             let slot = self.number(slot.into());
-            let returned = self.ask(bad_call as *const (), &[slot, target]);
+            let returned = self.ask(Service::BadCall, &[slot, target]);
             self.leave(&returned);
         }
         self.to.switch_to_block(after);

@@ -5,7 +5,7 @@
 use super::graph::Graph;
 use super::lift::{Lifter, PLAIN};
 use super::loops::Loops;
-use super::native::out_of_fuel;
+use super::native::Service;
 use super::plan::Plan;
 use crate::Env;
 use cranelift_codegen::ir::InstBuilder;
@@ -68,7 +68,7 @@ impl Lifter<'_> {
         let (slot, zero) = (self.number(slot.into()), self.number(0));
         self.unless(none, |lifter| {
             lifter.to.def_var(fuel, zero);
-            let returned = lifter.ask(out_of_fuel as *const (), &[slot]);
+            let returned = lifter.ask(Service::OutOfFuel, &[slot]);
             lifter.leave(&returned);
         });
         let fewer = self.to.ins().isub(left, cost);

@@ -7,6 +7,7 @@ use super::affine::Sum;
 use super::frame::Frame;
 use super::graph::{End, Graph, Guard, Test};
 use super::loops::Loops;
+use super::native::Service;
 use super::plan::{Plan, Rules};
 use super::{arena, fuel};
 use crate::Env;
@@ -224,7 +225,7 @@ impl<'a> Lifter<'a> {
         let none = self.to.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, used, limit);
         let slot = self.number(i64::from(function.start));
         self.unless(none, |lifter| {
-            let returned = lifter.ask(super::native::too_deep as *const (), &[slot]);
+            let returned = lifter.ask(Service::TooDeep, &[slot]);
             lifter.to.ins().return_(&returned);
         });
         let more = self.to.ins().iadd_imm_s(used, 1);

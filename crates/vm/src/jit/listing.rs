@@ -2,7 +2,8 @@
 //! optimisations, and machine code; all with the slots of the code that they come from. Nothing of it can be run.
 
 use super::plan::Plan;
-use super::{Jit, Stage, Text};
+use super::text::STRANGE;
+use super::{Jit, Stage};
 use crate::engine::{Trusted, handler_at};
 use crate::predecode::{bad, predecode};
 use crate::{BadCode, Code, Link};
@@ -54,24 +55,20 @@ impl Jit {
     pub fn list(self: &Arc<Jit>, code: &Code, link: &dyn Link) -> Result<Vec<Listed>, BadCode> {
         let ops = predecode(code, link, handler_at::<Trusted>)?;
         let plan = Plan::new(code, &ops, self.rules())?;
-        let mut text = Text::default();
         let mut listed = Vec::new();
         let mut lifted = Vec::new();
-        self.functions(&plan, |stage| match stage {
+        let text = self.text(&plan, |number, stage| match stage {
             Stage::Lifted(function) => lifted = lines(function),
-            Stage::Compiled(function, compiled) => {
-                text.add(self.begin(compiled), compiled.code_buffer(), compiled.buffer.relocs(), function);
-                listed.push(Listed {
-                    start: plan.functions[listed.len()].start,
-                    lifted: std::mem::take(&mut lifted),
-                    optimized: lines(function),
-                    address: 0,
-                    code: vec![0; compiled.code_buffer().len()],
-                    parts: parts(compiled),
-                });
-            }
+            Stage::Compiled(function, compiled) => listed.push(Listed {
+                start: plan.functions[number].start,
+                lifted: std::mem::take(&mut lifted),
+                optimized: lines(function),
+                address: 0,
+                code: vec![0; compiled.code_buffer().len()],
+                parts: parts(compiled),
+            }),
         })?;
-        let (bytes, starts) = text.link().map_err(|kind| bad(code, 0, kind))?;
+        let (bytes, starts) = text.place(&plan).ok_or_else(|| bad(code, 0, STRANGE))?;
         for (function, start) in listed.iter_mut().zip(starts) {
             function.address = start as u64;
             let end = start + function.code.len();

@@ -20,16 +20,16 @@ const FINISH: i64 = 0xd6e8_feb8_6659_fd93_u64 as i64;
 
 impl Lifter<'_> {
     /// The lookup at `slot`, if it is one in a hash table by a key of 4, 8 or 16 bytes.
-    pub(super) fn known_lookup(&self, slot: u32) -> Option<(&Lookup, u64)> {
+    pub(super) fn known_lookup(&self, slot: u32) -> Option<(&Lookup, usize)> {
         let lookups = &self.plan.code.lookups;
         let at = lookups.binary_search_by_key(&slot, |lookup| lookup.slot).ok()?;
         let fits = matches!(lookups[at].table, Table::Hash { .. }) && matches!(lookups[at].key_size, 4 | 8 | 16);
         let made = self.plan.rules.lookups && cfg!(target_endian = "little");
-        (fits && made).then(|| Some((&lookups[at], *self.plan.ops.tables.get(at)?)))?
+        (fits && made).then(|| (&lookups[at], at))
     }
 
-    /// Looks the key up that r2 points to, in the table whose map begins at `base`; `call` lifts the helper's call.
-    pub(super) fn look_up(&mut self, lookup: Lookup, base: u64, call: impl FnOnce(&mut Self)) {
+    /// Looks the key up that r2 points to, by lookup `number` of the code; `call` lifts the helper's call.
+    pub(super) fn look_up(&mut self, lookup: Lookup, number: usize, call: impl FnOnce(&mut Self)) {
         let Table::Hash { buckets, mask, slots, slot, next, key, values, value_stride, cpu_stride, seed, used } =
             lookup.table
         else {
@@ -40,7 +40,7 @@ impl Lifter<'_> {
         let mask = self.number(mask.into());
         let bucket = self.to.ins().band(hash, mask);
         let bucket = self.to.ins().ishl_imm_s(bucket, 3);
-        let head = self.at(bucket, base.wrapping_add(buckets));
+        let head = self.at(bucket, number, buckets);
         let version_at = self.sum(head, 4);
         let before = self.word32(version_at);
         let first = self.word32(head);
@@ -57,7 +57,7 @@ impl Lifter<'_> {
         let size = self.number(slot.into());
         let past = self.to.ins().imul(link, size);
         // Links are numbers + 1.
-        let entry = self.at(past, base.wrapping_add(slots).wrapping_sub(slot.into()));
+        let entry = self.at(past, number, slots.wrapping_sub(slot.into()));
         let differs = self.differs(&words, lookup.key_size, entry, key as i32);
         self.to.ins().brif(differs, onward, &[], hit, &[]);
 
@@ -76,7 +76,7 @@ impl Lifter<'_> {
         }
         let stride = self.number(value_stride.into());
         let past = self.to.ins().imul(link, stride);
-        let mut value = self.at(past, base.wrapping_add(values).wrapping_sub(value_stride.into()));
+        let mut value = self.at(past, number, values.wrapping_sub(value_stride.into()));
         if cpu_stride != 0 {
             let cpu = self.to.ins().load(I64, PLAIN, self.env, i32::from(Env::CPU));
             let stride = self.number(cpu_stride as i64);
@@ -110,9 +110,9 @@ impl Lifter<'_> {
         self.to.seal_block(after);
     }
 
-    /// An address by a part that is known.
-    fn at(&mut self, off: Value, known: u64) -> Value {
-        let known = self.number(known as i64);
+    /// An address in a lookup's memory, by a part that is known.
+    fn at(&mut self, off: Value, lookup: usize, known: u64) -> Value {
+        let known = self.table_address(lookup, known as i64);
         self.to.ins().iadd(known, off)
     }
 

@@ -4,7 +4,7 @@
 use super::arith::integer;
 use super::frame::{Frame, access};
 use super::lift::{Lifter, PLAIN};
-use super::native::misaligned;
+use super::native::Service;
 use crate::memory::{OldValue, result_of};
 use alveary_isa::{AtomicOp, Inst, Operand, Reg, Wide, Width};
 use cranelift_codegen::ir::types::I64;
@@ -161,7 +161,7 @@ impl Lifter<'_> {
         }
         let (slot, bytes) = (self.number(slot.into()), self.number(bytes));
         self.unless(rest, |lifter| {
-            let returned = lifter.ask(misaligned as *const (), &[slot, addr, bytes]);
+            let returned = lifter.ask(Service::Misaligned, &[slot, addr, bytes]);
             lifter.leave(&returned);
         });
         (self.host(addr), flags)

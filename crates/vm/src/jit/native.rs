@@ -139,6 +139,40 @@ fn function(pages: &Pages, start: usize) -> NativeFn {
     })
 }
 
+/// What native code asks of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    /// After a helper that asked for something.
+    Obey,
+    /// There is no frame for a function.
+    TooDeep,
+    OutOfFuel,
+    /// A register names nothing that can be called.
+    BadCall,
+    /// An atomic access is not aligned.
+    Misaligned,
+}
+
+impl Service {
+    /// The one of this number.
+    pub(super) fn numbered(number: u32) -> Option<Service> {
+        use Service::*;
+        [Obey, TooDeep, OutOfFuel, BadCall, Misaligned].into_iter().find(|service| *service as u32 == number)
+    }
+
+    /// The function that native code calls.
+    pub(super) fn address(self) -> u64 {
+        let function = match self {
+            Service::Obey => obey as *const (),
+            Service::TooDeep => too_deep as *const (),
+            Service::OutOfFuel => out_of_fuel as *const (),
+            Service::BadCall => bad_call as *const (),
+            Service::Misaligned => misaligned as *const (),
+        };
+        function as u64
+    }
+}
+
 /// Stops at `slot`.
 fn stop(env: &Env, slot: u64, kind: TrapKind) -> Returned {
     env.stop.set(Err(Fault::At(slot as usize, kind)));
@@ -146,7 +180,7 @@ fn stop(env: &Env, slot: u64, kind: TrapKind) -> Returned {
 }
 
 /// After a helper that asked for something: the calling function returns what this returns.
-pub(super) extern "C" fn obey(env: &Env, slot: u64) -> Returned {
+extern "C" fn obey(env: &Env, slot: u64) -> Returned {
     let kind = match env.take_request() {
         Request::Leave(value) => return Returned { value, stopped: 0 },
         Request::Tail if !env.in_subprogram() => {
@@ -165,21 +199,21 @@ pub(super) extern "C" fn obey(env: &Env, slot: u64) -> Returned {
 }
 
 /// For a function that there is no frame for.
-pub(super) extern "C" fn too_deep(env: &Env, slot: u64) -> Returned {
+extern "C" fn too_deep(env: &Env, slot: u64) -> Returned {
     stop(env, slot, TrapKind::Depth)
 }
 
 /// For code whose fuel is used up.
-pub(super) extern "C" fn out_of_fuel(env: &Env, slot: u64) -> Returned {
+extern "C" fn out_of_fuel(env: &Env, slot: u64) -> Returned {
     stop(env, slot, TrapKind::Budget)
 }
 
 /// For a register that names nothing that can be called.
-pub(super) extern "C" fn bad_call(env: &Env, slot: u64, target: u64) -> Returned {
+extern "C" fn bad_call(env: &Env, slot: u64, target: u64) -> Returned {
     stop(env, slot, TrapKind::BadCall { target })
 }
 
 /// For an atomic access at an address that is not a multiple of its width.
-pub(super) extern "C" fn misaligned(env: &Env, slot: u64, addr: u64, bytes: u64) -> Returned {
+extern "C" fn misaligned(env: &Env, slot: u64, addr: u64, bytes: u64) -> Returned {
     stop(env, slot, TrapKind::Misaligned { addr, width: width(bytes) })
 }

@@ -67,7 +67,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// Which passes are made.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Passes(u32);
 
 impl Passes {

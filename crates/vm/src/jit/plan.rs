@@ -1,8 +1,9 @@
 //! What is known of a program before it is lifted: blocks in order, which arguments functions read, what they need.
 //! Knows nothing of Cranelift.
 
-use super::address::Ahead;
+use super::address::{Ahead, HELPERS, SERVICES, SYMBOLS, TABLES};
 use super::frame::Frame;
+use super::native::Service;
 use crate::bad_code::{BadCode, BadCodeKind};
 use crate::predecode::{Ops, bad, decode_all};
 use crate::{Code, Known, memory};
@@ -23,6 +24,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) fuel: bool,
     /// What the program's constants are mixed with: where it stands is in the code, not what it is.
     pub(crate) key: Option<&'a u64>,
+    /// Addresses are written in when the code is linked: it may be linked again.
+    pub(crate) kept: bool,
     /// It is compiled ahead of time, of code that is proven.
     pub(crate) ahead: Option<Ahead<'a>>,
 }
@@ -105,6 +108,18 @@ impl<'a> Plan<'a> {
     /// The first slots of functions.
     pub(super) fn starts(&self) -> Vec<u32> {
         self.functions.iter().map(|function| function.start).collect()
+    }
+
+    /// What a name in compiled code stands for.
+    pub(super) fn address(&self, (space, index): (u32, u32)) -> Option<u64> {
+        let at = index as usize;
+        match space {
+            SYMBOLS => Some(self.ops.ops[self.code.syms.get(at)?.0 as usize].imm),
+            HELPERS => Some(self.ops.helpers.get(at)?.body as usize as u64),
+            SERVICES => Some(Service::numbered(index)?.address()),
+            TABLES => self.ops.tables.get(at).copied(),
+            _ => None,
+        }
     }
 
     /// What is known of a slot.

@@ -3,6 +3,7 @@
 
 pub mod cases;
 pub mod confined;
+pub mod shelf;
 
 use alveary_isa::{AluOp, CmpOp};
 use alveary_isa::{Insn, Inst, Operand, Reg, Wide, Width, encode};

@@ -52,13 +52,16 @@ pub(super) fn on_user(run: &Run, cpus: u32) -> Result<Ready<User>, Failure> {
         Time::Capture => Clock::Virtual { start: 0 },
         Time::Real => Clock::Real,
     };
-    let user = User::builder()
+    let mut user = User::builder()
         .clock(clock)
         .seed(run.seed)
         .cpus(cpus)
         .engine(run.engine.into())
         .fuel(run.fuel)
         .harden(run.harden);
+    if let Some(cache) = alveary::cache::users_own().filter(|_| !run.no_cache) {
+        user = user.cache(cache);
+    }
     load(run, |spec| {
         let user = run.kernel.user(user, spec)?.build();
         Ok(if run.unverified { user.unverified() } else { user })
