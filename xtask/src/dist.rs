@@ -25,6 +25,11 @@ const PT_INTERP: u32 = 3;
 /// takes, and as much memory as the rest of it.
 const FIXED: &str = "-C relocation-model=static";
 
+/// The linker (LLVM's, which rustc brings for this architecture) keeps one of several functions with the same code, and lays
+/// the binary out as the script says.
+const LAID_OUT: &str =
+    if cfg!(target_arch = "x86_64") { "-C link-arg=-Wl,--icf=all -C link-arg=-Wl,-T,xtask/src/layout.ld" } else { "" };
+
 /// The command.
 pub(crate) fn make(arguments: &[String]) -> Outcome {
     if !arguments.is_empty() {
@@ -76,7 +81,7 @@ fn libraries(dist: &Path) -> Outcome {
 fn build_static() -> Result<Vec<u8>, String> {
     let host = linked::host()?;
     let mut build = cargo(&["build", "--release", "--package", "alveary-cli", "--target", &host]);
-    run(build.env("RUSTFLAGS", format!("{} {FIXED}", linked::STATIC)))?;
+    run(build.env("RUSTFLAGS", format!("{} {FIXED} {LAID_OUT}", linked::STATIC)))?;
     let file = process::target().join(host).join("release/alveary");
     let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     match names_dynamic_linker(&bytes) {
