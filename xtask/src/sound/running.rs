@@ -181,6 +181,8 @@ impl Running {
                     }
                     hashes |= ty == MapType::HASH;
                 }
+                // Generated programs draw numbers whatever else they may call.
+                Inst::CallHelper { id } if id as u32 == HelperId::GET_PRANDOM_U32.0 => return true,
                 Inst::CallHelper { id } => calls_for_each |= id as u32 == HelperId::FOR_EACH_MAP_ELEM.0,
                 _ => {}
             }
