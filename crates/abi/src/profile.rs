@@ -192,7 +192,9 @@ rows! {
 }
 
 impl<R: Row> Rows<R> {
-    const UNASKED: Rows<R> = Rows { by_number: OnceLock::new(), by_name: OnceLock::new() };
+    const fn unasked() -> Rows<R> {
+        Rows { by_number: OnceLock::new(), by_name: OnceLock::new() }
+    }
 
     /// The row of `rows` with this number, if `kernel` has it.
     fn numbered<'t>(&self, rows: &'t [R], kernel: Version, number: R::Number) -> Option<&'t R> {
@@ -245,10 +247,10 @@ impl Profile {
     pub fn new(version: Version, limits: Limits, tables: Tables) -> Profile {
         let index = Arc::new(Index {
             kernel: version,
-            helpers: Rows::UNASKED,
-            prog_types: Rows::UNASKED,
-            attach_types: Rows::UNASKED,
-            map_types: Rows::UNASKED,
+            helpers: Rows::unasked(),
+            prog_types: Rows::unasked(),
+            attach_types: Rows::unasked(),
+            map_types: Rows::unasked(),
             sections: OnceLock::new(),
         });
         let patch = version.newest_level();

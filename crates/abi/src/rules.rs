@@ -75,10 +75,10 @@ rules! {
     VariableStack "variable_stack" (5, 12) [];
     /// The address of a function may be taken, to be called back.
     FunctionAddresses "function_addresses" (5, 13) [];
-    /// Whoever may see addresses may read what was never written to the stack.
-    UnwrittenStack "unwritten_stack" (6, 3) [(5, 10, 222), (6, 1, 100)];
     /// Of two pointers that are equal, and one of which is there, the other is there, too.
     EqualsAreThere "equals_are_there" (6, 2) [];
+    /// Whoever may see addresses may read what was never written to the stack.
+    UnwrittenStack "unwritten_stack" (6, 3) [(5, 10, 222), (6, 1, 100)];
     /// Instructions of the fourth version: sign extension, signed division, unconditional byte swaps.
     Version4 "version_4" (6, 6) [];
     /// Far jumps.
