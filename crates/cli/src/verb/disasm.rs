@@ -10,6 +10,7 @@ mod symbols;
 use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
 use alveary::User;
 use alveary_diag::Diagnostic;
+use alveary_isa::Endian;
 use alveary_object::apply_core;
 use alveary_spec::Spec;
 use answers::Answers;
@@ -23,9 +24,9 @@ use std::path::{Path, PathBuf};
 ///
 /// One instruction a line, in the notation of the kernel's log and of llvm-objdump. Every function is shown once:
 /// programs in the file's order, each followed by the functions that it calls. Behind a jump stands the instruction
-/// that it goes to. With --btf, --kconfig or --kernel-version the instructions hold what CO-RE relocations make of them
-/// on that kernel; behind those that load a value of its configuration stands the value, behind those that ask for what
-/// it does not have, why they fail.
+/// that it goes to. The instructions hold what CO-RE relocations make of them on a kernel, this machine's unless --btf,
+/// --kconfig or --kernel-version say another; behind those that load a value of its configuration stands the value, behind
+/// those that ask for what it does not have, why they fail. With --unresolved they are those of the file.
 ///
 /// `asm` reads the listing, unless it shows bytes (--raw). BTF, maps and data are not in it: their names are.
 #[derive(Debug, Args)]
@@ -54,6 +55,10 @@ pub(crate) struct Disasm {
 
     #[command(flatten)]
     kernel: KernelOptions,
+
+    /// Show the instructions that the file holds, whatever a kernel makes of them
+    #[arg(long, conflicts_with_all = ["btf", "kconfig", "kernel_version", "lowered", "clif", "jit", "cbpf"])]
+    unresolved: bool,
 
     /// Show what the user-space kernel runs
     ///
@@ -113,7 +118,10 @@ impl Disasm {
             }
             (Some(path), None) => {
                 let mut spec = inspect::open(path)?;
-                let answers = if self.kernel.given() { self.answers(&mut spec, path)? } else { Answers::default() };
+                // This machine's kernel has nothing to say of another machine's objects.
+                let foreign = !self.kernel.given() && spec.endian != Endian::HOST;
+                let asked = !self.unresolved && !foreign;
+                let answers = if asked { self.answers(&mut spec, path)? } else { Answers::default() };
                 let only = self.prog.as_deref().map(|name| inspect::program(&spec, name, path)).transpose()?;
                 let listing = Listing::of(&spec, only, &answers);
                 if json { output::object(&listing) } else { output::write(|out| listing.write(look, out)) }

@@ -3,6 +3,7 @@
 use crate::{golden::golden, session::Session};
 use std::{
     io::Write,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -272,6 +273,34 @@ fn core_relocations_are_shown_applied_and_explained_where_they_fail() {
         .run("btf diff kernel.btf kernel.btf --for prog.o")
         .run("btf diff count.bpf.o count.bpf.o --for prog.o");
     golden("core.txt", session.text());
+}
+
+#[test]
+fn instructions_are_shown_as_this_kernel_has_them_unless_the_files_are_asked_for() {
+    let test = "instructions_are_shown_as_this_kernel_has_them_unless_the_files_are_asked_for";
+    let own = "/sys/kernel/btf/vmlinux";
+    if !Path::new(own).exists() {
+        eprintln!("SKIP {test}: this kernel has no types");
+        return;
+    }
+    let source = r#"
+        struct net_device { char alone[40]; unsigned mtu; } __attribute__((preserve_access_index));
+        SEC("xdp") int offset(struct xdp_md *context) {
+            struct net_device *zero = 0;
+            return (long)&zero->mtu;
+        }
+    "#;
+    let Some(session) = compiled(test, source) else { return };
+    let listing = |options: &str| {
+        let shown = session.output(&format!("disasm prog.o{options}"));
+        assert_eq!((shown.code, &*shown.stderr), (Some(0), ""), "{options}");
+        shown.stdout
+    };
+    assert_eq!(listing(""), listing(&format!(" --btf {own}")));
+    assert!(listing(" --unresolved").contains(" = 40"), "{}", listing(" --unresolved"));
+    assert!(!listing("").contains(" = 40"), "{}", listing(""));
+    let both = session.output("disasm prog.o --unresolved --kernel-version 6.1");
+    assert_eq!((both.code, both.stderr.contains("--kernel-version")), (Some(2), true), "{}", both.stderr);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 /// Disassembles an object of the session, assembles the text, and holds the two against each other.
 fn comes_back(session: &Session, object: &str) {
-    let listing = session.output(&format!("disasm {object} --source"));
+    let listing = session.output(&format!("disasm {object} --source --unresolved"));
     assert_eq!(listing.code, Some(0), "{object}: {}", listing.stderr);
     session.write("listing.s", listing.stdout.as_bytes());
     let again = session.output("asm listing.s -o again.o");
@@ -78,10 +78,10 @@ fn a_section_of_any_name_and_jumps_by_distance_come_back() {
     let text = ".section \"7/1 odd\"\n.globl f\nf:\nif r1 == 0 goto out\nr0 = 0x1122334455667788 ll\nout: exit\n";
     let session = Session::new().file("odd.s", text);
     assert_eq!(session.output("asm odd.s -o odd.o").code, Some(0));
-    let listing = session.output("disasm odd.o").stdout;
+    let listing = session.output("disasm odd.o --unresolved").stdout;
     session.write("again.s", listing.as_bytes());
     assert_eq!(session.output("asm again.s -o again.o").code, Some(0), "{listing}");
-    assert_eq!(session.output("disasm again.o").stdout, listing);
+    assert_eq!(session.output("disasm again.o --unresolved").stdout, listing);
     session.write("edited.s", listing.replacen("     1: r0", "r3 = 1\n     1: r0", 1).as_bytes());
     let edited = session.output("asm edited.s -o edited.o");
     assert!(edited.stderr.contains("the instruction has another number"), "{}", edited.stderr);
