@@ -2,8 +2,10 @@
 
 use std::{
     ffi::OsString,
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
 };
 
 use crate::Outcome;
@@ -42,11 +44,21 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
     if status.success() { Ok(()) } else { Err(format!("{} failed: {status}", name(command))) }
 }
 
-/// What a command prints on its standard output.
+/// What a command prints on its standard output. Its complaints are passed through; the first error is part of ours.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
-    let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("{}: {error}", name(command)))?;
+    let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let failed = |error: io::Error| format!("{}: {error}", name(command));
+    let mut child = spawned.map_err(failed)?;
+    let stderr = child.stderr.take();
+    let complaints = thread::spawn(move || {
+        let lines = stderr.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(Result::ok);
+        lines.inspect(|line| eprintln!("{line}")).filter(|line| line.contains("error")).reduce(|first, _| first)
+    });
+    let output = child.wait_with_output().map_err(failed)?;
+    let complaint = complaints.join().ok().flatten();
     if !output.status.success() {
-        return Err(format!("{} failed: {}", name(command), output.status));
+        let why = complaint.map_or_else(String::new, |line| format!(": {}", line.trim()));
+        return Err(format!("{} failed: {}{why}", name(command), output.status));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -74,4 +86,18 @@ fn name(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words: Vec<_> = std::iter::once(program.to_string_lossy()).chain(arguments).collect();
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_command_prints_is_read_and_its_first_error_told() {
+        let shell = |script: &str| output(&mut command("sh", &["-c", script]));
+        assert_eq!(shell("echo read; echo 'error: none' >&2"), Ok("read\n".into()));
+        let failed = shell("echo once >&2; echo 'error: no space' >&2; echo 'error: again' >&2; exit 3").unwrap_err();
+        assert!(failed.ends_with("failed: exit status: 3: error: no space"), "{failed}");
+        assert!(shell("exit 1").unwrap_err().ends_with("failed: exit status: 1"));
+    }
 }
