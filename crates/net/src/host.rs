@@ -20,6 +20,20 @@ pub trait Host: Send + Sync {
     }
 }
 
+impl<H: Host + ?Sized> Host for std::sync::Arc<H> {
+    fn has_device(&self, ifindex: u32) -> bool {
+        (**self).has_device(ifindex)
+    }
+
+    fn route(&self, lookup: &Lookup) -> i64 {
+        (**self).route(lookup)
+    }
+
+    fn tunnel_source(&self, destination: Ipv6Addr) -> Ipv6Addr {
+        (**self).tunnel_source(destination)
+    }
+}
+
 /// No host: every device and every route may exist, nothing is sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoHost;

@@ -1,7 +1,11 @@
-//! What the stack asks of an IPv6 packet before it routes it, and of one that comes to a segment: the same for programs'
+//! What the stack asks of an IP packet before it routes it, and of one that comes to a segment: the same for programs'
 //! packets and for a router's own.
 
 use crate::seg6::{IPV6_LEN, Octets, Spent, Srh, header};
+use alveary_runtime::csum::{fold, partial};
+
+/// Bytes of an IPv4 header without options.
+pub(crate) const IPV4_LEN: usize = 20;
 
 /// Length of an IPv6 packet, and where the headers end before what may be an SRH, if they fit (`ip6_rcv_core`).
 pub(crate) fn received(packet: &[u8]) -> Option<(usize, usize)> {
@@ -15,6 +19,16 @@ pub(crate) fn received(packet: &[u8]) -> Option<(usize, usize)> {
     }
     let transport = transport(&packet[..len])?;
     (transport <= len).then_some((len, transport))
+}
+
+/// Length of an IPv4 packet and of its header, if they fit, and the checksum is right (`ip_rcv_core`).
+pub(crate) fn received4(packet: &[u8]) -> Option<(usize, usize)> {
+    let [version, _, high, low] = packet.array(0)?;
+    let (header, len) = (usize::from(version & 15) * 4, usize::from(u16::from_be_bytes([high, low])));
+    if version >> 4 != 4 || header < IPV4_LEN || len < header || packet.len() < len {
+        return None;
+    }
+    (fold(partial(&packet[..header], 0)) == 0).then_some((len, header))
 }
 
 /// The packet's SRH, if it has segments left and holds together, and no HMAC is on it: no key is known.

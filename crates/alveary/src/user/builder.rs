@@ -3,7 +3,7 @@
 use crate::User;
 use alveary_abi::{Helper, Profile, Version};
 use alveary_btf::Btf;
-use alveary_net::{Net, Skb, Xdp};
+use alveary_net::{Host, Net, Skb, Xdp};
 use alveary_runtime::{Args, Body, Builder, Cache, Clock, Cx, Engine, Family, Runtime, World};
 use alveary_spec::{Kernel, Modules};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -24,6 +24,7 @@ pub struct UserBuilder {
     fuel: bool,
     harden: bool,
     cache: Option<Arc<Cache>>,
+    net: Net,
     own: Vec<Box<dyn FnOnce(Builder) -> Builder>>,
 }
 
@@ -38,6 +39,7 @@ impl Default for UserBuilder {
             fuel: false,
             harden: false,
             cache: None,
+            net: Net::default(),
             own: Vec::new(),
         }
     }
@@ -218,6 +220,14 @@ impl UserBuilder {
         self
     }
 
+    /// Whom packet helpers ask which devices and routes there are: a [`Router`](alveary_net::router::Router), say. Without
+    /// one, every device and every route exists.
+    #[must_use]
+    pub fn host(mut self, host: impl Host + 'static) -> UserBuilder {
+        self.net = Net::new(host);
+        self
+    }
+
     /// Adds a family of program types of an embedder, with the state that its helpers share.
     #[must_use]
     pub fn family<F: Family>(mut self, state: Arc<F::State>) -> UserBuilder {
@@ -228,10 +238,11 @@ impl UserBuilder {
     /// The target.
     #[must_use]
     pub fn build(self) -> User {
-        let UserBuilder { kernel, world, trace_lines, engine, native_limit, fuel, harden, cache, own } = self;
+        let UserBuilder { kernel, world, trace_lines, engine, native_limit, fuel, harden, cache, net, own } = self;
+        let net = Arc::new(net);
         let mut builder = Runtime::builder(kernel, world)
-            .family::<Xdp>(Arc::new(Net::default()))
-            .family::<Skb>(Arc::new(Net::default()))
+            .family::<Xdp>(net.clone())
+            .family::<Skb>(net)
             .trace_lines(trace_lines)
             .engine(engine)
             .fuel(fuel)

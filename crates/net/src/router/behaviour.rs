@@ -1,11 +1,17 @@
 //! What segments of a router and headends do with a packet.
 
-use super::{Ask, Lost, MAIN};
+use super::{Arrival, Ask, Lost, MAIN, Programs, Stage, Step};
 use crate::{
     routed::{alive, unsigned},
     seg6::{self, IPV6_LEN, List, Room, Spent, Srh, advance, find, header},
 };
+use alveary_abi::ProgType;
 use std::net::Ipv6Addr;
+
+/// What endpoints' programs return.
+const OK: i32 = 0;
+const DROP: i32 = 2;
+const REDIRECT: i32 = 7;
 
 /// What a segment of this router does. Headers that it puts on packets are whole ([`List::Full`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +30,8 @@ pub enum Behaviour {
     EndB6(Vec<u8>),
     /// End.B6.Encaps: on to the next segment, inside another header.
     EndB6Encaps(Vec<u8>),
+    /// End.BPF: on to the next segment, then a program says more, by its number in [`Programs`].
+    EndBpf(usize),
 }
 
 /// How packets are sent on a way of segments: the header that they get ([`List::Full`]).
@@ -36,12 +44,19 @@ pub enum Headend {
 }
 
 impl Behaviour {
-    /// Changes the packet; says where it is looked up.
-    pub(super) fn apply(&self, packet: &mut Vec<u8>, source: Ipv6Addr) -> Result<Ask, Lost> {
-        let on = |table| Ask { table, next_hop: None, local: false };
-        let by = |next_hop| Ask { table: MAIN, next_hop, local: false };
-        match self {
-            Behaviour::End => next(packet).map(|()| on(MAIN)),
+    /// Changes the packet; says where it is looked up. `here` is what leads to this segment again.
+    pub(super) fn apply(
+        &self,
+        packet: &mut Vec<u8>,
+        source: Ipv6Addr,
+        here: Ask,
+        arrival: &Arrival<'_>,
+        programs: &mut Programs,
+    ) -> Result<Step, Lost> {
+        let on = |table| Ask { table, ..Ask::PLAIN };
+        let by = |next_hop: Option<Ipv6Addr>| Ask { next_hop: next_hop.map(Into::into), ..Ask::PLAIN };
+        let ask = match self {
+            Behaviour::End => next(packet).map(|()| Ask::PLAIN),
             Behaviour::EndX(hop) => next(packet).map(|()| by(Some(*hop))),
             Behaviour::EndT(table) => next(packet).map(|()| on(*table)),
             Behaviour::EndDx6(hop) => {
@@ -54,24 +69,48 @@ impl Behaviour {
             }
             Behaviour::EndB6(srh) => {
                 alive(packet).ok_or(Lost::NoSegments)?;
-                into(packet, srh).map(|()| on(MAIN))
+                into(packet, srh).map(|()| Ask::PLAIN)
             }
             Behaviour::EndB6Encaps(srh) => {
                 next(packet)?;
-                around(packet, srh, source).map(|()| on(MAIN))
+                around(packet, srh, source).map(|()| Ask::PLAIN)
             }
-        }
+            Behaviour::EndBpf(program) => programmed(*program, packet, here, arrival, programs),
+        };
+        ask.map(Step::Again)
     }
 }
 
 impl Headend {
     /// Changes the packet; says where it is looked up.
-    pub(super) fn apply(&self, packet: &mut Vec<u8>, source: Ipv6Addr) -> Result<Ask, Lost> {
+    pub(super) fn apply(&self, packet: &mut Vec<u8>, source: Ipv6Addr, stage: Stage) -> Result<Step, Lost> {
         match self {
             Headend::Encaps(srh) => around(packet, srh, source)?,
             Headend::Inline(srh) => into(packet, srh)?,
         }
-        Ok(Ask { table: MAIN, next_hop: None, local: true })
+        Ok(Step::Again(Ask { local: true, stage, ..Ask::PLAIN }))
+    }
+}
+
+/// What a program makes of the packet on its next segment.
+fn programmed(
+    program: usize,
+    packet: &mut Vec<u8>,
+    here: Ask,
+    arrival: &Arrival<'_>,
+    programs: &mut Programs,
+) -> Result<Ask, Lost> {
+    let ran = programs.run(program, ProgType::LWT_SEG6LOCAL, arrival, packet)?;
+    match (ran.code, ran.way) {
+        (OK, _) => Ok(Ask::PLAIN),
+        (REDIRECT, Some(way)) => {
+            let table = if way.table == 0 { MAIN } else { way.table };
+            Ok(Ask { table, next_hop: way.next_hop.map(Into::into), ..Ask::PLAIN })
+        }
+        // The way that it came is the only one that it has.
+        (REDIRECT, None) => Ok(here),
+        (DROP, _) => Err(Lost::Dropped),
+        _ => Err(Lost::Illegal),
     }
 }
 

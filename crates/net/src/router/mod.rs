@@ -1,25 +1,44 @@
-//! A router of IPv6 with Linux's SRv6 behaviours: a pure function from a packet to what becomes of it.
+//! A router of IP with Linux's SRv6 behaviours and programs behind its routes: a function from a packet to what becomes
+//! of it.
 //!
-//! Knows no links, no time and no neighbours: a packet leaves by the number of a device, towards a next hop. It begins
-//! at its IPv6 header, before and after. The behaviours are those of RFC 8986 as Linux has them
-//! (`net/ipv6/seg6_local.c`, `seg6_iptunnel.c`); the test `routes` holds both against each other.
+//! Knows no links and no neighbours: a packet leaves by the number of a device, towards a next hop. It begins at its IP
+//! header, before and after. The behaviours are those of RFC 8986 as Linux has them (`net/ipv6/seg6_local.c`,
+//! `seg6_iptunnel.c`), programs act as in `net/core/lwt_bpf.c`; the test `routes` holds both against each other.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `table` | routes by longest prefix |
+//! | `behaviour` | what segments and headends do |
+//! | `tunnel` | what programs of routes do |
+//! | `programs` | what runs them |
+//! | `host` | what their helpers ask |
 
 mod behaviour;
+mod host;
+mod programs;
 mod table;
+mod tunnel;
 
 pub use behaviour::{Behaviour, Headend};
+pub use programs::Programs;
 pub use table::Table;
+pub use tunnel::Tunnel;
 
-use crate::routed::received;
-use std::{collections::BTreeMap, net::Ipv6Addr};
+use crate::{
+    Dropped,
+    routed::{received, received4},
+    seg6::Octets,
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// Number of the table that packets are routed by.
 pub const MAIN: u32 = 254;
-/// How often one packet may be routed anew, by behaviours that lead to each other: then it runs in circles.
-const ROUNDS: usize = 16;
-/// Places in an IPv6 header.
-const HOPS: usize = 7;
-const DESTINATION: usize = 24;
+/// How many tunnels and segments of this router one packet may go through (Linux: `XMIT_RECURSION_LIMIT`).
+const TUNNELS: usize = 9;
 
 /// What is done with packets to a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,25 +48,50 @@ pub enum Target {
         /// Its number.
         device: u32,
         /// The next hop; without one, the destination itself.
-        gateway: Option<Ipv6Addr>,
+        gateway: Option<IpAddr>,
     },
     /// They are the router's own.
     Local,
     /// They are dropped, and nobody is told.
     Blackhole,
+    /// They are dropped: nobody is there.
+    Unreachable,
+    /// They are dropped: nobody may go there.
+    Prohibited,
     /// Their destination is a segment of this router.
     Endpoint(Behaviour),
     /// They are sent on a way of segments.
     Headend(Headend),
+    /// Programs see them on their way.
+    Tunnel(Tunnel),
 }
 
 /// Routes, and the source of tunnels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Router {
     /// Tables by number; [`MAIN`] is asked for everything that no behaviour asks another one for.
     pub tables: BTreeMap<u32, Table>,
     /// Source of what is encapsulated.
     pub source: Ipv6Addr,
+}
+
+/// A packet on its way in.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// It, from its IP header on.
+    pub packet: &'a [u8],
+    /// Number of the device that it came from.
+    pub device: u32,
+    /// When it came, in ns: what programs take for the time.
+    pub time: u64,
+}
+
+impl<'a> Arrival<'a> {
+    /// From device 1, at time zero.
+    #[must_use]
+    pub fn of(packet: &'a [u8]) -> Arrival<'a> {
+        Arrival { packet, device: 1, time: 0 }
+    }
 }
 
 /// What becomes of a packet.
@@ -58,7 +102,7 @@ pub enum Fate {
         /// By this device.
         device: u32,
         /// Towards this address, on the device's link.
-        next_hop: Ipv6Addr,
+        next_hop: IpAddr,
         /// As this.
         packet: Vec<u8>,
     },
@@ -69,9 +113,9 @@ pub enum Fate {
 }
 
 /// Why a packet goes nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lost {
-    /// Its IPv6 header does not fit it.
+    /// Its IP header does not fit it.
     Malformed,
     /// It comes to a segment that needs a valid SRH with segments left, and has none; or it bears an HMAC.
     NoSegments,
@@ -85,18 +129,91 @@ pub enum Lost {
     NoRoute,
     /// Its route is a black hole.
     Blackhole,
+    /// Its route says that nobody is there.
+    Unreachable,
+    /// Its route says that nobody may go there.
+    Prohibited,
     /// It has no hops left.
     HopLimit,
-    /// Behaviours lead to each other.
+    /// It has gone through as many tunnels as a packet may: behaviours lead to each other.
     Circle,
+    /// A program dropped it.
+    Dropped,
+    /// A program dropped it, in effect: it returned what means nothing there.
+    Illegal,
+    /// A program left an SRH that does not hold together.
+    BrokenSrh,
+    /// A program made a packet of another protocol of it, and did not ask for another route.
+    NotRerouted,
+    /// A program was stopped ([`Programs::fault`]).
+    Stopped,
+    /// It comes to a program that nobody runs here.
+    NoProgram,
+}
+
+impl From<Dropped> for Lost {
+    fn from(why: Dropped) -> Lost {
+        match why {
+            Dropped::NotIp | Dropped::Malformed => Lost::Malformed,
+            Dropped::NoSegments => Lost::NoSegments,
+            Dropped::BrokenSrh => Lost::BrokenSrh,
+            Dropped::NotRerouted => Lost::NotRerouted,
+        }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Lost::Malformed => "an IP header that does not fit the packet",
+            Lost::NoSegments => "no valid SRH with segments left",
+            Lost::SegmentsLeft => "segments left where there must be none",
+            Lost::NoInner => "no such packet inside",
+            Lost::BadHeader => "the header to be put on it does not hold together",
+            Lost::NoRoute => "no route",
+            Lost::Blackhole => "a black hole",
+            Lost::Unreachable => "unreachable",
+            Lost::Prohibited => "prohibited",
+            Lost::HopLimit => "no hops left",
+            Lost::Circle => "behaviours lead in a circle",
+            Lost::Dropped => "a program dropped it",
+            Lost::Illegal => "a program returned what means nothing there",
+            Lost::BrokenSrh => "a program left a broken SRH",
+            Lost::NotRerouted => "a program made another protocol of it, and asked for no new route",
+            Lost::Stopped => "a program was stopped",
+            Lost::NoProgram => "a program that nobody runs",
+        })
+    }
 }
 
 /// Where a packet is to be looked up.
-pub(crate) struct Ask {
+#[derive(Clone, Copy, Debug)]
+struct Ask {
     table: u32,
-    next_hop: Option<Ipv6Addr>,
+    next_hop: Option<IpAddr>,
     /// Whether it may be for the router itself: after most behaviours it may not.
     local: bool,
+    stage: Stage,
+}
+
+impl Ask {
+    /// By its destination, in the main table.
+    const PLAIN: Ask = Ask { table: MAIN, next_hop: None, local: false, stage: Stage::Received };
+}
+
+/// How far a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It came in; what is done with it is open.
+    Received,
+    /// It is leaving: its hops were counted, programs where packets come in do not see it.
+    Leaving,
+}
+
+/// What was done with a packet: it has an end, or is looked up again.
+enum Step {
+    End(Fate),
+    Again(Ask),
 }
 
 impl Router {
@@ -110,46 +227,93 @@ impl Router {
     ///
     /// # Panics
     /// If an address has fewer bits than the prefix says.
-    pub fn add(&mut self, table: u32, destination: Ipv6Addr, prefix: u8, target: Target) {
-        self.tables.entry(table).or_default().add(destination, prefix, target);
+    pub fn add(&mut self, table: u32, destination: impl Into<IpAddr>, prefix: u8, target: Target) {
+        self.tables.entry(table).or_default().add(destination.into(), prefix, target);
     }
 
     /// What becomes of a packet that was received.
     #[must_use]
-    pub fn forward(&self, packet: &[u8]) -> Fate {
-        let Some((len, _)) = received(packet) else { return Fate::Lost(Lost::Malformed) };
+    pub fn forward(&self, arrival: &Arrival<'_>, programs: &mut Programs) -> Fate {
+        let packet = arrival.packet;
+        let Some((len, _)) = received(packet).or_else(|| received4(packet)) else { return Fate::Lost(Lost::Malformed) };
         let mut packet = packet[..len].to_vec();
-        let mut ask = Ask { table: MAIN, next_hop: None, local: true };
-        for _ in 0..ROUNDS {
-            let to = ask.next_hop.unwrap_or_else(|| destination(&packet));
-            let target = self.tables.get(&ask.table).and_then(|table| table.find(to));
-            let next = match target {
-                None => return Fate::Lost(Lost::NoRoute),
-                Some(Target::Blackhole) => return Fate::Lost(Lost::Blackhole),
-                Some(Target::Local) if ask.local => return Fate::Delivered(packet),
-                Some(Target::Local) => return Fate::Lost(Lost::NoRoute),
-                Some(Target::Device { device, gateway }) => return leave(packet, *device, gateway.unwrap_or(to)),
-                Some(Target::Endpoint(behaviour)) => behaviour.apply(&mut packet, self.source),
-                Some(Target::Headend(headend)) => headend.apply(&mut packet, self.source),
-            };
-            ask = match next {
-                Ok(next) => next,
+        let mut ask = Ask { local: true, ..Ask::PLAIN };
+        for _ in 0..=TUNNELS {
+            match self.step(&mut packet, ask, arrival, programs) {
+                Ok(Step::Again(next)) => ask = next,
+                Ok(Step::End(fate)) => return fate,
                 Err(why) => return Fate::Lost(why),
-            };
+            }
         }
         Fate::Lost(Lost::Circle)
     }
-}
 
-fn destination(packet: &[u8]) -> Ipv6Addr {
-    let bytes = packet.get(DESTINATION..).and_then(|rest| rest.first_chunk::<16>());
-    bytes.map_or(Ipv6Addr::UNSPECIFIED, |bytes| Ipv6Addr::from(*bytes))
-}
-
-fn leave(mut packet: Vec<u8>, device: u32, next_hop: Ipv6Addr) -> Fate {
-    match packet.get_mut(HOPS) {
-        Some(hops) if *hops > 1 => *hops -= 1,
-        _ => return Fate::Lost(Lost::HopLimit),
+    fn step(
+        &self,
+        packet: &mut Vec<u8>,
+        ask: Ask,
+        arrival: &Arrival<'_>,
+        programs: &mut Programs,
+    ) -> Result<Step, Lost> {
+        let to = ask.next_hop.unwrap_or_else(|| destination(packet));
+        match self.look_up(ask.table, to)? {
+            Target::Local if ask.local => Ok(Step::End(Fate::Delivered(std::mem::take(packet)))),
+            Target::Local => Err(Lost::NoRoute),
+            Target::Device { device, gateway } => leave(packet, ask.stage, *device, gateway.unwrap_or(to)),
+            Target::Endpoint(behaviour) => {
+                let here = Ask { next_hop: Some(to), ..ask };
+                behaviour.apply(packet, self.source, here, arrival, programs)
+            }
+            Target::Headend(headend) => headend.apply(packet, self.source, ask.stage),
+            Target::Tunnel(tunnel) => tunnel.apply(packet, to, ask.stage, arrival, programs),
+            Target::Blackhole => Err(Lost::Blackhole),
+            Target::Unreachable => Err(Lost::Unreachable),
+            Target::Prohibited => Err(Lost::Prohibited),
+        }
     }
-    Fate::Sent { device, next_hop, packet }
+
+    fn look_up(&self, table: u32, to: IpAddr) -> Result<&Target, Lost> {
+        self.tables.get(&table).and_then(|table| table.find(to)).ok_or(Lost::NoRoute)
+    }
+}
+
+/// Where a packet goes to.
+fn destination(packet: &[u8]) -> IpAddr {
+    const FOUR: usize = 16;
+    const SIX: usize = 24;
+    if is_ipv4(packet) {
+        Ipv4Addr::from(packet.array(FOUR).unwrap_or([0; 4])).into()
+    } else {
+        Ipv6Addr::from(packet.array(SIX).unwrap_or([0; 16])).into()
+    }
+}
+
+fn is_ipv4(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| first >> 4 == 4)
+}
+
+/// Sends a packet by a device.
+fn leave(packet: &mut Vec<u8>, stage: Stage, device: u32, next_hop: IpAddr) -> Result<Step, Lost> {
+    if stage == Stage::Received {
+        let four = is_ipv4(packet);
+        one_hop_less(packet, four)?;
+    }
+    Ok(Step::End(Fate::Sent { device, next_hop, packet: std::mem::take(packet) }))
+}
+
+/// Counts a hop, as of an IPv4 packet if `four` says so.
+fn one_hop_less(packet: &mut [u8], four: bool) -> Result<(), Lost> {
+    const FOUR: usize = 8;
+    const SIX: usize = 7;
+    const CHECKSUM: usize = 10;
+    match packet.get_mut(if four { FOUR } else { SIX }) {
+        Some(hops) if *hops > 1 => *hops -= 1,
+        _ => return Err(Lost::HopLimit),
+    }
+    if let Some(sum) = packet.get_mut(CHECKSUM..CHECKSUM + 2).filter(|_| four) {
+        // RFC 1141: the word that holds the hops got 0x100 less, the sum gets it.
+        let (new, carry) = u16::from_be_bytes([sum[0], sum[1]]).overflowing_add(0x100);
+        sum.copy_from_slice(&(new + u16::from(carry)).to_be_bytes());
+    }
+    Ok(())
 }

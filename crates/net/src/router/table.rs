@@ -4,15 +4,14 @@ use super::Target;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    net::Ipv6Addr,
+    net::IpAddr,
 };
 
 /// Some routes: of those whose prefix a destination has, the one with the longest counts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    routes: BTreeMap<(u8, u128), Target>,
-    /// The lengths that there are, the longest first.
-    lengths: BTreeSet<Reverse<u8>>,
+    four: Prefixes,
+    six: Prefixes,
 }
 
 impl Table {
@@ -20,20 +19,57 @@ impl Table {
     ///
     /// # Panics
     /// If an address has fewer bits than that.
-    pub fn add(&mut self, destination: Ipv6Addr, prefix: u8, target: Target) {
-        assert!(prefix <= 128, "an address has 128 bits");
-        self.routes.insert((prefix, masked(destination, prefix)), target);
-        self.lengths.insert(Reverse(prefix));
+    pub fn add(&mut self, destination: IpAddr, prefix: u8, target: Target) {
+        let (address, length) = bits(destination);
+        assert!(prefix <= length, "an address has {length} bits");
+        self.family_mut(destination).add(address, prefix, target);
     }
 
     /// The route to a destination.
     #[must_use]
-    pub fn find(&self, destination: Ipv6Addr) -> Option<&Target> {
-        self.lengths.iter().find_map(|Reverse(length)| self.routes.get(&(*length, masked(destination, *length))))
+    pub fn find(&self, destination: IpAddr) -> Option<&Target> {
+        let family = if destination.is_ipv4() { &self.four } else { &self.six };
+        family.find(bits(destination).0)
+    }
+
+    /// What its routes do.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.four.routes.values().chain(self.six.routes.values())
+    }
+
+    fn family_mut(&mut self, destination: IpAddr) -> &mut Prefixes {
+        if destination.is_ipv4() { &mut self.four } else { &mut self.six }
     }
 }
 
-fn masked(address: Ipv6Addr, prefix: u8) -> u128 {
+/// The routes of one protocol. The bits of an address begin at the top, however many there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Prefixes {
+    routes: BTreeMap<(u8, u128), Target>,
+    /// The lengths that there are, the longest first.
+    lengths: BTreeSet<Reverse<u8>>,
+}
+
+impl Prefixes {
+    fn add(&mut self, address: u128, prefix: u8, target: Target) {
+        self.routes.insert((prefix, masked(address, prefix)), target);
+        self.lengths.insert(Reverse(prefix));
+    }
+
+    fn find(&self, address: u128) -> Option<&Target> {
+        self.lengths.iter().find_map(|Reverse(length)| self.routes.get(&(*length, masked(address, *length))))
+    }
+}
+
+/// An address, and how many bits it has.
+fn bits(address: IpAddr) -> (u128, u8) {
+    match address {
+        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
+        IpAddr::V6(address) => (u128::from(address), 128),
+    }
+}
+
+fn masked(address: u128, prefix: u8) -> u128 {
     let rest = 128 - u32::from(prefix);
-    u128::from(address).checked_shr(rest).map_or(0, |bits| bits << rest)
+    address.checked_shr(rest).map_or(0, |bits| bits << rest)
 }

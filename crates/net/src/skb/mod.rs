@@ -268,6 +268,11 @@ impl SkBuff {
         self.fields.tstamp.get()
     }
 
+    /// What the program last said about where the packet is to be redirected to.
+    pub(crate) fn redirected(&self) -> Option<Redirect> {
+        self.redirect.borrow().clone()
+    }
+
     /// What a return value means for the packet.
     #[must_use]
     pub fn verdict(&self, profile: &Profile, ty: ProgType, value: u64) -> Verdict {

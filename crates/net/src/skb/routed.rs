@@ -5,14 +5,12 @@ use super::{
     ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, Fields, HEADROOM, Headers, SkBuff, Start, room,
 };
 use crate::{
-    routed::{alive, received},
+    routed::{alive, received, received4},
     seg6::{self, List, Octets, Room, Srh},
 };
 use alveary_abi::ProgType;
-use alveary_runtime::csum::{fold, partial};
 use std::{fmt, net::Ipv6Addr};
 
-const IPV4_LEN: usize = 20;
 /// Bytes of a VLAN tag.
 const VLAN_HLEN: usize = 4;
 /// Types of packets.
@@ -95,7 +93,7 @@ impl SkBuff {
         let (ethertype, start) = network(packet).ok_or(Dropped::NotIp)?;
         let ip = &packet[start..];
         let len = match ethertype {
-            ETH_P_IP => ipv4(ip),
+            ETH_P_IP => received4(ip),
             ETH_P_IPV6 => received(ip),
             _ => return Err(Dropped::NotIp),
         };
@@ -185,16 +183,6 @@ fn network(packet: &[u8]) -> Option<(u16, usize)> {
         }
         at += VLAN_HLEN;
     }
-}
-
-/// Length of an IPv4 packet and of its header, if they fit, and the checksum is right (`ip_rcv_core`).
-fn ipv4(packet: &[u8]) -> Option<(usize, usize)> {
-    let [version, _, high, low] = packet.array(0)?;
-    let (header, len) = (usize::from(version & 15) * 4, usize::from(u16::from_be_bytes([high, low])));
-    if version >> 4 != 4 || header < IPV4_LEN || len < header || packet.len() < len {
-        return None;
-    }
-    (fold(partial(&packet[..header], 0)) == 0).then_some((len, header))
 }
 
 impl Octets for SkBuff {

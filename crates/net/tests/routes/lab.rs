@@ -15,6 +15,10 @@ use std::{net::Ipv6Addr, os::fd::AsFd};
 /// Source of the router's tunnels.
 pub(crate) const TUNNEL_SOURCE: &str = "fc00:99::1";
 
+/// Numbers of the devices.
+pub(crate) const IN: u32 = 2;
+pub(crate) const OUT: u32 = 3;
+
 pub(crate) struct Lab {
     inside: Tun,
     outside: Tun,
@@ -29,6 +33,7 @@ impl Lab {
         network::enter().expect("a network namespace");
         let devices = Tun::new("in").and_then(|inside| Ok(Lab { inside, outside: Tun::new("out")? }));
         let lab = devices.map_err(|why| eprintln!("SKIP {test}: no TUN device: {why}")).ok()?;
+        assert_eq!((lab.inside.index, lab.outside.index), (IN, OUT), "numbers of the first devices");
         ip("link set lo up");
         // Programs make long packets of short ones.
         ip("link set out mtu 60000");

@@ -1,6 +1,9 @@
 //! The programs. Each leaves what its helpers gave in a map.
 
-use crate::packets::{segment, srh};
+use crate::{
+    lab::{IN, OUT},
+    packets::{segment, srh},
+};
 use alveary_testing::Draw;
 use std::fmt::Write;
 
@@ -48,6 +51,11 @@ impl Text {
         self.with_bytes("bpf_lwt_seg6_action", action, parameter)
     }
 
+    fn redirect(mut self, device: u32) -> Text {
+        writeln!(self.0, "r1 = {device}\nr2 = 0\ncall bpf_redirect").expect("room");
+        self.sum()
+    }
+
     pub(crate) fn push(self, mode: i64, header: &[u8]) -> Text {
         self.with_bytes("bpf_lwt_push_encap", mode, header)
     }
@@ -85,10 +93,7 @@ pub(crate) const REROUTE: i64 = 128;
 pub(crate) fn endpoints() -> Vec<String> {
     let mut all = vec![];
     for code in [OK, DROP, REDIRECT, REROUTE, 1, -1] {
-        // Without an action there is no other way than back to the endpoint.
-        if code != REDIRECT {
-            all.push(Text::new().look().returns(code));
-        }
+        all.push(Text::new().look().returns(code));
     }
     // With two segments, TLVs begin at 80, with 16 bytes of them they end at 96.
     for offset in [0, 39, 40, 44, 45, 46, 47, 48, 55, 64, 71, 72, 79, 80, 88, 95, 96, 97, 5000, -1] {
@@ -158,9 +163,7 @@ pub(crate) fn random_endpoints(draw: &mut Draw, count: usize) -> Vec<String> {
         }
         text.returns(draw.of(&[OK, OK, OK, REDIRECT, DROP]))
     };
-    // Without an action there is no other way than back to the endpoint.
-    let back = |text: &String| text.contains("r0 = 7\nexit") && !text.contains("seg6_action");
-    (0..count).map(one).filter(|text| !back(text)).collect()
+    (0..count).map(one).collect()
 }
 
 /// Headers to put on packets, right and broken.
@@ -229,6 +232,10 @@ pub(crate) fn leaving() -> Vec<String> {
     for mode in [0, 1, 3] {
         all.push(Text::new().push(mode, &srh(0, 2, 1, &[])).returns(OK));
     }
+    for device in [0, IN, OUT, 99] {
+        all.push(Text::new().redirect(device).returns(REDIRECT));
+    }
+    all.push(Text::new().returns(REDIRECT));
     // A mark, a priority, and bytes of the packet.
     all.push(
         Text("r6 = r1\nr7 = 0\n*(u32 *)(r6 + 8) = 5\n*(u32 *)(r6 + 32) = 6\n*(u32 *)(r6 + 48) = 7\n".to_owned())

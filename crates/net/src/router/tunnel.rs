@@ -1,0 +1,93 @@
+//! Lightweight tunnels: routes whose packets programs see where they come in, where they are forwarded, where they are
+//! transmitted (Linux: `net/core/lwt_bpf.c`).
+
+use super::{Arrival, Ask, Lost, Programs, Stage, Step, destination, is_ipv4, leave, one_hop_less, programs::Ran};
+use crate::{Redirect, Way};
+use alveary_abi::ProgType;
+use std::net::IpAddr;
+
+/// What programs return.
+const OK: i32 = 0;
+const DROP: i32 = 2;
+const REDIRECT: i32 = 7;
+const REROUTE: i32 = 128;
+
+/// A route with programs, by their numbers in [`Programs`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// Number of the device that its packets leave by.
+    pub device: u32,
+    /// The next hop; without one, the destination itself.
+    pub gateway: Option<IpAddr>,
+    /// What sees packets that come in, before they are forwarded (`lwt_in`).
+    pub input: Option<usize>,
+    /// What sees them when they are forwarded (`lwt_out`).
+    pub output: Option<usize>,
+    /// What sees them before they are transmitted (`lwt_xmit`).
+    pub xmit: Option<usize>,
+}
+
+impl Tunnel {
+    /// Lets the programs see a packet; says what becomes of it.
+    pub(super) fn apply(
+        &self,
+        packet: &mut Vec<u8>,
+        to: IpAddr,
+        stage: Stage,
+        arrival: &Arrival<'_>,
+        programs: &mut Programs,
+    ) -> Result<Step, Lost> {
+        let four = is_ipv4(packet);
+        let mut run = |program: Option<usize>, ty, packet: &mut Vec<u8>| match program {
+            Some(number) => on(programs.run(number, ty, arrival, packet)?).map(Some),
+            None => Ok(None),
+        };
+        if stage == Stage::Received
+            && let Some(ran) = run(self.input, ProgType::LWT_IN, packet)?
+        {
+            if ran.code == REROUTE {
+                return Ok(Step::Again(Ask { local: true, ..Ask::PLAIN }));
+            }
+            // An encapsulation has found the packet's way, on which it is forwarded; as what it was.
+            if ran.way.is_some() {
+                one_hop_less(packet, four)?;
+                return Ok(Step::Again(Ask { stage: Stage::Leaving, ..Ask::PLAIN }));
+            }
+        }
+        if stage == Stage::Received {
+            one_hop_less(packet, four)?;
+        }
+        run(self.output, ProgType::LWT_OUT, packet)?;
+        let next_hop = self.gateway.unwrap_or(to);
+        match run(self.xmit, ProgType::LWT_XMIT, packet)? {
+            Some(Ran { code: REROUTE, .. }) => {
+                Ok(Step::Again(Ask { local: true, stage: Stage::Leaving, ..Ask::PLAIN }))
+            }
+            Some(Ran { code: REDIRECT, redirect, .. }) => redirected(packet, redirect),
+            Some(_) if is_ipv4(packet) != four => Err(Lost::NotRerouted),
+            _ => leave(packet, Stage::Leaving, self.device, next_hop),
+        }
+    }
+}
+
+/// A program that lets the packet go on.
+fn on(ran: Ran) -> Result<Ran, Lost> {
+    match ran.code {
+        OK | REDIRECT | REROUTE => Ok(ran),
+        DROP => Err(Lost::Dropped),
+        _ => Err(Lost::Illegal),
+    }
+}
+
+fn redirected(packet: &mut Vec<u8>, redirect: Option<Redirect>) -> Result<Step, Lost> {
+    match redirect {
+        Some(Redirect::Device { ifindex, way: Way::Ingress }) if ifindex != 0 => {
+            Ok(Step::Again(Ask { local: true, ..Ask::PLAIN }))
+        }
+        Some(Redirect::Device { ifindex, .. }) if ifindex != 0 => {
+            let to = destination(packet);
+            leave(packet, Stage::Leaving, ifindex, to)
+        }
+        _ => Err(Lost::Dropped),
+    }
+}
