@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 const TOP: &str = "\
 //! Made by `alveary compile`: make it anew rather than change it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = \"whoever links the library calls what is needed\")]
 
 use std::ffi::c_void;
 ";
