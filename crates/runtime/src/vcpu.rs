@@ -106,6 +106,17 @@ impl Vcpu {
         self.env.now.set(ns);
     }
 
+    /// Where its random numbers stand: those after [`Vcpu::set_randomness`] with this are the same again.
+    #[must_use]
+    pub fn randomness(&self) -> u64 {
+        self.env.rng.get()
+    }
+
+    /// Sets where its random numbers go on, so that one run among many can be repeated.
+    pub fn set_randomness(&mut self, state: u64) {
+        self.env.rng.set(state);
+    }
+
     /// Sets how many instructions a run may take. Of a proven program, which comes to an end, the rounds of its loops by
     /// helpers are counted alone.
     pub fn set_budget(&mut self, insns: u64) {

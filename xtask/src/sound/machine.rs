@@ -31,8 +31,9 @@ pub(crate) struct Machine {
     maps: BTreeMap<u32, Vec<LoadedMap>>,
     specs: Vec<MapSpec>,
     draw: Draw,
-    xdp: XdpBuff,
-    skb: SkBuff,
+    /// Boxed, so that they are elsewhere in each machine, wherever that stands.
+    xdp: Box<XdpBuff>,
+    skb: Box<SkBuff>,
     /// Who holds what is said of the program against its runs.
     holder: Option<Arc<Mutex<Holder>>>,
     /// The shortest packet.
@@ -41,7 +42,12 @@ pub(crate) struct Machine {
     budget: u64,
     /// What is done to the program that is seen.
     script: Vec<Step>,
+    /// Proven programs in prog arrays.
+    kept: Kept,
 }
+
+/// Programs that others may tail-call, by their type and the slot.
+pub(crate) type Kept = BTreeMap<(u32, u32), Arc<Program>>;
 
 /// What is done to a program, for who does the same.
 #[derive(Debug)]
@@ -80,6 +86,8 @@ pub(crate) struct Seen {
     pub(crate) ends: Vec<End>,
     /// What the maps hold in the end, by their names.
     pub(crate) maps: Vec<(String, Vec<u8>)>,
+    /// Where random numbers stand in the end: that is how many were drawn.
+    pub(crate) randomness: u64,
 }
 
 impl Seen {
@@ -98,8 +106,11 @@ impl Seen {
                 return format!("run {round} leaves {:02x?} interpreted, {:02x?} {who}", one.1, two.1);
             }
         }
-        let other = self.maps.iter().zip(&other.maps).find(|(one, two)| one != two);
-        other.map_or("nothing".into(), |(one, two)| format!("map {}: {:02x?}, {:02x?}", one.0, one.1, two.1))
+        match self.maps.iter().zip(&other.maps).find(|(one, two)| one != two) {
+            Some((one, two)) => format!("map {}: {:02x?} interpreted, {:02x?} {who}", one.0, one.1, two.1),
+            None if self.randomness != other.randomness => format!("not as many random numbers interpreted as {who}"),
+            None => "nothing".into(),
+        }
     }
 }
 
@@ -123,8 +134,9 @@ impl Machine {
             maps: BTreeMap::new(),
             specs,
             draw: Draw::new(seed),
-            xdp: XdpBuff::new(),
-            skb: SkBuff::new(),
+            xdp: Box::new(XdpBuff::new()),
+            skb: Box::new(SkBuff::new()),
+            kept: Kept::new(),
             holder: None,
             shortest: 0,
             budget: BUDGET,
@@ -180,13 +192,31 @@ impl Machine {
         }));
     }
 
-    /// What a proven program does in some runs; `None` if it is none.
-    pub(crate) fn see(&mut self, program: &Arc<Program>, rounds: usize) -> Result<Option<Seen>, String> {
+    /// Proven programs that the one that is seen next may tail-call.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Gives it such programs.
+    pub(crate) fn keep(&mut self, kept: &Kept) -> Result<(), String> {
+        for ((_, slot), program) in kept {
+            let maps = self.maps_of(program.ty)?;
+            let prog = self.runtime.load(program.clone(), maps.clone()).map_err(|refused| refused.why.to_string())?;
+            self.fill_slot(&maps, *slot, &prog)?;
+        }
+        Ok(())
+    }
+
+    /// What a proven program does in some runs; `None` if it is none. All that is drawn for it comes from `seed`: of the
+    /// programs before, only those that were kept are left.
+    pub(crate) fn see(&mut self, program: &Arc<Program>, seed: u64, rounds: usize) -> Result<Option<Seen>, String> {
         let maps = self.maps_of(program.ty)?;
         let Ok(prog) = self.runtime.load(program.clone(), maps.clone()) else { return Ok(None) };
         if !matches!(prog.trust(), Trust::Proven(_)) {
             return Ok(None);
         }
+        self.draw = Draw::new(seed);
+        self.cpu.set_randomness(seed);
         self.script.clear();
         self.renew(&maps);
         self.cpu.set_budget(self.budget);
@@ -198,10 +228,16 @@ impl Machine {
         }
         let slot = self.draw.below(4) as u32;
         self.script.push(Step::Keep(slot));
-        self.runtime.set_slot(&maps[PROGRAMS as usize], slot, &prog).map_err(|refused| refused.to_string())?;
+        self.fill_slot(&maps, slot, &prog)?;
         // Programs in maps are numbered as they were loaded, which not each engine does with all.
         let plain = maps.iter().filter(|map| map.map.slots().is_none());
-        Ok(Some(Seen { ends, maps: plain.map(|map| (map.spec.name.to_string(), contents(map))).collect() }))
+        let maps = plain.map(|map| (map.spec.name.to_string(), contents(map))).collect();
+        Ok(Some(Seen { ends, maps, randomness: self.cpu.randomness() }))
+    }
+
+    fn fill_slot(&mut self, maps: &[LoadedMap], slot: u32, prog: &Arc<Prog>) -> Result<(), String> {
+        self.kept.insert((prog.program().ty.0, slot), prog.program().clone());
+        self.runtime.set_slot(&maps[PROGRAMS as usize], slot, prog).map_err(|refused| refused.to_string())
     }
 
     /// What the last run left of its packet and its context.

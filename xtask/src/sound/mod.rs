@@ -10,6 +10,7 @@ mod engines;
 mod facts;
 mod kernel;
 mod machine;
+mod pair;
 mod running;
 mod tally;
 #[cfg(test)]

@@ -158,6 +158,7 @@ impl Running {
         for (end, _) in &mut seen.ends {
             *end = end.map(|value| value & u64::from(u32::MAX));
         }
+        seen.randomness = 0;
         seen
     }
 

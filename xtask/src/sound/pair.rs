@@ -1,0 +1,162 @@
+//! One program on the interpreter, as native code and, if that is asked for, on the kernel; and why they differ, if they do.
+//!
+//! What a program does may depend on where things are. So where the engines differ, the same is done again in machines whose
+//! contexts, stacks, packets and maps stand elsewhere, each at places of its own. If these differ among interpreters, it is
+//! for addresses; if not, it is a finding.
+
+use super::{
+    Bench, Wanted,
+    engines::Compared,
+    machine::{self, Ended, Kept, Machine, Seen},
+    running::{Running, Taken},
+    text,
+};
+use alveary_runtime::Engine;
+use alveary_spec::Program;
+use alveary_testing::Draw;
+use std::sync::Arc;
+
+/// The shortest packet that the kernel runs programs on.
+const SHORTEST: usize = 15;
+
+/// Rounds of loops by helpers that a run may take: the kernel takes all of them, the engines stop at the same one.
+const FEW: u64 = 1 << 10;
+
+/// Instructions that a run takes at most: `may_goto`, loops by helpers and tail calls make programs that take more.
+const LONG: u64 = 1 << 16;
+
+/// How many machines of each engine do the same again, before a difference is not for addresses. A difference may show in
+/// one bit of an address only, which half of them have.
+const ELSEWHERE: usize = 24;
+
+/// Bytes between the machines, at most: some on the heap, for the lower bits of addresses; some mapped, for those above.
+const GAPS: [u64; 2] = [1 << 12, 1 << 30];
+
+/// The two engines, and the kernel if that is asked for.
+pub(crate) struct Pair {
+    /// Sees which programs take too long.
+    scout: Machine,
+    interpreted: Machine,
+    pub(super) native: Machine,
+    kernel: Option<Running>,
+}
+
+impl Pair {
+    pub(crate) fn new(bench: &Bench, wanted: &Wanted) -> Result<Pair, String> {
+        let kernel = || Running::new(bench.specs(), &bench.generator.program(0));
+        Ok(Pair {
+            scout: machine(bench, wanted, Engine::Interp)?.budget(LONG),
+            interpreted: machine(bench, wanted, Engine::Interp)?,
+            native: machine(bench, wanted, Engine::Jit)?,
+            kernel: if wanted.kernel { Some(kernel()?) } else { None },
+        })
+    }
+
+    /// Runs the program of a seed on all; whether it is proven, and taken by the kernel if that is asked.
+    pub(crate) fn one(
+        &mut self,
+        bench: &Bench,
+        wanted: &Wanted,
+        seed: u64,
+        compared: &mut Compared,
+    ) -> Result<bool, String> {
+        let mut made = bench.generator.program(seed);
+        made.program.name = seed.to_string().into();
+        let program = Arc::new(made.program);
+        compared.programs += 1;
+        if !machine::runs(program.ty) {
+            return Ok(false);
+        }
+        if !made.bounded && matches!(self.scout.run(&program, None, 2), Ok(Ended::Long)) {
+            compared.long += 1;
+            return Ok(false);
+        }
+        self.hold(bench, wanted, seed, &program, compared)
+    }
+
+    /// Holds what all make of a program against each other.
+    pub(crate) fn hold(
+        &mut self,
+        bench: &Bench,
+        wanted: &Wanted,
+        seed: u64,
+        program: &Arc<Program>,
+        compared: &mut Compared,
+    ) -> Result<bool, String> {
+        let taken = match &mut self.kernel {
+            None => None,
+            Some(kernel) => match kernel.take(program)? {
+                None => return Ok(false),
+                taken => taken,
+            },
+        };
+        let kept = self.interpreted.kept().clone();
+        let Some(interpreted) = self.interpreted.see(program, seed, wanted.rounds)? else { return Ok(false) };
+        let proven_once = || format!("seed {seed} is proven only once");
+        let native = self.native.see(program, seed, wanted.rounds)?.ok_or_else(proven_once)?;
+        compared.ran += 1;
+        let on_kernel = self.on_kernel(taken.as_ref(), &interpreted)?;
+        compared.kernel += u64::from(on_kernel.is_some());
+        let difference = if interpreted != native {
+            interpreted.difference(&native, "native")
+        } else if let Some((ours, theirs)) = on_kernel.filter(|(ours, theirs)| ours != theirs) {
+            ours.difference(&theirs, "by the kernel")
+        } else {
+            compared.traps += interpreted.traps();
+            return Ok(true);
+        };
+        let (here, there) = elsewhere(bench, wanted, seed, program, &kept)?;
+        if here.iter().any(|seen| *seen != here[0]) {
+            compared.addresses += 1;
+        } else {
+            let natives = there.iter().filter(|seen| **seen != here[0]).count();
+            compared.findings.push(format!(
+                "seed {seed}: {difference}\n{natives} of {ELSEWHERE} native ones differ elsewhere, too\n{}",
+                text(program)
+            ));
+        }
+        // What the engines have in maps that nobody empties is not the same any longer.
+        *self = Pair::new(bench, wanted)?;
+        Ok(true)
+    }
+
+    /// What the interpreter did and what the kernel did, as far as both can be compared.
+    fn on_kernel(&mut self, taken: Option<&Taken>, interpreted: &Seen) -> Result<Option<(Seen, Seen)>, String> {
+        let (Some(kernel), Some(taken)) = (&mut self.kernel, taken) else { return Ok(None) };
+        let theirs = kernel.replay(taken, self.interpreted.script())?;
+        Ok(theirs.map(|theirs| (kernel.comparable(interpreted.clone()), theirs)))
+    }
+}
+
+/// What interpreters and what native ones make of a program, each at other addresses.
+fn elsewhere(
+    bench: &Bench,
+    wanted: &Wanted,
+    seed: u64,
+    program: &Arc<Program>,
+    kept: &Kept,
+) -> Result<(Vec<Seen>, Vec<Seen>), String> {
+    let mut draw = Draw::new(seed);
+    // All stay, so that no two have the same addresses.
+    let mut all = Vec::new();
+    let mut see = |engine| {
+        let gaps = GAPS.map(|most| Vec::<u8>::with_capacity(draw.below(most) as usize));
+        let mut machine = machine(bench, wanted, engine)?;
+        machine.keep(kept)?;
+        let seen = machine.see(program, seed, wanted.rounds)?.ok_or("a program is proven only once")?;
+        all.push((machine, gaps));
+        Ok::<Seen, String>(seen)
+    };
+    let mut both = (Vec::new(), Vec::new());
+    for _ in 0..ELSEWHERE {
+        both.0.push(see(Engine::Interp)?);
+        both.1.push(see(Engine::Jit)?);
+    }
+    Ok(both)
+}
+
+fn machine(bench: &Bench, wanted: &Wanted, engine: Engine) -> Result<Machine, String> {
+    let runtime = machine::runtime(bench.kernel.clone(), wanted.seed, engine, wanted.passes);
+    let machine = Machine::new(&runtime, 0, bench.specs(), wanted.seed)?;
+    Ok(if wanted.kernel { machine.shortest(SHORTEST) } else { machine.budget(FEW) })
+}
