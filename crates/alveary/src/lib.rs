@@ -51,6 +51,7 @@ pub use alveary_diag as diag;
 pub use alveary_isa as isa;
 #[cfg(target_os = "linux")]
 pub use alveary_linux as kernel;
+pub use alveary_net as net;
 pub use alveary_net::{Dropped, Redirect, Way};
 pub use alveary_runtime as runtime;
 pub use alveary_spec as spec;

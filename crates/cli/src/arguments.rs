@@ -95,6 +95,7 @@ verbs! {
     "map": Map(verb::map::Map),
     "link": Link(verb::link::Link),
     "net": Net(verb::net::Net),
+    "srv6": Srv6(verb::srv6::Srv6),
     "cgroup": Cgroup(verb::cgroup::Cgroup),
     "perf": Perf(verb::perf::Perf),
     "struct_ops": StructOps(verb::struct_ops::StructOps),

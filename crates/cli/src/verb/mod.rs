@@ -23,6 +23,7 @@ pub(crate) mod perf;
 pub(crate) mod prog;
 pub(crate) mod run;
 pub(crate) mod show;
+pub(crate) mod srv6;
 pub(crate) mod struct_ops;
 mod target_prog;
 pub(crate) mod token;

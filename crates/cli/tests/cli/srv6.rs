@@ -1,4 +1,6 @@
-//! `alveary run` on programs of routes: tunnels and SRv6 endpoints.
+//! Programs of routes, tunnels and SRv6 endpoints: `alveary run`; `alveary srv6`.
+
+mod routes;
 
 use crate::session::Session;
 use serde_json::Value;

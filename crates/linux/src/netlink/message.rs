@@ -94,6 +94,15 @@ impl Request {
         self
     }
 
+    /// Adds an entry of a list: its length, what else `fixed` says behind that, what `inside` adds.
+    pub(crate) fn entry(&mut self, fixed: &[u8], inside: impl FnOnce(&mut Request)) {
+        let start = self.bytes.len();
+        self.bytes.extend(fixed);
+        inside(self);
+        let len = (self.bytes.len() - start) as u16;
+        self.bytes[start..start + 2].copy_from_slice(&len.to_ne_bytes());
+    }
+
     fn pad(&mut self) {
         self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
     }

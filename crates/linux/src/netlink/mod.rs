@@ -1,5 +1,5 @@
-//! rtnetlink, as far as attaching programs needs it: XDP of a device, `clsact` and its filters, routes with lightweight
-//! tunnels. Messages are written and read by our own few lines: the libraries for netlink that exist know neither the
+//! Netlink, as far as programs and segment routing need it: XDP of a device, `clsact` and its filters, routes with
+//! lightweight tunnels. Messages are written and read by our own few lines: the libraries for netlink that exist know neither the
 //! attributes of `cls_bpf` nor of routes with BPF.
 //!
 //! Holds no policy: what is asked for is asked of the kernel, what it answers is given back.
@@ -7,6 +7,7 @@
 mod message;
 mod route;
 mod socket;
+pub mod srv6;
 mod tc;
 mod tc_list;
 mod xdp;

@@ -3,7 +3,7 @@
 use super::message::{Message, NLM_F_ACK, NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, Refusal, Request, messages};
 use rustix::{
     buffer::spare_capacity,
-    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, sendto, socket_with},
+    net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, sendto, socket_with},
 };
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -14,13 +14,8 @@ const SOL_NETLINK: libc::c_int = 270;
 const NETLINK_EXT_ACK: libc::c_int = 11;
 
 /// Sends a request that changes something; gives what `NLM_F_ECHO` made the kernel answer.
-pub(super) fn change<T>(
-    request: Request,
-    mut read: impl FnMut(Message<'_>) -> Option<T>,
-) -> Result<Option<T>, Refusal> {
-    let mut found = None;
-    Socket::open()?.talk(request, NLM_F_ACK, |message| found = read(message).or_else(|| found.take()))?;
-    Ok(found)
+pub(super) fn change<T>(request: Request, read: impl FnMut(Message<'_>) -> Option<T>) -> Result<Option<T>, Refusal> {
+    Socket::open()?.change(request, read)
 }
 
 /// Sends a request for a list; gives what `read` makes of each of its messages.
@@ -37,14 +32,35 @@ pub(super) struct Socket {
 }
 
 impl Socket {
+    /// To what knows devices, filters and routes.
     pub(super) fn open() -> Result<Socket, Refusal> {
-        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        Socket::of(None)
+    }
+
+    /// To the families that are known by name.
+    pub(super) fn open_generic() -> Result<Socket, Refusal> {
+        Socket::of(Some(netlink::GENERIC))
+    }
+
+    fn of(protocol: Option<Protocol>) -> Result<Socket, Refusal> {
+        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         let yes: libc::c_int = 1;
         let len = size_of_val(&yes) as libc::socklen_t;
         // That the kernel explains itself is welcome, not needed.
         // SAFETY: the option's value is a number of the length that is said.
         let _ = unsafe { libc::setsockopt(fd.as_raw_fd(), SOL_NETLINK, NETLINK_EXT_ACK, (&raw const yes).cast(), len) };
         Ok(Socket { fd, datagram: Vec::with_capacity(DATAGRAM), sequence: 0 })
+    }
+
+    /// [`change`], on this socket.
+    pub(super) fn change<T>(
+        &mut self,
+        request: Request,
+        mut read: impl FnMut(Message<'_>) -> Option<T>,
+    ) -> Result<Option<T>, Refusal> {
+        let mut found = None;
+        self.talk(request, NLM_F_ACK, |message| found = read(message).or_else(|| found.take()))?;
+        Ok(found)
     }
 
     /// [`dump`], on this socket.

@@ -3,11 +3,13 @@
 //! Nobody has told a key for an HMAC: where one is to be computed, that is an error, as it is in Linux for a key that it
 //! was not told.
 
-use super::{FIXED, FLAG_HMAC, IPV6_LEN, Octets, Room, SEGMENT, Srh, header};
+use super::{FIXED, FLAG_HMAC, IPV6_LEN, MOST_SEGMENTS, Octets, ROUTING_TYPE, Room, SEGMENT, Srh, header, tlv};
 use std::{fmt, net::Ipv6Addr};
 
 /// Hop limit of a packet around one that has none: Linux's default.
 const HOP_LIMIT: u8 = 64;
+/// Bytes of an HMAC's TLV.
+const HMAC_BYTES: usize = 40;
 /// Place of the payload's length, the next header, the hop limit and the addresses in an IPv6 header.
 const PAYLOAD_LEN: usize = 4;
 const NEXT_HEADER: usize = 6;
@@ -24,6 +26,32 @@ pub enum Unable {
     NoKey,
     /// The packet has no whole IPv6 header.
     Short,
+}
+
+/// A header of segments, the first to be visited first. `inside` puts one more at its end, which is room for the
+/// destination of the packet that it goes into ([`insert`]). With the number of a key it has room for an HMAC, and the
+/// flag of one.
+///
+/// # Panics
+/// With more than [`MOST_SEGMENTS`].
+#[must_use]
+pub fn header_of(segments: &[Ipv6Addr], inside: bool, key: Option<u32>) -> Vec<u8> {
+    let room = usize::from(inside);
+    let count = segments.len() + room;
+    assert!(segments.len() <= MOST_SEGMENTS, "at most {MOST_SEGMENTS} segments");
+    let signature = if key.is_some() { HMAC_BYTES } else { 0 };
+    let last = count.saturating_sub(1) as u8;
+    let ext_len = ((count * SEGMENT + signature) / 8) as u8;
+    let flags = if key.is_some() { FLAG_HMAC } else { 0 };
+    let mut header = vec![0, ext_len, ROUTING_TYPE, last, last, flags, 0, 0];
+    header.resize(FIXED + room * SEGMENT, 0);
+    segments.iter().rev().for_each(|segment| header.extend(segment.octets()));
+    if let Some(key) = key {
+        header.extend([tlv::HMAC, HMAC_BYTES as u8 - 2, 0, 0]);
+        header.extend(key.to_be_bytes());
+        header.resize(header.len() + 32, 0);
+    }
+    header
 }
 
 /// Makes the next segment the active one: one less is left, and the packet goes there.

@@ -32,7 +32,7 @@ mod find;
 mod octets;
 mod srh;
 
-pub use change::{Unable, advance, encapsulate, insert, set_payload_len};
+pub use change::{Unable, advance, encapsulate, header_of, insert, set_payload_len};
 pub use find::{Found, Lost, Spent, find};
 pub use octets::{Octets, Room};
 pub use srh::{Flaw, List, Srh, Tlv, Tlvs};
@@ -46,6 +46,8 @@ pub const IPV6_LEN: usize = 40;
 pub const FIXED: usize = 8;
 /// Bytes of a segment.
 pub const SEGMENT: usize = 16;
+/// Most segments that [`header_of`] takes: with room for one more and an HMAC, a header is as long as one can be.
+pub const MOST_SEGMENTS: usize = 124;
 
 /// Numbers of headers (`Next Header`).
 pub mod header {

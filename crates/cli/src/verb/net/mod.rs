@@ -1,6 +1,7 @@
 //! `alveary net`: programs on network devices, as bpftool shows and handles them.
 
 mod attach;
+mod routes;
 mod show;
 
 use crate::{bpftool::options::Options, failure::Failure};

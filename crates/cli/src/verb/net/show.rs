@@ -1,5 +1,6 @@
 //! `alveary net show`: what runs on the network devices of this network namespace.
 
+use super::routes::Routed;
 use crate::{
     bpftool::{device, json::Json, options::Shape, select, words::Words},
     failure::Failure,
@@ -19,7 +20,7 @@ use std::{
     os::fd::AsFd,
 };
 
-/// Show XDP, tc, tcx and netkit programs, flow dissectors and netfilter programs: of all devices, or of one
+/// Show XDP, tc, tcx and netkit programs, flow dissectors, netfilter programs and those of routes: of all devices, or of one
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// `dev NAME`
@@ -48,6 +49,7 @@ struct Seen {
     devices: Vec<Device>,
     flow_dissector: Option<u32>,
     netfilter: Vec<Netfilter>,
+    routes: Vec<Routed>,
 }
 
 struct Device {
@@ -89,10 +91,11 @@ impl Seen {
         let devices = netlink::devices().map_err(unreadable)?;
         let wanted = |device: &NetDevice| only.is_none_or(|index| index == device.index);
         let devices: Vec<_> = devices.into_iter().filter(wanted).collect();
+        let routes = Routed::all(&devices)?;
         let indices: Vec<_> = devices.iter().map(|device| device.index).collect();
         let filters = netlink::listed_filters(&indices).map_err(unreadable)?;
         let devices = devices.into_iter().zip(filters).map(|(net, filters)| Device::of(net, filters)).collect();
-        Ok(Seen { devices, flow_dissector, netfilter: netfilter()? })
+        Ok(Seen { devices, flow_dissector, netfilter: netfilter()?, routes })
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -118,7 +121,16 @@ impl Seen {
             written.expect("a String takes everything");
             write!(out, "{line} prog_id {}", one.prog)?;
         }
-        writeln!(out)
+        writeln!(out)?;
+        // bpftool has no such list: without routes there is none here either.
+        if !self.routes.is_empty() {
+            writeln!(out, "routes:")?;
+        }
+        self.routes.iter().try_for_each(|one| one.text(&self.net(), out))
+    }
+
+    fn net(&self) -> Vec<NetDevice> {
+        self.devices.iter().map(|device| device.net.clone()).collect()
     }
 
     fn json(&self, json: &mut Json<'_>) -> io::Result<()> {
@@ -144,7 +156,12 @@ impl Seen {
                     json.field("id", one.prog)
                 })
             })
-        })
+        })?;
+        if self.routes.is_empty() {
+            return Ok(());
+        }
+        json.name("routes")?;
+        json.array(|json| self.routes.iter().try_for_each(|one| one.json(&self.net(), json)))
     }
 }
 
@@ -316,7 +333,8 @@ fn netfilter() -> Result<Vec<Netfilter>, Failure> {
     Ok(found)
 }
 
-fn unreadable(why: netlink::Refusal) -> Failure {
+pub(super) fn unreadable(why: netlink::Refusal) -> Failure {
     let text = if why.text.is_empty() { why.errno.to_string() } else { why.text };
-    Diagnostic::new("netlink", format!("the kernel does not tell of its devices: {text}"), Place::Nowhere).into()
+    Diagnostic::new("netlink", format!("the kernel does not tell of its devices and routes: {text}"), Place::Nowhere)
+        .into()
 }

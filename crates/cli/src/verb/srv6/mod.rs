@@ -1,0 +1,42 @@
+//! `alveary srv6`: segment routing. Routes with segments, headends and programs of this machine; the source address of
+//! tunnels, keys of HMACs.
+
+mod behaviour;
+mod hmac;
+mod prefix;
+mod refused;
+mod route;
+mod tunsrc;
+
+use crate::failure::Failure;
+use clap::{Args, Subcommand};
+
+/// Segment routing over IPv6: routes, tunnels' source address, keys
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  alveary srv6 route add fc00:e::1 End --dev eth0 --counters
+  alveary srv6 route add fc00:e::2 End.BPF tag.bpf.o:tag --dev eth0
+  alveary srv6 route add 2001:db8::/32 H.Encaps --segments fc00:1::1,fc00:2::1 --dev eth0
+  alveary srv6 route show
+  alveary srv6 tunsrc set fc00::1")]
+pub(crate) struct Srv6 {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Route(Box<route::Route>),
+    Tunsrc(tunsrc::Tunsrc),
+    Hmac(hmac::Hmac),
+}
+
+impl Srv6 {
+    pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
+        match &self.action {
+            Action::Route(route) => route.run(json),
+            Action::Tunsrc(tunsrc) => tunsrc.run(json),
+            Action::Hmac(hmac) => hmac.run(json),
+        }
+    }
+}
