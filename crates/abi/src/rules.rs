@@ -101,6 +101,8 @@ rules! {
     Barriers "barriers" (6, 17) [];
     /// The address of a map is not null.
     MapsAreThere "maps_are_there" (6, 17) [(6, 12, 43)];
+    /// What a pointer in the kernel's structs leads to may be read, even if it is no struct.
+    WalkedMemory "walked_memory" (6, 17) [];
     /// A program behind a tail call in a function returns to the function's caller.
     TailCallsReturn "tail_calls_return" (6, 19) [(6, 18, 44)];
     /// A number that is 0 or -1 is followed as both when a constant is and-ed or or-ed to it.

@@ -248,6 +248,11 @@ impl Verifier<'_> {
         if ty.maybe_null() {
             reject!(self, EACCES, "R{dst} pointer arithmetic on {ty} prohibited, null-check it first\n");
         }
+        // Where it points to is not asked: loads are caught. What is added to is left as it is, even a number.
+        if ty.is_anywhere() {
+            self.record_kernel_memory();
+            return Ok(());
+        }
         let allowed = match ty.kind {
             Kind::Ctx
             | Kind::MapValue
@@ -259,7 +264,8 @@ impl Verifier<'_> {
             | Kind::Mem
             | Kind::Buf
             | Kind::Func
-            | Kind::Dynptr => true,
+            | Kind::Dynptr
+            | Kind::Object => true,
             Kind::FlowKeys => known,
             Kind::MapPtr => known && range.smin == 0 && op == AluOp::Add,
             _ => false,

@@ -1,6 +1,7 @@
 //! `ld_imm64`: constants, maps, addresses in values, functions; and format strings, which are constants too.
 
 use crate::{
+    program::Variable,
     state::{Flags, Kind, Reg, Type},
     stop::{Check, reject},
     verifier::Verifier,
@@ -22,10 +23,12 @@ impl Verifier<'_> {
                     Reg { off: off as i32, ..Reg::map_pointer(Type::of(Kind::MapValue), idx) }
                 }
             }
-            Inst::VarAddr { .. } => {
-                let size = self.program.aux[self.insn as usize].variable.unwrap_or_default();
-                Reg { extra: size, ..Reg::pointer(Type::of(Kind::Mem).with(Flags::READ_ONLY)) }
-            }
+            Inst::VarAddr { .. } => match self.program.aux[self.insn as usize].variable {
+                Some(Variable::Object(ty)) => Reg::object(ty, Flags::NONE),
+                Some(Variable::PerCpu(ty)) => Reg::object(ty, Flags::PER_CPU),
+                Some(Variable::Memory(size)) => Reg::memory(size, Flags::READ_ONLY),
+                None => Reg::memory(0, Flags::READ_ONLY),
+            },
             _ => self.function_address()?,
         };
         *self.reg_mut(dst) = reg;

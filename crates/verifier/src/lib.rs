@@ -11,6 +11,7 @@
 //! | `scalar` | what is known of a number |
 //! | `alu`, `jump`, `memory`, `call` | what each kind of instruction asks for and does |
 //! | `loading` | what bpf(2) asks before a program is verified |
+//! | `walk` | what stands where in the kernel's structs |
 //! | `speculation` | what a processor may do by mistake |
 //! | `engine` | paths, checkpoints, precision, liveness, loops |
 //! | `facts` | what was learnt of each instruction |
@@ -59,6 +60,7 @@ mod speculation;
 mod state;
 mod stop;
 mod verifier;
+mod walk;
 pub mod work;
 
 pub use env::{Caps, Env};

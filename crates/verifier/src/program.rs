@@ -107,6 +107,17 @@ pub(crate) struct Called {
     pub(crate) proto: Option<&'static Proto>,
 }
 
+/// A variable of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variable {
+    /// So many bytes that may be read.
+    Memory(u32),
+    /// A struct of this type.
+    Object(TypeId),
+    /// One of this type for each CPU.
+    PerCpu(TypeId),
+}
+
 /// What goes with an instruction.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Aux {
@@ -123,8 +134,8 @@ pub(crate) struct Aux {
     /// The loop that it is in; 0: none.
     pub(crate) scc: u32,
     pub(crate) helper: Option<Called>,
-    /// Of the address of a variable of the kernel: how many bytes may be read there.
-    pub(crate) variable: Option<u32>,
+    /// The variable of the kernel whose address it takes.
+    pub(crate) variable: Option<Variable>,
     /// No mistaken way of the processor comes past a barrier before it, or one behind it.
     pub(crate) barrier: bool,
     pub(crate) barrier_behind: bool,

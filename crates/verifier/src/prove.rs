@@ -82,6 +82,9 @@ pub fn prove(program: Arc<Program>, env: &Env<'_>) -> Result<Verified, Box<Repor
             if let Some(insn) = kernel_variable(&program) {
                 return Err(refused_at("the address of a kernel variable", insn));
             }
+            if let Some(insn) = facts.kernel_memory {
+                return Err(refused_at("an access to the kernel's own memory", insn));
+            }
             let maps = proven_maps(&program, env.maps);
             let Kernel { profile, cpus, .. } = kernel;
             Ok(Verified { program, profile, cpus, maps, facts, stats: report.stats })

@@ -5,9 +5,9 @@ use crate::{
     engine::{Explored, IdMap, Liveness, Loops, Pending, Replay, Trail},
     env::Env,
     facts::Recorder,
-    log::{Log, Named},
+    log::{Log, Named, Names},
     program::Prepared,
-    state::{Frame, Kind, Note, Reg, State, Step, Store, Type},
+    state::{Frame, Kind, Note, Reg, State, StateId, Step, Store, Type},
     stop::{Check, reject},
     work::Counter,
 };
@@ -233,12 +233,20 @@ impl<'a> Verifier<'a> {
 
     /// Prints what changed.
     pub(crate) fn print_changes(&mut self) {
-        self.log.changes(&self.cur, self.insn, &self.program.maps);
+        let names = names(self.env, &self.program);
+        self.log.changes(&self.cur, self.insn, names);
     }
 
     /// Prints a frame of the current state.
     pub(crate) fn print_frame(&mut self, frame: usize) {
-        self.log.frame(&self.cur, frame, &self.program.maps);
+        let names = names(self.env, &self.program);
+        self.log.frame(&self.cur, frame, names);
+    }
+
+    /// Prints a frame of a checkpoint.
+    pub(crate) fn print_checkpoint(&mut self, id: StateId, frame: usize) {
+        let names = names(self.env, &self.program);
+        self.log.frame(&self.store[id].state, frame, names);
     }
 
     /// Prints the source line of an instruction, unless it was printed last.
@@ -266,4 +274,8 @@ impl<'a> Verifier<'a> {
     pub(crate) fn forget_line(&mut self) {
         self.line = None;
     }
+}
+
+fn names<'a>(env: &'a Env<'_>, program: &'a Prepared<'_>) -> Names<'a> {
+    Names { maps: &program.maps, types: env.kernel.btf.as_deref() }
 }

@@ -1,7 +1,7 @@
 //! Each rule that not all kernels have: a program on which a kernel that has it and one that has it not differ.
 
 use alveary_abi::{MapDef, MapType, Profile, ProgType, RULES, Rule, Version};
-use alveary_btf::{Btf, Builder, FuncInfo, Linkage, New, Param, TypeId};
+use alveary_btf::{Btf, Builder, FuncInfo, Linkage, Member, New, Param, TypeId};
 use alveary_isa::{Endian, Inst};
 use alveary_spec::{Kernel, Program};
 use alveary_testing::{code, def, map_spec, program};
@@ -90,6 +90,9 @@ const CASES: &[Case] = &[
         ((6, 16, 0), Some("R0 invalid mem access 'scalar'")), ((6, 17, 0), None)) },
     case(Rule::MapsAreThere, XDP, "r1 = m0 ll\nif r1 != 0 goto e\nr0 = *(u64 *)(r2 + 0)\ne:\nr0 = 0\nexit",
         ((6, 12, 42), Some("R2 !read_ok")), ((6, 12, 43), None)),
+    case(Rule::WalkedMemory, ProgType::RAW_TRACEPOINT,
+        "call bpf_get_current_task_btf\nr0 = *(u64 *)(r0 + 0)\nr0 = *(u64 *)(r0 + 0)\nexit",
+        ((6, 16, 0), Some("R0 invalid mem access 'scalar'")), ((6, 17, 0), None)),
     case(Rule::TailCallsReturn, XDP,
         "call f\nif r0 == 0 goto e\nr0 = *(u64 *)(r2 + 0)\ne:\nr0 = 0\nexit\n\
          f:\nr2 = m1 ll\nr3 = 0\ncall bpf_tail_call\nr0 = 0\nexit",
@@ -126,6 +129,15 @@ fn types(context: &str, number: bool, linkage: Linkage) -> (Arc<Btf>, [TypeId; 2
     (Arc::new(types.finish().expect("the types are whole")), functions)
 }
 
+/// A kernel's: `struct task_struct { void *stack; }`.
+fn kernel_types() -> Arc<Btf> {
+    let mut types = Builder::new(Endian::HOST);
+    let pointer = types.add(&New::Ptr(TypeId::VOID));
+    let stack = Member { name: "stack", ty: pointer, bit_offset: 0, bits: None };
+    types.add(&New::Struct { name: "task_struct", size: 8, members: &[stack] });
+    Arc::new(types.finish().expect("the types are whole"))
+}
+
 fn maps() -> BTreeMap<String, alveary_spec::MapSpec> {
     let defs: [(&str, MapDef); 2] = [("m0", def(MapType::ARRAY, 4, 64, 4)), ("m1", def(MapType::PROG_ARRAY, 4, 4, 4))];
     defs.into_iter().map(|(name, def)| (name.to_owned(), map_spec(name, def))).collect()
@@ -150,7 +162,8 @@ fn program_of(case: &Case) -> Program {
 }
 
 fn word(case: &Case, (major, minor, level): Release) -> Option<String> {
-    let kernel = Kernel::of(Profile::linux(Version(major, minor)).at_level(level));
+    let profile = Profile::linux(Version(major, minor)).at_level(level);
+    let kernel = Kernel { btf: Some(kernel_types()), ..Kernel::of(profile) };
     let maps = maps();
     match check(&program_of(case), &Env { caps: case.caps, ..Env::new(&kernel, &maps) }).verdict {
         Verdict::Accept => None,

@@ -8,12 +8,14 @@ use crate::{
     verifier::Verifier,
 };
 use alveary_abi::{Arg, HelperId, MapType as M, MemAccess, MemSize, Rule};
-use std::fmt::Write;
+use alveary_btf::TypeId;
 
 /// What memory may be, where a helper takes any.
 const MEMORY: &[&str] = &["fp", "pkt", "pkt_meta", "map_key", "map_value", "mem", "ringbuf_mem", "buf", "trusted_ptr_"];
 const SOCKETS: &[&str] = &["sock_common", "sock", "tcp_sock", "xdp_sock", "ptr_", "trusted_ptr_"];
 const OBJECTS: &[&str] = &["ptr_", "trusted_ptr_", "rcu_ptr_"];
+/// What the kernel says of objects that may be given to helpers.
+const GIVEN: &[Flags] = &[Flags::NONE, Flags::TRUSTED, Flags::RCU];
 const PER_CPU: &[&str] = &["percpu_ptr_", "percpu_rcu_ptr_", "percpu_trusted_ptr_"];
 
 impl Verifier<'_> {
@@ -73,21 +75,23 @@ impl Verifier<'_> {
             ty = ty.without(Flags::READ_ONLY);
         }
         let is = |kind| ty == Type::of(kind);
+        let object = |flags: &[Flags]| flags.iter().any(|flags| ty == Type::of(Kind::Object).with(*flags));
         let one = |kind| (is(kind), kind);
         let (fits, expected): (bool, &[&str]) = match arg {
             Arg::MapKey | Arg::MapValue { .. } | Arg::Mem { .. } => {
                 let plain =
                     [Kind::Stack, Kind::Packet, Kind::PacketMeta, Kind::MapKey, Kind::MapValue, Kind::Mem, Kind::Buf];
-                let fits = plain.into_iter().any(is) || ty == Type::of(Kind::Mem).with(Flags::RINGBUF);
-                (fits, MEMORY)
+                let lent = ty == Type::of(Kind::Mem).with(Flags::RINGBUF);
+                (plain.into_iter().any(is) || lent || object(&[Flags::TRUSTED]), MEMORY)
             }
             Arg::Size { .. } | Arg::AllocSize => (is(Kind::Scalar), &["scalar"]),
             Arg::Map => (one(Kind::MapPtr).0, &["map_ptr"]),
             Arg::Ctx { .. } => (is(Kind::Ctx), &["ctx"]),
             Arg::SockCommon { .. } => {
                 let plain = [HelperId::SK_FULLSOCK, HelperId::TCP_SOCK, HelperId::GET_LISTENER_SOCK];
-                let list = if plain.contains(&call.id) { &SOCKETS[..4] } else { SOCKETS };
-                (ty.is_socket() && !ty.maybe_null(), list)
+                let plain = plain.contains(&call.id);
+                let fits = ty.is_socket() && !ty.maybe_null() || !plain && object(&[Flags::NONE, Flags::TRUSTED]);
+                (fits, if plain { &SOCKETS[..4] } else { SOCKETS })
             }
             Arg::Socket { .. } => (is(Kind::Socket), &["sock"]),
             Arg::AllocMem => (ty == Type::of(Kind::Mem).with(Flags::RINGBUF), &["ringbuf_mem"]),
@@ -95,19 +99,53 @@ impl Verifier<'_> {
             Arg::CallbackCtx => (is(Kind::Stack), &["fp"]),
             Arg::ConstStr | Arg::Timer => (is(Kind::MapValue), &["map_value"]),
             Arg::SpinLock | Arg::Kptr => (is(Kind::MapValue), &["map_value", "ptr_"]),
-            Arg::Btf { per_cpu: true, .. } => (false, PER_CPU),
-            Arg::Btf { .. } => (false, OBJECTS),
+            Arg::Btf { per_cpu: true, .. } => {
+                let each = Flags::PER_CPU;
+                (object(&[each, each.with(Flags::RCU), each.with(Flags::TRUSTED)]), PER_CPU)
+            }
+            Arg::Btf { .. } => (object(GIVEN), OBJECTS),
             Arg::Dynptr { .. } => (is(Kind::Stack) || is(Kind::Dynptr), &["fp", "dynptr_ptr"]),
             Arg::None | Arg::Any => (true, &[]),
         };
         if fits {
-            return Ok(());
+            return if reg.ty.kind == Kind::Object { self.check_object_kind(regno, arg, call) } else { Ok(()) };
         }
-        let mut list = String::new();
-        for (n, name) in expected.iter().enumerate() {
-            let _ = write!(list, "{}{name}", if n == 0 { "" } else { ", " });
+        reject!(self, EACCES, "R{regno} type={} expected={}\n", reg.ty, expected.join(", "))
+    }
+
+    /// Whether an object of the kernel is one that the argument may be.
+    fn check_object_kind(&mut self, regno: u8, arg: Arg, call: &Call) -> Check {
+        let ty = self.reg(regno).ty;
+        let name = match arg {
+            Arg::Btf { per_cpu: true, .. } | Arg::Mem { access: MemAccess::Read, .. } | Arg::ConstStr => return Ok(()),
+            Arg::MapKey | Arg::MapValue { .. } | Arg::Mem { .. } => {
+                let name = self.helper_name(call.id);
+                reject!(self, EACCES, "bpf_{name}() may write into memory pointed by R{regno} type={ty}\n");
+            }
+            Arg::Btf { name, .. } => name,
+            _ => "sock_common",
+        };
+        if ty.maybe_null() && (!takes_null(arg) || call.releases(usize::from(regno) - 1)) {
+            reject!(self, EACCES, "Possibly NULL pointer passed to helper arg{regno}\n");
         }
-        reject!(self, EACCES, "R{regno} type={} expected={list}\n", reg.ty)
+        let strict = call.releases(usize::from(regno) - 1) && call.id != HelperId::SK_RELEASE;
+        let wanted = self.object_type(name)?;
+        self.check_object(regno, wanted, strict)
+    }
+
+    /// An argument of a global function that is an object of the kernel.
+    pub(super) fn check_object_argument(&mut self, regno: u8, wanted: TypeId, or_null: bool) -> Check {
+        let reg = *self.reg(regno);
+        let ty = if or_null { reg.ty.without(Flags::MAYBE_NULL) } else { reg.ty };
+        if !GIVEN.iter().any(|flags| ty == Type::of(Kind::Object).with(*flags)) {
+            reject!(self, EACCES, "R{regno} type={} expected={}\n", reg.ty, OBJECTS.join(", "));
+        }
+        self.check_object(regno, wanted, false)?;
+        self.check_argument_offset(regno, false)
+    }
+
+    fn helper_name(&self, id: HelperId) -> &'static str {
+        self.profile.helper(id).map_or("unknown", |row| row.name)
     }
 
     /// How far behind its base a pointer may be.
@@ -134,7 +172,8 @@ impl Verifier<'_> {
                 | Kind::Buf
                 | Kind::Scalar
         ) && !reg.ty.maybe_null();
-        if free { Ok(()) } else { self.check_fixed_offset(regno, false) }
+        let object = reg.ty.kind == Kind::Object && GIVEN.contains(&reg.ty.flags);
+        if free { Ok(()) } else { self.check_fixed_offset(regno, object) }
     }
 
     /// References that are passed, and given back.
@@ -223,6 +262,10 @@ impl Verifier<'_> {
             Arg::ConstStr => self.check_constant_string(regno),
             Arg::Dynptr { uninit, read_only, .. } => self.check_dynptr(regno, uninit, read_only, call),
             Arg::Kptr => refuse!("a kernel pointer in a map value"),
+            Arg::Btf { per_cpu: true, .. } => {
+                call.variable = reg.object_type();
+                Ok(())
+            }
             Arg::None
             | Arg::Any
             | Arg::Ctx { .. }

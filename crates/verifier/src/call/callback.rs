@@ -3,7 +3,7 @@
 use super::helper::Call;
 use crate::{
     limits::MAX_FRAMES,
-    state::{ENTRY, Frame, Kind, Reg, Type},
+    state::{ENTRY, Flags, Frame, Kind, Reg, Type},
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
@@ -36,6 +36,15 @@ impl Verifier<'_> {
         self.cur.top_mut().callback_depth = 0;
         self.log.detail(format_args!("frame{} bpf_loop iteration limit reached\n", self.cur.depth));
         Ok(())
+    }
+
+    /// `bpf_find_vma`: the area of the task that holds the address.
+    pub(super) fn call_back_area(&mut self, call: &Call) -> Check {
+        let Some(area) = self.object_named("vm_area_struct", Flags::NONE)? else {
+            refuse!("the kernel's struct vm_area_struct, of which nothing is known");
+        };
+        let (task, context) = (*self.reg(1), *self.reg(4));
+        self.call_back_now(call, [task, area, context, Reg::UNINIT, Reg::UNINIT])
     }
 
     /// `bpf_user_ringbuf_drain`: each record is lent as a dynptr.

@@ -1,7 +1,7 @@
 //! Functions that are verified by themselves: what they take, by their BTF.
 
 use crate::{
-    state::{Kind, Reg, Type},
+    state::{Flags, Kind, Reg, Type},
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
@@ -20,14 +20,45 @@ pub(crate) enum Argument {
     Context,
     /// Memory of a size.
     Memory { size: u32, or_null: bool },
+    /// An object of the kernel, that it vouches for.
+    Object { to: TypeId, or_null: bool },
+    /// What may be anything, so that loads are caught: an object of the kernel, or memory.
+    Anything { to: Option<TypeId> },
 }
 
-#[derive(Clone, Copy, Default)]
-struct Tags {
-    context: bool,
-    not_null: bool,
-    nullable: bool,
-    other: bool,
+/// What an argument is tagged with (`__arg_ctx` …).
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Tags(u8);
+
+impl Tags {
+    const CONTEXT: Tags = Tags(1);
+    const NOT_NULL: Tags = Tags(2);
+    const NULLABLE: Tags = Tags(4);
+    const TRUSTED: Tags = Tags(8);
+    const UNTRUSTED: Tags = Tags(16);
+    const ARENA: Tags = Tags(32);
+    const UNKNOWN: Tags = Tags(64);
+
+    fn of(word: &str) -> Tags {
+        match word {
+            "ctx" => Tags::CONTEXT,
+            "nonnull" => Tags::NOT_NULL,
+            "nullable" => Tags::NULLABLE,
+            "trusted" => Tags::TRUSTED,
+            "untrusted" => Tags::UNTRUSTED,
+            "arena" => Tags::ARENA,
+            _ => Tags::UNKNOWN,
+        }
+    }
+
+    fn has(self, other: Tags) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether there are others besides.
+    fn besides(self, other: Tags) -> bool {
+        self.0 & !other.0 != 0
+    }
 }
 
 impl Verifier<'_> {
@@ -45,6 +76,12 @@ impl Verifier<'_> {
                     let ty = if or_null { ty.or_null() } else { ty };
                     Reg { extra: size, id: self.next_id(), ..Reg::pointer(ty) }
                 }
+                Argument::Object { to, or_null } => {
+                    let flags = if or_null { Flags::TRUSTED.with(Flags::MAYBE_NULL) } else { Flags::TRUSTED };
+                    Reg { id: self.next_id(), ..Reg::object(to, flags) }
+                }
+                Argument::Anything { to: Some(to) } => Reg { id: self.next_id(), ..Reg::object(to, Flags::UNTRUSTED) },
+                Argument::Anything { to: None } => Reg::ANYWHERE,
             };
             *self.reg_mut(n as u8 + 1) = reg;
         }
@@ -88,6 +125,12 @@ impl Verifier<'_> {
                         reject!(self, EINVAL, "arg#{n} is expected to be non-NULL\n");
                     }
                 }
+                Argument::Object { to, or_null } => {
+                    if !(or_null && reg.is_null()) {
+                        self.check_object_argument(regno, to, or_null)?;
+                    }
+                }
+                Argument::Anything { .. } => {}
             }
         }
         Ok(())
@@ -129,11 +172,11 @@ impl Verifier<'_> {
     }
 
     fn read_argument(&mut self, btf: &Btf, name: &str, n: usize, ty: TypeId, tags: Tags) -> Check<Argument> {
-        if tags.other {
-            refuse!("an argument of a global function that is a pointer to a kernel object, a dynptr or an arena");
+        if tags.has(Tags::UNKNOWN) {
+            reject!(self, EOPNOTSUPP, "arg#{n} has unsupported set of tags\n");
         }
         let Btype::Ptr(to) = btf.resolved(ty) else {
-            if tags.context || tags.not_null || tags.nullable {
+            if tags != Tags::default() {
                 reject!(self, EINVAL, "arg#{n} has pointer tag, but is not a pointer type\n");
             }
             return match btf.resolved(ty) {
@@ -146,17 +189,35 @@ impl Verifier<'_> {
                 ),
             };
         };
-        if tags.context || self.is_context(btf, to) {
-            if tags.not_null || tags.nullable {
-                reject!(self, EINVAL, "arg#{n} has invalid combination of tags\n");
-            }
+        let context = tags.has(Tags::CONTEXT) || self.is_context(btf, to);
+        let dynptr = matches!(btf.resolved(to), Btype::Struct(s) if s.name == "bpf_dynptr");
+        let clash = if context {
+            tags.besides(Tags::CONTEXT)
+        } else if dynptr {
+            tags != Tags::default()
+        } else if tags.has(Tags::TRUSTED) {
+            tags.has(Tags::NOT_NULL)
+        } else {
+            tags.has(Tags::NULLABLE) && !tags.has(Tags::UNTRUSTED)
+        };
+        if clash {
+            reject!(self, EINVAL, "arg#{n} has invalid combination of tags\n");
+        }
+        if context {
             return Ok(Argument::Context);
         }
-        if matches!(btf.resolved(to), Btype::Struct(s) if s.name == "bpf_dynptr") {
+        if dynptr {
             refuse!("a dynptr as argument of a global function");
         }
-        if tags.nullable {
-            reject!(self, EINVAL, "arg#{n} has invalid combination of tags\n");
+        if tags.has(Tags::TRUSTED) {
+            let to = self.kernel_type(btf, n, to)?;
+            return Ok(Argument::Object { to, or_null: tags.has(Tags::NULLABLE) });
+        }
+        if tags.has(Tags::UNTRUSTED) {
+            return self.read_untrusted(btf, n, to, tags);
+        }
+        if tags.has(Tags::ARENA) {
+            refuse!("an arena as argument of a global function");
         }
         let Some(size) = btf.size_of(to) else {
             let shown = btf.resolved(to);
@@ -168,7 +229,44 @@ impl Verifier<'_> {
                 shown.name()
             );
         };
-        Ok(Argument::Memory { size, or_null: !tags.not_null })
+        Ok(Argument::Memory { size, or_null: !tags.has(Tags::NOT_NULL) })
+    }
+
+    /// What may be anything.
+    fn read_untrusted(&mut self, btf: &Btf, n: usize, to: TypeId, tags: Tags) -> Check<Argument> {
+        if tags.besides(Tags::UNTRUSTED) {
+            reject!(self, EINVAL, "arg#{n} untrusted cannot be combined with any other tags\n");
+        }
+        let shown = btf.resolved(to);
+        match shown {
+            Btype::Void | Btype::Int(_) | Btype::Enum(_) | Btype::Enum64(_) => Ok(Argument::Anything { to: None }),
+            Btype::Struct(_) | Btype::Union(_) => Ok(Argument::Anything { to: Some(self.kernel_type(btf, n, to)?) }),
+            _ => {
+                self.kernel_type(btf, n, to)?;
+                let (kind, name) = (kind_name(shown.kind()), shown.name());
+                reject!(
+                    self,
+                    EINVAL,
+                    "arg#{n} has type {kind} '{name}', but only struct or primitive types are allowed\n"
+                )
+            }
+        }
+    }
+
+    /// The kernel's own type of what an argument points to.
+    fn kernel_type(&mut self, btf: &Btf, n: usize, to: TypeId) -> Check<TypeId> {
+        let kernel = self.kernel_types()?;
+        let (kind, name) = (btf.resolved(to).kind(), btf.resolved(to).name());
+        let shown = kind_name(kind);
+        if name.is_empty() {
+            reject!(self, EINVAL, "arg#{n} reference type('{shown} (anon)') candidate matching error: -22\n");
+        }
+        let mut found = kernel.flavours(name).filter(|id| kernel.ty(*id).is_some_and(|ty| ty.kind() == kind));
+        match (found.next(), found.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => reject!(self, ENOENT, "arg#{n} reference type('{shown} {name}') has no matches\n"),
+            _ => reject!(self, ESRCH, "arg#{n} reference type('{shown} {name}') is ambiguous\n"),
+        }
     }
 
     /// Whether a type is that of the program's context, by name.
@@ -188,18 +286,12 @@ impl Verifier<'_> {
 }
 
 fn tags_of(btf: &Btf, func: TypeId, n: u32) -> Tags {
-    let mut tags = Tags::default();
-    for id in btf.ids() {
-        let Some(Btype::DeclTag { name, ty, component: Some(component) }) = btf.ty(id) else { continue };
-        let Some(tag) = name.strip_prefix("arg:").filter(|_| ty == func && component == n) else { continue };
-        match tag {
-            "ctx" => tags.context = true,
-            "nonnull" => tags.not_null = true,
-            "nullable" => tags.nullable = true,
-            _ => tags.other = true,
+    btf.ids().fold(Tags::default(), |tags, id| match btf.ty(id) {
+        Some(Btype::DeclTag { name, ty, component: Some(component) }) if ty == func && component == n => {
+            name.strip_prefix("arg:").map_or(tags, |word| Tags(tags.0 | Tags::of(word).0))
         }
-    }
-    tags
+        _ => tags,
+    })
 }
 
 fn kind_name(kind: BtfKind) -> &'static str {

@@ -8,6 +8,7 @@ use crate::{
     verifier::Verifier,
 };
 use alveary_abi::{Arg, HelperId as H, MapType, Proto, Rule, flags};
+use alveary_btf::TypeId;
 
 /// What is gathered over the arguments of a call.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Call {
     pub(super) alloc_size: u32,
     /// The function that is called back.
     pub(super) callback: Option<u32>,
+    /// The type of the variable that is passed, which each CPU has one of.
+    pub(super) variable: Option<TypeId>,
     /// The id of the dynptr that is passed; 0: none.
     pub(super) dynptr: u32,
     /// The key, if it is known.
@@ -74,6 +77,7 @@ impl Verifier<'_> {
             ref_id: 0,
             alloc_size: 0,
             callback: None,
+            variable: None,
             dynptr: 0,
             key: None,
         };
@@ -88,7 +92,7 @@ impl Verifier<'_> {
         self.release_argument(&call, name)?;
         self.check_special(&call, name)?;
         self.clear_caller_saved();
-        self.set_returned(&call)?;
+        self.set_returned(&call, name)?;
         self.check_map_of(&call, name)?;
         let changes = called.row.protos.iter().any(|proto| proto.effects.changes_packet);
         let tail_call = call.id == H::TAIL_CALL;
@@ -166,6 +170,7 @@ impl Verifier<'_> {
             H::FOR_EACH_MAP_ELEM => self.call_back_for_each(call),
             H::TIMER_SET_CALLBACK => self.call_back_timer(call),
             H::LOOP => self.call_back_loop(call),
+            H::FIND_VMA => self.call_back_area(call),
             H::USER_RINGBUF_DRAIN => self.call_back_drain(call),
             H::SNPRINTF => self.check_format(3, 5),
             _ if call.callback.is_some() => refuse!("a callback of bpf_{name}"),

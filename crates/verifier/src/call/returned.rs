@@ -8,6 +8,7 @@ use crate::{
     verifier::Verifier,
 };
 use alveary_abi::{HelperId as H, MapType as M, MemSize, Ret, SpecialKind, flags};
+use alveary_btf::Type as Btype;
 
 /// Those that give the same socket by another type.
 const CASTS: [H; 8] = [
@@ -22,7 +23,7 @@ const CASTS: [H; 8] = [
 ];
 
 impl Verifier<'_> {
-    pub(super) fn set_returned(&mut self, call: &Call) -> Check {
+    pub(super) fn set_returned(&mut self, call: &Call, name: &str) -> Check {
         let socket = |kind| Reg::pointer(Type::of(kind).or_null());
         let value = |ty: Type| Reg { map_uid: call.map_uid, ..Reg::map_pointer(ty, call.map.unwrap_or_default()) };
         let mut reg = match call.proto.ret {
@@ -39,9 +40,11 @@ impl Verifier<'_> {
             Ret::SocketOrNull => socket(Kind::Socket),
             Ret::TcpSockOrNull => socket(Kind::TcpSock),
             Ret::SockCommonOrNull => socket(Kind::SockCommon),
-            Ret::BtfOrNull(name) | Ret::Btf(name) => refuse!("a pointer to the kernel's struct {name}"),
+            Ret::Btf(object) => self.returned_object(call, name, object, trust(call.id))?,
+            Ret::BtfOrNull(object) => self.returned_object(call, name, object, Flags::MAYBE_NULL)?,
             Ret::KptrOrNull => refuse!("a kernel pointer out of a map value"),
-            Ret::PerCpuVarOrNull | Ret::PerCpuVar => refuse!("a per-CPU variable of the kernel"),
+            Ret::PerCpuVar => self.returned_variable(call, Flags::NONE)?,
+            Ret::PerCpuVarOrNull => self.returned_variable(call, Flags::MAYBE_NULL)?,
             Ret::DynptrDataOrNull => {
                 let ty = Type::of(Kind::Mem).or_null();
                 Reg { extra: call.alloc_size, map_uid: call.dynptr, ..Reg::pointer(ty) }
@@ -70,6 +73,32 @@ impl Verifier<'_> {
         self.refine(&mut reg, call);
         *self.reg_mut(0) = reg;
         Ok(())
+    }
+
+    /// An object of the kernel.
+    fn returned_object(&mut self, call: &Call, name: &str, object: &str, flags: Flags) -> Check<Reg> {
+        // The number of the kernel's kind of result.
+        const OBJECT: u32 = 8;
+        match self.object_named(object, flags)? {
+            Some(reg) => Ok(reg),
+            None => reject!(self, EINVAL, "invalid return type {OBJECT} of func bpf_{name}#{}\n", call.id.0),
+        }
+    }
+
+    /// What a variable is on one CPU: an object, or memory that is read.
+    fn returned_variable(&mut self, call: &Call, flags: Flags) -> Check<Reg> {
+        let btf = self.kernel_types()?;
+        let Some(ty) = call.variable else { refuse!("a variable of the kernel that is not known") };
+        if matches!(btf.resolved(ty), Btype::Struct(_) | Btype::Union(_)) {
+            return Ok(Reg::object(ty, flags));
+        }
+        match btf.size_of(ty) {
+            Some(size) => Ok(Reg::memory(size, flags.with(Flags::READ_ONLY))),
+            None => {
+                let name = btf.resolved(ty).name();
+                reject!(self, EINVAL, "unable to resolve the size of type '{name}': -22\n")
+            }
+        }
     }
 
     /// Whether a lookup cannot fail: an array's entries are there.
@@ -111,4 +140,9 @@ impl Verifier<'_> {
             _ => {}
         }
     }
+}
+
+/// Whether the kernel vouches for the object that a helper gives.
+fn trust(id: H) -> Flags {
+    if id == H::GET_CURRENT_TASK_BTF { Flags::TRUSTED } else { Flags::NONE }
 }

@@ -447,7 +447,7 @@ impl Verifier<'_> {
                     ListedRegs(wanted.regs[n]),
                     ListedSlots(wanted.slots[n])
                 ));
-                self.log.frame(&self.store[id].state, n, &self.program.maps);
+                self.print_checkpoint(id, n);
             }
         }
         Ok(changed)

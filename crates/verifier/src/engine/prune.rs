@@ -127,7 +127,7 @@ impl Verifier<'_> {
             self.log.trace(format_args!("cur state:"));
             self.print_frame(depth);
             self.log.trace(format_args!("old state:"));
-            self.log.frame(&self.store[id].state, depth, &self.program.maps);
+            self.print_checkpoint(id, depth);
             return Err(Stop::Rejected(Errno::EINVAL));
         }
         Ok(None)

@@ -16,6 +16,7 @@ mod helper;
 mod looping;
 mod maps;
 mod null;
+mod object;
 mod packet;
 mod pointer;
 mod range;
@@ -46,7 +47,7 @@ const FAMILIES: &[Family] = &[
     family("packet-access", &["offset is outside of the packet"], packet::explain),
     family("special-field", &["cannot be accessed directly", "cannot be accessed indirectly", "kptr access"], maps::special),
     family("argument-type", &[" expected="], argument::kind),
-    family("maybe-null", &["_or_null'", "null-check it first", "is expected to be non-NULL"], null::explain),
+    family("maybe-null", &["_or_null'", "or_null_'", "null-check it first", "is expected to be non-NULL"], null::explain),
     family(scalar::CODE, &["invalid mem access '"], scalar::explain),
     family("uninitialised", &["!read_ok"], uninit::explain),
     family("size", &["either use unsigned or 'var &= const'", "zero-sized read", "unbounded memory access, use 'var",
@@ -84,6 +85,10 @@ const FAMILIES: &[Family] = &[
     family("map-unusable", &["progs cannot use bpf_", "cannot be used in prog", "Sleepable programs can only"], maps::unusable),
     family("map-address", &["direct value", "access to map value pointer"], maps::direct),
     family("packet-write", &["cannot write into packet"], maps::packet),
+    family("kernel-field", &["access beyond struct", "cannot access ptr member", "access beyond the end of member",
+        "doesn't have field at offset", "doesn't have size", "is not a struct"], object::field),
+    family("kernel-object", &[" is ptr_", "only read is supported", "from non-GPL compatible program", " but ",
+        "may write into memory pointed by", "Possibly NULL pointer", "invalid return type"], object::explain),
     family("map-pointer", &["invalid negative access: off", "only read from bpf_", "only read from lpm_"], maps::as_memory),
     family("buffer", &["buffer access", "variable buffer offset"], context::buffer),
     family("atomic", &["BPF_ATOMIC stores into", "BPF_ATOMIC loads from"], maps::atomic),
@@ -115,7 +120,7 @@ const FAMILIES: &[Family] = &[
     family("register", &[" is invalid\n"], arithmetic::no_register),
     family("no-instruction", &["unknown opcode", "uses reserved fields", "invalid BPF_", "invalid bpf_ld_imm64", "unrecognized bpf_ld_imm64",
         "invalid atomic opcode", "invalid may_goto"], control::no_instruction),
-    family("kernel-variable", &["ldimm64 insn specifies", "in ldimm64 isn't KIND", "ldimm64 unable to resolve"], control::variable),
+    family("kernel-variable", &["ldimm64 insn specifies", "in ldimm64 isn't KIND", "unable to resolve the size"], control::variable),
     family("lent-dynptr", &["const bpf_dynptr", "uninitialized dynptr"], argument::lent),
     family("stack-size", &["Too large", "frames is too deep"], function::stack),
     family("callback", &["callback function", "missing btf func_info"], function::callback),

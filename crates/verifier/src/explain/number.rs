@@ -220,7 +220,10 @@ pub(super) fn from(story: &Story<'_>, step: usize, base: u8) -> String {
 
 /// The name of the context's field that a load at a step reads.
 pub(super) fn context_field(story: &Story<'_>, step: usize) -> Option<&'static str> {
-    let Some(Inst::Load { off, .. }) = story.inst(step) else { return None };
+    let Some(Inst::Load { src, off, .. }) = story.inst(step) else { return None };
+    if story.reg_at(step, src.0).ty.kind != Kind::Ctx {
+        return None;
+    }
     let row = story.v.profile.prog_type(story.program().program.ty)?;
     Some(row.ctx?.at(u16::try_from(off).ok()?)?.name)
 }

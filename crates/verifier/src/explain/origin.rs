@@ -6,7 +6,11 @@ use super::{
     history::{Event, How, read},
     number, words,
 };
-use crate::state::{Kind, Reg};
+use crate::{
+    state::{Kind, Reg},
+    walk::{self, Found},
+};
+use alveary_isa::Inst;
 
 /// Moves that are told of at most.
 const MOVES: usize = 2;
@@ -50,12 +54,26 @@ fn begun(story: &Story<'_>, event: &Event, reg: &Reg) -> Option<String> {
     match event.how {
         How::Result => story.callee(insn).map(|callee| format!("`{callee}` gives {}", words::kind(story, reg))),
         How::Loaded(_) => {
-            let field = number::context_field(story, event.step)?;
-            Some(format!("`{field}` of the context is loaded here: {}", words::kind(story, reg)))
+            let whose = match number::context_field(story, event.step) {
+                Some(field) => format!("`{field}` of the context"),
+                None => object_field(story, event.step)?,
+            };
+            Some(format!("{whose} is loaded here: {}", words::kind(story, reg)))
         }
         How::Constant if reg.ty.kind == Kind::MapValue => {
             Some(format!("the address of {} is taken here", words::describe(story, reg)))
         }
+        _ => None,
+    }
+}
+
+/// The field of an object of the kernel that is loaded at a step, and whose it is.
+fn object_field(story: &Story<'_>, step: usize) -> Option<String> {
+    let Some(Inst::Load { src, off, .. }) = story.inst(step) else { return None };
+    let from = story.reg_at(step, src.0);
+    let off = u32::try_from(from.off.checked_add(off.into())?).ok()?;
+    match walk::load(story.v.env.kernel.btf.as_ref()?, from.object_type()?, off, 8) {
+        Ok(Found::Object { member, .. }) => Some(format!("`{member}` of {}", words::kind(story, from))),
         _ => None,
     }
 }

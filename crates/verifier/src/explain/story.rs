@@ -143,6 +143,12 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// The struct of the kernel that a register points to.
+    pub(super) fn object_name(&self, reg: &Reg) -> Option<&str> {
+        let name = self.v.env.kernel.btf.as_ref()?.name(reg.object_type()?);
+        (!name.is_empty()).then_some(name)
+    }
+
     /// The name of a map that a register stands for; empty maps of maps have none.
     pub(super) fn map_name(&self, reg: &Reg) -> Option<&str> {
         let full = self.program().program.maps.get(reg.extra as usize).map(String::as_str);

@@ -68,10 +68,12 @@ pub(super) fn describe(story: &Story<'_>, reg: &Reg) -> String {
         Kind::XdpSock => format!("an AF_XDP socket{offset}"),
         Kind::TpBuffer => format!("the tracepoint's buffer{offset}"),
         Kind::Mem if reg.ty.flags.has(Flags::RINGBUF) => format!("{}{offset}", sized("ring buffer memory", reg.extra)),
+        Kind::Mem if reg.ty.untrusted() => format!("memory of the kernel{offset}"),
         Kind::Mem => format!("{}{offset}", sized("memory", reg.extra)),
         Kind::Buf => format!("a buffer{offset}"),
         Kind::Func => "a function".to_owned(),
         Kind::Dynptr => format!("a dynptr that was lent{offset}"),
+        Kind::Object => format!("{}{offset}", object(story, reg)),
     };
     if reg.ty.read_only() {
         text.push_str(", only to be read");
@@ -110,8 +112,17 @@ pub(super) fn kind(story: &Story<'_>, reg: &Reg) -> String {
         Kind::Buf => "a buffer",
         Kind::Func => "a function",
         Kind::Dynptr => "a dynptr that was lent",
+        Kind::Object => &object(story, reg),
     };
     if reg.ty.maybe_null() { format!("{text} or NULL") } else { text.to_owned() }
+}
+
+/// `the kernel's struct file`, and whose it is.
+fn object(story: &Story<'_>, reg: &Reg) -> String {
+    let name = story.object_name(reg).map_or_else(|| "an object".to_owned(), |name| format!("struct {name}"));
+    let whose = if reg.ty.flags.has(Flags::USER) { "a process's" } else { "the kernel's" };
+    let each = if reg.ty.flags.has(Flags::PER_CPU) { ", of which each CPU has one" } else { "" };
+    format!("{whose} {name}{each}")
 }
 
 /// ` + 14 + (0 to 60)`: how far a pointer is from what it points to.

@@ -36,6 +36,8 @@ pub struct Facts {
     entries: Vec<(u32, [Scalar; REGISTERS])>,
     /// Bytes of stack of each function, in the order of the code.
     stacks: Vec<(u32, u32)>,
+    /// The first instruction that was seen to read the kernel's own memory.
+    pub(crate) kernel_memory: Option<u32>,
 }
 
 /// What is known of one instruction.
@@ -197,9 +199,10 @@ impl Facts {
 
     /// Puts together what the exploration saw and what the analysis finds.
     pub(crate) fn of(program: &Prepared<'_>, recorder: Recorder) -> Facts {
+        let kernel_memory = recorder.kernel_memory;
         let mut slots = recorder.into_facts();
         let entries = flow::find(program, &mut slots);
         let stacks = program.subprogs.iter().map(|subprog| (subprog.start, subprog.stack_depth)).collect();
-        Facts { slots, entries, stacks }
+        Facts { slots, entries, stacks, kernel_memory }
     }
 }

@@ -62,11 +62,13 @@ const UNSEEN: Row = Row {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     rows: Vec<Row>,
+    /// The first instruction that was seen to read the kernel's own memory.
+    pub(super) kernel_memory: Option<u32>,
 }
 
 impl Recorder {
     pub(crate) fn new(len: usize) -> Recorder {
-        Recorder { rows: vec![UNSEEN; len] }
+        Recorder { rows: vec![UNSEEN; len], kernel_memory: None }
     }
 
     /// Facts without the ranges of numbers: those of arguments are left open.
@@ -141,6 +143,13 @@ impl Verifier<'_> {
         }
     }
 
+    /// A load of what only the kernel has.
+    pub(crate) fn record_kernel_memory(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.kernel_memory.get_or_insert(self.insn);
+        }
+    }
+
     /// What the instruction at `insn` has left in the register that it writes.
     pub(crate) fn record_result(&mut self, insn: u32) {
         if self.recorder.is_none() {
@@ -198,7 +207,8 @@ fn pointer(program: &Prepared<'_>, reg: &Reg, depth: usize) -> Option<Pointer> {
         | Kind::XdpSock
         | Kind::TpBuffer
         | Kind::Buf
-        | Kind::Dynptr => Base::Object(reg.ty.kind.name()),
+        | Kind::Dynptr
+        | Kind::Object => Base::Object(reg.ty.kind.name()),
     };
     let range = reg.val.wide;
     let offset = moved((range.smin, range.smax), reg.off.into());

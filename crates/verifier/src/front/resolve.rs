@@ -1,7 +1,7 @@
 //! `ld_imm64` and the maps that it names; operation codes that no kernel knows.
 
 use crate::{
-    program::Map,
+    program::{Map, Variable},
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
@@ -85,13 +85,13 @@ fn check_map(v: &mut Verifier<'_>, idx: u32, off: Option<u32>, seen: &mut Vec<u3
     Ok(())
 }
 
-/// How many bytes programs may read of a variable of the kernel; none of a function.
-fn variable(v: &mut Verifier<'_>, id: u32, module: i32) -> Check<u32> {
+/// What a variable of the kernel is to programs, and a function, of which nothing can be read.
+fn variable(v: &mut Verifier<'_>, id: u32, module: i32) -> Check<Variable> {
     const PER_CPU: &str = ".data..percpu";
     let Some(btf) = types(v, module) else { refuse!("a variable of a kernel whose types are not known") };
     let ty = match btf.ty(TypeId(id)) {
         None => reject!(v, ENOENT, "ldimm64 insn specifies invalid btf_id {id}.\n"),
-        Some(Type::Func { .. }) => return Ok(0),
+        Some(Type::Func { .. }) => return Ok(Variable::Memory(0)),
         Some(Type::Var { ty, .. }) => ty,
         Some(_) => reject!(v, EINVAL, "pseudo btf_id {id} in ldimm64 isn't KIND_VAR or KIND_FUNC\n"),
     };
@@ -100,14 +100,19 @@ fn variable(v: &mut Verifier<'_>, id: u32, module: i32) -> Check<u32> {
         Type::DataSec(section) if section.name == PER_CPU => section.vars().any(|var| var.ty == TypeId(id)),
         _ => false,
     };
-    if sections.any(per_cpu) {
-        refuse!("a per-CPU variable of the kernel");
+    let per_cpu = sections.any(per_cpu);
+    let object = matches!(btf.resolved(ty), Type::Struct(_) | Type::Union(_));
+    if module != 0 && (per_cpu || object) {
+        refuse!("a variable of a module that is a struct or one for each CPU");
     }
-    if matches!(btf.resolved(ty), Type::Struct(_) | Type::Union(_)) {
-        refuse!("a variable of the kernel that is a struct");
+    if per_cpu {
+        return Ok(Variable::PerCpu(ty));
+    }
+    if object {
+        return Ok(Variable::Object(ty));
     }
     match btf.size_of(ty) {
-        Some(size) => Ok(size),
+        Some(size) => Ok(Variable::Memory(size)),
         None => reject!(v, EINVAL, "ldimm64 unable to resolve the size of type '{}': -22\n", btf.resolved(ty).name()),
     }
 }

@@ -5,7 +5,7 @@ mod insn;
 mod state;
 
 pub(crate) use insn::Named;
-pub(crate) use state::{ListedRegs, ListedSlots};
+pub(crate) use state::{ListedRegs, ListedSlots, Names};
 
 use crate::state::State;
 use std::fmt::{self, Write};
@@ -143,7 +143,7 @@ impl Log {
     }
 
     /// Prints what changed in the innermost frame: behind the last instruction, or on a line of its own.
-    pub(crate) fn changes(&mut self, state: &State, insn: u32, maps: &[crate::program::Map]) {
+    pub(crate) fn changes(&mut self, state: &State, insn: u32, names: Names<'_>) {
         if !self.on() {
             return;
         }
@@ -155,15 +155,15 @@ impl Log {
             _ => self.trace(format_args!("{insn}:")),
         }
         let (regs, slots) = (self.scratched_regs, self.scratched_slots);
-        let _ = state::print(&mut self.text, state, state.depth, (regs, slots), (maps, self.precise));
+        let _ = state::print(&mut self.text, state, state.depth, (regs, slots), (names, self.precise));
         self.scratched_regs = 0;
         self.scratched_slots = 0;
     }
 
     /// Prints all of a frame.
-    pub(crate) fn frame(&mut self, state: &State, frame: usize, maps: &[crate::program::Map]) {
+    pub(crate) fn frame(&mut self, state: &State, frame: usize, names: Names<'_>) {
         if self.on() {
-            let _ = state::print(&mut self.text, state, frame, (u32::MAX, u64::MAX), (maps, self.precise));
+            let _ = state::print(&mut self.text, state, frame, (u32::MAX, u64::MAX), (names, self.precise));
         }
     }
 

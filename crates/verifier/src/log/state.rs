@@ -5,7 +5,16 @@ use crate::{
     scalar::{Id, Printed, print_snum, print_unum},
     state::{ADD_CONST, Byte, Kind, Reg, State},
 };
+use alveary_btf::Btf;
 use std::fmt::{self, Display, Write};
+
+/// What registers point to has names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a> {
+    pub(crate) maps: &'a [Map],
+    /// The kernel's types, if they are known.
+    pub(crate) types: Option<&'a Btf>,
+}
 
 /// Prints those registers and slots of a frame that the masks name.
 pub(super) fn print(
@@ -13,7 +22,7 @@ pub(super) fn print(
     state: &State,
     number: usize,
     masks: (u32, u64),
-    known: (&[Map], bool),
+    known: (Names<'_>, bool),
 ) -> fmt::Result {
     let frame = state.frame(number);
     if frame.number != 0 {
@@ -54,13 +63,16 @@ pub(super) fn print(
     Ok(())
 }
 
-fn print_reg(out: &mut String, reg: &Reg, frame: u8, (maps, precise): (&[Map], bool)) -> fmt::Result {
+fn print_reg(out: &mut String, reg: &Reg, frame: u8, (names, precise): (Names<'_>, bool)) -> fmt::Result {
     if reg.is_scalar() {
         let distance = (reg.id & ADD_CONST != 0).then_some(reg.off);
         let id = Id { id: reg.id & !ADD_CONST, distance };
         return write!(out, "{}", Printed { scalar: &reg.val, id, precise: reg.precise || precise });
     }
     write!(out, "{}", reg.ty)?;
+    if let (Some(ty), Some(types)) = (reg.object_type(), names.types) {
+        out.push_str(types.name(ty));
+    }
     if reg.ty.kind == Kind::Stack {
         if reg.frame != frame {
             write!(out, "[{}]", reg.frame)?;
@@ -77,7 +89,7 @@ fn print_reg(out: &mut String, reg: &Reg, frame: u8, (maps, precise): (&[Map], b
     if reg.ref_id != 0 {
         list.item(format_args!("ref_obj_id={}", reg.ref_id))?;
     }
-    if let Some(map) = maps.get(reg.extra as usize).filter(|_| reg.ty.has_map()) {
+    if let Some(map) = names.maps.get(reg.extra as usize).filter(|_| reg.ty.has_map()) {
         if !map.name.is_empty() {
             list.item(format_args!("map={}", map.name))?;
         }

@@ -6,7 +6,7 @@ use crate::{
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
-use alveary_abi::{MapType, ProgType as P, Rule, SpecialKind};
+use alveary_abi::{ProgType as P, Rule, SpecialKind};
 
 impl Verifier<'_> {
     #[allow(clippy::too_many_arguments, reason = "each is one property of the access")]
@@ -59,7 +59,11 @@ impl Verifier<'_> {
                 if let Some(value) = leaked {
                     reject!(self, EACCES, "R{value} leaks addr into mem\n");
                 }
-                self.check_region(regno, off, size, reg.extra.into(), false)?;
+                if reg.ty.is_anywhere() {
+                    self.record_kernel_memory();
+                } else {
+                    self.check_region(regno, off, size, reg.extra.into(), false)?;
+                }
                 self.load_unknown(target);
             }
             Kind::Ctx => {
@@ -68,9 +72,7 @@ impl Verifier<'_> {
                 }
                 self.check_fixed_offset(regno, false)?;
                 let loaded = self.check_context(off, size, access, signed)?;
-                if let Some(target) = target {
-                    *self.reg_mut(target) = loaded;
-                }
+                self.load(target, loaded);
             }
             Kind::Stack => {
                 if reg.val.value().is_none() && !self.profile.has(Rule::VariableStack) {
@@ -119,7 +121,14 @@ impl Verifier<'_> {
                 self.check_buffer(regno, off, if reg.ty.read_only() { "rdonly" } else { "rdwr" })?;
                 self.load_unknown(target);
             }
-            Kind::MapPtr => self.read_map_struct(regno, &reg, off, access)?,
+            Kind::Object if !reg.ty.maybe_null() => {
+                let loaded = self.access_object(regno, off, size, access)?;
+                self.load(target, loaded);
+            }
+            Kind::MapPtr => {
+                let loaded = self.access_map(regno, off, size, access)?;
+                self.load(target, loaded);
+            }
             _ => reject!(self, EACCES, "R{regno} invalid mem access '{}'\n", reg.ty),
         }
         if let Some(target) = target.filter(|target| size < 8 && self.reg(*target).is_scalar()) {
@@ -131,6 +140,12 @@ impl Verifier<'_> {
             }
         }
         Ok(())
+    }
+
+    fn load(&mut self, target: Option<u8>, loaded: Reg) {
+        if let Some(target) = target {
+            *self.reg_mut(target) = loaded;
+        }
     }
 
     fn load_unknown(&mut self, target: Option<u8>) {
@@ -156,21 +171,6 @@ impl Verifier<'_> {
             refuse!("a kernel pointer in a map value");
         }
         Ok(())
-    }
-
-    /// Fields of `struct bpf_map`: the kernel's BTF says which there are.
-    fn read_map_struct(&mut self, regno: u8, reg: &Reg, off: i64, access: Access) -> Check {
-        let name = struct_of(self.program.maps[reg.extra as usize].ty);
-        if !self.env.caps.perfmon {
-            reject!(self, EPERM, "'struct {name}' access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN\n");
-        }
-        if off < 0 {
-            reject!(self, EACCES, "R{regno} is {name} invalid negative access: off={off}\n");
-        }
-        if access == Access::Write {
-            reject!(self, EACCES, "only read from {name} is supported\n");
-        }
-        refuse!("a field of the kernel's struct {name}")
     }
 
     pub(crate) fn may_write_packet(&self) -> bool {
@@ -212,23 +212,3 @@ impl Verifier<'_> {
 
 /// Bytes of `struct bpf_flow_keys`.
 const FLOW_KEYS: i64 = 56;
-
-/// The kernel's struct behind a map.
-fn struct_of(ty: MapType) -> &'static str {
-    match ty {
-        MapType::HASH | MapType::PERCPU_HASH | MapType::LRU_HASH | MapType::LRU_PERCPU_HASH | MapType::HASH_OF_MAPS => {
-            "bpf_htab"
-        }
-        MapType::ARRAY
-        | MapType::PERCPU_ARRAY
-        | MapType::PROG_ARRAY
-        | MapType::PERF_EVENT_ARRAY
-        | MapType::CGROUP_ARRAY
-        | MapType::ARRAY_OF_MAPS => "bpf_array",
-        MapType::LPM_TRIE => "lpm_trie",
-        MapType::STACK_TRACE => "bpf_stack_map",
-        MapType::RINGBUF | MapType::USER_RINGBUF => "bpf_ringbuf_map",
-        MapType::QUEUE | MapType::STACK => "bpf_queue_stack",
-        _ => "bpf_map",
-    }
-}

@@ -62,6 +62,7 @@ impl Verifier<'_> {
                 let raw = call.filter(|call| call.raw).map(|call| &mut call.written);
                 self.check_stack_initialised(regno, off, size, zero, access, raw)
             }
+            Kind::Object => self.access_object(regno, off, size, Access::Read).map(drop),
             _ => {
                 if zero && size == 0 && reg.is_null() {
                     return Ok(());

@@ -3,7 +3,7 @@
 use super::{Access, Value};
 use crate::{
     engine::Flow,
-    state::{Kind, Reg, Type},
+    state::{Flags, Kind, Reg, Type},
     stop::{Check, reject},
     verifier::Verifier,
 };
@@ -16,7 +16,7 @@ impl Verifier<'_> {
         self.check_write(dst)?;
         let through = *self.reg(src);
         self.check_access(src, off.into(), size, Access::Read, Value::Reg(dst), false, signed)?;
-        self.accessed_through(&through, off)
+        self.loaded_through(&through, off)
     }
 
     pub(crate) fn check_store(&mut self, size: i64, dst: u8, off: i16, src: u8) -> Check {
@@ -103,18 +103,31 @@ impl Verifier<'_> {
         !self.env.caps.perfmon && self.reg(reg).is_pointer()
     }
 
+    /// The load through a pointer was allowed, as far as it goes by itself.
+    fn loaded_through(&mut self, through: &Reg, off: i16) -> Check {
+        let before = self.accessed[self.insn as usize];
+        let caught = |ty: Type| match ty.kind {
+            Kind::Object => true,
+            Kind::Mem => self.profile.has(Rule::WalkedMemory),
+            _ => false,
+        };
+        match before {
+            // Loads are caught for all if they have to be for one of them.
+            Some(before) if !is_same_use(before, through.ty) && caught(before) && caught(through.ty) => {
+                self.record_access(through, off.into());
+                self.accessed[self.insn as usize] = Some(either(before, through.ty));
+                Ok(())
+            }
+            _ => self.accessed_through(through, off),
+        }
+    }
+
     /// The access through a pointer was allowed, as far as it goes by itself.
     fn accessed_through(&mut self, through: &Reg, off: i16) -> Check {
         self.record_access(through, off.into());
-        self.same_pointer(through.ty)
-    }
-
-    /// An instruction that is rewritten for what its pointer is cannot be used with pointers of another kind.
-    fn same_pointer(&mut self, ty: Type) -> Check {
-        let rewritten = |ty: Type| matches!(ty.kind, Kind::Ctx) || ty.is_socket();
         match self.accessed[self.insn as usize] {
-            None => self.accessed[self.insn as usize] = Some(ty),
-            Some(before) if before != ty && (rewritten(before) || rewritten(ty)) => {
+            None => self.accessed[self.insn as usize] = Some(through.ty),
+            Some(before) if !is_same_use(before, through.ty) => {
                 reject!(self, EINVAL, "same insn cannot be used with different pointers\n");
             }
             Some(_) => {}
@@ -155,4 +168,18 @@ impl Verifier<'_> {
         self.leave_function()?;
         Ok(Flow::Jump)
     }
+}
+
+/// Whether an instruction can be used with pointers of both types: it is rewritten for what some are.
+fn is_same_use(a: Type, b: Type) -> bool {
+    let rewritten = |ty: Type| matches!(ty.kind, Kind::Ctx | Kind::Object) || ty.is_socket();
+    a == b || !rewritten(a) && !rewritten(b)
+}
+
+/// The type of loads that are made through pointers of both types, which the kernel looks into.
+fn either(a: Type, b: Type) -> Type {
+    let memory = a.kind == Kind::Mem || b.kind == Kind::Mem;
+    let both = a.flags.with(b.flags);
+    let of = |flag| if both.has(flag) { flag } else { Flags::NONE };
+    Type::of(if memory { Kind::Mem } else { Kind::Object }).with(of(Flags::UNTRUSTED)).with(of(Flags::READ_ONLY))
 }

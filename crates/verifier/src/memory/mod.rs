@@ -6,6 +6,7 @@
 //! | `access` | one access through any pointer |
 //! | `align` | alignment |
 //! | `context` | fields of contexts and of sockets, by table |
+//! | `object` | objects of the kernel, by its types |
 //! | `region` | memory of a known size: map values, packets, memory that helpers gave |
 //! | `stack` | the stack |
 //! | `indirect` | memory that helpers read and write |
@@ -15,6 +16,7 @@ mod align;
 mod context;
 mod indirect;
 mod instructions;
+mod object;
 mod region;
 mod stack;
 

@@ -3,6 +3,7 @@
 //! Knows nothing of programs or of how a register came to be what it is.
 
 use crate::scalar::Scalar;
+use alveary_btf::TypeId;
 use std::fmt;
 
 /// What a register holds, without the [`Flags`] that qualify it (the kernel's `enum bpf_reg_type`).
@@ -30,6 +31,8 @@ pub(crate) enum Kind {
     Func,
     /// A dynptr that was lent, not made.
     Dynptr,
+    /// An object of the kernel, whose type is known.
+    Object,
 }
 
 impl Kind {
@@ -55,6 +58,7 @@ impl Kind {
             Kind::Buf => "buf",
             Kind::Func => "func",
             Kind::Dynptr => "dynptr_ptr",
+            Kind::Object => "ptr_",
         }
     }
 }
@@ -68,6 +72,16 @@ impl Flags {
     pub(crate) const MAYBE_NULL: Flags = Flags(1);
     pub(crate) const READ_ONLY: Flags = Flags(2);
     pub(crate) const RINGBUF: Flags = Flags(4);
+    /// The kernel vouches for it: it is there, and stays there as long as the program runs.
+    pub(crate) const TRUSTED: Flags = Flags(8);
+    /// It may point anywhere: loads are caught.
+    pub(crate) const UNTRUSTED: Flags = Flags(16);
+    /// It stays there as long as nothing is waited for.
+    pub(crate) const RCU: Flags = Flags(32);
+    /// It is one for each CPU.
+    pub(crate) const PER_CPU: Flags = Flags(64);
+    /// It is a process's.
+    pub(crate) const USER: Flags = Flags(128);
 
     pub(crate) const fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0
@@ -126,6 +140,15 @@ impl Type {
         matches!(self.kind, Kind::Packet | Kind::PacketMeta | Kind::PacketEnd)
     }
 
+    pub(crate) const fn untrusted(self) -> bool {
+        self.flags.has(Flags::UNTRUSTED)
+    }
+
+    /// Whether it is memory that may lie anywhere, so that nobody asks how much there is.
+    pub(crate) fn is_anywhere(self) -> bool {
+        self.kind == Kind::Mem && self.untrusted()
+    }
+
     pub(crate) const fn is_socket(self) -> bool {
         matches!(self.kind, Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::XdpSock)
     }
@@ -141,11 +164,22 @@ impl fmt::Display for Type {
         if self.read_only() {
             f.write_str("rdonly_")?;
         }
-        if self.flags.has(Flags::RINGBUF) {
-            f.write_str("ringbuf_")?;
+        for (flag, name) in [
+            (Flags::RINGBUF, "ringbuf_"),
+            (Flags::USER, "user_"),
+            (Flags::PER_CPU, "percpu_"),
+            (Flags::RCU, "rcu_"),
+            (Flags::UNTRUSTED, "untrusted_"),
+            (Flags::TRUSTED, "trusted_"),
+        ] {
+            f.write_str(if self.flags.has(flag) { name } else { "" })?;
         }
         f.write_str(self.kind.name())?;
-        f.write_str(if self.maybe_null() { "_or_null" } else { "" })
+        f.write_str(match self.kind {
+            _ if !self.maybe_null() => "",
+            Kind::Object => "or_null_",
+            _ => "_or_null",
+        })
     }
 }
 
@@ -170,7 +204,7 @@ pub(crate) struct Reg {
     pub(crate) frame: u8,
     /// The constant part of a pointer's offset; of a linked scalar, how much it is above its id.
     pub(crate) off: i32,
-    /// What the kind needs: the map, the packet range that is known, the size of memory, the subprogram.
+    /// What the kind needs: the map, the packet range that is known, the size of memory, the subprogram, the type.
     pub(crate) extra: u32,
     /// Which element an inner map was found in, for timers; which dynptr memory is of.
     pub(crate) map_uid: u32,
@@ -196,6 +230,13 @@ impl Reg {
 
     pub(crate) const UNKNOWN: Reg = Reg { ty: Type::SCALAR, ..Reg::UNINIT };
 
+    /// A pointer to memory that may lie anywhere: loads are caught.
+    pub(crate) const ANYWHERE: Reg = Reg {
+        ty: Type::of(Kind::Mem).with(Flags::READ_ONLY).with(Flags::UNTRUSTED),
+        val: Scalar::known(0),
+        ..Reg::UNINIT
+    };
+
     /// A known number.
     pub(crate) fn known(value: u64) -> Reg {
         Reg { val: Scalar::known(value), ..Reg::UNKNOWN }
@@ -204,6 +245,26 @@ impl Reg {
     /// A pointer of this type, to the start of what it points to.
     pub(crate) fn pointer(ty: Type) -> Reg {
         Reg { ty, val: Scalar::known(0), ..Reg::UNINIT }
+    }
+
+    /// A pointer to memory of this size.
+    pub(crate) fn memory(size: u32, flags: Flags) -> Reg {
+        Reg { extra: size, ..Reg::pointer(Type::of(Kind::Mem).with(flags)) }
+    }
+
+    /// A pointer to an object of the kernel.
+    pub(crate) fn object(to: TypeId, flags: Flags) -> Reg {
+        Reg { extra: to.0, ..Reg::pointer(Type::of(Kind::Object).with(flags)) }
+    }
+
+    /// The type of the object that it points to, in the kernel's types.
+    pub(crate) fn object_type(&self) -> Option<TypeId> {
+        (self.ty.kind == Kind::Object).then_some(TypeId(self.extra))
+    }
+
+    /// Whether the kernel vouches for the object that it points to.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.ref_id != 0 || self.ty.flags == Flags::TRUSTED
     }
 
     pub(crate) fn map_pointer(ty: Type, map: u32) -> Reg {
@@ -264,18 +325,19 @@ impl Reg {
         if self.ty.maybe_null() || self.val.wide.smin <= -MAX_VAR_OFF || self.val.wide.smax >= MAX_VAR_OFF {
             return false;
         }
-        matches!(
-            self.ty.kind,
+        match self.ty.kind {
             Kind::Socket
-                | Kind::TcpSock
-                | Kind::XdpSock
-                | Kind::Buf
-                | Kind::MapValue
-                | Kind::MapKey
-                | Kind::SockCommon
-                | Kind::Mem
-                | Kind::MapPtr
-        )
+            | Kind::TcpSock
+            | Kind::XdpSock
+            | Kind::Buf
+            | Kind::MapValue
+            | Kind::MapKey
+            | Kind::SockCommon
+            | Kind::MapPtr => true,
+            Kind::Mem => !self.ty.untrusted(),
+            Kind::Object => self.is_trusted(),
+            _ => false,
+        }
     }
 
     /// Whether it can be spilled to the stack as what it is.
