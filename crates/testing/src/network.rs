@@ -37,7 +37,7 @@ pub fn set(key: &str, value: &str) {
     fs::write(format!("/proc/sys/net/{key}"), value).unwrap_or_else(|why| panic!("{key}: {why}"));
 }
 
-/// A device without link layer: what is written to it is received by the stack, what the stack sends is read from it.
+/// A device whose wire is a file: what is written to it is received by the stack, what the stack sends is read from it.
 #[derive(Debug)]
 pub struct Tun {
     file: File,
@@ -48,7 +48,7 @@ pub struct Tun {
 }
 
 impl Tun {
-    /// Makes one in this thread's namespace, and takes it up.
+    /// Makes one without link layer in this thread's namespace, and takes it up.
     ///
     /// # Errors
     /// If that is not permitted, or there are none on this system.
@@ -56,14 +56,30 @@ impl Tun {
     /// # Panics
     /// If the name is too long for one.
     pub fn new(name: &str) -> io::Result<Tun> {
-        const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
         const IFF_TUN: u16 = 1;
+        Tun::of(name, IFF_TUN)
+    }
+
+    /// The same with Ethernet frames.
+    ///
+    /// # Errors
+    /// If that is not permitted, or there are none on this system.
+    ///
+    /// # Panics
+    /// If the name is too long for one.
+    pub fn tap(name: &str) -> io::Result<Tun> {
+        const IFF_TAP: u16 = 2;
+        Tun::of(name, IFF_TAP)
+    }
+
+    fn of(name: &str, kind: u16) -> io::Result<Tun> {
+        const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
         const IFF_NO_PI: u16 = 0x1000;
         let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/net/tun")?;
         let mut request = [0u8; 40];
         assert!(name.len() < 16, "a name of at most 15 bytes");
         request[..name.len()].copy_from_slice(name.as_bytes());
-        request[16..18].copy_from_slice(&(IFF_TUN | IFF_NO_PI).to_ne_bytes());
+        request[16..18].copy_from_slice(&(kind | IFF_NO_PI).to_ne_bytes());
         // SAFETY: the request is a `struct ifreq`, which the kernel reads and writes.
         if unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) } != 0 {
             return Err(io::Error::last_os_error());

@@ -1,46 +1,48 @@
-//! What segments of a router and headends do with a packet.
+//! What segments of a router do with a packet (Linux: `net/ipv6/seg6_local.c`).
 
-use super::{Arrival, Ask, Lost, MAIN, Programs, Stage, Step};
-use crate::{
-    routed::{alive, unsigned},
-    seg6::{self, IPV6_LEN, List, Room, Spent, Srh, advance, find, header},
+use super::{
+    Arrival, Ask, Fate, Lost, MAIN, Programs, Step,
+    flavour::{End, Flavours, end},
+    headend::{around, into},
+    transform::{decapsulate, decapsulate_any, next},
 };
+use crate::{routed::alive, seg6::header};
 use alveary_abi::ProgType;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What endpoints' programs return.
 const OK: i32 = 0;
 const DROP: i32 = 2;
 const REDIRECT: i32 = 7;
 
-/// What a segment of this router does. Headers that it puts on packets are whole ([`List::Full`]).
+/// What a segment of this router does. Headers that it puts on packets are whole
+/// ([`List::Full`](crate::seg6::List::Full)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Behaviour {
     /// End: on to the next segment.
-    End,
+    End(Flavours),
     /// End.X: the same, by a next hop.
-    EndX(Ipv6Addr),
+    EndX(Ipv6Addr, Flavours),
     /// End.T: the same, by a table.
-    EndT(u32),
-    /// End.DX6: out of the outer headers, by a next hop; if that is `::`, to where the inner packet goes.
+    EndT(u32, Flavours),
+    /// End.DX2: the frame inside leaves by a device.
+    EndDx2(u32),
+    /// End.DX4: out of the outer headers, by a next hop; if that is `0.0.0.0`, to where the inner packet goes.
+    EndDx4(Ipv4Addr),
+    /// End.DX6: the same; `::`.
     EndDx6(Ipv6Addr),
-    /// End.DT6: out of the outer headers, by a table.
+    /// End.DT4: out of the outer headers, by a table.
+    EndDt4(u32),
+    /// End.DT6: the same.
     EndDt6(u32),
+    /// End.DT46: the same, of either protocol.
+    EndDt46(u32),
     /// End.B6, which is Linux's own: a header more in front of the one that there is.
     EndB6(Vec<u8>),
     /// End.B6.Encaps: on to the next segment, inside another header.
     EndB6Encaps(Vec<u8>),
     /// End.BPF: on to the next segment, then a program says more, by its number in [`Programs`].
     EndBpf(usize),
-}
-
-/// How packets are sent on a way of segments: the header that they get ([`List::Full`]).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Headend {
-    /// H.Encaps: around them.
-    Encaps(Vec<u8>),
-    /// Into them, which is Linux's own: its segment 0 is room for their destination.
-    Inline(Vec<u8>),
 }
 
 impl Behaviour {
@@ -54,42 +56,71 @@ impl Behaviour {
         programs: &mut Programs,
     ) -> Result<Step, Lost> {
         let on = |table| Ask { table, ..Ask::PLAIN };
-        let by = |next_hop: Option<Ipv6Addr>| Ask { next_hop: next_hop.map(Into::into), ..Ask::PLAIN };
+        let by = |next_hop: IpAddr| Ask { next_hop: Some(next_hop).filter(|ip| !ip.is_unspecified()), ..Ask::PLAIN };
+        let inside = |table| Ask { local: true, ..on(table) };
         let ask = match self {
-            Behaviour::End => next(packet).map(|()| Ask::PLAIN),
-            Behaviour::EndX(hop) => next(packet).map(|()| by(Some(*hop))),
-            Behaviour::EndT(table) => next(packet).map(|()| on(*table)),
+            Behaviour::End(flavours) => return after(packet, *flavours, Ask::PLAIN),
+            Behaviour::EndX(hop, flavours) => {
+                let by = Ask { next_hop: Some((*hop).into()), ..Ask::PLAIN };
+                return after(packet, *flavours, by);
+            }
+            Behaviour::EndT(table, flavours) => return after(packet, *flavours, on(*table)),
+            Behaviour::EndDx2(device) => {
+                decapsulate(packet, header::ETHERNET)?;
+                return frame(packet, *device);
+            }
+            Behaviour::EndDx4(hop) => {
+                decapsulate(packet, header::IPV4)?;
+                Ask { local: true, ..by((*hop).into()) }
+            }
             Behaviour::EndDx6(hop) => {
-                decapsulate(packet)?;
-                Ok(by((!hop.is_unspecified()).then_some(*hop)))
+                decapsulate(packet, header::IPV6)?;
+                by((*hop).into())
+            }
+            Behaviour::EndDt4(table) => {
+                decapsulate(packet, header::IPV4)?;
+                inside(*table)
             }
             Behaviour::EndDt6(table) => {
-                decapsulate(packet)?;
-                Ok(Ask { local: true, ..on(*table) })
+                decapsulate(packet, header::IPV6)?;
+                inside(*table)
+            }
+            Behaviour::EndDt46(table) => {
+                decapsulate_any(packet)?;
+                inside(*table)
             }
             Behaviour::EndB6(srh) => {
                 alive(packet).ok_or(Lost::NoSegments)?;
-                into(packet, srh).map(|()| Ask::PLAIN)
+                into(packet, srh)?;
+                Ask::PLAIN
             }
             Behaviour::EndB6Encaps(srh) => {
                 next(packet)?;
-                around(packet, srh, source).map(|()| Ask::PLAIN)
+                around(packet, srh, source)?;
+                Ask::PLAIN
             }
-            Behaviour::EndBpf(program) => programmed(*program, packet, here, arrival, programs),
+            Behaviour::EndBpf(program) => programmed(*program, packet, here, arrival, programs)?,
         };
-        ask.map(Step::Again)
+        Ok(Step::Again(ask))
     }
 }
 
-impl Headend {
-    /// Changes the packet; says where it is looked up.
-    pub(super) fn apply(&self, packet: &mut Vec<u8>, source: Ipv6Addr, stage: Stage) -> Result<Step, Lost> {
-        match self {
-            Headend::Encaps(srh) => around(packet, srh, source)?,
-            Headend::Inline(srh) => into(packet, srh)?,
-        }
-        Ok(Step::Again(Ask { local: true, stage, ..Ask::PLAIN }))
+/// What follows an End, whose packets for the next segment are looked up by `ask`.
+fn after(packet: &mut Vec<u8>, flavours: Flavours, ask: Ask) -> Result<Step, Lost> {
+    Ok(match end(packet, flavours)? {
+        End::Next => Step::Again(ask),
+        End::Inner => Step::Again(Ask { local: true, ..Ask::PLAIN }),
+        End::Here => Step::End(Fate::Delivered(std::mem::take(packet))),
+    })
+}
+
+/// The frame leaves, if it is one: what says its length instead of its type is not sent on.
+fn frame(packet: &mut Vec<u8>, device: u32) -> Result<Step, Lost> {
+    const LEAST_TYPE: u8 = 6;
+    if packet.get(12).is_none_or(|high| *high < LEAST_TYPE) {
+        return Err(Lost::NoInner);
     }
+    Ok(Step::End(Fate::Frame { device, frame: std::mem::take(packet) }))
 }
 
 /// What a program makes of the packet on its next segment.
@@ -112,37 +143,4 @@ fn programmed(
         (DROP, _) => Err(Lost::Dropped),
         _ => Err(Lost::Illegal),
     }
-}
-
-fn next(packet: &mut Vec<u8>) -> Result<(), Lost> {
-    let srh = alive(packet).ok_or(Lost::NoSegments)?;
-    advance(packet, &srh);
-    Ok(())
-}
-
-/// Takes the headers before an inner IPv6 packet away, if no segment is left.
-fn decapsulate(packet: &mut Vec<u8>) -> Result<(), Lost> {
-    let srh = Srh::of(packet, Spent::Counts);
-    if srh.is_some_and(|srh| srh.segments_left > 0 || !unsigned(packet)) {
-        return Err(Lost::SegmentsLeft);
-    }
-    let inner = find(packet, Some(header::IPV6), Spent::Counts).map_err(|_| Lost::NoInner)?;
-    if packet.len() < inner.at + IPV6_LEN {
-        return Err(Lost::NoInner);
-    }
-    packet.close(0, inner.at);
-    Ok(())
-}
-
-fn around(packet: &mut Vec<u8>, srh: &[u8], source: Ipv6Addr) -> Result<(), Lost> {
-    seg6::encapsulate(packet, checked(srh)?, header::IPV6, true, |_| source).map_err(|_| Lost::BadHeader)
-}
-
-fn into(packet: &mut Vec<u8>, srh: &[u8]) -> Result<(), Lost> {
-    seg6::insert(packet, checked(srh)?).map_err(|_| Lost::BadHeader)
-}
-
-/// A header that holds together, whoever wrote it.
-fn checked(srh: &[u8]) -> Result<&[u8], Lost> {
-    Srh::check(srh, 0, srh.len(), List::Full).map(|_| srh).map_err(|_| Lost::BadHeader)
 }

@@ -7,12 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 impl Host for Router {
     fn has_device(&self, ifindex: u32) -> bool {
-        let by = |target: &Target| match target {
-            Target::Device { device, .. } => *device == ifindex,
-            Target::Tunnel(tunnel) => tunnel.device == ifindex,
-            _ => false,
-        };
-        self.tables.values().any(|table| table.targets().any(by))
+        self.tables.values().any(|table| table.targets().any(|target| leaves_by(target, ifindex)))
     }
 
     fn route(&self, lookup: &Lookup) -> i64 {
@@ -29,5 +24,14 @@ impl Host for Router {
 
     fn tunnel_source(&self, _: Ipv6Addr) -> Ipv6Addr {
         self.source
+    }
+}
+
+fn leaves_by(target: &Target, ifindex: u32) -> bool {
+    match target {
+        Target::Device { device, .. } => *device == ifindex,
+        Target::Tunnel(tunnel) => tunnel.device == ifindex,
+        Target::Ways(ways) => ways.iter().any(|(_, way)| leaves_by(way, ifindex)),
+        _ => false,
     }
 }

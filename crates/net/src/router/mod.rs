@@ -8,18 +8,28 @@
 //! | file | holds |
 //! |---|---|
 //! | `table` | routes by longest prefix |
-//! | `behaviour` | what segments and headends do |
+//! | `flow` | which of several ways a packet goes |
+//! | `behaviour`, `flavour`, `headend` | what segments and headends do |
+//! | `transform` | what becomes of a packet's headers |
 //! | `tunnel` | what programs of routes do |
 //! | `programs` | what runs them |
 //! | `host` | what their helpers ask |
+//! | `icmp` | what the router tells senders |
 
 mod behaviour;
+mod flavour;
+mod flow;
+mod headend;
 mod host;
+mod icmp;
 mod programs;
 mod table;
+mod transform;
 mod tunnel;
 
-pub use behaviour::{Behaviour, Headend};
+pub use behaviour::Behaviour;
+pub use flavour::{Flavours, NextCsid};
+pub use headend::Headend;
 pub use programs::Programs;
 pub use table::Table;
 pub use tunnel::Tunnel;
@@ -64,15 +74,19 @@ pub enum Target {
     Headend(Headend),
     /// Programs see them on their way.
     Tunnel(Tunnel),
+    /// They go several ways, each flow one of them; beside each the share of flows that goes it.
+    Ways(Vec<(u32, Target)>),
 }
 
-/// Routes, and the source of tunnels.
+/// Routes, and what else a router knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Router {
     /// Tables by number; [`MAIN`] is asked for everything that no behaviour asks another one for.
     pub tables: BTreeMap<u32, Table>,
-    /// Source of what is encapsulated.
+    /// Source of what is encapsulated, and of what the router itself has to say; `::`: it says nothing.
     pub source: Ipv6Addr,
+    /// The longest packet that a device takes, by its number; of others, any.
+    pub mtu: BTreeMap<u32, u32>,
 }
 
 /// A packet on its way in.
@@ -80,6 +94,8 @@ pub struct Router {
 pub struct Arrival<'a> {
     /// It, from its IP header on.
     pub packet: &'a [u8],
+    /// What came before it on the link: its Ethernet header, if it has one.
+    pub link: &'a [u8],
     /// Number of the device that it came from.
     pub device: u32,
     /// When it came, in ns: what programs take for the time.
@@ -87,10 +103,10 @@ pub struct Arrival<'a> {
 }
 
 impl<'a> Arrival<'a> {
-    /// From device 1, at time zero.
+    /// From device 1, which has no link layer, at time zero.
     #[must_use]
     pub fn of(packet: &'a [u8]) -> Arrival<'a> {
-        Arrival { packet, device: 1, time: 0 }
+        Arrival { packet, link: &[], device: 1, time: 0 }
     }
 }
 
@@ -106,10 +122,22 @@ pub enum Fate {
         /// As this.
         packet: Vec<u8>,
     },
+    /// The frame that was in it leaves.
+    Frame {
+        /// By this device.
+        device: u32,
+        /// As this, from its Ethernet header on.
+        frame: Vec<u8>,
+    },
     /// It is for the router itself.
     Delivered(Vec<u8>),
     /// It goes nowhere.
-    Lost(Lost),
+    Lost {
+        /// Why.
+        why: Lost,
+        /// What it was then.
+        packet: Vec<u8>,
+    },
 }
 
 /// Why a packet goes nowhere.
@@ -121,12 +149,18 @@ pub enum Lost {
     NoSegments,
     /// It comes to a segment that has to be the last, and is not.
     SegmentsLeft,
-    /// It comes to a segment that takes an inner IPv6 packet out, and has none.
+    /// It comes to a segment that takes an inner packet out, and has none of that kind.
     NoInner,
+    /// It is to be given a header that only IPv6 packets take in.
+    NotIpv6,
     /// The header that it is to be given does not hold together, or is to bear an HMAC.
     BadHeader,
-    /// There is no route, or no table.
+    /// There is no route.
     NoRoute,
+    /// There is no such table.
+    NoTable,
+    /// It is the router's own behind a segment that delivers nothing.
+    NotForwarded,
     /// Its route is a black hole.
     Blackhole,
     /// Its route says that nobody is there.
@@ -135,6 +169,8 @@ pub enum Lost {
     Prohibited,
     /// It has no hops left.
     HopLimit,
+    /// It is longer than the device takes, which is that much.
+    TooBig(u32),
     /// It has gone through as many tunnels as a packet may: behaviours lead to each other.
     Circle,
     /// A program dropped it.
@@ -169,12 +205,16 @@ impl fmt::Display for Lost {
             Lost::NoSegments => "no valid SRH with segments left",
             Lost::SegmentsLeft => "segments left where there must be none",
             Lost::NoInner => "no such packet inside",
+            Lost::NotIpv6 => "no IPv6 packet",
             Lost::BadHeader => "the header to be put on it does not hold together",
             Lost::NoRoute => "no route",
+            Lost::NoTable => "no such table",
+            Lost::NotForwarded => "the router's own, behind a segment",
             Lost::Blackhole => "a black hole",
             Lost::Unreachable => "unreachable",
             Lost::Prohibited => "prohibited",
             Lost::HopLimit => "no hops left",
+            Lost::TooBig(_) => "longer than the device takes",
             Lost::Circle => "behaviours lead in a circle",
             Lost::Dropped => "a program dropped it",
             Lost::Illegal => "a program returned what means nothing there",
@@ -220,7 +260,7 @@ impl Router {
     /// A router without routes.
     #[must_use]
     pub fn new(source: Ipv6Addr) -> Router {
-        Router { tables: BTreeMap::new(), source }
+        Router { tables: BTreeMap::new(), source, mtu: BTreeMap::new() }
     }
 
     /// Adds a route to a table.
@@ -235,17 +275,35 @@ impl Router {
     #[must_use]
     pub fn forward(&self, arrival: &Arrival<'_>, programs: &mut Programs) -> Fate {
         let packet = arrival.packet;
-        let Some((len, _)) = received(packet).or_else(|| received4(packet)) else { return Fate::Lost(Lost::Malformed) };
-        let mut packet = packet[..len].to_vec();
-        let mut ask = Ask { local: true, ..Ask::PLAIN };
+        let Some((len, _)) = received(packet).or_else(|| received4(packet)) else {
+            return Fate::Lost { why: Lost::Malformed, packet: packet.to_vec() };
+        };
+        self.route(packet[..len].to_vec(), Ask { local: true, ..Ask::PLAIN }, arrival, programs)
+    }
+
+    /// What the router tells the sender of a packet that went nowhere, and what becomes of that: ICMPv6 messages. Nothing
+    /// is told of IPv4 packets, and of what is dropped in silence.
+    #[must_use]
+    pub fn answer(&self, fate: &Fate, programs: &mut Programs) -> Option<Fate> {
+        let Fate::Lost { why, packet } = fate else { return None };
+        let message = icmp::about(*why, packet, self.source)?;
+        let arrival = Arrival::of(&[]);
+        Some(self.route(message, Ask { local: true, stage: Stage::Leaving, ..Ask::PLAIN }, &arrival, programs))
+    }
+
+    fn route(&self, mut packet: Vec<u8>, mut ask: Ask, arrival: &Arrival<'_>, programs: &mut Programs) -> Fate {
+        let mut why = Lost::Circle;
         for _ in 0..=TUNNELS {
             match self.step(&mut packet, ask, arrival, programs) {
                 Ok(Step::Again(next)) => ask = next,
                 Ok(Step::End(fate)) => return fate,
-                Err(why) => return Fate::Lost(why),
+                Err(lost) => {
+                    why = lost;
+                    break;
+                }
             }
         }
-        Fate::Lost(Lost::Circle)
+        Fate::Lost { why, packet }
     }
 
     fn step(
@@ -256,24 +314,44 @@ impl Router {
         programs: &mut Programs,
     ) -> Result<Step, Lost> {
         let to = ask.next_hop.unwrap_or_else(|| destination(packet));
-        match self.look_up(ask.table, to)? {
+        let mut target = self.look_up(ask.table, to)?;
+        while let Target::Ways(ways) = target {
+            let way = flow::pick(packet, ways.iter().map(|(weight, _)| *weight));
+            target = way.and_then(|way| ways.get(way)).map(|(_, target)| target).ok_or(Lost::NoRoute)?;
+        }
+        match target {
             Target::Local if ask.local => Ok(Step::End(Fate::Delivered(std::mem::take(packet)))),
-            Target::Local => Err(Lost::NoRoute),
-            Target::Device { device, gateway } => leave(packet, ask.stage, *device, gateway.unwrap_or(to)),
+            Target::Local => Err(Lost::NotForwarded),
+            Target::Device { device, gateway } => self.leave(packet, ask.stage, *device, gateway.unwrap_or(to)),
             Target::Endpoint(behaviour) => {
                 let here = Ask { next_hop: Some(to), ..ask };
                 behaviour.apply(packet, self.source, here, arrival, programs)
             }
-            Target::Headend(headend) => headend.apply(packet, self.source, ask.stage),
-            Target::Tunnel(tunnel) => tunnel.apply(packet, to, ask.stage, arrival, programs),
-            Target::Blackhole => Err(Lost::Blackhole),
+            Target::Headend(headend) => headend.apply(packet, self.source, ask.stage, arrival),
+            Target::Tunnel(tunnel) => tunnel.apply(self, packet, to, ask.stage, arrival, programs),
             Target::Unreachable => Err(Lost::Unreachable),
             Target::Prohibited => Err(Lost::Prohibited),
+            Target::Blackhole | Target::Ways(_) => Err(Lost::Blackhole),
         }
     }
 
+    /// Sends a packet by a device.
+    fn leave(&self, packet: &mut Vec<u8>, stage: Stage, device: u32, next_hop: IpAddr) -> Result<Step, Lost> {
+        let four = is_ipv4(packet);
+        if stage == Stage::Received {
+            has_hops(packet, four)?;
+        }
+        if let Some(mtu) = self.mtu.get(&device).filter(|mtu| packet.len() > **mtu as usize) {
+            return Err(Lost::TooBig(*mtu));
+        }
+        if stage == Stage::Received {
+            one_hop_less(packet, four)?;
+        }
+        Ok(Step::End(Fate::Sent { device, next_hop, packet: std::mem::take(packet) }))
+    }
+
     fn look_up(&self, table: u32, to: IpAddr) -> Result<&Target, Lost> {
-        self.tables.get(&table).and_then(|table| table.find(to)).ok_or(Lost::NoRoute)
+        self.tables.get(&table).ok_or(Lost::NoTable)?.find(to).ok_or(Lost::NoRoute)
     }
 }
 
@@ -292,23 +370,22 @@ fn is_ipv4(packet: &[u8]) -> bool {
     packet.first().is_some_and(|first| first >> 4 == 4)
 }
 
-/// Sends a packet by a device.
-fn leave(packet: &mut Vec<u8>, stage: Stage, device: u32, next_hop: IpAddr) -> Result<Step, Lost> {
-    if stage == Stage::Received {
-        let four = is_ipv4(packet);
-        one_hop_less(packet, four)?;
-    }
-    Ok(Step::End(Fate::Sent { device, next_hop, packet: std::mem::take(packet) }))
+/// Place of the hops in either header.
+const HOPS_OF_FOUR: usize = 8;
+const HOPS_OF_SIX: usize = 7;
+
+/// Whether there is a hop left behind the next one.
+fn has_hops(packet: &[u8], four: bool) -> Result<(), Lost> {
+    let hops = packet.get(if four { HOPS_OF_FOUR } else { HOPS_OF_SIX });
+    hops.filter(|hops| **hops > 1).map(|_| ()).ok_or(Lost::HopLimit)
 }
 
 /// Counts a hop, as of an IPv4 packet if `four` says so.
 fn one_hop_less(packet: &mut [u8], four: bool) -> Result<(), Lost> {
-    const FOUR: usize = 8;
-    const SIX: usize = 7;
     const CHECKSUM: usize = 10;
-    match packet.get_mut(if four { FOUR } else { SIX }) {
-        Some(hops) if *hops > 1 => *hops -= 1,
-        _ => return Err(Lost::HopLimit),
+    has_hops(packet, four)?;
+    if let Some(hops) = packet.get_mut(if four { HOPS_OF_FOUR } else { HOPS_OF_SIX }) {
+        *hops -= 1;
     }
     if let Some(sum) = packet.get_mut(CHECKSUM..CHECKSUM + 2).filter(|_| four) {
         // RFC 1141: the word that holds the hops got 0x100 less, the sum gets it.

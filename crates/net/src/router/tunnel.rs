@@ -1,7 +1,7 @@
 //! Lightweight tunnels: routes whose packets programs see where they come in, where they are forwarded, where they are
 //! transmitted (Linux: `net/core/lwt_bpf.c`).
 
-use super::{Arrival, Ask, Lost, Programs, Stage, Step, destination, is_ipv4, leave, one_hop_less, programs::Ran};
+use super::{Arrival, Ask, Lost, Programs, Router, Stage, Step, destination, is_ipv4, one_hop_less, programs::Ran};
 use crate::{Redirect, Way};
 use alveary_abi::ProgType;
 use std::net::IpAddr;
@@ -31,6 +31,7 @@ impl Tunnel {
     /// Lets the programs see a packet; says what becomes of it.
     pub(super) fn apply(
         &self,
+        router: &Router,
         packet: &mut Vec<u8>,
         to: IpAddr,
         stage: Stage,
@@ -63,9 +64,9 @@ impl Tunnel {
             Some(Ran { code: REROUTE, .. }) => {
                 Ok(Step::Again(Ask { local: true, stage: Stage::Leaving, ..Ask::PLAIN }))
             }
-            Some(Ran { code: REDIRECT, redirect, .. }) => redirected(packet, redirect),
+            Some(Ran { code: REDIRECT, redirect, .. }) => redirected(router, packet, redirect),
             Some(_) if is_ipv4(packet) != four => Err(Lost::NotRerouted),
-            _ => leave(packet, Stage::Leaving, self.device, next_hop),
+            _ => router.leave(packet, Stage::Leaving, self.device, next_hop),
         }
     }
 }
@@ -79,14 +80,14 @@ fn on(ran: Ran) -> Result<Ran, Lost> {
     }
 }
 
-fn redirected(packet: &mut Vec<u8>, redirect: Option<Redirect>) -> Result<Step, Lost> {
+fn redirected(router: &Router, packet: &mut Vec<u8>, redirect: Option<Redirect>) -> Result<Step, Lost> {
     match redirect {
         Some(Redirect::Device { ifindex, way: Way::Ingress }) if ifindex != 0 => {
             Ok(Step::Again(Ask { local: true, ..Ask::PLAIN }))
         }
         Some(Redirect::Device { ifindex, .. }) if ifindex != 0 => {
             let to = destination(packet);
-            leave(packet, Stage::Leaving, ifindex, to)
+            router.leave(packet, Stage::Leaving, ifindex, to)
         }
         _ => Err(Lost::Dropped),
     }

@@ -71,37 +71,94 @@ pub fn set_payload_len(packet: &mut impl Room) {
     packet.write(PAYLOAD_LEN, &len.to_be_bytes());
 }
 
+/// What stands inside an outer header, and what that takes over of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inner {
+    /// Its number.
+    pub header: u8,
+    /// The first word of the outer header: version, traffic class, flow label.
+    pub flow: [u8; 4],
+    /// Hop limit of the outer header.
+    pub hops: u8,
+}
+
+impl Inner {
+    /// An IPv6 packet: what it says is taken over.
+    #[must_use]
+    pub fn six(packet: &(impl Octets + ?Sized)) -> Inner {
+        let [first, rest @ ..]: [u8; 4] = packet.array(0).unwrap_or_default();
+        let [a, b, c] = rest;
+        let hops = packet.octet(HOPS).unwrap_or(0);
+        Inner { header: header::IPV6, flow: [0x60 | first & 0xf, a, b, c], hops }
+    }
+
+    /// Anything else: nothing is taken over.
+    #[must_use]
+    pub fn other(header: u8) -> Inner {
+        Inner { header, flow: [0x60, 0, 0, 0], hops: HOP_LIMIT }
+    }
+}
+
 /// Puts a header and an IPv6 header around the packet, which goes to the first segment.
 ///
-/// Traffic class, flow label and hop limit are those of the packet inside, if `six` says that it is an IPv6 packet. The
-/// source is asked for when the destination is known. `srh` was checked with [`List::Full`](super::List::Full); what it
-/// says to be next is replaced by `inner`.
+/// The source is asked for when the destination is known. `srh` was checked with [`List::Full`](super::List::Full); what
+/// it says to be next is replaced.
 ///
 /// # Errors
 /// An HMAC that cannot be computed.
 pub fn encapsulate(
     packet: &mut impl Room,
     srh: &[u8],
-    inner: u8,
-    six: bool,
+    inner: Inner,
     source: impl FnOnce(Ipv6Addr) -> Ipv6Addr,
 ) -> Result<(), Unable> {
-    let (flow, hops) = if six {
-        (packet.array(0).unwrap_or_default(), packet.octet(HOPS).unwrap_or(0))
-    } else {
-        ([0x60, 0, 0, 0], HOP_LIMIT)
-    };
-    let [first, rest @ ..]: [u8; 4] = flow;
+    around(packet, srh, last_segment(srh), inner, source)
+}
+
+/// The same without the first segment, which is the packet's destination; without a header at all if that was its only
+/// segment and it bears no HMAC.
+///
+/// # Errors
+/// An HMAC that cannot be computed.
+pub fn encapsulate_reduced(
+    packet: &mut impl Room,
+    srh: &[u8],
+    inner: Inner,
+    source: impl FnOnce(Ipv6Addr) -> Ipv6Addr,
+) -> Result<(), Unable> {
+    let to = last_segment(srh);
+    let Some(fixed) = Srh::read(srh, 0) else { return Err(Unable::Short) };
+    if fixed.last_entry == 0 {
+        let kept = if fixed.hmac(srh).is_some() { srh } else { &[] };
+        return around(packet, kept, to, inner, source);
+    }
+    let end = fixed.segments_end().min(srh.len());
+    let mut reduced = srh[..end.saturating_sub(SEGMENT)].to_vec();
+    reduced.extend_from_slice(&srh[end..]);
+    reduced[1] = fixed.ext_len.wrapping_sub(2);
+    reduced[4] = fixed.last_entry - 1;
+    around(packet, &reduced, to, inner, source)
+}
+
+fn around(
+    packet: &mut impl Room,
+    srh: &[u8],
+    to: Ipv6Addr,
+    inner: Inner,
+    source: impl FnOnce(Ipv6Addr) -> Ipv6Addr,
+) -> Result<(), Unable> {
     packet.open(0, IPV6_LEN + srh.len());
-    packet.write(0, &[0x60 | first & 0xf]);
-    packet.write(1, &rest);
-    packet.write(NEXT_HEADER, &[header::ROUTING, hops]);
+    packet.write(0, &inner.flow);
+    packet.write(NEXT_HEADER, &[if srh.is_empty() { inner.header } else { header::ROUTING }, inner.hops]);
     packet.write(IPV6_LEN, srh);
-    packet.write(IPV6_LEN, &[inner]);
-    let to = first_segment(packet);
+    if !srh.is_empty() {
+        packet.write(IPV6_LEN, &[inner.header]);
+    }
     packet.write(TO, &to.octets());
     packet.write(SOURCE, &source(to).octets());
-    sign(packet)?;
+    if !srh.is_empty() {
+        sign(packet)?;
+    }
     set_payload_len(packet);
     Ok(())
 }
@@ -119,17 +176,39 @@ pub fn insert(packet: &mut impl Room, srh: &[u8]) -> Result<(), Unable> {
     packet.write(IPV6_LEN, &[next]);
     packet.write(NEXT_HEADER, &[header::ROUTING]);
     packet.write(IPV6_LEN + FIXED, &destination);
-    let to = first_segment(packet);
+    // A list of one is that room.
+    let fixed = Srh::read(packet, IPV6_LEN);
+    let to = fixed.and_then(|fixed| fixed.segment(packet, fixed.last_entry)).unwrap_or(Ipv6Addr::UNSPECIFIED);
     packet.write(TO, &to.octets());
     sign(packet)?;
     set_payload_len(packet);
     Ok(())
 }
 
-/// The first segment to be visited of the header that was just put behind the IPv6 header.
-fn first_segment(packet: &(impl Octets + ?Sized)) -> Ipv6Addr {
-    let srh = Srh::read(packet, IPV6_LEN);
-    srh.and_then(|srh| srh.segment(packet, srh.last_entry)).unwrap_or(Ipv6Addr::UNSPECIFIED)
+/// Takes the packet's SRH out; what comes before it tells what comes behind it.
+///
+/// # Errors
+/// Another header than one of options stands further before it.
+pub fn pop(packet: &mut impl Room, srh: &Srh) -> Result<(), Unable> {
+    let (mut at, mut place, mut before) = (IPV6_LEN, NEXT_HEADER, packet.octet(NEXT_HEADER).ok_or(Unable::Short)?);
+    while before != header::ROUTING {
+        let [next, length] = packet.array(at).ok_or(Unable::Short)?;
+        place = at;
+        if next != header::ROUTING && !matches!(before, header::HOP_BY_HOP | header::DESTINATION) {
+            return Err(Unable::Short);
+        }
+        (before, at) = (next, at + (usize::from(length) + 1) * 8);
+    }
+    packet.write(place, &[srh.next]);
+    packet.close(srh.at, srh.length());
+    set_payload_len(packet);
+    Ok(())
+}
+
+/// The last of a header's list: the first segment to be visited.
+fn last_segment(srh: &[u8]) -> Ipv6Addr {
+    let fixed = Srh::read(srh, 0);
+    fixed.and_then(|fixed| fixed.segment(srh, fixed.last_entry)).unwrap_or(Ipv6Addr::UNSPECIFIED)
 }
 
 /// Computes the HMAC of that header.

@@ -32,7 +32,7 @@ mod find;
 mod octets;
 mod srh;
 
-pub use change::{Unable, advance, encapsulate, header_of, insert, set_payload_len};
+pub use change::{Inner, Unable, advance, encapsulate, encapsulate_reduced, header_of, insert, pop, set_payload_len};
 pub use find::{Found, Lost, Spent, find};
 pub use octets::{Octets, Room};
 pub use srh::{Flaw, List, Srh, Tlv, Tlvs};

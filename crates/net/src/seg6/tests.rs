@@ -88,7 +88,7 @@ fn an_outer_header_inherits_and_an_inserted_one_keeps_the_destination() {
         assert_eq!(to.octets(), segment(1));
         source
     };
-    encapsulate(&mut packet, &srh(2, 1, &[]), header::IPV6, true, towards).expect("no HMAC");
+    encapsulate(&mut packet, &srh(2, 1, &[]), Inner::six(&inner), towards).expect("no HMAC");
     assert_eq!(packet[..8], [0x6a, 0xbc, 0xde, 0xf0, 0, 84, header::ROUTING, 64]);
     assert_eq!((&packet[8..24], &packet[24..40]), (&source.octets()[..], &segment(1)[..]));
     assert_eq!((packet[40], &packet[80..]), (header::IPV6, &inner[..]));

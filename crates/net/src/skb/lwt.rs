@@ -1,7 +1,7 @@
 //! Headers that tunnels' programs put on packets: SRv6 headers where packets come in, IP headers where they leave, too.
 
 use super::{Checksum, ETH_P_IP, ETH_P_IPV6, SkBuff, Skb, routed::Lookup};
-use crate::seg6::{self, IPV6_LEN, List, Octets, Room, Srh, Unable};
+use crate::seg6::{self, IPV6_LEN, Inner, List, Octets, Room, Srh, Unable};
 use alveary_abi::ProgType;
 use alveary_abi::negative::{EBADMSG, EINVAL, ENOENT};
 use alveary_runtime::{
@@ -42,7 +42,8 @@ pub(super) fn push_segments(cx: &Cx<'_, Skb>, mode: u32, srh: &[u8]) -> i64 {
         SEG6_INLINE => seg6::insert(&mut ctx, srh),
         _ => {
             ctx.encapsulated.set(true);
-            seg6::encapsulate(&mut ctx, srh, seg6::header::IPV6, six, |to| host.tunnel_source(to))
+            let inner = if six { Inner::six(&ctx) } else { Inner::other(seg6::header::IPV6) };
+            seg6::encapsulate(&mut ctx, srh, inner, |to| host.tunnel_source(to))
         }
     };
     match pushed {

@@ -18,10 +18,15 @@ pub(crate) const TUNNEL_SOURCE: &str = "fc00:99::1";
 /// Numbers of the devices.
 pub(crate) const IN: u32 = 2;
 pub(crate) const OUT: u32 = 3;
+pub(crate) const FRAMES: u32 = 4;
+/// Address of the device that takes frames, and of who sends and gets some.
+pub(crate) const OURS: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
+pub(crate) const THEIRS: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
 pub(crate) struct Lab {
     inside: Tun,
     outside: Tun,
+    frames: Tun,
 }
 
 impl Lab {
@@ -31,13 +36,21 @@ impl Lab {
             return None;
         }
         network::enter().expect("a network namespace");
-        let devices = Tun::new("in").and_then(|inside| Ok(Lab { inside, outside: Tun::new("out")? }));
+        let devices = Tun::new("in")
+            .and_then(|inside| Ok(Lab { inside, outside: Tun::new("out")?, frames: Tun::tap("frames")? }));
         let lab = devices.map_err(|why| eprintln!("SKIP {test}: no TUN device: {why}")).ok()?;
         assert_eq!((lab.inside.index, lab.outside.index), (IN, OUT), "numbers of the first devices");
         ip("link set lo up");
         // Programs make long packets of short ones.
         ip("link set out mtu 60000");
+        ip("link set frames address 02:00:00:00:00:99");
         for (key, value) in [
+            // All that there is to say about packets is said.
+            ("ipv6/icmp/ratelimit", "0"),
+            ("ipv6/auto_flowlabels", "0"),
+            ("ipv4/icmp_msgs_per_sec", "1000000"),
+            ("ipv4/icmp_msgs_burst", "1000000"),
+            ("ipv4/conf/frames/rp_filter", "0"),
             ("ipv4/ip_forward", "1"),
             ("ipv4/conf/all/rp_filter", "0"),
             ("ipv4/conf/in/rp_filter", "0"),
@@ -78,6 +91,24 @@ impl Lab {
             attach(program, &Place::Route { route, tunnel, replace: false }).expect("a route")
         });
         routes.collect()
+    }
+
+    /// What the router has told senders since it was asked last.
+    pub(crate) fn answers(&self) -> Vec<Vec<u8>> {
+        const INFORMATION: u8 = 128;
+        let error = |packet: &Vec<u8>| packet.get(6) == Some(&58) && packet.get(40).is_some_and(|ty| *ty < INFORMATION);
+        std::iter::from_fn(|| self.inside.receive()).filter(error).collect()
+    }
+
+    /// The frames that the router has sent on to someone since it was asked last.
+    pub(crate) fn frames(&self) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| self.frames.receive()).filter(|frame| frame.get(6..12) == Some(&THEIRS[..])).collect()
+    }
+
+    /// What comes out of a packet in a frame to the router.
+    pub(crate) fn through_frame(&self, frame: &[u8]) -> Vec<Vec<u8>> {
+        assert!(self.frames.send(frame), "the frame");
+        self.through(&[])
     }
 
     /// What comes out of a packet. A packet that nobody touches goes behind it: when that is there, nothing else comes.

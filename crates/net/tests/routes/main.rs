@@ -79,7 +79,7 @@ impl Ours {
         let mut programs = Programs::new(self.runtime.vcpu(0).expect("CPU 0"), vec![prog.clone()]);
         let out = match self.router.forward(&Arrival::of(packet), &mut programs) {
             Fate::Sent { device: OUT, packet, .. } => vec![packet],
-            Fate::Lost(why @ (Lost::Stopped | Lost::NoProgram)) => panic!("{why}: {:?}", programs.fault()),
+            Fate::Lost { why: why @ (Lost::Stopped | Lost::NoProgram), .. } => panic!("{why}: {:?}", programs.fault()),
             _ => vec![],
         };
         map.map.read(&key, &mut result).expect("an entry");

@@ -1,0 +1,73 @@
+//! Headends: what sends packets on a way of segments (Linux: `net/ipv6/seg6_iptunnel.c`).
+
+use super::{Arrival, Ask, Lost, Stage, Step, is_ipv4, transform::checked};
+use crate::seg6::{self, Inner, header};
+use std::net::Ipv6Addr;
+
+/// How packets are sent on a way of segments: the header that they get ([`List::Full`](crate::seg6::List::Full)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Headend {
+    /// H.Encaps: around them.
+    Encaps(Vec<u8>),
+    /// H.Encaps.Red: the same, without the first segment, which is the destination.
+    EncapsReduced(Vec<u8>),
+    /// H.L2Encaps: around the frame that they came in.
+    L2Encaps(Vec<u8>),
+    /// H.L2Encaps.Red: the same, without the first segment.
+    L2EncapsReduced(Vec<u8>),
+    /// Into them, which is Linux's own: its segment 0 is room for their destination.
+    Inline(Vec<u8>),
+}
+
+impl Headend {
+    /// Changes the packet; says where it is looked up.
+    pub(super) fn apply(
+        &self,
+        packet: &mut Vec<u8>,
+        source: Ipv6Addr,
+        stage: Stage,
+        arrival: &Arrival<'_>,
+    ) -> Result<Step, Lost> {
+        match self {
+            Headend::Encaps(srh) => around(packet, srh, source)?,
+            Headend::EncapsReduced(srh) => reduced(packet, srh, packet_inside(packet), source)?,
+            Headend::L2Encaps(srh) => {
+                let inner = frame(packet, arrival);
+                seg6::encapsulate(packet, checked(srh)?, inner, |_| source).map_err(|_| Lost::BadHeader)?;
+            }
+            Headend::L2EncapsReduced(srh) => {
+                let inner = frame(packet, arrival);
+                reduced(packet, srh, inner, source)?;
+            }
+            Headend::Inline(_) if is_ipv4(packet) => return Err(Lost::NotIpv6),
+            Headend::Inline(srh) => into(packet, srh)?,
+        }
+        Ok(Step::Again(Ask { local: true, stage, ..Ask::PLAIN }))
+    }
+}
+
+/// Puts a header around a packet.
+pub(super) fn around(packet: &mut Vec<u8>, srh: &[u8], source: Ipv6Addr) -> Result<(), Lost> {
+    let inner = packet_inside(packet);
+    seg6::encapsulate(packet, checked(srh)?, inner, |_| source).map_err(|_| Lost::BadHeader)
+}
+
+fn reduced(packet: &mut Vec<u8>, srh: &[u8], inner: Inner, source: Ipv6Addr) -> Result<(), Lost> {
+    seg6::encapsulate_reduced(packet, checked(srh)?, inner, |_| source).map_err(|_| Lost::BadHeader)
+}
+
+/// Puts a header into a packet.
+pub(super) fn into(packet: &mut Vec<u8>, srh: &[u8]) -> Result<(), Lost> {
+    seg6::insert(packet, checked(srh)?).map_err(|_| Lost::BadHeader)
+}
+
+fn packet_inside(packet: &[u8]) -> Inner {
+    if is_ipv4(packet) { Inner::other(header::IPV4) } else { Inner::six(packet) }
+}
+
+/// Makes a frame of a packet again. Of the packet, not of the frame, the outer header takes over what it takes over.
+fn frame(packet: &mut Vec<u8>, arrival: &Arrival<'_>) -> Inner {
+    let inner = packet_inside(packet);
+    packet.splice(0..0, arrival.link.iter().copied());
+    Inner { header: header::ETHERNET, ..inner }
+}
