@@ -99,7 +99,7 @@ impl Jit {
     /// For this machine, with at most `limit` bytes of native code at once.
     ///
     /// # Errors
-    /// On machines for which it makes none: it is known to be right on x86-64.
+    /// On machines for which it makes none: it is known to be right on x86-64 and aarch64.
     pub fn new(limit: usize) -> Result<Arc<Jit>, NoJit> {
         Jit::with(Settings { limit, ..Settings::default() })
     }
@@ -129,8 +129,8 @@ impl Jit {
     }
 
     fn make(settings: Settings, cache: Option<Arc<Cache>>) -> Result<Arc<Jit>, NoJit> {
-        if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
-            return Err(NoJit("it is made for Linux on x86-64"));
+        if !cfg!(all(any(target_arch = "x86_64", target_arch = "aarch64"), target_os = "linux")) {
+            return Err(NoJit("it is made for Linux on x86-64 and aarch64"));
         }
         let isa = cranelift_native::builder().map_err(NoJit)?;
         let isa = isa.finish(flags()?).map_err(|_| NoJit("the code generator refuses its settings"))?;

@@ -1,6 +1,6 @@
 //! Native code that outlives its compiler: it is linked again wherever things are then, and nothing is run but what was
 //! kept.
-#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#![cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), target_os = "linux"))]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Lookups that native code makes by itself, in the maps whose layout they know: what they find is what the map finds.
-#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#![cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), target_os = "linux"))]
 
 mod support;
 
@@ -50,7 +50,7 @@ fn map(ty: MapType, key_size: u32, entries: u32) -> Arc<dyn Map> {
 
 /// A program that looks up what its argument points to.
 fn program(map: &Arc<dyn Map>) -> Image {
-    program_of(map, jit().expect("there is one for x86-64"), 0)
+    program_of(map, jit().expect("there is one for this machine"), 0)
 }
 
 /// The same, by this compiler, with so many instructions more.

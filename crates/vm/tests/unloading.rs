@@ -1,5 +1,5 @@
 //! Native code goes with its program, whoever loads how many: alone in its process, so that all mappings are its own.
-#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#![cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), target_os = "linux"))]
 
 mod support;
 
@@ -59,7 +59,7 @@ fn code_is_read_only_between_guards(jit: &Arc<Jit>) {
 
 #[test]
 fn ten_thousand_loads_on_four_threads_leave_no_page_mapped() {
-    let jit = Jit::new(1 << 20).expect("there is one for x86-64");
+    let jit = Jit::new(1 << 20).expect("there is one for this machine");
     code_is_read_only_between_guards(&jit);
     let barrier = Barrier::new(THREADS as usize + 1);
     thread::scope(|scope| {

@@ -1,5 +1,5 @@
 //! Native code goes with its image. A program of its own: other tests map code at the same time.
-#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#![cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), target_os = "linux"))]
 
 mod support;
 
@@ -13,7 +13,7 @@ fn ten_thousand_loads_and_unloads_leave_nothing_mapped() {
         maps.lines().filter(|line| line.contains("r-xp") && line.ends_with(" 0 ")).count()
     };
     let before = mappings();
-    let jit = Jit::new(1 << 20).expect("there is one for x86-64");
+    let jit = Jit::new(1 << 20).expect("there is one for this machine");
     let owner = Owner(vec![]);
     let code = owner.code(&[mov(0, 7), EXIT], &[0]);
     std::thread::scope(|scope| {

@@ -85,6 +85,8 @@ impl Pair {
     ) -> Result<bool, String> {
         let taken = match &mut self.kernel {
             None => None,
+            // The kernel would take its time over what is too long to be proven here.
+            Some(_) if !bench.proves(program) => return Ok(false),
             Some(kernel) => match kernel.take(program)? {
                 None => return Ok(false),
                 taken => taken,

@@ -3,6 +3,7 @@
 //! Each step tells what it passed, failed and skipped. All steps run, whatever became of those before them; the last
 //! line sums them up.
 
+mod aarch64;
 mod readme;
 pub(crate) mod report;
 mod runner;
@@ -28,6 +29,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", run: |_| clippy() },
     Step { name: "tests", run: runner::tests },
     Step { name: "doctests", run: |_| runner::doctests() },
+    Step { name: "aarch64", run: |_| aarch64::tests() },
     Step { name: "documentation", run: |_| documentation() },
     Step { name: "licences", run: |_| licences() },
     Step { name: "objects", run: |_| objects() },

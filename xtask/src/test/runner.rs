@@ -101,7 +101,7 @@ fn skip_line(line: &str) -> Option<&str> {
 }
 
 /// Runs a command that prints as cargo's own test runner does, passes its output through, and counts.
-fn by_libtest(what: &str, mut command: Command) -> Tally {
+pub(super) fn by_libtest(what: &str, mut command: Command) -> Tally {
     let mut tally = Tally::default();
     let mut child = match command.stdout(Stdio::piped()).spawn() {
         Ok(child) => child,

@@ -28,6 +28,13 @@ impl Lifter<'_> {
         (fits && made).then(|| (&lookups[at], at))
     }
 
+    /// Loads behind this are made after those before it, as they are on x86-64 anyway.
+    fn load_in_order(&mut self) {
+        if !cfg!(target_arch = "x86_64") {
+            self.to.ins().fence();
+        }
+    }
+
     /// Looks the key up that r2 points to, by lookup `number` of the code; `call` lifts the helper's call.
     pub(super) fn look_up(&mut self, lookup: Lookup, number: usize, call: impl FnOnce(&mut Self)) {
         let Table::Hash { buckets, mask, slots, slot, next, key, values, value_stride, cpu_stride, seed, used } =
@@ -43,6 +50,7 @@ impl Lifter<'_> {
         let head = self.at(bucket, number, buckets);
         let version_at = self.sum(head, 4);
         let before = self.word32(version_at);
+        self.load_in_order();
         let first = self.word32(head);
 
         let [walk, compare, onward, hit, end, missed, ask, after] = std::array::from_fn(|_| self.to.create_block());
@@ -88,10 +96,7 @@ impl Lifter<'_> {
 
         self.to.switch_to_block(end);
         self.to.seal_block(end);
-        if !cfg!(target_arch = "x86_64") {
-            // There, loads are not made before earlier ones.
-            self.to.ins().fence();
-        }
+        self.load_in_order();
         let now = self.word32(version_at);
         let changed = self.to.ins().icmp(IntCC::NotEqual, now, before);
         self.to.ins().brif(changed, ask, &[], missed, &[]);

@@ -43,6 +43,7 @@ impl Pages {
             ptr::copy_nonoverlapping(code.as_ptr(), start, code.len());
             mprotect(start.cast(), room, MprotectFlags::READ | MprotectFlags::EXEC)?;
         }
+        synchronize(start, code.len());
         Ok(pages)
     }
 
@@ -51,6 +52,36 @@ impl Pages {
         // One page behind the base, which the mapping has.
         self.base.cast::<u8>().wrapping_add(self.page)
     }
+}
+
+/// Lets every processor see new instructions. Here they do so by themselves.
+#[cfg(not(target_arch = "aarch64"))]
+fn synchronize(_: *const u8, _: usize) {}
+
+/// Lets every processor see new instructions: caches are cleaned (Arm ARM, B2.7.4), and what others have fetched already
+/// is forgotten.
+#[cfg(target_arch = "aarch64")]
+fn synchronize(start: *const u8, len: usize) {
+    use rustix::thread::{MembarrierCommand, membarrier};
+    let sizes: u64;
+    // SAFETY: reads a register that Linux lets programs read.
+    unsafe { std::arch::asm!("mrs {}, ctr_el0", out(reg) sizes, options(nomem, nostack)) };
+    let lines = |field: u64| (start as usize..start as usize + len).step_by(4 << (sizes >> field & 0xf));
+    for at in lines(16) {
+        // SAFETY: cleans a line of memory that is mapped and readable.
+        unsafe { std::arch::asm!("dc cvau, {}", in(reg) at & !3, options(nostack)) };
+    }
+    // SAFETY: waits.
+    unsafe { std::arch::asm!("dsb ish", options(nostack)) };
+    for at in lines(0) {
+        // SAFETY: as above.
+        unsafe { std::arch::asm!("ic ivau, {}", in(reg) at & !3, options(nostack)) };
+    }
+    // SAFETY: waits.
+    unsafe { std::arch::asm!("dsb ish", "isb", options(nostack)) };
+    // Kernels without it are older than what this runs on; processors then see the instructions at their next exception.
+    let _ = membarrier(MembarrierCommand::RegisterPrivateExpeditedSyncCore);
+    let _ = membarrier(MembarrierCommand::PrivateExpeditedSyncCore);
 }
 
 impl Drop for Pages {

@@ -11,12 +11,15 @@ use cranelift_codegen::{FinalizedMachReloc, FinalizedRelocTarget};
 /// What no linker here does.
 pub(super) const STRANGE: BadCodeKind = BadCodeKind::Unsupported("a relocation of the code generator");
 
+/// How far a call reaches on aarch64.
+const FAR: i32 = 1 << 27;
+
 /// Functions, which do not know yet where the others are.
 #[derive(Default)]
 pub(super) struct Text {
     code: Relocatable,
-    /// Where the distance to which function's start, less so much, has to be written.
-    calls: Vec<(usize, usize, i64)>,
+    /// Where the distance to which function's start, less so much, has to be written, and how.
+    calls: Vec<(usize, usize, i64, Reloc)>,
     /// Something else has to be written, which is not known here.
     strange: bool,
 }
@@ -58,7 +61,9 @@ impl Text {
             };
             let &UserExternalName { namespace, index } = &function.params.user_named_funcs()[*name];
             match (relocation.kind, namespace) {
-                (Reloc::X86CallPCRel4, FUNCTIONS) => self.calls.push((at, index as usize, relocation.addend)),
+                (kind @ (Reloc::X86CallPCRel4 | Reloc::Arm64Call), FUNCTIONS) => {
+                    self.calls.push((at, index as usize, relocation.addend, kind));
+                }
                 (Reloc::Abs8, _) if at + 8 <= u32::MAX as usize => {
                     self.code.fixes.push(Fix { at: at as u32, name: (namespace, index), addend: relocation.addend });
                 }
@@ -68,10 +73,20 @@ impl Text {
     }
 
     pub(super) fn link(mut self) -> Result<Relocatable, BadCodeKind> {
-        for (at, callee, addend) in self.calls {
+        for (at, callee, addend, kind) in self.calls {
             let distance = self.code.starts[callee] as i64 + addend - at as i64;
             let distance = i32::try_from(distance).map_err(|_| BadCodeKind::TooLong)?;
-            self.code.bytes[at..at + 4].copy_from_slice(&distance.to_le_bytes());
+            let word = &mut self.code.bytes[at..at + 4];
+            if kind == Reloc::Arm64Call {
+                // In words, in the lower bits of the instruction.
+                if !(-FAR..FAR).contains(&distance) {
+                    return Err(BadCodeKind::TooLong);
+                }
+                let places = (distance >> 2) as u32 & 0x03ff_ffff;
+                word.iter_mut().zip(places.to_le_bytes()).for_each(|(byte, bits)| *byte |= bits);
+            } else {
+                word.copy_from_slice(&distance.to_le_bytes());
+            }
         }
         if self.strange {
             return Err(STRANGE);

@@ -38,7 +38,7 @@ impl Shelf {
 
     /// A compiler that knows nothing but what is kept here.
     pub fn jit(&self, settings: Settings) -> Arc<Jit> {
-        Jit::cached(settings, Cache::new(Box::new(self.clone()))).expect("there is one for x86-64")
+        Jit::cached(settings, Cache::new(Box::new(self.clone()))).expect("there is one for this machine")
     }
 
     pub fn change(&self, change: impl Fn(&mut Vec<u8>)) {
