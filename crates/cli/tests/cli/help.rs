@@ -41,6 +41,7 @@ fn every_verb_explains_itself() {
         "srv6 route add ",
         "srv6 tunsrc ",
         "srv6 hmac ",
+        "srv6 run ",
         "cgroup ",
         "perf ",
         "iter ",

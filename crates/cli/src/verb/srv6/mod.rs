@@ -1,24 +1,26 @@
 //! `alveary srv6`: segment routing. Routes with segments, headends and programs of this machine; the source address of
-//! tunnels, keys of HMACs.
+//! tunnels, keys of HMACs. A router in user space.
 
 mod behaviour;
 mod hmac;
 mod prefix;
 mod refused;
 mod route;
+mod run;
 mod tunsrc;
 
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
 
-/// Segment routing over IPv6: routes, tunnels' source address, keys
+/// Segment routing over IPv6: routes, tunnels' source address, keys; a router in user space
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary srv6 route add fc00:e::1 End --dev eth0 --counters
   alveary srv6 route add fc00:e::2 End.BPF tag.bpf.o:tag --dev eth0
   alveary srv6 route add 2001:db8::/32 H.Encaps --segments fc00:1::1,fc00:2::1 --dev eth0
   alveary srv6 route show
-  alveary srv6 tunsrc set fc00::1")]
+  alveary srv6 tunsrc set fc00::1
+  alveary srv6 run router.toml --pcap in.pcap --write out")]
 pub(crate) struct Srv6 {
     #[command(subcommand)]
     action: Action,
@@ -29,6 +31,7 @@ enum Action {
     Route(Box<route::Route>),
     Tunsrc(tunsrc::Tunsrc),
     Hmac(hmac::Hmac),
+    Run(Box<run::Run>),
 }
 
 impl Srv6 {
@@ -37,6 +40,7 @@ impl Srv6 {
             Action::Route(route) => route.run(json),
             Action::Tunsrc(tunsrc) => tunsrc.run(json),
             Action::Hmac(hmac) => hmac.run(json),
+            Action::Run(run) => run.run(json),
         }
     }
 }

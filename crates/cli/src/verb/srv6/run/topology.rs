@@ -1,0 +1,172 @@
+//! A router as a file describes it (TOML): its interfaces, its routes, its neighbours. What is wrong is said with its
+//! place; what routes mean is not known here.
+
+use super::super::{
+    behaviour::{Flavour, Parameters},
+    prefix::Prefix,
+};
+use crate::{failure::Failure, files};
+use alveary_diag::{Diagnostic, Place};
+use serde::{Deserialize, Deserializer, de::Error};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Range,
+    path::Path,
+    sync::Arc,
+};
+use toml::Spanned;
+
+/// The file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Topology {
+    /// Source of what is encapsulated, and of messages to senders.
+    #[serde(default = "nowhere")]
+    pub(super) source: Ipv6Addr,
+    pub(super) interface: Vec<Spanned<Interface>>,
+    #[serde(default)]
+    pub(super) route: Vec<Spanned<Route>>,
+    /// Ethernet addresses of next hops.
+    #[serde(default)]
+    pub(super) neighbour: BTreeMap<IpAddr, Mac>,
+}
+
+fn nowhere() -> Ipv6Addr {
+    Ipv6Addr::UNSPECIFIED
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Interface {
+    pub(super) name: String,
+    /// The longest packet that it takes.
+    pub(super) mtu: Option<u32>,
+    pub(super) mac: Option<Mac>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Route {
+    pub(super) to: To,
+    #[serde(default)]
+    pub(super) table: Option<u32>,
+    /// A behaviour, or `local`, `blackhole`, `unreachable`, `prohibit`; without one packets go by `dev` or `ways`.
+    pub(super) behaviour: Option<String>,
+    pub(super) dev: Option<String>,
+    pub(super) via: Option<IpAddr>,
+    #[serde(default)]
+    pub(super) ways: Vec<Way>,
+    /// `OBJ` or `OBJ:PROG`; the object's path counts from the file's directory.
+    pub(super) program: Option<String>,
+    nh4: Option<Ipv4Addr>,
+    nh6: Option<Ipv6Addr>,
+    lookup: Option<u32>,
+    vrf: Option<u32>,
+    oif: Option<String>,
+    #[serde(default)]
+    segments: Vec<Ipv6Addr>,
+    #[serde(default)]
+    flavours: Vec<Flavour>,
+    block_bits: Option<u8>,
+    node_bits: Option<u8>,
+}
+
+/// One of several ways.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Way {
+    pub(super) dev: String,
+    pub(super) via: Option<IpAddr>,
+    /// Its share of the flows.
+    #[serde(default = "one")]
+    pub(super) weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Route {
+    /// What is said of its behaviour.
+    pub(super) fn parameters(&self) -> Parameters {
+        Parameters {
+            nh4: self.nh4,
+            nh6: self.nh6,
+            lookup: self.lookup,
+            vrf: self.vrf,
+            oif: self.oif.clone(),
+            segments: self.segments.clone(),
+            flavours: self.flavours.clone(),
+            block_bits: self.block_bits,
+            node_bits: self.node_bits,
+            ..Parameters::default()
+        }
+    }
+}
+
+/// A destination.
+#[derive(Debug)]
+pub(super) struct To(pub(super) Prefix);
+
+impl<'de> Deserialize<'de> for To {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<To, D::Error> {
+        String::deserialize(from)?.parse().map(To).map_err(D::Error::custom)
+    }
+}
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mac(pub(super) [u8; 6]);
+
+impl<'de> Deserialize<'de> for Mac {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Mac, D::Error> {
+        let text = String::deserialize(from)?;
+        let bytes: Option<Vec<u8>> = text.split(':').map(|part| u8::from_str_radix(part, 16).ok()).collect();
+        let bytes = bytes.and_then(|bytes| <[u8; 6]>::try_from(bytes).ok());
+        bytes.map(Mac).ok_or_else(|| D::Error::custom(format!("`{text}` is no Ethernet address, as 02:00:00:00:00:01")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Flavour {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Flavour, D::Error> {
+        let text = String::deserialize(from)?;
+        let known = Flavour::ALL.into_iter().find(|one| one.name() == text);
+        known.ok_or_else(|| {
+            let names = Flavour::ALL.map(Flavour::name).join(", ");
+            D::Error::custom(format!("`{text}` is no flavour: {names}"))
+        })
+    }
+}
+
+/// A file's text, to say what is wrong where.
+pub(super) struct Text {
+    file: Arc<str>,
+    text: Arc<str>,
+}
+
+impl Text {
+    /// Reads a file.
+    pub(super) fn read(path: &Path) -> Result<(Text, Topology), Failure> {
+        let text = files::text(path)?;
+        let text = Text { file: path.display().to_string().into(), text: text.into() };
+        let topology = toml::from_str(&text.text).map_err(|why| {
+            let at = text.at(why.span().unwrap_or(0..0));
+            Diagnostic::new("topology", why.message().to_owned(), at)
+        })?;
+        Ok((text, topology))
+    }
+
+    /// A place of it.
+    pub(super) fn at(&self, bytes: Range<usize>) -> Place {
+        let bytes = bytes.start as u32..bytes.end as u32;
+        Place::Text { file: self.file.clone(), text: self.text.clone(), bytes }
+    }
+
+    /// The first line of a table, without what is behind it.
+    pub(super) fn first_line(&self, bytes: Range<usize>) -> Place {
+        let inside = self.text.get(bytes.clone()).unwrap_or_default();
+        let line = inside.lines().next().map_or(0, str::len);
+        self.at(bytes.start..bytes.start + line)
+    }
+}
