@@ -24,7 +24,7 @@ pub enum Unable {
     NoHmac,
     /// Nobody knows the HMAC's key.
     NoKey,
-    /// The packet has no whole IPv6 header.
+    /// The packet's headers, or the one to be put on it, are not whole.
     Short,
 }
 
@@ -127,13 +127,13 @@ pub fn encapsulate_reduced(
     source: impl FnOnce(Ipv6Addr) -> Ipv6Addr,
 ) -> Result<(), Unable> {
     let to = last_segment(srh);
-    let Some(fixed) = Srh::read(srh, 0) else { return Err(Unable::Short) };
+    let fixed = Srh::read(srh, 0).filter(|fixed| srh.len() >= fixed.segments_end()).ok_or(Unable::Short)?;
     if fixed.last_entry == 0 {
         let kept = if fixed.hmac(srh).is_some() { srh } else { &[] };
         return around(packet, kept, to, inner, source);
     }
-    let end = fixed.segments_end().min(srh.len());
-    let mut reduced = srh[..end.saturating_sub(SEGMENT)].to_vec();
+    let end = fixed.segments_end();
+    let mut reduced = srh[..end - SEGMENT].to_vec();
     reduced.extend_from_slice(&srh[end..]);
     reduced[1] = fixed.ext_len.wrapping_sub(2);
     reduced[4] = fixed.last_entry - 1;
@@ -226,7 +226,7 @@ impl fmt::Display for Unable {
         f.write_str(match self {
             Unable::NoHmac => "the header's flag says that there is an HMAC, and there is none",
             Unable::NoKey => "the HMAC's key is not known",
-            Unable::Short => "the packet has no whole IPv6 header",
+            Unable::Short => "the headers are not whole",
         })
     }
 }

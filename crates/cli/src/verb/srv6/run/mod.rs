@@ -83,7 +83,8 @@ impl Run {
         while let Some(packet) = capture.next() {
             let packet = packet.map_err(|why| why.in_file(self.pcap.display().to_string()))?;
             totals.packets += 1;
-            let frame = packet.ethernet_view()?.to_vec();
+            let frame =
+                packet.ethernet_view().map_err(|why| why.note(format!("in packet {}", totals.packets)))?.to_vec();
             let time = packet.timestamp_ns;
             let Some((link, packet)) = ip(&frame) else {
                 totals.lose("no IP packet");

@@ -24,11 +24,12 @@ impl Outputs {
     pub(super) fn create(directory: &Path, topology: &Topology, input: &Path) -> Result<Outputs, Failure> {
         fs::create_dir_all(directory).map_err(|why| Failure::directory(directory, &why))?;
         let mut interfaces = Vec::new();
-        for (number, interface) in (1..).zip(&topology.interface) {
+        for (number, interface) in (1u32..).zip(&topology.interface) {
             let interface = interface.get_ref();
             let path = directory.join(format!("{}.pcap", interface.name));
             files::distinct(&[("--pcap", input)], &[("--write", &path)])?;
-            let mac = interface.mac.unwrap_or(Mac([2, 0, 0, 0, 0, number]));
+            let [a, b, c, d] = number.to_be_bytes();
+            let mac = interface.mac.unwrap_or(Mac([2, 0, a, b, c, d]));
             interfaces.push(Interface {
                 name: interface.name.clone(),
                 mac,
