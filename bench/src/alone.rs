@@ -2,7 +2,7 @@
 
 use crate::rounds::Runs;
 use alveary_isa::{Endian, Insn, Inst, Width, decode};
-use alveary_vm::{Checks, Code, Env, Exit, Func, HelperFn, Image, Jit, Link, TrapKind};
+use alveary_vm::{Checks, Code, Env, Exit, Func, HelperFn, Image, Jit, Link, Passes, TrapKind};
 use std::collections::BTreeSet;
 
 /// Bytes of a frame.
@@ -18,13 +18,13 @@ pub(crate) struct Alone {
 }
 
 impl Alone {
-    /// Links a program over plain memory, to be interpreted or as native code.
-    pub(crate) fn link(bytes: &[u8], native: bool, packet: Vec<u8>) -> Result<Alone, String> {
+    /// Links a program over plain memory, to be interpreted or, with these passes, as native code.
+    pub(crate) fn link(bytes: &[u8], native: Option<Passes>, packet: Vec<u8>) -> Result<Alone, String> {
         let insns: Vec<_> = bytes.as_chunks().0.iter().map(|slot| Insn::from_bytes(*slot, Endian::Little)).collect();
         let funcs = starts(&insns).into_iter().map(|start| Func { start, stack: STACK }).collect();
         let code = Code { insns, funcs, ..Code::default() };
-        let image = if native {
-            let jit = Jit::new(LIMIT).map_err(|error| error.to_string())?;
+        let image = if let Some(passes) = native {
+            let jit = Jit::with_passes(LIMIT, passes).map_err(|error| error.to_string())?;
             // SAFETY: the kernels of this package stay inside the packet that they are given and inside their frames.
             unsafe { Image::native(&code, &Nobody, &jit) }
         } else {

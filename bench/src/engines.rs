@@ -9,7 +9,7 @@ use crate::{
     rounds::{Rounds, Runs, Time},
     set::Kernel,
 };
-use alveary_runtime::Engine;
+use alveary_runtime::{Engine, Passes};
 
 /// An engine: its name in the table, and what makes a kernel ready for it.
 pub(crate) struct Column {
@@ -35,7 +35,8 @@ impl Job<'_> {
 
     fn ours(&self, engine: Engine) -> Made {
         if self.kernel.unproven {
-            return Ok(Box::new(Alone::link(&self.plain()?, engine == Engine::Jit, self.packet())?));
+            let native = (engine == Engine::Jit).then_some(Passes::ALL);
+            return Ok(Box::new(Alone::link(&self.plain()?, native, self.packet())?));
         }
         let object = compile::xdp(self.set, self.kernel, self.version)?;
         Ok(Box::new(Ours::load(&object, engine, &self.packet())?))

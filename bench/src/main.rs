@@ -3,7 +3,7 @@
 //! `cargo run --release -p alveary-bench [--features peers] -- [--set first|second] [--version v3|v4] [--rounds N]
 //! [--svg FILE] [NAME…]` prints tables in Markdown. `cargo xtask bench --peers` puts them into docs/performance.md.
 //! `--examples` measures the programs of examples/ over the packets of their capture, `--costs` what a run costs before
-//! the program does anything and what compiling takes.
+//! the program does anything and what compiling takes, `--passes` what each of the compiler's passes gives.
 
 mod alone;
 mod arena;
@@ -12,6 +12,7 @@ mod compile;
 mod costs;
 mod engines;
 mod examples;
+mod gains;
 mod helpers;
 mod kernel;
 mod machine;
@@ -40,6 +41,7 @@ struct Wanted {
     names: Vec<String>,
     examples: bool,
     costs: bool,
+    passes: bool,
 }
 
 fn main() -> ExitCode {
@@ -61,6 +63,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> 
         names: vec![],
         examples: false,
         costs: false,
+        passes: false,
     };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -71,6 +74,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> 
             "--svg" => wanted.svg = Some(value()?.into()),
             "--examples" => wanted.examples = true,
             "--costs" => wanted.costs = true,
+            "--passes" => wanted.passes = true,
             name if name.starts_with('-') => return Err(format!("there is no option {name}")),
             name => wanted.names.push(name.to_owned()),
         }
@@ -92,6 +96,9 @@ fn measure(wanted: &Wanted) -> Result<(), String> {
         return costs::measure(wanted.rounds);
     }
     println!("{}\n", machine::describe());
+    if wanted.passes {
+        return gains::measure(wanted);
+    }
     for set in &wanted.sets {
         for version in &wanted.versions {
             let table = Table::measure(set, version, wanted.rounds, &wanted.names)?;

@@ -3,7 +3,7 @@
 use crate::rounds::Runs;
 use alveary::{Loader, Object, User};
 use alveary_net::{Xdp, XdpBuff};
-use alveary_runtime::{Engine, Fault, Feed, Prog, Ran, Vcpu};
+use alveary_runtime::{Engine, Fault, Feed, Passes, Prog, Ran, Vcpu};
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 /// A program on a virtual CPU, with its packet.
@@ -16,8 +16,16 @@ pub(crate) struct Ours {
 impl Ours {
     /// Loads an object's only program.
     pub(crate) fn load(object: &Path, engine: Engine, packet: &[u8]) -> Result<Ours, String> {
+        Ours::on(User::builder().engine(engine).build(), object, packet)
+    }
+
+    /// As native code, with some of the passes.
+    pub(crate) fn native(object: &Path, passes: Passes, packet: &[u8]) -> Result<Ours, String> {
+        Ours::on(User::builder().engine(Engine::Jit).passes(passes).build(), object, packet)
+    }
+
+    fn on(target: User, object: &Path, packet: &[u8]) -> Result<Ours, String> {
         let said = |error: alveary::Error| error.to_string();
-        let target = User::builder().engine(engine).build();
         let loaded = Loader::new(target).load(&Object::open(object).map_err(said)?).map_err(said)?;
         let prog = loaded.programs().next().ok_or("the object has no program")?.handle().prog().clone();
         Ours::new(loaded.target().vcpu(0).map_err(said)?, prog, packet)

@@ -19,6 +19,7 @@ mod listing;
 mod lookup;
 mod loops;
 mod memory;
+mod multiply;
 mod native;
 mod pages;
 mod pass;
@@ -150,11 +151,15 @@ impl Jit {
         self.compile_by(code, ops, self.rules())
     }
 
+    /// The passes over programs.
+    pub(crate) fn passes(&self) -> Passes {
+        self.settings.passes
+    }
+
     /// The rules of code that is proven.
     fn rules(&self) -> Rules<'_> {
-        let [lookups, bodies] = [Pass::Lookup, Pass::Helper].map(|pass| self.settings.passes.has(pass));
-        let key = self.settings.harden.then_some(&*self.key);
-        Rules { lookups, bodies, fuel: self.settings.fuel, key, ..Rules::default() }
+        let Settings { passes, fuel, harden, .. } = self.settings;
+        Rules { passes, fuel, key: harden.then_some(&*self.key), ..Rules::default() }
     }
 
     /// As [`Jit::compile`], by rules for each instruction.

@@ -4,7 +4,7 @@ use crate::User;
 use alveary_abi::{Helper, Profile, Version};
 use alveary_btf::Btf;
 use alveary_net::{Host, Net, Skb, Xdp};
-use alveary_runtime::{Args, Body, Builder, Cache, Clock, Cx, Engine, Family, Runtime, World};
+use alveary_runtime::{Args, Body, Builder, Cache, Clock, Cx, Engine, Family, Passes, Runtime, World};
 use alveary_spec::{Kernel, Modules};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -21,6 +21,7 @@ pub struct UserBuilder {
     trace_lines: usize,
     engine: Engine,
     native_limit: Option<usize>,
+    passes: Passes,
     fuel: bool,
     harden: bool,
     cache: Option<Arc<Cache>>,
@@ -36,6 +37,7 @@ impl Default for UserBuilder {
             trace_lines: 4096,
             engine: Engine::default(),
             native_limit: None,
+            passes: Passes::ALL,
             fuel: false,
             harden: false,
             cache: None,
@@ -144,6 +146,14 @@ impl UserBuilder {
         self
     }
 
+    /// Which passes are made over programs that become native code: all unless told otherwise. What programs do does not
+    /// depend on it.
+    #[must_use]
+    pub fn passes(mut self, passes: Passes) -> UserBuilder {
+        self.passes = passes;
+        self
+    }
+
     /// How many bytes of native code there may be at once: 256 MiB unless told otherwise.
     #[must_use]
     pub fn native_limit(mut self, bytes: usize) -> UserBuilder {
@@ -238,13 +248,15 @@ impl UserBuilder {
     /// The target.
     #[must_use]
     pub fn build(self) -> User {
-        let UserBuilder { kernel, world, trace_lines, engine, native_limit, fuel, harden, cache, net, own } = self;
+        let UserBuilder { kernel, world, trace_lines, engine, native_limit, passes, fuel, harden, cache, net, own } =
+            self;
         let net = Arc::new(net);
         let mut builder = Runtime::builder(kernel, world)
             .family::<Xdp>(net.clone())
             .family::<Skb>(net)
             .trace_lines(trace_lines)
             .engine(engine)
+            .passes(passes)
             .fuel(fuel)
             .harden(harden);
         if let Some(bytes) = native_limit {

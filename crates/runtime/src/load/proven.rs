@@ -80,9 +80,12 @@ impl<'a> Proven<'a> {
                 let code = off.and_then(|off| self.field(inst, off));
                 let code = code.ok_or_else(|| refuse::field_unknown(sites.program, at, offset.0))?;
                 let jumps = code.iter().any(|inst| matches!(inst, Inst::Jmp { .. }));
-                let known = if jumps { Known::NOTHING } else { known(fact) };
-                let line = |inst| Line::new(inst).knowing(Known { memory: Memory::Context, ..known });
-                Ok(code.into_iter().map(line).collect())
+                let result = if jumps { Known::NOTHING } else { known(fact) };
+                let last = code.len().saturating_sub(1);
+                // What comes before the last one leaves something else in the register.
+                let known = |at| if at == last { result } else { Known::NOTHING };
+                let line = |(at, inst)| Line::new(inst).knowing(Known { memory: Memory::Context, ..known(at) });
+                Ok(code.into_iter().enumerate().map(line).collect())
             }
             Base::Object(_) => Ok(stop()),
             _ => Ok(with_fact(plain(sites, inst, at)?, fact)),

@@ -97,7 +97,7 @@ impl Unfinished<'_> {
     pub fn compile(self) -> Result<Program, BadCode> {
         let code = self.code()?;
         let ops = predecode(&code, &Nothing, handler_at::<Trusted>)?;
-        let rules = Rules { arena: Some(self.size - 1), fuel: true, ..Rules::default() };
+        let rules = Rules { arena: Some(self.size - 1), passes: self.jit.passes(), fuel: true, ..Rules::default() };
         let native = self.jit.compile_by(&code, &ops, rules)?;
         Ok(Program { native, helpers: self.helpers, size: self.size })
     }

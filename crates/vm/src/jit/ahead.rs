@@ -135,7 +135,9 @@ impl Library {
         let ops = predecode(code, &Nowhere, handler_at::<Trusted>)?;
         self.accept(code, table)?;
         let places = places(code, place)?;
-        let rules = Rules { ahead: Some(Ahead { table }), ..Rules::default() };
+        // Where a map's memory is, and the body of a helper, is not known yet.
+        let passes = self.passes.without(Pass::Lookup).without(Pass::Helper);
+        let rules = Rules { ahead: Some(Ahead { table }), passes, ..Rules::default() };
         let plan = Plan::new(code, &ops, rules)?;
         let (first, isa, passes) = (self.functions.len(), self.isa.clone(), self.passes);
         let mut strange = None;

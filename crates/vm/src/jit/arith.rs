@@ -1,7 +1,7 @@
 //! What arithmetic, byte swaps and constants become. The rules are RFC 9669's; `crate::arith` has them as functions.
 
 use super::lift::Lifter;
-use alveary_isa::{AluOp, Inst, Operand, Reg, Swap, Wide};
+use alveary_isa::{AluOp, Inst, Operand, Reg, Swap, Wide, Width};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{Endianness, InstBuilder, Type, Value};
@@ -42,6 +42,12 @@ impl Lifter<'_> {
     fn alu(&mut self, wide: Wide, op: AluOp, dst: Reg, src: Operand, not_zero: bool) -> Value {
         // `dst` is read below alone: a move does not need what it overwrites.
         match (op, wide, src) {
+            (AluOp::Mov, Wide::W32, Operand::Reg(reg)) if self.fits(reg, Width::B4) => return self.get(reg),
+            (AluOp::Mul, _, Operand::Imm(by)) => {
+                if let Some(product) = self.product(wide, dst, by) {
+                    return self.extend(product);
+                }
+            }
             (AluOp::Mov, ..) => {
                 let value = self.operand(wide, src);
                 return self.extend(value);

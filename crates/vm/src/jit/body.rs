@@ -4,6 +4,7 @@
 //! what the short way is not made for (bytes that are not there) is left to the helper, as if there were no short way.
 
 use super::lift::{Lifter, PLAIN};
+use super::pass::Pass;
 use crate::Env;
 use crate::code::Body;
 use alveary_isa::Reg;
@@ -19,7 +20,7 @@ impl Lifter<'_> {
     pub(super) fn known_body(&self, slot: u32) -> Option<Body> {
         let bodies = &self.plan.code.bodies;
         let at = bodies.binary_search_by_key(&slot, |(slot, _)| *slot).ok()?;
-        (self.plan.rules.bodies && cfg!(target_endian = "little")).then(|| bodies[at].1)
+        (self.plan.rules.passes.has(Pass::Helper) && cfg!(target_endian = "little")).then(|| bodies[at].1)
     }
 
     /// Does it; `call` lifts the helper's call.

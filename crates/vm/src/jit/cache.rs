@@ -89,7 +89,7 @@ impl Key {
         // This processor.
         jit.isa.triple().to_string().hash(&mut hasher);
         jit.isa.isa_flags().iter().for_each(|flag| flag.to_string().hash(&mut hasher));
-        (jit.settings.passes, rules.arena, rules.lookups, rules.bodies, rules.fuel).hash(&mut hasher);
+        (jit.settings.passes, rules.passes, rules.arena, rules.fuel).hash(&mut hasher);
         code.hash(&mut hasher);
         Some(Key(hasher.0.finalize().into()))
     }

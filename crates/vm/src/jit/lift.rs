@@ -8,11 +8,13 @@ use super::frame::Frame;
 use super::graph::{End, Graph, Guard, Test};
 use super::loops::Loops;
 use super::native::Service;
+use super::pass::Pass;
+use super::pass::narrow::{self, Places, Widths};
 use super::plan::{Plan, Rules};
 use super::{arena, fuel};
 use crate::Env;
 use crate::stack::{FRAME, LOOPS, Stack};
-use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide};
+use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide, Width};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8X16, I32, I64};
 use cranelift_codegen::ir::{
@@ -90,6 +92,10 @@ pub(super) struct Lifter<'a> {
     pub(super) arena: Option<Value>,
     /// What nodes take of the fuel where they begin.
     charges: Vec<u32>,
+    /// How many bits registers can have: at this place, and where nodes begin.
+    pub(super) widths: Widths,
+    places: Places,
+    begin_widths: Vec<Widths>,
     /// The fuel, in functions that take some.
     pub(super) fuel: Option<Variable>,
 }
@@ -131,6 +137,10 @@ impl<'a> Lifter<'a> {
         }
         let fuel = (plan.rules.fuel && plan.functions[number].stops).then(|| to.declare_var(I64));
         let charges = if plan.rules.fuel { fuel::charges(plan, graph, &loops) } else { vec![0; graph.nodes.len()] };
+        let (places, begin_widths) = match plan.rules.passes.has(Pass::Narrow) {
+            true => narrow::find(plan, graph, &loops.order),
+            false => Default::default(),
+        };
         Lifter {
             plan,
             isa,
@@ -149,6 +159,9 @@ impl<'a> Lifter<'a> {
             stopped: None,
             arena: None,
             charges,
+            widths: Widths::default(),
+            places,
+            begin_widths,
             fuel,
         }
     }
@@ -270,8 +283,10 @@ impl<'a> Lifter<'a> {
         let (plan, graph) = (self.plan, self.graph);
         let node = &graph.nodes[number];
         self.activation = node.activation;
+        self.widths = self.begin_widths.get_mut(number).map(std::mem::take).unwrap_or_default();
         if node.begins {
             self.clear_words();
+            self.widths.clear_words(&self.places, node.activation);
         }
         if self.charges[number] > 0 {
             self.charge(node.body.start, self.charges[number]);
@@ -279,6 +294,7 @@ impl<'a> Lifter<'a> {
         for (slot, inst) in plan.insts_at(node.body.clone()) {
             self.to.set_srcloc(SourceLoc::new(slot));
             self.inst(slot, inst);
+            self.widths.step(plan, graph, &self.places, node.activation, slot, inst);
         }
         self.to.set_srcloc(SourceLoc::new(node.last));
         match &node.end {
@@ -541,6 +557,16 @@ impl<'a> Lifter<'a> {
     /// A constant.
     pub(super) fn number(&mut self, number: i64) -> Value {
         self.to.ins().iconst(I64, number)
+    }
+
+    /// Whether it is known that no more bits of a register are set than a value of this width has.
+    pub(super) fn fits(&self, reg: Reg, width: Width) -> bool {
+        self.widths.fits(&self.places, self.activation, reg, width)
+    }
+
+    /// The same of a stack word.
+    pub(super) fn word_fits(&self, number: usize, width: Width) -> bool {
+        self.widths.word_fits(&self.places, self.activation, number, width)
     }
 
     /// The register that a stack word is.

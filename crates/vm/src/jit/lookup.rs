@@ -6,6 +6,7 @@
 //! bucket's version is then what it was before: if not, the helper is called, which decides.
 
 use super::lift::{Lifter, PLAIN};
+use super::pass::Pass;
 use crate::Env;
 use crate::code::{Lookup, Table};
 use alveary_isa::Reg;
@@ -14,7 +15,7 @@ use cranelift_codegen::ir::types::{I8, I32, I64};
 use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Value};
 
 /// The owner's hash function: for each word of the key `state = (state ^ word) * MULTIPLIER`, `state ^= state >> 32`; at
-/// the end `state * FINISH`, of which the upper half is the hash.
+/// the end `state * FINISH`, of which the upper half is the hash. Nobody above this crate sees these numbers: `tests/lookup.rs` holds them against the owner's.
 const MULTIPLIER: i64 = 0x9e37_79b9_7f4a_7c15_u64 as i64;
 const FINISH: i64 = 0xd6e8_feb8_6659_fd93_u64 as i64;
 
@@ -24,7 +25,7 @@ impl Lifter<'_> {
         let lookups = &self.plan.code.lookups;
         let at = lookups.binary_search_by_key(&slot, |lookup| lookup.slot).ok()?;
         let fits = matches!(lookups[at].table, Table::Hash { .. }) && matches!(lookups[at].key_size, 4 | 8 | 16);
-        let made = self.plan.rules.lookups && cfg!(target_endian = "little");
+        let made = self.plan.rules.passes.has(Pass::Lookup) && cfg!(target_endian = "little");
         (fits && made).then(|| (&lookups[at], at))
     }
 

@@ -9,7 +9,6 @@ use crate::memory::{OldValue, result_of};
 use alveary_isa::{AtomicOp, Inst, Operand, Reg, Wide, Width};
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Value};
-use cranelift_frontend::Variable;
 
 impl Lifter<'_> {
     /// Lifts an instruction that accesses memory; whether it is one.
@@ -17,9 +16,10 @@ impl Lifter<'_> {
         match inst {
             Inst::Load { width, signed, dst, src, off } => {
                 let value = match self.own_word(&inst) {
-                    Some(word) => {
-                        let value = self.to.use_var(word);
-                        self.part(value, width, signed)
+                    Some(number) => {
+                        let value = self.to.use_var(self.word(number));
+                        let whole = !signed && self.word_fits(number, width);
+                        if whole { value } else { self.part(value, width, signed) }
                     }
                     None => {
                         let (base, off) = self.place(&inst, src, off);
@@ -35,7 +35,12 @@ impl Lifter<'_> {
             Inst::Store { width, dst, off, src } => {
                 let value = self.operand(Wide::W64, src);
                 match self.own_word(&inst) {
-                    Some(word) => self.to.def_var(word, value),
+                    Some(number) => {
+                        let fits = matches!(src, Operand::Reg(reg) if self.fits(reg, width));
+                        let whole = fits || !self.widths.is_known();
+                        let value = if whole { value } else { self.part(value, width, false) };
+                        self.to.def_var(self.word(number), value);
+                    }
                     None => {
                         let (base, off) = self.place(&inst, dst, off);
                         self.store(width, value, base, off);
@@ -59,11 +64,11 @@ impl Lifter<'_> {
         true
     }
 
-    /// The register that the accessed stack word is.
-    fn own_word(&self, inst: &Inst) -> Option<Variable> {
+    /// The number of the accessed stack word, if it is a register.
+    fn own_word(&self, inst: &Inst) -> Option<usize> {
         let Frame::Own { registers, .. } = self.frame() else { return None };
         let (place, _) = access(inst)?;
-        registers.get(&place).map(|&number| self.word(number))
+        registers.get(&place).copied()
     }
 
     /// Where a plain access is.

@@ -9,11 +9,20 @@
 //! | `switch` | trees of comparisons become jumps by tables |
 //! | `below` | loops that count ask whether they are below their end |
 //!
-//! `lookup` and `helper` are made while lifting (`jit/lookup.rs`, `jit/body.rs`), `align` of what is compiled
-//! (`jit/layout.rs`).
+//! While lifting:
+//!
+//! | file | what becomes better |
+//! |---|---|
+//! | `jit/lookup` | lookups in hash tables are made without a call |
+//! | `jit/body` | what helpers do is done in place of their calls |
+//! | `narrow` | what has 32 bits is not extended again |
+//! | `jit/multiply` | multiplications by some constants become shifts |
+//!
+//! `align` is made of what is compiled (`jit/layout`).
 
 mod below;
 mod inline;
+pub(super) mod narrow;
 mod switch;
 #[cfg(test)]
 mod tests;
@@ -42,6 +51,10 @@ pub enum Pass {
     Lookup,
     /// What helpers do is done in place of their calls.
     Helper,
+    /// What has 32 bits is not extended again.
+    Narrow,
+    /// Multiplications by some constants become shifts.
+    Multiply,
     /// Functions begin where their loops touch few lines of the instruction cache.
     Align,
 }
@@ -63,6 +76,8 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Below, name: "below", run: Some(below::run) },
     Row { pass: Pass::Lookup, name: "lookup", run: None },
     Row { pass: Pass::Helper, name: "helper", run: None },
+    Row { pass: Pass::Narrow, name: "narrow", run: None },
+    Row { pass: Pass::Multiply, name: "multiply", run: None },
     Row { pass: Pass::Align, name: "align", run: None },
 ];
 

@@ -4,6 +4,7 @@
 use super::address::{Ahead, HELPERS, SERVICES, SYMBOLS, TABLES};
 use super::frame::Frame;
 use super::native::Service;
+use super::pass::Passes;
 use crate::bad_code::{BadCode, BadCodeKind};
 use crate::predecode::{Ops, bad, decode_all};
 use crate::{Code, Known, memory};
@@ -16,10 +17,8 @@ use std::ops::Range;
 pub(crate) struct Rules<'a> {
     /// Addresses are offsets in an arena ([`crate::arena`]): their bits that are looked at.
     pub(crate) arena: Option<u64>,
-    /// Lookups in hash tables are made without a call.
-    pub(crate) lookups: bool,
-    /// What helpers do is done in place of their calls, where it is known.
-    pub(crate) bodies: bool,
+    /// What is made better, as far as lifting does it.
+    pub(crate) passes: Passes,
     /// Loops and calls take fuel.
     pub(crate) fuel: bool,
     /// What the program's constants are mixed with: where it stands is in the code, not what it is.

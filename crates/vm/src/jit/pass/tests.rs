@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::engine::{Trusted, handler_at};
-use crate::jit::Rules;
 use crate::jit::affine::Sum;
 use crate::jit::graph::{End, Test};
+use crate::jit::{Jit, Rules};
 use crate::predecode::predecode;
 use crate::{Call, Code, Env, Func, HelperFn, Link};
 use alveary_isa::{Inst, asm::assemble};
@@ -88,29 +88,50 @@ fn end(end: &End) -> String {
 
 #[test]
 fn golden() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/jit/pass/golden");
     for (row, run) in ROWS.iter().filter_map(|row| Some((row, row.run?))) {
-        let path = folder.join(row.name).with_extension("txt");
-        let file = std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-        let mut now = String::new();
-        for case in file.split("=== ").skip(1) {
-            let program = case.split("--- ").next().expect("there is always a first part");
-            let (title, source) = program.split_once('\n').expect("a title has a line of its own");
-            let code = code(source);
-            let ops = predecode(&code, &Nothing, handler_at::<Trusted>).expect("well-formed");
-            let plan = Plan::new(&code, &ops, Rules::default()).expect("well-formed");
+        hold(row.name, |code| {
+            let ops = predecode(code, &Nothing, handler_at::<Trusted>).expect("well-formed");
+            let plan = Plan::new(code, &ops, Rules::default()).expect("well-formed");
             let mut graph = Graph::of(&plan, 0);
             let before = self::text(&plan, &graph);
             run(&plan, &mut graph);
-            let after = self::text(&plan, &graph);
-            let _ = write!(now, "=== {title}\n{source}--- before\n{before}--- after\n{after}");
-        }
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&path, &now).expect("the source folder can be written to");
-            continue;
-        }
-        assert!(file == now, "{}: pass `{}` now makes:\n{now}", path.display(), row.name);
+            (before, self::text(&plan, &graph))
+        });
     }
+}
+
+/// Passes that are made while lifting, by the code generator's IR.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn golden_while_lifting() {
+    for pass in [Pass::Narrow, Pass::Multiply] {
+        hold(pass.name(), |code| {
+            let [before, after] = [Passes::NONE, Passes::NONE.with(pass)].map(|passes| {
+                let jit = Jit::with_passes(1 << 20, passes).expect("it is x86-64");
+                let listed = jit.list(code, &Nothing).expect("well-formed");
+                let of_a_slot = listed[0].lifted.iter().filter_map(|line| Some((line.slot?, &line.text)));
+                of_a_slot.fold(String::new(), |text, (slot, line)| text + &format!("  {slot:>3}: {line}\n"))
+            });
+            (before, after)
+        });
+    }
+}
+
+/// Holds what `make` says of each program of a pass's file, before and after, against what the file says.
+fn hold(name: &str, make: impl Fn(&Code) -> (String, String)) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/jit/pass/golden").join(name).with_extension("txt");
+    let file = std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    let mut now = String::new();
+    for case in file.split("=== ").skip(1) {
+        let program = case.split("--- ").next().expect("there is always a first part");
+        let (title, source) = program.split_once('\n').expect("a title has a line of its own");
+        let (before, after) = make(&code(source));
+        let _ = write!(now, "=== {title}\n{source}--- before\n{before}--- after\n{after}");
+    }
+    if std::env::var_os("UPDATE").is_some() {
+        return std::fs::write(&path, &now).expect("the source folder can be written to");
+    }
+    assert!(file == now, "{}: pass `{name}` now makes:\n{now}", path.display());
 }
 
 #[test]

@@ -1,0 +1,76 @@
+//! What each pass of the compiler gives: kernels as native code with all passes, and without one of them, in turns.
+
+use crate::{
+    Wanted,
+    alone::Alone,
+    compile::{self, CLANG},
+    native::Native,
+    ours::Ours,
+    rounds::Runs,
+    set::{EMPTY, FIRST, Kernel},
+};
+use alveary_runtime::{Pass, Passes};
+
+/// Times of less than this part from each other are the same.
+const NOISE: f64 = 0.02;
+
+/// A kernel's times as ratios to clang's native code: with all passes, then without each.
+struct Row {
+    kernel: &'static str,
+    ratios: Vec<f64>,
+}
+
+/// Prints a table for each set and version that is asked for.
+pub(crate) fn measure(wanted: &Wanted) -> Result<(), String> {
+    for set in &wanted.sets {
+        for version in &wanted.versions {
+            let empty = times(FIRST.name, &EMPTY, version, wanted)?;
+            let named = |kernel: &&Kernel| wanted.names.is_empty() || wanted.names.iter().any(|n| n == kernel.name);
+            let rows = set.kernels.iter().filter(named).map(|kernel| {
+                let own = times(set.name, kernel, version, wanted)?;
+                let own: Vec<f64> = own.iter().zip(&empty).map(|(all, empty)| all - empty).collect();
+                Ok(Row { kernel: kernel.name, ratios: own[1..].iter().map(|ours| ours / own[0]).collect() })
+            });
+            print(set.name, version, &rows.collect::<Result<Vec<Row>, String>>()?);
+        }
+    }
+    Ok(())
+}
+
+/// Least times of clang's native code, of ours, and of ours without each pass.
+fn times(set: &str, kernel: &Kernel, version: &str, wanted: &Wanted) -> Result<Vec<f64>, String> {
+    let packet = || (kernel.packet)();
+    let mut engines: Vec<Option<Box<dyn Runs>>> =
+        vec![Some(Box::new(Native::open(&CLANG.native(set, kernel)?, packet())?))];
+    for passes in std::iter::once(Passes::ALL).chain(Pass::all().map(|pass| Passes::ALL.without(pass))) {
+        engines.push(Some(if kernel.unproven {
+            Box::new(Alone::link(&compile::plain(set, kernel, version)?, Some(passes), packet())?)
+        } else {
+            Box::new(Ours::native(&compile::xdp(set, kernel, version)?, passes, &packet())?)
+        }));
+    }
+    let times = wanted.rounds.measure(&mut engines)?;
+    Ok(times.into_iter().map(|time| time.map_or(f64::NAN, |time| time.least)).collect())
+}
+
+fn print(set: &str, version: &str, rows: &[Row]) {
+    let mean = |column: usize| {
+        let logs: Vec<f64> = rows.iter().map(|row| row.ratios[column].ln()).collect();
+        (logs.iter().sum::<f64>() / logs.len() as f64).exp()
+    };
+    println!("The {set} set, `-mcpu={version}`, all passes: {:.3} of clang's time.\n", mean(0));
+    println!("| without | geometric mean | kernels that take longer | that take less |\n|---|---:|---|---|");
+    for (column, pass) in (1..).zip(Pass::all()) {
+        let mut changes: Vec<(f64, &Row)> =
+            rows.iter().map(|row| (row.ratios[column] / row.ratios[0] - 1.0, row)).collect();
+        changes.sort_by(|(one, _), (other, _)| other.abs().total_cmp(&one.abs()));
+        let list = |sign: f64| {
+            let these = changes.iter().filter(|(change, _)| change * sign > NOISE);
+            let texts =
+                these.map(|(_, row)| format!("{} {:.2} ({:.2})", row.kernel, row.ratios[column], row.ratios[0]));
+            texts.collect::<Vec<String>>().join(", ")
+        };
+        println!("| `{}` | {:.3} | {} | {} |", pass.name(), mean(column), list(1.0), list(-1.0));
+    }
+    println!();
+}
