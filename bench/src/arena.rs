@@ -52,7 +52,7 @@ pub(crate) fn measure(rounds: Rounds) -> Result<(), String> {
     println!("| bench | as it is ns | in an arena ns | × |\n|---|---:|---:|---:|");
     let times = |kernel: &Kernel| {
         let (bytes, packet) = (compile::plain(FIRST.name, kernel, "v3")?, packet::plain());
-        let trusted: Box<dyn Runs> = Box::new(Alone::link(&bytes, Some(Passes::ALL), packet.clone())?);
+        let trusted: Box<dyn Runs> = Box::new(Alone::link(&bytes, Some(Passes::default()), packet.clone())?);
         let mut runs = [Some(trusted), Some(Box::new(Confined::compile(&bytes, &packet)?) as Box<dyn Runs>)];
         let times = rounds.measure(&mut runs)?;
         Ok::<_, String>([0, 1].map(|at: usize| times[at].map_or(f64::NAN, |time| time.least)))

@@ -48,7 +48,7 @@ pub(crate) fn measure(rounds: Rounds) -> Result<(), String> {
 /// What it takes to enter native code, without the user-space kernel around it.
 fn entry(rounds: Rounds) -> Result<(), String> {
     let bytes = compile::plain(FIRST.name, &EMPTY, "v3")?;
-    let alone = || Alone::link(&bytes, Some(Passes::ALL), packet::plain());
+    let alone = || Alone::link(&bytes, Some(Passes::default()), packet::plain());
     let mut runs: [Option<Box<dyn Runs>>; 2] = [Some(Box::new(alone()?)), Some(Box::new(Batched(alone()?)))];
     for (name, time) in ["one by one", "in batches"].into_iter().zip(rounds.measure(&mut runs)?) {
         if let Some(time) = time {

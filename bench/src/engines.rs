@@ -35,7 +35,7 @@ impl Job<'_> {
 
     fn ours(&self, engine: Engine) -> Made {
         if self.kernel.unproven {
-            let native = (engine == Engine::Jit).then_some(Passes::ALL);
+            let native = (engine == Engine::Jit).then_some(Passes::default());
             return Ok(Box::new(Alone::link(&self.plain()?, native, self.packet())?));
         }
         let object = compile::xdp(self.set, self.kernel, self.version)?;

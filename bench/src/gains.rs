@@ -1,4 +1,5 @@
-//! What each pass of the compiler gives: kernels as native code with all passes, and without one of them, in turns.
+//! What each pass of the compiler gives: kernels as native code with the usual passes, and with one of them
+//! changed, in turns.
 
 use crate::{
     Wanted,
@@ -14,7 +15,7 @@ use alveary_runtime::{Pass, Passes};
 /// Times of less than this part from each other are the same.
 const NOISE: f64 = 0.02;
 
-/// A kernel's times as ratios to clang's native code: with all passes, then without each.
+/// A kernel's times as ratios to clang's native code: with the usual passes, then with each of some changed.
 struct Row {
     kernel: &'static str,
     ratios: Vec<f64>,
@@ -31,18 +32,18 @@ pub(crate) fn measure(wanted: &Wanted) -> Result<(), String> {
                 let own: Vec<f64> = own.iter().zip(&empty).map(|(all, empty)| all - empty).collect();
                 Ok(Row { kernel: kernel.name, ratios: own[1..].iter().map(|ours| ours / own[0]).collect() })
             });
-            print(set.name, version, &rows.collect::<Result<Vec<Row>, String>>()?);
+            print(set.name, version, &wanted.passes, &rows.collect::<Result<Vec<Row>, String>>()?);
         }
     }
     Ok(())
 }
 
-/// Least times of clang's native code, of ours, and of ours without each pass.
+/// Least times of clang's native code, of ours, and of ours without each pass, or with one that is not usual.
 fn times(set: &str, kernel: &Kernel, version: &str, wanted: &Wanted) -> Result<Vec<f64>, String> {
     let packet = || (kernel.packet)();
     let mut engines: Vec<Option<Box<dyn Runs>>> =
         vec![Some(Box::new(Native::open(&CLANG.native(set, kernel)?, packet())?))];
-    for passes in std::iter::once(Passes::ALL).chain(Pass::all().map(|pass| Passes::ALL.without(pass))) {
+    for passes in std::iter::once(Passes::default()).chain(wanted.passes.iter().map(|&pass| changed(pass))) {
         engines.push(Some(if kernel.unproven {
             Box::new(Alone::link(&compile::plain(set, kernel, version)?, Some(passes), packet())?)
         } else {
@@ -53,14 +54,20 @@ fn times(set: &str, kernel: &Kernel, version: &str, wanted: &Wanted) -> Result<V
     Ok(times.into_iter().map(|time| time.map_or(f64::NAN, |time| time.least)).collect())
 }
 
-fn print(set: &str, version: &str, rows: &[Row]) {
+/// The usual passes without this one, or with it, if it is not usual.
+fn changed(pass: Pass) -> Passes {
+    let usual = Passes::default();
+    if usual.has(pass) { usual.without(pass) } else { usual.with(pass) }
+}
+
+fn print(set: &str, version: &str, passes: &[Pass], rows: &[Row]) {
     let mean = |column: usize| {
         let logs: Vec<f64> = rows.iter().map(|row| row.ratios[column].ln()).collect();
         (logs.iter().sum::<f64>() / logs.len() as f64).exp()
     };
-    println!("The {set} set, `-mcpu={version}`, all passes: {:.3} of clang's time.\n", mean(0));
-    println!("| without | geometric mean | kernels that take longer | that take less |\n|---|---:|---|---|");
-    for (column, pass) in (1..).zip(Pass::all()) {
+    println!("The {set} set, `-mcpu={version}`, the usual passes: {:.3} of clang's time.\n", mean(0));
+    println!("| change | geometric mean | kernels that take longer | that take less |\n|---|---:|---|---|");
+    for (column, pass) in (1..).zip(passes) {
         let mut changes: Vec<(f64, &Row)> =
             rows.iter().map(|row| (row.ratios[column] / row.ratios[0] - 1.0, row)).collect();
         changes.sort_by(|(one, _), (other, _)| other.abs().total_cmp(&one.abs()));
@@ -70,7 +77,8 @@ fn print(set: &str, version: &str, rows: &[Row]) {
                 these.map(|(_, row)| format!("{} {:.2} ({:.2})", row.kernel, row.ratios[column], row.ratios[0]));
             texts.collect::<Vec<String>>().join(", ")
         };
-        println!("| `{}` | {:.3} | {} | {} |", pass.name(), mean(column), list(1.0), list(-1.0));
+        let how = if Passes::default().has(*pass) { "without" } else { "with" };
+        println!("| {how} `{}` | {:.3} | {} | {} |", pass.name(), mean(column), list(1.0), list(-1.0));
     }
     println!();
 }

@@ -3,7 +3,8 @@
 //! `cargo run --release -p alveary-bench [--features peers] -- [--set first|second] [--version v3|v4] [--rounds N]
 //! [--svg FILE] [NAME…]` prints tables in Markdown. `cargo xtask bench --peers` puts them into docs/performance.md.
 //! `--examples` measures the programs of examples/ over the packets of their capture, `--costs` what a run costs before
-//! the program does anything and what compiling takes, `--passes` what each of the compiler's passes gives.
+//! the program does anything and what compiling takes, `--passes NAME,…|all` what passes of the
+//! compiler give.
 
 mod alone;
 mod arena;
@@ -27,6 +28,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use alveary_runtime::Pass;
 use rounds::Rounds;
 use set::{EMPTY, FIRST, SECOND, Set};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -41,7 +43,8 @@ struct Wanted {
     names: Vec<String>,
     examples: bool,
     costs: bool,
-    passes: bool,
+    /// Passes whose gain is measured.
+    passes: Vec<Pass>,
 }
 
 fn main() -> ExitCode {
@@ -63,7 +66,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> 
         names: vec![],
         examples: false,
         costs: false,
-        passes: false,
+        passes: vec![],
     };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -74,12 +77,17 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> 
             "--svg" => wanted.svg = Some(value()?.into()),
             "--examples" => wanted.examples = true,
             "--costs" => wanted.costs = true,
-            "--passes" => wanted.passes = true,
+            "--passes" => wanted.passes = passes(&value()?)?,
             name if name.starts_with('-') => return Err(format!("there is no option {name}")),
             name => wanted.names.push(name.to_owned()),
         }
     }
     Ok(wanted)
+}
+
+fn passes(names: &str) -> Result<Vec<Pass>, String> {
+    let all: Vec<Pass> = Pass::all().collect();
+    if names == "all" { Ok(all) } else { names.split(',').map(|name| one_of(&all, Pass::name, name)).collect() }
 }
 
 fn one_of<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, wanted: &str) -> Result<T, String> {
@@ -96,7 +104,7 @@ fn measure(wanted: &Wanted) -> Result<(), String> {
         return costs::measure(wanted.rounds);
     }
     println!("{}\n", machine::describe());
-    if wanted.passes {
+    if !wanted.passes.is_empty() {
         return gains::measure(wanted);
     }
     for set in &wanted.sets {

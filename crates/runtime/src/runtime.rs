@@ -148,7 +148,7 @@ impl Builder {
         self
     }
 
-    /// Which passes are made over programs that become native code: all unless told otherwise.
+    /// Which passes are made over programs that become native code: the usual ones unless told otherwise.
     #[must_use]
     pub fn passes(mut self, passes: Passes) -> Builder {
         self.settings.passes = passes;

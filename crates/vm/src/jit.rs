@@ -10,12 +10,15 @@ mod arith;
 mod body;
 mod cache;
 mod call;
+mod fill;
 mod frame;
 mod fuel;
 mod graph;
+mod lanes;
 mod layout;
 mod lift;
 mod listing;
+mod live;
 mod lookup;
 mod loops;
 mod memory;
@@ -24,6 +27,7 @@ mod native;
 mod pages;
 mod pass;
 mod plan;
+mod round;
 mod text;
 mod trips;
 
@@ -78,9 +82,9 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// 256 MiB, all passes, neither fuel nor hidden constants.
+    /// 256 MiB, the usual passes, neither fuel nor hidden constants.
     fn default() -> Settings {
-        Settings { limit: 256 << 20, passes: Passes::ALL, fuel: false, harden: false }
+        Settings { limit: 256 << 20, passes: Passes::default(), fuel: false, harden: false }
     }
 }
 
@@ -218,6 +222,7 @@ fn functions(
     plan: &Plan<'_>,
     mut each: impl FnMut(Stage<'_>),
 ) -> Result<(), BadCode> {
+    let passes = if lanes::are_made_for(isa) { passes } else { passes.without(Pass::Lanes) };
     let mut builder = FunctionBuilderContext::new();
     let mut context = Context::new();
     for function in 0..plan.functions.len() {

@@ -114,7 +114,7 @@ impl Compiled {
 fn object(interface: &Interface, programs: &[(Arc<Prog>, Ahead, Vec<u16>)], options: &Options) -> Result<Vec<u8>> {
     let refused = |why: String| Error::new(Kind::Unsupported, Diagnostic::new("ahead", why, Where::Nowhere));
     let mut library =
-        Library::new(options.machine, &options.cpu, Passes::ALL).map_err(|why| refused(why.to_string()))?;
+        Library::new(options.machine, &options.cpu, Passes::default()).map_err(|why| refused(why.to_string()))?;
     let memory = memory(&mut library, interface, options.machine).map_err(refused)?;
     for ((prog, ahead, table), function) in programs.iter().zip(&interface.functions) {
         let place = |sym: Sym| {

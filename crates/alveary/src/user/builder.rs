@@ -37,7 +37,7 @@ impl Default for UserBuilder {
             trace_lines: 4096,
             engine: Engine::default(),
             native_limit: None,
-            passes: Passes::ALL,
+            passes: Passes::default(),
             fuel: false,
             harden: false,
             cache: None,
@@ -146,7 +146,7 @@ impl UserBuilder {
         self
     }
 
-    /// Which passes are made over programs that become native code: all unless told otherwise. What programs do does not
+    /// Which passes are made over programs that become native code: the usual ones unless told otherwise. What programs do does not
     /// depend on it.
     #[must_use]
     pub fn passes(mut self, passes: Passes) -> UserBuilder {

@@ -9,11 +9,13 @@ mod symbols;
 
 use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
 use alveary::User;
+use alveary::runtime::{Pass, Passes};
 use alveary_diag::Diagnostic;
 use alveary_isa::Endian;
 use alveary_object::apply_core;
 use alveary_spec::Spec;
 use answers::Answers;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueHint};
 use listing::{Listing, Look};
 use lowered::Lowered;
@@ -85,6 +87,13 @@ pub(crate) struct Disasm {
     #[arg(long, conflicts_with_all = ["cbpf", "source", "lowered", "clif"])]
     jit: bool,
 
+    /// Leave out passes of the compiler, to see what they do
+    ///
+    /// Of what --jit and --clif show. docs/jit.md lists the passes; several are set apart by commas.
+    #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = passes(),
+        hide_possible_values = true, conflicts_with_all = ["cbpf", "source", "lowered"])]
+    without: Vec<String>,
+
     /// Show a classic filter in tcpdump's -d notation
     ///
     /// FILE holds what `tcpdump -ddd` prints.
@@ -95,6 +104,11 @@ pub(crate) struct Disasm {
     /// Show what the classic filter is in eBPF
     #[arg(long, requires = "cbpf", conflicts_with = "object")]
     ebpf: bool,
+}
+
+/// The names of passes.
+fn passes() -> PossibleValuesParser {
+    PossibleValuesParser::new(Pass::all().map(Pass::name))
 }
 
 impl Disasm {
@@ -112,7 +126,9 @@ impl Disasm {
             (Some(path), None) if self.jit || self.clif.is_some() => {
                 let spec = inspect::open(path)?;
                 let only = self.prog.as_deref().map(|name| inspect::program(&spec, name, path)).transpose()?;
-                let user = self.kernel.user(User::builder(), Some(&spec))?.build();
+                let passes =
+                    self.without.iter().filter_map(|name| Pass::named(name)).fold(Passes::default(), Passes::without);
+                let user = self.kernel.user(User::builder().passes(passes), Some(&spec))?.build();
                 let loaded = lowered::load(&spec, only.map(|program| &*program.name), user)?;
                 native(&loaded, self.clif, self.raw, json)
             }

@@ -2,10 +2,12 @@
 //! in more than one place, and pieces of other functions may stand here, too. Knows nothing of Cranelift.
 
 use super::affine::Sum;
+use super::pass::lanes::Round;
 use super::plan::Plan;
 use alveary_isa::cfg::End as BlockEnd;
 use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide};
 use std::ops::Range;
+use std::rc::Rc;
 
 /// A function. It begins with its first node.
 #[derive(Clone, Debug)]
@@ -30,6 +32,17 @@ pub(super) struct Node {
     pub(super) begins: bool,
     /// It is not expected to run often.
     pub(super) cold: bool,
+    pub(super) runs: Runs,
+}
+
+/// How a node runs its instructions.
+#[derive(Clone, Debug)]
+pub(super) enum Runs {
+    OneByOne,
+    /// It has none: it makes ready what rounds of these have in common.
+    InFront(Range<u32>, Rc<Round>),
+    /// Several rounds of a loop at once.
+    AtOnce(Rc<Round>),
 }
 
 /// How a node ends. Numbers are those of nodes.
@@ -126,7 +139,15 @@ impl Graph {
                 BlockEnd::FallThrough => at.slots.clone(),
                 _ => at.slots.start..at.last,
             };
-            self.nodes.push(Node { body, last: at.last, end, activation, begins: false, cold: false });
+            self.nodes.push(Node {
+                body,
+                last: at.last,
+                end,
+                activation,
+                begins: false,
+                cold: false,
+                runs: Runs::OneByOne,
+            });
         }
         first
     }

@@ -5,11 +5,11 @@
 
 use super::affine::Sum;
 use super::frame::Frame;
-use super::graph::{End, Graph, Guard, Test};
+use super::graph::{End, Graph, Guard, Runs, Test};
 use super::loops::Loops;
 use super::native::Service;
 use super::pass::Pass;
-use super::pass::narrow::{self, Places, Widths};
+use super::pass::narrow::{self, Widths};
 use super::plan::{Plan, Rules};
 use super::{arena, fuel};
 use crate::Env;
@@ -25,6 +25,7 @@ use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use std::collections::HashMap;
 use std::mem::offset_of;
+use std::ops::Range;
 
 /// Lifts function `number` of a program, which passes made `graph` of.
 pub(super) fn function(
@@ -59,7 +60,7 @@ const LIMIT: i32 = (offset_of!(Env, stack) + Stack::LIMIT) as i32;
 const TOP: i32 = (offset_of!(Env, stack) + Stack::TOP) as i32;
 
 /// The machine whose baseline has no vectors.
-const WITHOUT_VECTORS: &str = "riscv64";
+pub(super) const WITHOUT_VECTORS: &str = "riscv64";
 
 /// Accesses that do not trap, at any alignment.
 pub(super) const PLAIN: MemFlagsData = MemFlagsData::new().with_notrap();
@@ -78,12 +79,14 @@ pub(super) struct Lifter<'a> {
     sums: HashMap<Value, (Value, i64)>,
     activations: Vec<Activation>,
     /// The one that the node belongs to which is lifted.
-    activation: usize,
+    pub(super) activation: usize,
     pub(super) slot: Option<StackSlot>,
     /// How often `may_goto` may still fall through.
     loops_left: Option<Variable>,
-    graph: &'a Graph,
+    pub(super) graph: &'a Graph,
     loops: Loops,
+    /// What was loaded in front of loops, by slots.
+    pub(super) loaded: HashMap<u32, Variable>,
     /// What nodes became, and how many ways to them are still to come.
     nodes: Vec<(Block, usize)>,
     /// Where calls go on that found their callee stopped.
@@ -94,7 +97,7 @@ pub(super) struct Lifter<'a> {
     charges: Vec<u32>,
     /// How many bits registers can have: at this place, and where nodes begin.
     pub(super) widths: Widths,
-    places: Places,
+    pub(super) places: narrow::Places,
     begin_widths: Vec<Widths>,
     /// The fuel, in functions that take some.
     pub(super) fuel: Option<Variable>,
@@ -155,6 +158,7 @@ impl<'a> Lifter<'a> {
             loops_left: None,
             graph,
             loops,
+            loaded: HashMap::new(),
             nodes,
             stopped: None,
             arena: None,
@@ -280,7 +284,7 @@ impl<'a> Lifter<'a> {
 
     fn node(&mut self, number: usize) {
         self.to.switch_to_block(self.nodes[number].0);
-        let (plan, graph) = (self.plan, self.graph);
+        let graph = self.graph;
         let node = &graph.nodes[number];
         self.activation = node.activation;
         self.widths = self.begin_widths.get_mut(number).map(std::mem::take).unwrap_or_default();
@@ -291,10 +295,10 @@ impl<'a> Lifter<'a> {
         if self.charges[number] > 0 {
             self.charge(node.body.start, self.charges[number]);
         }
-        for (slot, inst) in plan.insts_at(node.body.clone()) {
-            self.to.set_srcloc(SourceLoc::new(slot));
-            self.inst(slot, inst);
-            self.widths.step(plan, graph, &self.places, node.activation, slot, inst);
+        match &node.runs {
+            Runs::OneByOne => self.body(number, node.body.clone()),
+            Runs::InFront(body, round) => self.in_front(body.clone(), round),
+            Runs::AtOnce(round) => self.at_once(node.body.clone(), round),
         }
         self.to.set_srcloc(SourceLoc::new(node.last));
         match &node.end {
@@ -310,6 +314,25 @@ impl<'a> Lifter<'a> {
         }
     }
 
+    /// Lifts instructions of a node.
+    fn body(&mut self, number: usize, body: Range<u32>) {
+        let (plan, graph) = (self.plan, self.graph);
+        let insts: Vec<(u32, Inst)> = plan.insts_at(body).collect();
+        let mut rest = &insts[..];
+        while let Some(&(slot, inst)) = rest.first() {
+            self.to.set_srcloc(SourceLoc::new(slot));
+            let count = self.fill(rest).unwrap_or_else(|| {
+                self.inst(slot, inst);
+                1
+            });
+            let (done, left) = rest.split_at(count);
+            for &(slot, inst) in done {
+                self.widths.step(plan, graph, &self.places, graph.nodes[number].activation, slot, inst);
+            }
+            rest = left;
+        }
+    }
+
     fn finish(mut self) {
         if let Some(stopped) = self.stopped {
             self.to.switch_to_block(stopped);
@@ -322,7 +345,7 @@ impl<'a> Lifter<'a> {
     }
 
     /// Lifts one instruction that the next one follows.
-    fn inst(&mut self, slot: u32, inst: Inst) {
+    pub(super) fn inst(&mut self, slot: u32, inst: Inst) {
         match inst {
             Inst::CallHelper { id } => match self.known_lookup(slot).map(|(lookup, base)| (*lookup, base)) {
                 Some((lookup, base)) => self.look_up(lookup, base, |lifter| lifter.call_helper(slot, id as usize)),

@@ -65,14 +65,14 @@ impl Lifter<'_> {
     }
 
     /// The number of the accessed stack word, if it is a register.
-    fn own_word(&self, inst: &Inst) -> Option<usize> {
+    pub(super) fn own_word(&self, inst: &Inst) -> Option<usize> {
         let Frame::Own { registers, .. } = self.frame() else { return None };
         let (place, _) = access(inst)?;
         registers.get(&place).copied()
     }
 
     /// Where a plain access is.
-    fn place(&mut self, inst: &Inst, base: Reg, off: i16) -> (Value, i32) {
+    pub(super) fn place(&mut self, inst: &Inst, base: Reg, off: i16) -> (Value, i32) {
         if let (Frame::Own { size, .. }, Some(_), Some(slot)) = (self.frame(), access(inst), self.slot) {
             return (self.to.ins().stack_addr(I64, slot, *size as i32 + i32::from(off)), 0);
         }

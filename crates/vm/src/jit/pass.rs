@@ -4,6 +4,7 @@
 //! | file | what becomes better |
 //! |---|---|
 //! | `inline` | small functions are made part of those that call them |
+//! | `lanes` | four rounds of a loop run at once, in the lanes of vectors |
 //! | `widen` | loops ask once for several rounds whether they stay inside of something |
 //! | `unroll` | several rounds of loops that count stand one behind the other |
 //! | `switch` | trees of comparisons become jumps by tables |
@@ -17,11 +18,13 @@
 //! | `jit/body` | what helpers do is done in place of their calls |
 //! | `narrow` | what has 32 bits is not extended again |
 //! | `jit/multiply` | multiplications by some constants become shifts |
+//! | `jit/fill` | stores of one value side by side become wide ones |
 //!
 //! `align` is made of what is compiled (`jit/layout`).
 
 mod below;
 mod inline;
+pub(super) mod lanes;
 pub(super) mod narrow;
 mod switch;
 #[cfg(test)]
@@ -39,6 +42,8 @@ use std::fmt;
 pub enum Pass {
     /// Small functions are made part of those that call them.
     Inline,
+    /// Four rounds of a loop run at once, in the lanes of vectors.
+    Lanes,
     /// Loops ask once for several rounds whether they stay inside of something.
     Widen,
     /// Several rounds of loops that count stand one behind the other.
@@ -55,6 +60,8 @@ pub enum Pass {
     Narrow,
     /// Multiplications by some constants become shifts.
     Multiply,
+    /// Stores of one value side by side become wide ones.
+    Fill,
     /// Functions begin where their loops touch few lines of the instruction cache.
     Align,
 }
@@ -70,6 +77,7 @@ struct Row {
 /// The passes, in their order.
 const ROWS: &[Row] = &[
     Row { pass: Pass::Inline, name: "inline", run: Some(inline::run) },
+    Row { pass: Pass::Lanes, name: "lanes", run: Some(lanes::run) },
     Row { pass: Pass::Widen, name: "widen", run: Some(widen::run) },
     Row { pass: Pass::Unroll, name: "unroll", run: Some(unroll::run) },
     Row { pass: Pass::Switch, name: "switch", run: Some(switch::run) },
@@ -78,6 +86,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Helper, name: "helper", run: None },
     Row { pass: Pass::Narrow, name: "narrow", run: None },
     Row { pass: Pass::Multiply, name: "multiply", run: None },
+    Row { pass: Pass::Fill, name: "fill", run: None },
     Row { pass: Pass::Align, name: "align", run: None },
 ];
 
@@ -111,8 +120,9 @@ impl Passes {
 }
 
 impl Default for Passes {
+    /// Those that make most programs faster: all but [`Pass::Narrow`], which some lose by.
     fn default() -> Passes {
-        Passes::ALL
+        Passes::ALL.without(Pass::Narrow)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Loops that count: a register begins as one constant, and changes by another in each round, until a test says that it
 //! has come to a third. So it is known how often the loop runs at most, and what the register is then.
 
-use super::graph::{Graph, Test};
+use super::graph::{Graph, Runs, Test};
 use super::loops::{Loop, Loops};
 use super::plan::Plan;
+use super::round::{Place, rises};
 use alveary_isa::{AluOp, CmpOp, Inst, Operand, Reg, Wide};
 
 /// How a loop counts.
@@ -24,12 +25,23 @@ pub(super) struct Count {
     pub(super) exit: usize,
 }
 
+impl Count {
+    /// What holds as long as fewer than so many rounds have run, which must not be more than there are.
+    pub(super) fn before(&self, rounds: u64) -> Test {
+        // As large as the register gets, or less: it is between `first` and what it ends with, which both fit.
+        let bound = self.first + self.step * rounds as i64;
+        let op = if self.step > 0 && self.first >= 0 { CmpOp::Lt } else { CmpOp::Ne };
+        Test { op, dst: self.reg, src: Operand::Imm(bound as i32), ..self.test }
+    }
+}
+
 /// How a loop counts, if it does.
 pub(super) fn count(plan: &Plan<'_>, graph: &Graph, loops: &Loops, which: &Loop) -> Option<Count> {
     let (latch, test, exit) = which.last_test(graph)?;
     let Operand::Imm(bound) = test.src else { return None };
     let (reg, activation, bound) = (test.dst, graph.nodes[latch].activation, i64::from(bound));
-    let (at, step) = only_step(plan, graph, which, reg, activation)?;
+    let step = only_step(plan, graph, which, reg, activation);
+    let (at, step) = step.or_else(|| step_of_round(plan, graph, which, reg))?;
     if !loops.dominates(at, latch) {
         return None;
     }
@@ -78,6 +90,9 @@ pub(super) fn only_step(
 ) -> Option<(usize, i64)> {
     let mut found = None;
     for &node in &which.nodes {
+        if !matches!(graph.nodes[node].runs, Runs::OneByOne) {
+            return None;
+        }
         for (_, inst) in writes(plan, graph, node, reg, activation) {
             let step = match inst {
                 Inst::Alu { op: AluOp::Add, src: Operand::Imm(step), .. } => i64::from(step),
@@ -90,6 +105,14 @@ pub(super) fn only_step(
         }
     }
     found
+}
+
+/// The same of a loop that is one node, where the register may also hold something else meanwhile.
+fn step_of_round(plan: &Plan<'_>, graph: &Graph, which: &Loop, reg: Reg) -> Option<(usize, i64)> {
+    let [node] = which.nodes[..] else { return None };
+    let runs = matches!(graph.nodes[node].runs, Runs::OneByOne);
+    let rises = if runs { rises(plan, graph, node, None) } else { Vec::new() };
+    rises.into_iter().find_map(|(place, by)| (place == Place::Register(reg)).then_some((node, by)))
 }
 
 fn steps_narrow(plan: &Plan<'_>, graph: &Graph, node: usize, reg: Reg) -> bool {

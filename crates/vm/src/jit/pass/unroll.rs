@@ -4,11 +4,10 @@
 //! Sound because the number of rounds is known ([`crate::jit::trips`]): the test that ends the loop is left out only
 //! where it is known to go on. Everything else that may leave the loop stays in every copy.
 
-use crate::jit::graph::{End, Graph, Test};
+use crate::jit::graph::{End, Graph};
 use crate::jit::loops::{Loop, Loops};
 use crate::jit::plan::Plan;
 use crate::jit::trips::{Count, count};
-use alveary_isa::{CmpOp, Operand, Wide};
 
 /// How many rounds may stand one behind the other.
 pub(super) const FACTORS: [usize; 3] = [8, 4, 2];
@@ -109,11 +108,6 @@ impl Copies {
         if whole == 1 {
             return End::Jump(behind);
         }
-        // As large as the register gets, or less: it is between `first` and what it ends with, which both fit.
-        let bound = count.first + count.step * (whole * factor) as i64;
-        let op = if count.step > 0 && count.first >= 0 { CmpOp::Lt } else { CmpOp::Ne };
-        let src = Operand::Imm(bound as i32);
-        let wide: Wide = count.test.wide;
-        End::Branch { test: Test { wide, op, dst: count.reg, src }, taken: again, next: behind }
+        End::Branch { test: count.before(whole * factor), taken: again, next: behind }
     }
 }

@@ -11,7 +11,7 @@
 
 use super::unroll::{Copies, FACTORS, each_innermost, insts};
 use crate::jit::affine::{Registers, Sum, change};
-use crate::jit::graph::{End, Graph, Guard, Node};
+use crate::jit::graph::{End, Graph, Guard, Node, Runs};
 use crate::jit::loops::{Loop, Loops};
 use crate::jit::plan::Plan;
 use crate::jit::trips::count;
@@ -99,7 +99,8 @@ fn widen(plan: &Plan<'_>, graph: &mut Graph, loops: &Loops, around: &Loop, check
         let head = &graph.nodes[around.head];
         let (start, activation) = (head.body.start, head.activation);
         let end = End::Guard { guard: Box::new(guard), yes, no: around.head };
-        let node = Node { body: start..start, last: start, end, activation, begins: false, cold: false };
+        let node =
+            Node { body: start..start, last: start, end, activation, begins: false, cold: false, runs: Runs::OneByOne };
         graph.nodes.push(node);
     }
     let again = if factor == 1 { copies.of_node(0, around.head) } else { first };

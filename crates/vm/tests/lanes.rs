@@ -1,0 +1,161 @@
+//! Pass `lanes`: loops of drawn bodies do in lanes what the interpreter does one by one, memory and registers alike.
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+
+mod support;
+
+use alveary_isa::{Inst, asm::assemble, decode};
+use alveary_vm::{Code, Env, Exit, Func, Image, Jit, Known, Memory, Pass, Passes};
+use std::fmt::Write;
+use support::Owner;
+
+/// Bytes of each piece of memory.
+const SIZE: usize = 1024;
+
+/// Numbers that are drawn.
+struct Drawn(u64);
+
+impl Drawn {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[self.below(all.len() as u64) as usize]
+    }
+}
+
+/// The code of a program in which r6 and r9 point to the packet, r7 and r8 to values of two maps.
+fn code(text: &str) -> Code {
+    let (assembly, errors) = assemble(text, &|_| None);
+    assert!(errors.is_empty(), "{errors:?}\n{text}");
+    let insns = assembly.into_raw().expect("no references").to_vec();
+    let mut known = vec![Known::NOTHING; insns.len()];
+    let mut slot = 0;
+    while let Ok(inst) = decode(&insns, slot) {
+        let base = match inst {
+            Inst::Load { src, .. } => src.0,
+            Inst::Store { dst, .. } => dst.0,
+            _ => 0,
+        };
+        known[slot].memory = match base {
+            6 | 9 => Memory::Packet,
+            7 => Memory::Value(0),
+            8 => Memory::Value(1),
+            10 => Memory::Frame,
+            _ => Memory::Any,
+        };
+        slot += inst.slots();
+    }
+    Code { insns, known, funcs: vec![Func { start: 0, stack: 512 }], ..Code::default() }
+}
+
+/// Runs over memory of its own: the result, and all memory behind it.
+fn run(image: &Image, memory: &[u8]) -> (u64, Vec<u8>) {
+    let mut memory = memory.to_vec();
+    let [packet, first, second] = [0, SIZE, 2 * SIZE].map(|at| memory[at..].as_mut_ptr() as u64);
+    match image.run(&Env::new(), 0, [packet, first, second, 0, 0], None) {
+        Ok(Exit::Return(value)) => (value.wrapping_sub(packet * PACKETS), memory),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How often the packet's address is part of a result.
+const PACKETS: u64 = 3;
+
+/// Holds a program against the interpreter; whether something was done in lanes.
+fn agree(text: &str) -> bool {
+    let (code, owner) = (code(text), Owner(vec![]));
+    let memory: Vec<u8> = (0..3 * SIZE as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    // SAFETY: the programs stay inside the memory that they are given.
+    let interpreted = unsafe { Image::trusted(&code, &owner) }.expect("well-formed");
+    let expected = run(&interpreted, &memory);
+    let mut lanes = false;
+    for passes in [Passes::ALL, Passes::NONE.with(Pass::Lanes), Passes::ALL.without(Pass::Lanes)] {
+        let jit = Jit::with_passes(1 << 24, passes).expect("it is x86-64");
+        // SAFETY: as above.
+        let native = unsafe { Image::native(&code, &owner, &jit) }.expect("well-formed");
+        assert!(run(&native, &memory) == expected, "{passes:?}\n{text}");
+        let listed = jit.list(&code, &owner).expect("well-formed");
+        lanes |= listed.iter().any(|part| part.lifted.iter().any(|line| line.text.contains("i32x4")));
+    }
+    lanes
+}
+
+/// A loop: loads, operations, spilled words, one or two stores, what goes up.
+fn drawn(drawn: &mut Drawn) -> String {
+    let mut text = "main:\n r6 = r1\n r9 = r1\n r7 = r2\n r8 = r3\n".to_owned();
+    let (loaded, bytes) = [("u8", 1), ("u16", 2), ("u32", 4)][drawn.below(3) as usize];
+    let (wide, unit) = (drawn.below(2) == 0, 1 + drawn.below(5));
+    let (counter, rounds) = (if wide { "r5" } else { "w5" }, 1 + drawn.below(40));
+    let first = drawn.below(3) * 7;
+    let _ = write!(text, " r0 = 11\n r1 = 12\n r2 = 13\n r3 = 14\n r4 = 15\n {counter} = {first}\n.round:\n");
+    let temporaries = ["0", "1", "2", "3"];
+    // All that is read below is written in each round, most of the time.
+    let initial = if drawn.below(8) == 0 { 2 } else { 4 };
+    for temporary in &temporaries[..initial] {
+        let off = drawn.below(60);
+        let _ = match drawn.below(6) {
+            0 => writeln!(text, " r{temporary} = *({loaded} *)(r9 + {off})"),
+            1 => writeln!(text, " w{temporary} = {}", drawn.below(1 << 31)),
+            2 => writeln!(text, " w{temporary} = w5"),
+            _ => writeln!(text, " r{temporary} = *({loaded} *)(r6 + {off})"),
+        };
+    }
+    for _ in 0..drawn.below(9) {
+        let (to, from) = (drawn.one_of(&temporaries), drawn.one_of(&temporaries));
+        let op = drawn.one_of(&["+=", "-=", "*=", "&=", "|=", "^=", "="]);
+        let _ = match drawn.below(8) {
+            0 => writeln!(text, " w{to} {} {}", drawn.one_of(&["<<=", ">>=", "s>>="]), drawn.below(32)),
+            1 => writeln!(text, " w{to} {op} {}", drawn.below(1 << 31) as i64 - (1 << 30)),
+            2 => writeln!(text, " r{to} {} r{from}", drawn.one_of(&["&=", "|=", "^=", "="])),
+            3 => writeln!(text, " r{to} >>= {}", drawn.below(32)),
+            4 => writeln!(text, " *(u32 *)(r10 - 8) = r{from}\n r{to} = *(u32 *)(r10 - 8)"),
+            5 => writeln!(text, " *(u64 *)(r10 - 16) = r5\n r5 = r{from}\n w{to} {op} w5\n r5 = *(u64 *)(r10 - 16)"),
+            6 => writeln!(text, " r{to} {op} {}", drawn.below(1 << 16)),
+            _ => writeln!(text, " w{to} {op} w{from}"),
+        };
+    }
+    let stored = drawn.one_of(&temporaries);
+    let _ = writeln!(text, " *(u32 *)(r7 + 0) = r{stored}\n r7 += 4");
+    if drawn.below(3) == 0 {
+        let (name, bytes) = [("u8", 1), ("u16", 2), ("u32", 4), ("u64", 8)][drawn.below(4) as usize];
+        let value = drawn.one_of(&["r4", "7", "-3"]);
+        let _ = writeln!(text, " *({name} *)(r8 + 8) = {value}\n r8 += {bytes}");
+    }
+    let _ = writeln!(text, " r6 += {bytes}\n {counter} += {unit}");
+    let bound = first + unit * rounds;
+    let _ = match drawn.below(3) {
+        0 => writeln!(text, " if {counter} < {bound} goto .round"),
+        1 => writeln!(text, " if {counter} s<= {} goto .round", bound - 1),
+        _ => writeln!(text, " if {counter} != {bound} goto .round"),
+    };
+    if drawn.below(3) == 0 {
+        text += " r0 ^= r1\n r0 *= 3\n r0 += r2\n";
+    } else {
+        text += " r0 = 5\n";
+    }
+    text + " r0 *= 31\n r0 += r5\n r0 += r6\n r0 += r9\n r0 += r6\n exit\n"
+}
+
+#[test]
+fn loops_of_drawn_bodies() {
+    let mut numbers = Drawn(1);
+    let programs = 300;
+    let in_lanes = (0..programs).filter(|_| agree(&drawn(&mut numbers))).count();
+    assert!(in_lanes > programs / 5, "{in_lanes} of {programs}");
+}
+
+#[test]
+fn memory_is_only_what_rounds_access() {
+    // As many rounds as the memory has places: what is behind it would be seen.
+    for (name, bytes) in [("u8", 1), ("u16", 2), ("u32", 4), ("u64", 8)] {
+        for rounds in [8, 9, 11, 12, 64, 127, 128] {
+            agree(&format!(
+                "main:\n r9 = r1\n r4 = 1985229328\n r8 = r3\n r8 += {}\n r5 = 0\n.round:\n *({name} *)(r8 + 0) = r4\n r8 += {bytes}\n r5 += 1\n \
+                 if r5 != {rounds} goto .round\n r0 = r9\n r0 *= 3\n exit\n",
+                SIZE - bytes * rounds
+            ));
+        }
+    }
+}
