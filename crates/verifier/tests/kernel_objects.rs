@@ -218,3 +218,16 @@ fn what_reads_the_kernels_memory_is_not_proven() {
         assert_eq!(reason, "an access to the kernel's own memory", "{text}");
     }
 }
+
+/// Types may come from anybody's file.
+#[test]
+fn a_struct_that_holds_itself_ends_the_walk() {
+    let mut types = Builder::new(Endian::HOST);
+    let itself = types.next_id();
+    let member = Member { name: "task", ty: itself, bit_offset: 0, bits: None };
+    types.add(&New::Struct { name: "task_struct", size: 8, members: &[member] });
+    let btf = types.finish().expect("the types can be read");
+    let kernel = Kernel { btf: Some(Arc::new(btf)), ..kernel() };
+    let expected = "struct task_struct doesn't have field at offset 0";
+    assert_eq!(said(&program_of("r0 = *(u32 *)(r6 + 0)"), &kernel).as_deref(), Some(expected));
+}
