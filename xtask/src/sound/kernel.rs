@@ -35,7 +35,7 @@ impl Kernel {
 
     /// Whether the kernel takes the program; `None` if it has no verdict.
     pub(crate) fn accepts(&self, program: &Program) -> Option<bool> {
-        let insns = self.named(program);
+        let insns = named(program, &self.maps);
         // What it lacks at times (memory for code) is there a moment later.
         (0..3).find_map(|_| Prog::verdict(program, &insns, self.types.as_fd()).ok())
     }
@@ -55,13 +55,13 @@ impl Kernel {
         let from = ProgFrom { maps: &maps, btf: Some(self.types.as_fd()), log, ..ProgFrom::default() };
         prog::load(program, &from).map(|loaded| loaded.log).map_err(|refused| refused.log.clone())
     }
+}
 
-    /// The instructions with maps by their descriptors.
-    fn named(&self, program: &Program) -> Vec<Insn> {
-        let named = |insn: &Insn| match BY_INDEX.iter().position(|src| insn.op == LD_IMM64 && insn.src == *src) {
-            Some(kind) => Insn { src: BY_FD[kind], imm: self.maps[insn.imm as usize].as_fd().as_raw_fd(), ..*insn },
-            None => *insn,
-        };
-        program.insns.iter().map(named).collect()
-    }
+/// A program's instructions with maps by their descriptors.
+pub(super) fn named(program: &Program, maps: &[sys::Map]) -> Vec<Insn> {
+    let named = |insn: &Insn| match BY_INDEX.iter().position(|src| insn.op == LD_IMM64 && insn.src == *src) {
+        Some(kind) => Insn { src: BY_FD[kind], imm: maps[insn.imm as usize].as_fd().as_raw_fd(), ..*insn },
+        None => *insn,
+    };
+    program.insns.iter().map(named).collect()
 }

@@ -19,6 +19,10 @@ const BUDGET: u64 = 1 << 20;
 pub(crate) const ROUNDS: usize = 6;
 const LENGTHS: [usize; 18] = [0, 1, 2, 4, 8, 13, 14, 15, 20, 34, 40, 42, 54, 60, 64, 128, 300, 1500];
 
+/// Where frames for everybody go. The device that the kernel's test runs come from has no such address: there it is one of
+/// many multicast ones.
+const BROADCAST: [u8; 6] = [0xff; 6];
+
 /// Types of programs that run here, of those that programs are generated for.
 pub(crate) fn runs(ty: ProgType) -> bool {
     Xdp::TYPES.contains(&ty) || Skb::TYPES.contains(&ty)
@@ -254,7 +258,10 @@ impl Machine {
             holder.lock().unwrap_or_else(PoisonError::into_inner).begin();
         }
         let len = if self.draw.chance(1, 3) { self.draw.below(200) as usize } else { self.draw.of(&LENGTHS) };
-        let packet = bytes(&mut self.draw, len.max(self.shortest));
+        let mut packet = bytes(&mut self.draw, len.max(self.shortest));
+        if self.shortest > 0 && packet.starts_with(&BROADCAST) {
+            packet[5] ^= 1;
+        }
         self.script.push(Step::Run(packet.clone()));
         const FAMILY: &str = "the program is of this family";
         match prog.program().ty {

@@ -4,7 +4,10 @@
 //! All this happens without the right to look at the kernel (CAP_PERFMON): what depends on addresses or on what was never
 //! written is then refused.
 
-use super::machine::{End, Seen, Step};
+use super::{
+    kernel::named,
+    machine::{End, Seen, Step},
+};
 use alveary_abi::{Errno, HelperId, MapType, Profile, ProgType};
 use alveary_isa::{Inst, decode};
 use alveary_linux::{
@@ -15,7 +18,7 @@ use alveary_linux::{
     sys::{self, TestRun},
 };
 use alveary_spec::{MapSpec, Program};
-use alveary_testing::{Generated, Needs, PROGRAMS};
+use alveary_testing::{Generated, Needs, PROGRAMS, bpf::Prog};
 use std::{
     collections::BTreeMap,
     os::fd::{AsFd, OwnedFd},
@@ -123,6 +126,10 @@ impl Running {
         }
         let types = self.types.try_clone().map_err(|error| error.to_string())?;
         let side = self.side(program.ty)?;
+        // Asked without a log first: a refusal with one is written for seconds.
+        if !Prog::verdict(program, &named(program, &side.maps), types.as_fd()).unwrap_or(false) {
+            return Ok(None);
+        }
         let maps: Vec<_> = side.maps.iter().map(AsFd::as_fd).collect();
         let from = ProgFrom { maps: &maps, btf: Some(types.as_fd()), ..ProgFrom::default() };
         Ok(prog::load(program, &from).ok().map(|loaded| Taken { prog: loaded.fd, ty: program.ty }))
