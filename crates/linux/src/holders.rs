@@ -3,7 +3,7 @@
 //! One walk over all descriptors, in as few calls as it takes: where a link leads says what a descriptor is, and only
 //! those of the wanted kind are asked for their id.
 
-use crate::sys::Object;
+use crate::{fdinfo::FdInfo, sys::Object};
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat},
@@ -11,14 +11,15 @@ use rustix::{
     path::Arg,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     ffi::CStr,
     mem::MaybeUninit,
     ops::ControlFlow,
     sync::{
-        OnceLock,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
 };
 
 /// A process that holds something.
@@ -30,58 +31,74 @@ pub struct Holder {
     pub name: String,
 }
 
-/// Room for what is read of one file, or of one directory at a time.
-const ROOM: usize = 4096;
+/// An object that processes hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Who does, in the order of their numbers.
+    pub by: Vec<Arc<Holder>>,
+    /// What `/proc` tells about the first descriptor of it.
+    pub info: FdInfo,
+}
 
-/// Who holds objects, by the objects' ids; of each object in the order of the processes' numbers.
-pub type Holders = BTreeMap<u32, Vec<Holder>>;
+/// The objects that processes hold, by id.
+pub type Holders = BTreeMap<u32, Held>;
 
 /// The processes that hold objects of a kind, `without` that one.
 #[must_use]
 pub fn holders(object: Object, without: Option<u32>) -> Holders {
-    Search::new(object, without).part()
+    let Some(search) = Search::new(object, without) else { return Holders::new() };
+    // Nearly all of it is the kernel's work, of which two processors do twice as much.
+    thread::scope(|scope| {
+        let other = thread::Builder::new().spawn_scoped(scope, || search.part()).ok();
+        let mut found = search.part();
+        for (id, more) in other.and_then(|other| other.join().ok()).unwrap_or_default() {
+            match found.entry(id) {
+                Entry::Vacant(place) => _ = place.insert(more),
+                Entry::Occupied(held) => {
+                    let by = &mut held.into_mut().by;
+                    by.extend(more.by);
+                    by.sort_unstable_by_key(|holder| holder.pid);
+                }
+            }
+        }
+        found
+    })
 }
 
-/// A look through all processes, which threads may share.
-#[derive(Debug)]
-pub struct Search {
+/// A look through all processes that threads share.
+struct Search {
     kind: Kind,
-    without: Option<u32>,
-    proc: Option<OwnedFd>,
-    processes: OnceLock<Vec<u32>>,
-    /// How many processes were taken.
+    proc: OwnedFd,
+    /// Who may hold something.
+    processes: Vec<u32>,
+    /// How many of them were taken.
     taken: AtomicUsize,
-    /// The directory of a process's descriptors says how many they are (Linux 6.2): that of one without any, as all
-    /// threads of the kernel are, need not be opened.
+    /// The directory of a process's descriptors says how many they are (Linux 6.2).
     counted: bool,
 }
 
 impl Search {
-    /// For objects of a kind, `without` that process.
-    #[must_use]
-    pub fn new(object: Object, without: Option<u32>) -> Search {
-        let proc = directory(rustix::fs::CWD, c"/proc");
+    fn new(object: Object, without: Option<u32>) -> Option<Search> {
+        let proc = directory(rustix::fs::CWD, c"/proc")?;
         // We have some, so that 0 says nothing.
-        let counted = proc.as_ref().and_then(|proc| count(proc.as_fd(), "self/fd")).is_some_and(|count| count > 0);
-        Search {
-            kind: Kind::of(object),
-            without,
-            proc,
-            processes: OnceLock::new(),
-            taken: AtomicUsize::new(0),
-            counted,
-        }
+        let counted = count(proc.as_fd(), "self/fd").is_some_and(|count| count > 0);
+        let idle = kernel_threads(proc.as_fd());
+        let mut processes = Vec::new();
+        each(proc.as_fd(), |_, pid| {
+            if Some(pid) != without && idle.binary_search(&pid).is_err() {
+                processes.push(pid);
+            }
+            ControlFlow::Continue(())
+        });
+        Some(Search { kind: Kind::of(object), proc, processes, taken: AtomicUsize::new(0), counted })
     }
 
     /// Looks at processes that nobody has looked at, until there are none: what all threads found is the whole.
-    #[must_use]
-    pub fn part(&self) -> Holders {
-        let mut found = Holders::new();
-        let Some(proc) = self.proc.as_ref().map(AsFd::as_fd) else { return found };
-        let processes = self.processes.get_or_init(|| processes(proc));
-        while let Some(pid) = processes.get(self.taken.fetch_add(1, Ordering::Relaxed)) {
+    fn part(&self) -> Holders {
+        let (mut found, proc) = (Holders::new(), self.proc.as_fd());
+        while let Some(pid) = self.processes.get(self.taken.fetch_add(1, Ordering::Relaxed)) {
             let open = if self.counted { count(proc, format!("{pid}/fd")) } else { Some(usize::MAX) };
-            if let Some(open @ 1..) = open.filter(|_| Some(*pid) != self.without) {
+            if let Some(open @ 1..) = open {
                 self.kind.of_process(*pid, open, proc, &mut found);
             }
         }
@@ -89,14 +106,26 @@ impl Search {
     }
 }
 
-/// The numbers of all processes.
-fn processes(proc: BorrowedFd<'_>) -> Vec<u32> {
-    let mut found = Vec::new();
-    each(proc, |_, pid| {
-        found.push(pid);
-        ControlFlow::Continue(())
-    });
-    found
+/// The process that has all threads of the kernel for children, but in a PID namespace, where they are not seen.
+const KTHREADD: u32 = 2;
+
+/// Bit of a process's flags: it is a thread of the kernel.
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// Which of the numbers in `/proc` are threads of the kernel, in order. They are more than half on many machines, and hold
+/// nothing. Empty if it does not tell.
+fn kernel_threads(proc: BorrowedFd<'_>) -> Vec<u32> {
+    let told = || {
+        let stat = content(proc, format!("{KTHREADD}/stat"))?;
+        // Behind the name, which is whatever somebody called himself: state, parent, group, session, terminal, its group, flags.
+        let flags: u64 = stat.rsplit(')').next()?.split_ascii_whitespace().nth(6)?.parse().ok()?;
+        let children = content(proc, format!("{KTHREADD}/task/{KTHREADD}/children"))?;
+        (flags & PF_KTHREAD != 0)
+            .then(|| children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+    };
+    let mut threads: Vec<u32> = told().unwrap_or_default();
+    threads.sort_unstable();
+    threads
 }
 
 /// How many entries a directory of descriptors says that it has.
@@ -105,21 +134,20 @@ fn count(at: BorrowedFd<'_>, name: impl Arg) -> Option<usize> {
 }
 
 /// How descriptors of a kind are told.
-#[derive(Debug)]
 struct Kind {
     /// Where their link leads: kernels differ.
     links: &'static [&'static [u8]],
-    /// What is in front of the id in their description.
-    id: &'static [u8],
+    /// What the id is called in their description.
+    id: &'static str,
 }
 
 impl Kind {
     fn of(object: Object) -> Kind {
-        let (links, id): (&'static [&'static [u8]], &[u8]) = match object {
-            Object::Prog => (&[b"anon_inode:bpf-prog"], b"prog_id:"),
-            Object::Map => (&[b"anon_inode:bpf-map"], b"map_id:"),
-            Object::Link => (&[b"anon_inode:bpf-link", b"anon_inode:bpf_link"], b"link_id:"),
-            Object::Btf => (&[b"anon_inode:btf"], b"btf_id:"),
+        let (links, id): (&'static [&'static [u8]], _) = match object {
+            Object::Prog => (&[b"anon_inode:bpf-prog"], "prog_id"),
+            Object::Map => (&[b"anon_inode:bpf-map"], "map_id"),
+            Object::Link => (&[b"anon_inode:bpf-link", b"anon_inode:bpf_link"], "link_id"),
+            Object::Btf => (&[b"anon_inode:btf"], "btf_id"),
         };
         Kind { links, id }
     }
@@ -139,30 +167,28 @@ impl Kind {
                 _ => return next,
             }
             let descriptions = descriptions.get_or_insert_with(|| directory(proc, format!("{pid}/fdinfo")));
-            if let Some(id) = descriptions.as_ref().and_then(|all| self.id_in(&content(all.as_fd(), name)?)) {
-                let holder = holder.get_or_insert_with(|| Holder {
-                    pid,
-                    name: content(proc, format!("{pid}/comm")).map(|name| text(&name)).unwrap_or_default(),
-                });
-                let holders = found.entry(id).or_default();
-                // Several descriptors may be of one object.
-                if holders.last() != Some(&*holder) {
-                    holders.push(holder.clone());
-                }
+            let info = descriptions.as_ref().and_then(|all| FdInfo::read(all.as_fd(), name)).unwrap_or_default();
+            let Some(id) = info.number(self.id).and_then(|id| u32::try_from(id).ok()) else { return next };
+            let holder = holder.get_or_insert_with(|| {
+                let name = content(proc, format!("{pid}/comm")).unwrap_or_default().trim_end().to_owned();
+                Arc::new(Holder { pid, name })
+            });
+            let held = found.entry(id).or_insert_with(|| Held { by: Vec::with_capacity(1), info });
+            // Several descriptors may be of one object.
+            if held.by.last() != Some(holder) {
+                held.by.push(Arc::clone(holder));
             }
             next
         });
-    }
-
-    fn id_in(&self, description: &[u8]) -> Option<u32> {
-        let line = description.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(self.id))?;
-        std::str::from_utf8(line).ok()?.trim().parse().ok()
     }
 }
 
 fn directory(at: BorrowedFd<'_>, name: impl Arg) -> Option<OwnedFd> {
     openat(at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
+
+/// Room for what is read of one directory at a time.
+const ROOM: usize = 4096;
 
 /// Gives the names in a directory that are numbers to `visit`, until that breaks off.
 fn each(directory: BorrowedFd<'_>, mut visit: impl FnMut(&CStr, u32) -> ControlFlow<()>) {
@@ -178,15 +204,16 @@ fn each(directory: BorrowedFd<'_>, mut visit: impl FnMut(&CStr, u32) -> ControlF
     }
 }
 
-/// The beginning of a file, which is all that matters of those in `/proc`.
-fn content(at: BorrowedFd<'_>, name: impl Arg) -> Option<Vec<u8>> {
+/// A file in `/proc`, as text.
+fn content(at: BorrowedFd<'_>, name: impl Arg) -> Option<String> {
     let file = openat(at, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let mut bytes = vec![0; ROOM];
-    let length = read(&file, &mut *bytes).ok()?;
-    bytes.truncate(length);
-    Some(bytes)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim_end().to_owned()
+    let mut bytes = Vec::new();
+    let mut room = [0; 512];
+    loop {
+        match read(&file, &mut room).ok()? {
+            0 => break,
+            length => bytes.extend_from_slice(room.get(..length)?),
+        }
+    }
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }

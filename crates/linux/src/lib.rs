@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`sys`] | every command of bpf(2) as a typed call |
 //! | [`btf`] | an object's types as the kernel takes them |
+//! | [`since_epoch`] | the kernel's time by the wall clock |
+//! | [`FdInfo`] | what `/proc` tells about a descriptor |
 //! | [`function`] | functions of programs that are loaded |
 //! | [`holders()`] | processes that hold objects open |
 //! | [`map`] | maps from their Specs: made, filled, frozen, pinned |
@@ -21,7 +23,9 @@
 
 pub mod attach;
 pub mod btf;
+mod clock;
 mod context;
+mod fdinfo;
 pub mod function;
 mod holders;
 pub mod map;
@@ -34,4 +38,6 @@ pub mod read;
 pub mod signal;
 pub mod sys;
 
-pub use holders::{Holder, Holders, Search, holders};
+pub use clock::since_epoch;
+pub use fdinfo::FdInfo;
+pub use holders::{Held, Holder, Holders, holders};

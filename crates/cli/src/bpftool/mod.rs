@@ -9,7 +9,6 @@
 //! | `select` | programs, maps and links by id, name, tag or path |
 //! | `symbols` | the kernel's symbols by address |
 //! | `owners` | who keeps an object: paths in BPF file systems, processes |
-//! | `fdinfo` | what `/proc` tells about a descriptor |
 //! | `over` | what an iterator goes over |
 //! | `prototype` | functions by their BTF |
 //! | `typed` | values by their BTF |
@@ -21,7 +20,6 @@
 pub(crate) mod bytes;
 pub(crate) mod command_line;
 pub(crate) mod device;
-pub(crate) mod fdinfo;
 pub(crate) mod json;
 pub(crate) mod mounts;
 pub(crate) mod options;

@@ -54,10 +54,7 @@ impl Shape {
     ) -> Result<(), Failure> {
         // What is wrong with one thing is said behind those that were shown: the output stays whole.
         let mut wrong = None;
-        // All are looked at before the first is shown: who keeps them is found out meanwhile.
-        let things: Vec<T> =
-            things.into_iter().map_while(|thing| thing.map_err(|why| wrong = Some(why)).ok()).collect();
-        let mut things = things.into_iter();
+        let mut things = things.into_iter().map_while(|thing| thing.map_err(|why| wrong = Some(why)).ok());
         match self {
             Shape::Text => output::bare(|out| things.try_for_each(|thing| text(&thing, out)))?,
             Shape::Json { pretty } => output::bare(|out| {

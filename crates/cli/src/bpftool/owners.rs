@@ -2,18 +2,15 @@
 
 use super::{json::Json, mounts, select};
 use alveary_linux::{
-    Holders, Search,
+    FdInfo, Held, Holders, holders,
     sys::{self, Object, PathFlags, ProgParts},
 };
 use std::{
-    cell::LazyCell,
     collections::BTreeMap,
     fs,
     io::{self, Write},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
-    sync::Arc,
-    thread,
 };
 
 /// Deeper folders of a BPF file system are not looked into.
@@ -23,27 +20,20 @@ const DEEPEST: usize = 32;
 pub(crate) struct Owners {
     /// `None`: nobody asked.
     pins: Option<BTreeMap<u32, Vec<PathBuf>>>,
-    /// Found by a thread of its own while the caller looks at the objects; what is left then, by both.
-    holders: LazyCell<Holders, Box<dyn FnOnce() -> Holders>>,
+    holders: Holders,
 }
 
 impl Owners {
     /// Of all objects of a kind; looks through the file systems only if `pinned` paths are wanted.
     pub(crate) fn of(object: Object, pinned: bool) -> Owners {
         // We ourselves, who look at all of them, do not count.
-        let ours = Arc::new(Search::new(object, Some(std::process::id())));
-        let theirs = Arc::clone(&ours);
-        let other = thread::Builder::new().spawn(move || theirs.part()).ok();
-        let found: Box<dyn FnOnce() -> Holders> = Box::new(move || {
-            let mut found = ours.part();
-            for (id, more) in other.and_then(|other| other.join().ok()).unwrap_or_default() {
-                let holders = found.entry(id).or_default();
-                holders.extend(more);
-                holders.sort_unstable_by_key(|holder| holder.pid);
-            }
-            found
-        });
-        Owners { pins: pinned.then(|| pins(object)), holders: LazyCell::new(found) }
+        let holders = holders(object, Some(std::process::id()));
+        Owners { pins: pinned.then(|| pins(object)), holders }
+    }
+
+    /// What `/proc` tells about an object that we hold by a descriptor: who looked for its holders has read it.
+    pub(crate) fn info(&self, id: u32, fd: BorrowedFd<'_>) -> FdInfo {
+        self.holders.get(&id).map_or_else(|| FdInfo::of(fd), |held| held.info.clone())
     }
 
     /// The members `pinned` and `pids` of the object's JSON. As bpftool, leaves the first out if nothing at all is pinned.
@@ -53,7 +43,7 @@ impl Owners {
             json.name("pinned")?;
             json.array(|json| paths.into_iter().try_for_each(|path| json.value(&path)))?;
         }
-        let Some(holders) = self.holders.get(&id) else { return Ok(()) };
+        let Some(Held { by: holders, .. }) = self.holders.get(&id) else { return Ok(()) };
         json.name("pids")?;
         json.array(|json| {
             holders.iter().try_for_each(|holder| {
@@ -73,7 +63,7 @@ impl Owners {
 
     /// A line of the processes that hold the object.
     pub(crate) fn pids_text(&self, id: u32, out: &mut dyn Write) -> io::Result<()> {
-        let Some(holders) = self.holders.get(&id) else { return Ok(()) };
+        let Some(Held { by: holders, .. }) = self.holders.get(&id) else { return Ok(()) };
         let names: Vec<_> = holders.iter().map(|h| format!("{}({})", h.name, h.pid)).collect();
         write!(out, "\n\tpids {}", names.join(", "))
     }

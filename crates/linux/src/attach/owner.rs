@@ -23,11 +23,11 @@ pub(super) fn describe(prog: u32, link: Option<u32>) -> String {
         "" => "a program".to_owned(),
         name => format!("`{name}`"),
     };
-    let holders = match link {
+    let held = match link {
         Some(link) => holders(Object::Link, None).remove(&link),
         None => holders(Object::Prog, None).remove(&prog),
     };
-    let by: Vec<String> = holders.iter().flatten().map(|by| format!("{} ({})", by.name, by.pid)).collect();
+    let by: Vec<String> = held.iter().flat_map(|held| &held.by).map(|by| format!("{} ({})", by.name, by.pid)).collect();
     let how = match link {
         Some(link) => format!(", link {link}"),
         None => String::new(),

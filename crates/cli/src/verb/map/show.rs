@@ -1,7 +1,7 @@
 //! `alveary map show`: what the kernel tells about its maps.
 
 use crate::{
-    bpftool::{device::Bound, fdinfo::FdInfo, json::Json, options::Options, owners::Owners, select, words::Words},
+    bpftool::{device::Bound, json::Json, options::Options, owners::Owners, select, words::Words},
     failure::Failure,
 };
 use alveary_abi::{MapType, Profile, ProgType};
@@ -29,11 +29,11 @@ impl Show {
         let text = |seen: &Seen, out: &mut dyn Write| seen.text(&owners, &profile, out);
         let json = |seen: &Seen, json: &mut Json<'_>| seen.json(&owners, &profile, json);
         if words.is_empty() {
-            return shape.each(select::all(Object::Map).map(|fd| Seen::of(&fd?)), false, text, json);
+            return shape.each(select::all(Object::Map).map(|fd| Seen::of(&fd?, &owners)), false, text, json);
         }
         let found = select::maps(&mut words)?;
         words.end()?;
-        shape.each(found.iter().map(Seen::of), found.len() == 1, text, json)
+        shape.each(found.iter().map(|fd| Seen::of(fd, &owners)), found.len() == 1, text, json)
     }
 }
 
@@ -47,9 +47,9 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(fd: &OwnedFd) -> Result<Seen, Failure> {
+    fn of(fd: &OwnedFd, owners: &Owners) -> Result<Seen, Failure> {
         let info = sys::map_info(fd.as_fd())?;
-        let told = FdInfo::of(fd.as_fd());
+        let told = owners.info(info.id, fd.as_fd());
         let owner = match info.ty {
             MapType::PROG_ARRAY => (
                 told.number("owner_prog_type").map(|ty| ProgType(ty as u32)),

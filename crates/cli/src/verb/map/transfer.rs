@@ -4,7 +4,6 @@ use super::{create::map_type, entry::Elements, walk::walk};
 use crate::{
     bpftool::{
         bytes,
-        fdinfo::FdInfo,
         json::{Json, Verbatim},
         options::{Options, Shape},
         pins, select, usage,
@@ -16,7 +15,10 @@ use crate::{
 use alveary_abi::Profile;
 use alveary_btf::TypeId;
 use alveary_diag::{Diagnostic, Place};
-use alveary_linux::sys::{self, BtfLoad, Map, MapCreate, Object, PathFlags};
+use alveary_linux::{
+    FdInfo,
+    sys::{self, BtfLoad, Map, MapCreate, Object, PathFlags},
+};
 use clap::{Args, ValueHint};
 use serde::Deserialize;
 use std::{

@@ -3,7 +3,6 @@
 use crate::{
     bpftool::{
         device::Bound,
-        fdinfo::FdInfo,
         json::Json,
         options::Options,
         owners::Owners,
@@ -15,10 +14,12 @@ use crate::{
 };
 use alveary_abi::{Errno, MapType, Profile, ProgType};
 use alveary_btf::{Btf, Type, TypeId};
-use alveary_linux::sys::{self, Map, Object, ProgInfo, ProgParts};
+use alveary_linux::{
+    FdInfo, since_epoch,
+    sys::{self, Map, Object, ProgInfo, ProgParts},
+};
 use chrono::DateTime;
 use clap::Args;
-use rustix::time::{ClockId, clock_gettime};
 use std::{
     io::{self, Write},
     os::fd::{AsFd, OwnedFd},
@@ -42,11 +43,11 @@ impl Show {
         let text = |seen: &Seen, out: &mut dyn Write| seen.text(&owners, &profile, out);
         let json = |seen: &Seen, json: &mut Json<'_>| seen.json(&owners, &profile, json);
         if words.is_empty() {
-            return shape.each(select::all(Object::Prog).map(|fd| Seen::of(&fd?)), false, text, json);
+            return shape.each(select::all(Object::Prog).map(|fd| Seen::of(&fd?, &owners)), false, text, json);
         }
         let found = select::progs(&mut words)?;
         words.end()?;
-        shape.each(found.iter().map(Seen::of), found.len() == 1, text, json)
+        shape.each(found.iter().map(|fd| Seen::of(fd, &owners)), found.len() == 1, text, json)
     }
 }
 
@@ -61,16 +62,19 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(fd: &OwnedFd) -> Result<Seen, Failure> {
+    fn of(fd: &OwnedFd, owners: &Owners) -> Result<Seen, Failure> {
         let fd = fd.as_fd();
-        let told = FdInfo::of(fd);
-        let (info, orphaned) = match sys::prog_info(fd, ProgParts::MAPS) {
-            Ok(info) => (info, false),
+        let (info, told, orphaned) = match sys::prog_info(fd, ProgParts::MAPS) {
+            Ok(info) => {
+                let told = owners.info(info.id, fd);
+                (info, told, false)
+            }
             // Of such a program `/proc` alone tells something.
             Err(why) if why.errno() == Errno::ENODEV => {
+                let told = FdInfo::of(fd);
                 let number = |name| told.number(name).unwrap_or(0) as u32;
                 let ty = ProgType(number("prog_type"));
-                (ProgInfo { ty, id: number("prog_id"), ..ProgInfo::default() }, true)
+                (ProgInfo { ty, id: number("prog_id"), ..ProgInfo::default() }, told, true)
             }
             Err(why) => return Err(why.into()),
         };
@@ -87,7 +91,7 @@ impl Seen {
                 device.json(json)?;
             }
             if info.load_time > 0 {
-                json.field("loaded_at", loaded_at(info.load_time))?;
+                json.field("loaded_at", since_epoch(info.load_time))?;
                 json.field("uid", info.created_by_uid)?;
             }
             json.field("orphaned", self.orphaned)?;
@@ -114,7 +118,7 @@ impl Seen {
         let info = &self.info;
         header_text(info, &self.name, profile, out)?;
         if info.load_time > 0 {
-            let at = DateTime::from_timestamp(loaded_at(info.load_time), 0).unwrap_or_default();
+            let at = DateTime::from_timestamp(since_epoch(info.load_time), 0).unwrap_or_default();
             let at = at.with_timezone(&chrono::Local).format("%FT%T%z");
             writeln!(out, "\tloaded_at {at}  uid {}", info.created_by_uid)?;
         }
@@ -192,13 +196,6 @@ pub(super) fn header_text(info: &ProgInfo, name: &str, profile: &Profile, out: &
 
 fn tag(info: &ProgInfo) -> String {
     format!("{:016x}", u64::from_be_bytes(info.tag))
-}
-
-/// When a program was loaded, in seconds of the wall clock. The kernel counts nanoseconds since it has started.
-fn loaded_at(since_boot: u64) -> i64 {
-    let (wall, boot) = (clock_gettime(ClockId::Realtime), clock_gettime(ClockId::Boottime));
-    let nanoseconds = wall.tv_nsec - boot.tv_nsec + since_boot as i64;
-    wall.tv_sec - boot.tv_sec + nanoseconds / 1_000_000_000
 }
 
 /// What the author wrote about a program: variables `bpf_metadata_…` in its read-only data.
