@@ -34,7 +34,11 @@ const COMMANDS: &[Command] = &[
     Command { name: "test", help: "[--full] everything that must hold before a change is taken", run: test::run },
     Command { name: "bench", help: "[--peers] the figures of docs/performance.md", run: bench::measure_all },
     Command { name: "fuzz", help: "[--seconds N] [TARGET…] run the fuzz targets", run: fuzz::run_targets },
-    Command { name: "dist", help: "static binary, manual pages, completions, libalveary, in dist/", run: dist::make },
+    Command {
+        name: "dist",
+        help: "[--order] static binary, manual pages, completions, libalveary, in dist/",
+        run: dist::make,
+    },
     Command {
         name: "bpf",
         help: "[--check] compile bpf/ into examples/, or compare with what is there",

@@ -30,6 +30,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "libc6-dev-riscv64-cross", serves: "code compiled ahead of time for riscv64" },
     Package { name: "gcc-s390x-linux-gnu", serves: "code compiled ahead of time for s390x" },
     Package { name: "libc6-dev-s390x-cross", serves: "code compiled ahead of time for s390x" },
+    Package { name: "valgrind", serves: "cargo xtask dist --order" },
     Package { name: "g++", serves: "C skeletons used from C++" },
 ];
 

@@ -1,7 +1,14 @@
 //! `cargo xtask dist`: what a release consists of, in `dist/`: the binary, linked statically so that it runs on any
 //! Linux of its architecture; manual pages; completions for bash, zsh and fish; the library for C with its header.
 
-use std::{fs, path::Path};
+mod map;
+mod order;
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Outcome, linked,
@@ -25,21 +32,30 @@ const PT_INTERP: u32 = 3;
 /// takes, and as much memory as the rest of it.
 const FIXED: &str = "-C relocation-model=static";
 
-/// The linker (LLVM's, which rustc brings for this architecture) keeps one of several functions with the same code, and lays
-/// the binary out as the script says.
-const LAID_OUT: &str =
-    if cfg!(target_arch = "x86_64") { "-C link-arg=-Wl,--icf=all -C link-arg=-Wl,-T,xtask/src/layout.ld" } else { "" };
+/// Rust's linker for this architecture is LLVM's, which takes our script and tells where it put what.
+const LAID_OUT: bool = cfg!(target_arch = "x86_64");
 
 /// The command.
 pub(crate) fn make(arguments: &[String]) -> Outcome {
-    if !arguments.is_empty() {
-        return Err("takes no arguments".into());
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {}
+        ["--order"] if LAID_OUT => {
+            let built = build_static()?;
+            order::renew(&built, &map::read(&map_file())?)?;
+        }
+        _ => return Err("takes nothing, or `--order` on x86-64".into()),
     }
     let dist = path("dist");
     if dist.exists() {
         fs::remove_dir_all(&dist).map_err(|error| format!("{}: {error}", dist.display()))?;
     }
-    let built = build_static()?;
+    let file = build_static()?;
+    let built = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    match names_dynamic_linker(&built) {
+        Some(false) => {}
+        Some(true) => return Err("the binary is not static: it names a dynamic linker".into()),
+        None => return Err("the binary is not an ELF file of 64 bits".into()),
+    }
     let binary = dist.join("bin/alveary");
     write(&binary, &built)?;
     fs::set_permissions(&binary, std::os::unix::fs::PermissionsExt::from_mode(0o755))
@@ -61,7 +77,7 @@ pub(crate) fn make(arguments: &[String]) -> Outcome {
     if built.len() as u64 > MOST_BYTES {
         return Err(format!("the binary is larger than {MOST_BYTES} bytes"));
     }
-    Ok(())
+    if LAID_OUT { order::check(&map::read(&map_file())?) } else { Ok(()) }
 }
 
 /// Builds the library for C, static and shared, and puts it beside its header.
@@ -77,18 +93,33 @@ fn libraries(dist: &Path) -> Outcome {
     Ok(())
 }
 
-/// Builds the binary, linked statically; gives its bytes.
-fn build_static() -> Result<Vec<u8>, String> {
+/// Builds the binary, linked statically; gives its path.
+fn build_static() -> Result<PathBuf, String> {
     let host = linked::host()?;
-    let mut build = cargo(&["build", "--release", "--package", "alveary-cli", "--target", &host]);
-    run(build.env("RUSTFLAGS", format!("{} {FIXED} {LAID_OUT}", linked::STATIC)))?;
-    let file = process::target().join(host).join("release/alveary");
-    let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    match names_dynamic_linker(&bytes) {
-        Some(false) => Ok(bytes),
-        Some(true) => Err("the binary is not static: it names a dynamic linker".into()),
-        None => Err("the binary is not an ELF file of 64 bits".into()),
+    let mut build = cargo(&["rustc", "--release", "--package", "alveary-cli", "--bin", "alveary", "--target", &host]);
+    if LAID_OUT {
+        build.arg("--").args(linker_options()?);
     }
+    run(build.env("RUSTFLAGS", format!("{} {FIXED}", linked::STATIC)))?;
+    Ok(process::target().join(host).join("release/alveary"))
+}
+
+/// What the linker is told: to keep one of several functions with the same code, to lay the binary out as our script says, and
+/// to write a map.
+fn linker_options() -> Result<Vec<String>, String> {
+    let script = fs::read_to_string(path(order::SCRIPT)).map_err(|error| format!("{}: {error}", order::SCRIPT))?;
+    // Cargo links again where the options differ: the script's name has to say what is in it.
+    let mut hasher = DefaultHasher::new();
+    script.hash(&mut hasher);
+    let copy = process::target().join(format!("layout-{:016x}.ld", hasher.finish()));
+    write(&copy, script.as_bytes())?;
+    let options = ["--icf=all".to_owned(), format!("-T,{}", copy.display()), format!("-Map={}", map_file().display())];
+    Ok(options.into_iter().flat_map(|option| ["-C".to_owned(), format!("link-arg=-Wl,{option}")]).collect())
+}
+
+/// Where the linker writes what it put where.
+fn map_file() -> PathBuf {
+    process::target().join("alveary.map")
 }
 
 /// Whether an ELF file of 64 bits, in the byte order of this machine, has a program header that names a dynamic linker.
