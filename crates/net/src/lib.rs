@@ -16,7 +16,7 @@ mod verdict;
 mod xdp;
 
 pub use host::{Host, Net, NoHost};
-pub use skb::{Dropped, Lookup, Sent, SkBuff, Skb, Start};
+pub use skb::{Arrival, Dropped, Lookup, Sent, SkBuff, Skb, Start};
 pub use verdict::{Redirect, Verdict, Way};
 pub use xdp::{Xdp, XdpBuff};
 

@@ -7,6 +7,7 @@ mod interface;
 mod kernel;
 mod map;
 mod packets;
+mod routed;
 mod targets;
 
 pub use builder::LinuxBuilder;

@@ -1,10 +1,11 @@
 //! Packets through a program of the running kernel, one after the other.
 
-use super::{Linux, LinuxProgram, failed};
+use super::{Linux, LinuxProgram, failed, routed};
 use crate::{Backend, Context, Error, Kind, Packet, Result};
 use alveary_abi::{Profile, ProgType};
 use alveary_diag::{Diagnostic, Place};
 use alveary_linux::sys::TestRun;
+use alveary_net::{Arrival, Dropped};
 use std::os::fd::AsFd;
 
 /// The most that a program can make of a packet: 64 KiB, and headers in front.
@@ -71,7 +72,30 @@ impl LinuxPackets {
     pub fn run(&mut self, packet: &Packet<'_>) -> Result<LinuxVerdict<'_>> {
         let ty = self.program.program().ty;
         let mut data = packet.data;
-        if ty == ProgType::SOCKET_FILTER {
+        let mut arrival = None;
+        if routed::is_routed(ty) {
+            match Arrival::of(data) {
+                Ok(found) => {
+                    routed::given(data, found, &mut self.wrapped);
+                    data = &self.wrapped;
+                    arrival = Some(found);
+                }
+                Err(why) => {
+                    let len = data.len().min(self.out.len());
+                    self.out[..len].copy_from_slice(&data[..len]);
+                    self.context_out.fill(0);
+                    let code = routed::BPF_DROP;
+                    return Ok(LinuxVerdict {
+                        packets: self,
+                        bytes: 0..len,
+                        code,
+                        duration: 0,
+                        dropped: Some(why),
+                        padding: 0,
+                    });
+                }
+            }
+        } else if ty == ProgType::SOCKET_FILTER {
             // A test run hides the Ethernet header from them, which they see on packet sockets: it gets one to hide.
             let header = data.get(..HEADER).unwrap_or(&[0; HEADER]);
             self.wrapped.clear();
@@ -94,8 +118,14 @@ impl LinuxPackets {
             ..TestRun::default()
         };
         let outcome = run.run(self.program.as_fd()).map_err(|e| failed(e, Kind::Unsupported))?;
-        let mut start = 0;
-        if ty == ProgType::XDP {
+        let (mut start, mut end, mut code) = (0, outcome.data.min(self.out.len()), outcome.retval as i32);
+        let (mut dropped, mut padding) = (None, 0);
+        if let Some(arrival) = arrival {
+            padding = packet.data.len() - arrival.start - arrival.len;
+            end = routed::whole(packet.data, arrival, &mut self.out, end);
+            dropped = routed::dropped(ty, code, arrival, &self.out[..end]);
+            code = if dropped.is_some() { routed::BPF_DROP } else { code };
+        } else if ty == ProgType::XDP {
             // What the program put in front as metadata is not sent.
             start = self.context_out[XDP_MD_DATA..].first_chunk().map_or(0, |b| u32::from_ne_bytes(*b)) as usize;
         } else if ty == ProgType::SOCKET_FILTER {
@@ -105,9 +135,8 @@ impl LinuxPackets {
             let header = packet.data.len().min(HEADER);
             self.out[..header].copy_from_slice(&packet.data[..header]);
         }
-        let end = outcome.data.min(self.out.len());
-        let (start, code, duration) = (start.min(end), outcome.retval as i32, outcome.duration);
-        Ok(LinuxVerdict { packets: self, bytes: start..end, code, duration })
+        let (start, duration) = (start.min(end), outcome.duration);
+        Ok(LinuxVerdict { packets: self, bytes: start..end, code, duration, dropped, padding })
     }
 }
 
@@ -118,13 +147,23 @@ pub struct LinuxVerdict<'p> {
     bytes: std::ops::Range<usize>,
     code: i32,
     duration: u32,
+    dropped: Option<Dropped>,
+    /// Bytes behind a routed packet that were cut off.
+    padding: usize,
 }
 
 impl<'p> LinuxVerdict<'p> {
-    /// What the program returned.
+    /// What the program returned. `BPF_DROP` if the stack would drop the packet, whatever that was.
     #[must_use]
     pub fn code(&self) -> i32 {
         self.code
+    }
+
+    /// Why the stack would drop the packet before the program saw it or after, if it would: routes do. The test run has no
+    /// stack around it; this is what the user-space kernel's does.
+    #[must_use]
+    pub fn dropped(&self) -> Option<Dropped> {
+        self.dropped
     }
 
     /// The name of what it returned (`XDP_DROP`), if it has one.
@@ -143,6 +182,12 @@ impl<'p> LinuxVerdict<'p> {
     #[must_use]
     pub fn bytes(&self) -> &'p [u8] {
         &self.packets.out[self.bytes.clone()]
+    }
+
+    /// Whether the packet, as it would be sent, is still `original`.
+    #[must_use]
+    pub fn is(&self, original: &[u8]) -> bool {
+        self.bytes() == &original[..original.len().saturating_sub(self.padding)]
     }
 
     /// What the program left in its context.

@@ -97,7 +97,15 @@ const PROGRAMS: &str = r#"
         if (data + 4 > end) return 1;
         data[0] = 0xaa; data[1] = 0xbb; data[2] = 0xcc; data[3] = 0xdd;
         return length & 2 ? 2 : 3;
-    }"#;
+    }
+    SEC("lwt_in") int tunnel(struct __sk_buff *skb) {
+        unsigned char first = 0;
+        bpf_skb_load_bytes(skb, 0, &first, 1);
+        count(skb->len / 16, 0);
+        return first >> 4 == 4 ? skb->len : skb->protocol;
+    }
+    SEC("lwt_out") int way_out(struct __sk_buff *skb) { return skb->pkt_type ? 2 : 0; }
+    SEC("lwt_xmit") int way_on(struct __sk_buff *skb) { skb->mark = skb->len; return skb->len & 1 ? 2 : 0; }"#;
 
 #[test]
 fn programs_of_each_type_do_the_same() {
@@ -107,7 +115,7 @@ fn programs_of_each_type_do_the_same() {
     }
     let Some(object) = alveary_testing::compile(test, PROGRAMS, "bpf", &["-g"]) else { return };
     let session = Session::new().file("types.bpf.o", object).example("traffic.pcap");
-    for program in ["filter", "classifier", "frames"] {
+    for program in ["filter", "classifier", "frames", "tunnel", "way_out", "way_on"] {
         let output = session.output(&format!("run types.bpf.o --prog {program} --pcap traffic.pcap --on both"));
         assert_eq!(output.code, Some(0), "{program}: {}{}", output.stdout, output.stderr);
         assert!(output.stdout.ends_with("no difference between user and linux\n"), "{}", output.stdout);

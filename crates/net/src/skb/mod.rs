@@ -13,7 +13,7 @@ mod srv6;
 mod vlan;
 
 pub use family::Skb;
-pub use routed::{Dropped, Lookup};
+pub use routed::{Arrival, Dropped, Lookup};
 
 use crate::{Redirect, Verdict, memory::Memory};
 use alveary_abi::{Profile, ProgType};

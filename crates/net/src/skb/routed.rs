@@ -90,14 +90,8 @@ impl SkBuff {
         self.set(packet, Start::Network);
         self.writable = ty == ProgType::LWT_XMIT;
         self.routed.set(Routed::default());
-        let (ethertype, start) = network(packet).ok_or(Dropped::NotIp)?;
+        let Arrival { ethertype, start, len, transport } = Arrival::of(packet)?;
         let ip = &packet[start..];
-        let len = match ethertype {
-            ETH_P_IP => received4(ip),
-            ETH_P_IPV6 => received(ip),
-            _ => return Err(Dropped::NotIp),
-        };
-        let (len, transport) = len.ok_or(Dropped::Malformed)?;
         let net = HEADROOM + start;
         self.headers.set(Headers { mac: HEADROOM, net, transport: Some(net + transport) });
         let fields: &Fields = &self.fields;
@@ -170,6 +164,37 @@ impl SkBuff {
         if start >= mac + ETH_HLEN {
             self.memory.put(start - 2, &protocol.to_be_bytes());
         }
+    }
+}
+
+/// A packet as routes receive it: where its IP header begins, and where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The protocol, as its Ethernet header tells it.
+    pub ethertype: u16,
+    /// Where the IP header begins, behind the Ethernet header and VLAN tags.
+    pub start: usize,
+    /// Bytes from there on that are no padding.
+    pub len: usize,
+    /// Where the transport header begins, from `start` on.
+    transport: usize,
+}
+
+impl Arrival {
+    /// Of a packet from its Ethernet header on.
+    ///
+    /// # Errors
+    /// Why it comes to no route.
+    pub fn of(packet: &[u8]) -> Result<Arrival, Dropped> {
+        let (ethertype, start) = network(packet).ok_or(Dropped::NotIp)?;
+        let ip = packet.get(start..).unwrap_or_default();
+        let fits = match ethertype {
+            ETH_P_IP => received4(ip),
+            ETH_P_IPV6 => received(ip),
+            _ => return Err(Dropped::NotIp),
+        };
+        let (len, transport) = fits.ok_or(Dropped::Malformed)?;
+        Ok(Arrival { ethertype, start, len, transport })
     }
 }
 

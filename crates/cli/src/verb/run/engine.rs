@@ -133,8 +133,8 @@ impl OnLinux {
         if let Some(left) = left {
             left.extend(verdict.bytes());
         }
-        let changed = verdict.bytes() != packet.data;
-        Ok(Judged { code: verdict.code(), name, changed, insns: 0, redirect: None, dropped: None })
+        let changed = !verdict.is(packet.data);
+        Ok(Judged { code: verdict.code(), name, changed, insns: 0, redirect: None, dropped: verdict.dropped() })
     }
 }
 
