@@ -2,6 +2,9 @@
 
 use std::{fs, path::Path};
 
+/// The kinds of sections that are laid out.
+pub(super) const KINDS: [&str; 2] = [".text", ".rodata"];
+
 /// A piece of an object file in the binary.
 #[derive(Debug)]
 pub(super) struct Section {
@@ -12,7 +15,7 @@ pub(super) struct Section {
     pub(super) name: String,
 }
 
-/// The code in a map that LLVM's linker wrote.
+/// The code and the constants in a map that LLVM's linker wrote.
 pub(super) fn read(file: &Path) -> Result<Vec<Section>, String> {
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let sections: Vec<Section> = text.lines().filter_map(section).collect();
@@ -25,23 +28,29 @@ fn section(line: &str) -> Option<Section> {
     let start = u64::from_str_radix(words.next()?, 16).ok()?;
     let size = u64::from_str_radix(words.nth(1)?, 16).ok()?;
     let (file, name) = words.nth(1)?.strip_suffix(')')?.rsplit_once(":(")?;
-    name.starts_with(".text").then(|| Section { start, size, file: file.into(), name: name.into() })
+    let nameless = name.starts_with(".rodata..Lanon") || file == "<internal>";
+    let wanted = KINDS.iter().any(|kind| name.starts_with(kind)) && !nameless;
+    wanted.then(|| Section { start, size, file: file.into(), name: name.into() })
 }
 
 impl Section {
-    /// What names it in a linker's script: a function without the hash of its crate or its own, and else the member of an
-    /// archive. Of functions for several processors the archive has one member each.
+    /// Which of [`KINDS`] it is.
+    pub(super) fn kind(&self) -> &'static str {
+        KINDS.into_iter().find(|kind| self.name.starts_with(kind)).unwrap_or_default()
+    }
+
+    /// What names it in a linker's script: a function, or what belongs to it, without the hash of its crate or its own, and
+    /// else the member of an archive. Of functions for several processors the archive has one member each.
     pub(super) fn pattern(&self) -> String {
-        let function = self.name.trim_start_matches(".text.unlikely.").trim_start_matches(".text.");
-        if function.starts_with("_ZN") || function.starts_with("_R") {
+        if self.name.contains("._ZN") || self.name.contains("._R") {
             return format!("*({})", without_hashes(&self.name));
         }
-        let file = self.file.rsplit('/').next().unwrap_or(&self.file);
-        let member = match file.strip_suffix(')').and_then(|file| file.split_once('(')) {
-            Some((archive, member)) => format!("{archive}:{}", processors(member)),
-            None => file.to_owned(),
-        };
-        format!("*{member}(.text .text.*)")
+        let (kind, file) = (self.kind(), self.file.rsplit('/').next().unwrap_or(&self.file));
+        match file.strip_suffix(')').and_then(|file| file.split_once('(')) {
+            Some((archive, member)) => format!("*{archive}:{}({kind} {kind}.*)", processors(member)),
+            None if self.name == kind => format!("*{file}({kind} {kind}.*)"),
+            None => format!("*({})", self.name),
+        }
     }
 
     /// Whether a pattern of [`Section::pattern`] names it.
@@ -121,7 +130,11 @@ mod tests {
           31c4c0           31c4c0       20    16         /l/libstd-1.rlib(std-1.o):(.text._RNvNtCsjrHSEGnQ3l9_3std3env7__var_os.88)
           a86de0           a86de0      297    16         /usr/lib/libc.a(memchr-avx2.o):(.text.avx)
           a86de0           a86de0      297    16         /usr/lib/crt1.o:(.text)
-          200600           200600      297    16         /usr/lib/libc.a(memchr-avx2.o):(.rodata)
+          a86de0           a86de0      297    16         /tmp/x.rcgu.o:(.text.main)
+          200600           200600       97    16         /usr/lib/libc.a(memchr-avx2.o):(.rodata)
+          200700           200700       40     4         /tmp/x.rcgu.o:(.rodata._ZN4core3fmt5write17h0123456789abcdefE)
+          200740           200740       40     4         /tmp/x.rcgu.o:(.rodata..Lanon.bd970e8a7e2e0f9bbb5175486e79b384.481)
+          200780           200780       40     4         <internal>:(.rodata.cst16)
 ";
 
     fn sections() -> Vec<Section> {
@@ -129,9 +142,20 @@ mod tests {
     }
 
     #[test]
-    fn a_map_has_code_of_files_at_addresses() {
+    fn a_map_has_what_has_a_name_of_its_own() {
         let found: Vec<_> = sections().iter().map(|s| (s.start, s.size)).collect();
-        assert_eq!(found, [(0x31c480, 0x1b), (0x31c4c0, 0x20), (0xa86de0, 0x297), (0xa86de0, 0x297)]);
+        assert_eq!(
+            found,
+            [
+                (0x31c480, 0x1b),
+                (0x31c4c0, 0x20),
+                (0xa86de0, 0x297),
+                (0xa86de0, 0x297),
+                (0xa86de0, 0x297),
+                (0x200600, 0x97),
+                (0x200700, 0x40)
+            ]
+        );
     }
 
     #[test]
@@ -142,6 +166,9 @@ mod tests {
             "*(.text._RNvNtCs*_3std3env7__var_os*)",
             "*libc.a:memchr-*v*.o(.text .text.*)",
             "*crt1.o(.text .text.*)",
+            "*(.text.main)",
+            "*libc.a:memchr-*v*.o(.rodata .rodata.*)",
+            "*(.rodata._ZN4core3fmt5write17h*)",
         ];
         assert_eq!(patterns, expected);
     }

@@ -1,10 +1,11 @@
-//! `cargo xtask dist --order`: which functions short commands run, for the linker to have them stand side by side.
+//! `cargo xtask dist --order`: which functions short commands run, and what constants they read, for the linker to have them
+//! stand side by side.
 //!
-//! The commands run in valgrind, which tells each instruction's address; the linker's map tells whose it is. The list names
-//! functions without the hashes of a build, and members of the C library. What it names is held against each binary that is
-//! made.
+//! The commands run in valgrind, which tells each address that they touch; the linker's map tells whose it is. The lists name
+//! functions without the hashes of a build, and members of the C library. What they name is held against each binary that
+//! is made.
 
-use super::map::Section;
+use super::map::{KINDS, Section};
 use crate::{
     Outcome,
     process::{self, command, path},
@@ -23,9 +24,8 @@ use std::{
 const COMMANDS: &[&[&str]] =
     &[&["net", "show"], &["prog", "show"], &["map", "show"], &["link", "show"], &["show", "examples/count.bpf.o"]];
 
-/// The linker's script, and where in it the list begins and ends.
+/// The linker's script, in which a list begins behind `.KIND.start : {`.
 pub(super) const SCRIPT: &str = "xtask/src/dist/layout.ld";
-const BEGIN: &str = "  .text.start : {\n";
 const END: &str = "  }\n";
 
 /// How many names of a hundred may be of functions that are there no more.
@@ -46,19 +46,27 @@ pub(super) fn renew(binary: &Path, sections: &[Section]) -> Outcome {
     let runs = COMMANDS.iter().map(|words| run(binary, words)).collect::<Result<Vec<_>, _>>()?;
     drop(program);
 
-    let text = fs::read_to_string(path(SCRIPT)).map_err(|error| format!("{SCRIPT}: {error}"))?;
-    let (head, _, tail) = parts(&text)?;
-    let list: String = order(&runs, sections).iter().map(|pattern| format!("    {pattern}\n")).collect();
-    fs::write(path(SCRIPT), format!("{head}{list}{tail}")).map_err(|error| format!("{SCRIPT}: {error}"))?;
-    println!("{SCRIPT}: {} names", list.lines().count());
-    Ok(())
+    let mut script = read()?;
+    for kind in KINDS {
+        let mut list = order(&runs, sections.iter().filter(|section| section.kind() == kind));
+        let (head, old, tail) = parts(&script, kind)?;
+        // Of functions with the same code one is kept, and which one depends on the list: names stay as long as they name
+        // something.
+        let stay = old.lines().map(str::trim).filter(|old| sections.iter().any(|section| section.is_named(old)));
+        let stay: Vec<String> = stay.filter(|old| !list.iter().any(|new| new == old)).map(str::to_owned).collect();
+        list.extend(stay);
+        println!("{SCRIPT}: {} names of {kind}", list.len());
+        let list: String = list.iter().map(|pattern| format!("    {pattern}\n")).collect();
+        script = format!("{head}{list}{tail}");
+    }
+    fs::write(path(SCRIPT), script).map_err(|error| format!("{SCRIPT}: {error}"))
 }
 
-/// Holds the list against a binary: a list that is out of date puts little side by side.
+/// Holds the lists against a binary: what is out of date puts little side by side.
 pub(super) fn check(sections: &[Section]) -> Outcome {
-    let text = fs::read_to_string(path(SCRIPT)).map_err(|error| format!("{SCRIPT}: {error}"))?;
-    let (_, list, _) = parts(&text)?;
-    let patterns: Vec<&str> = list.lines().map(str::trim).collect();
+    let script = read()?;
+    let lists = KINDS.iter().map(|kind| Ok(parts(&script, kind)?.1)).collect::<Result<Vec<_>, String>>()?;
+    let patterns: Vec<&str> = lists.iter().flat_map(|list| list.lines().map(str::trim)).collect();
     let stale: Vec<&&str> = patterns.iter().filter(|pattern| !sections.iter().any(|s| s.is_named(pattern))).collect();
     if stale.len() * 100 > patterns.len() * MOST_STALE {
         for pattern in &stale {
@@ -72,15 +80,21 @@ pub(super) fn check(sections: &[Section]) -> Outcome {
     Ok(())
 }
 
-/// A script: what stands before the list, the list, what stands behind it.
-fn parts(script: &str) -> Result<(&str, &str, &str), String> {
-    let begin = script.find(BEGIN).ok_or_else(|| format!("{SCRIPT} has no list"))? + BEGIN.len();
+/// The script.
+fn read() -> Result<String, String> {
+    fs::read_to_string(path(SCRIPT)).map_err(|error| format!("{SCRIPT}: {error}"))
+}
+
+/// A script: what stands before the list of a kind, the list, what stands behind it.
+fn parts<'s>(script: &'s str, kind: &str) -> Result<(&'s str, &'s str, &'s str), String> {
+    let begin = format!("  {kind}.start : {{\n");
+    let begin = script.find(&begin).ok_or_else(|| format!("{SCRIPT} has no list for {kind}"))? + begin.len();
     let (head, rest) = script.split_at(begin);
     let (list, tail) = rest.split_at(rest.find(END).ok_or_else(|| format!("{SCRIPT} has no end"))?);
     Ok((head, list, tail))
 }
 
-/// Runs a command; gives the granules of the addresses that its instructions have.
+/// Runs a command; gives the granules of the addresses that it touches.
 fn run(binary: &Path, words: &[&str]) -> Result<BTreeSet<u64>, String> {
     let log = process::target().join("order.log");
     let options = ["--tool=lackey", "--trace-mem=yes", &format!("--log-file={}", log.display())];
@@ -95,15 +109,17 @@ fn run(binary: &Path, words: &[&str]) -> Result<BTreeSet<u64>, String> {
     if found.is_empty() { Err(format!("valgrind saw nothing of {}", words.join(" "))) } else { Ok(found) }
 }
 
-/// The address in a line `I  0040a1b0,3`.
+/// The address in a line: of an instruction (`I  0040a1b0,3`), or of what one loads (` L 0040a1b0,8`) or changes.
 fn address(line: &[u8]) -> Option<u64> {
-    let line = std::str::from_utf8(line).ok()?.strip_prefix("I ")?;
+    let line = std::str::from_utf8(line).ok()?;
+    let line = ["I ", " L", " S", " M"].iter().find_map(|kind| line.strip_prefix(kind))?;
     u64::from_str_radix(line.split(',').next()?.trim(), 16).ok()
 }
 
 /// What functions are to be named by, in the order in which they are to stand: those that most commands run first, of these
 /// those of which most is run, so that large functions of which little is run share no page with others.
-fn order(runs: &[BTreeSet<u64>], sections: &[Section]) -> Vec<String> {
+fn order<'s>(runs: &[BTreeSet<u64>], sections: impl Iterator<Item = &'s Section>) -> Vec<String> {
+    let sections: Vec<&Section> = sections.collect();
     let mut names: BTreeMap<String, (Vec<bool>, u64)> = BTreeMap::new();
     for section in sections.iter().filter(|section| section.size > 0) {
         let granules = section.start / GRANULE..(section.start + section.size).div_ceil(GRANULE);
@@ -143,23 +159,25 @@ mod tests {
         ];
         let runs = [BTreeSet::from([0, 100, 101]), BTreeSet::from([50, 100])];
         assert_eq!(
-            order(&runs, &sections),
+            order(&runs, sections.iter()),
             ["*(.text._ZN5small17h*)", "*(.text._ZN5large17h*)", "*(.text._ZN4once17h*)"]
         );
     }
 
     #[test]
-    fn instructions_alone_have_addresses() {
+    fn what_is_touched_has_an_address() {
         assert_eq!(address(b"I  0031c480,3"), Some(0x31c480));
-        assert_eq!(address(b" L 1ffeffe7e8,8"), None);
+        assert_eq!(address(b" L 1ffeffe7e8,8"), Some(0x1f_feff_e7e8));
         assert_eq!(address(b"==12== Command: x"), None);
     }
 
     #[test]
-    fn the_script_has_a_list_and_what_belongs_around_it() {
+    fn the_script_has_lists_and_what_belongs_around_them() {
         let script = fs::read_to_string(path(SCRIPT)).expect("the script");
-        let (head, list, tail) = parts(&script).expect("a list");
-        assert!(head.contains("DISCARD") && tail.contains("INSERT BEFORE .text"), "{head}{tail}");
-        assert!(list.lines().all(|line| line.trim().starts_with('*') && line.ends_with(')')), "{list}");
+        for kind in KINDS {
+            let (head, list, tail) = parts(&script, kind).expect("a list");
+            assert!(head.contains("DISCARD") && tail.contains(&format!("INSERT BEFORE {kind}")), "{head}{tail}");
+            assert!(list.lines().all(|line| line.trim().starts_with('*') && line.ends_with(')')), "{list}");
+        }
     }
 }

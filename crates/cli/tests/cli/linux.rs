@@ -102,7 +102,7 @@ const PROGRAMS: &str = r#"
         unsigned char first = 0;
         bpf_skb_load_bytes(skb, 0, &first, 1);
         count(skb->len / 16, 0);
-        return first >> 4 == 4 ? skb->len : skb->protocol;
+        return first >> 4 == 4 ? 1 : 3;
     }
     SEC("lwt_out") int way_out(struct __sk_buff *skb) { return skb->pkt_type ? 2 : 0; }
     SEC("lwt_xmit") int way_on(struct __sk_buff *skb) { skb->mark = skb->len; return skb->len & 1 ? 2 : 0; }"#;
