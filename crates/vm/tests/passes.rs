@@ -5,7 +5,7 @@
 mod support;
 
 use alveary_isa::asm::assemble;
-use alveary_vm::{Code, Env, Exit, Func, Image, Jit, Pass, Passes};
+use alveary_vm::{Code, Env, Exit, Func, Image, Jit, Known, Memory, Pass, Passes};
 use std::sync::{Arc, OnceLock};
 use support::Owner;
 
@@ -22,17 +22,25 @@ fn compilers() -> &'static [(String, Arc<Jit>)] {
 
 /// Holds a program against the interpreter for each of some arguments. Functions begin at labels without a dot.
 fn agree(text: &str, arguments: impl IntoIterator<Item = [u64; 5]>) {
+    agree_by(&[], text, arguments);
+}
+
+/// As [`agree`], by the compilers of these names; none: by all.
+fn agree_by(compilers: &[&str], text: &str, arguments: impl IntoIterator<Item = [u64; 5]>) {
     let (assembly, errors) = assemble(text, &|_| None);
     assert!(errors.is_empty(), "{errors:?}");
     let labels = assembly.sections[0].labels.iter().filter(|label| !label.name.starts_with('.'));
     let mut funcs: Vec<Func> = labels.map(|label| Func { start: label.slot, stack: 512 }).collect();
     funcs.sort_unstable_by_key(|func| func.start);
     let insns = assembly.into_raw().expect("no references").to_vec();
-    let (code, owner, env) = (Code { insns, funcs, ..Code::default() }, Owner(vec![]), Env::new());
+    // What the tests' programs access is one memory, or their frames.
+    let known = vec![Known { memory: Memory::Packet, ..Known::NOTHING }; insns.len()];
+    let (code, owner, env) = (Code { insns, funcs, known, ..Code::default() }, Owner(vec![]), Env::new());
     // SAFETY: the tests' programs read the bytes that they are given.
     let interpreted = unsafe { Image::trusted(&code, &owner) }.expect("well-formed");
-    let native: Vec<(&String, Image)> = compilers()
+    let native: Vec<(&String, Image)> = self::compilers()
         .iter()
+        .filter(|(name, _)| compilers.is_empty() || compilers.contains(&&**name))
         // SAFETY: as above.
         .map(|(name, jit)| (name, unsafe { Image::native(&code, &owner, jit) }.expect("well-formed")))
         .collect();
@@ -155,4 +163,95 @@ fn small_functions_called_in_a_loop() {
                 r0 = r6\n exit\nmix:\n r6 = r1\n r6 *= 31\n r7 = *(u64 *)(r10 - 8)\n r6 += r7\n *(u64 *)(r10 - 8) = r2\n \
                 if r2 == 3 goto .out\n r6 ^= r2\n.out:\n r0 = r6\n exit\n";
     agree(text, (0..5).map(|n| [n, 0, 0, 0, 0]));
+}
+
+/// Puts bytes of the packet together: loads, what is done to each, and how they are joined.
+fn joined(parts: &[(&str, i32, &str)], join: &str) -> String {
+    let part = |(load, off, change): &(&str, i32, &str)| {
+        let change = if change.is_empty() { String::new() } else { format!(" {change}\n") };
+        format!(" r2 = *({load} *)(r1 + {off})\n{change} {join}\n")
+    };
+    let parts: String = parts.iter().map(part).collect();
+    format!(
+        "main:\n r0 = *(u8 *)(r1 + 0)\n r3 = r1\n r3 += 1\n{parts} r2 = *(u8 *)(r3 + 2)\n r2 <<= 8\n r0 += r2\n exit\n"
+    )
+}
+
+#[test]
+fn bytes_that_are_put_together() {
+    let mut packet: Vec<u8> = (0..64_u32).map(|n| (n * 73 + 129) as u8).collect();
+    let argument = [[packet.as_mut_ptr() as u64, 0, 0, 0, 0]];
+    let two = &["all", "gather"];
+    let orders = [
+        [0, 1, 2, 3],
+        [3, 2, 1, 0],
+        [1, 0, 2, 3],
+        [0, 0, 2, 3],
+        [1, 2, 3, 4],
+        [4, 3, 2, 1],
+        [2, 1, 0, -1],
+        [7, 5, 3, 1],
+    ];
+    for order in orders {
+        for join in ["r0 |= r2", "r0 += r2", "r0 ^= r2", "w0 |= w2", "w0 += w2"] {
+            for register in ["r2", "w2"] {
+                let shift = |by: i32| format!("{register} <<= {by}");
+                let shifts: Vec<String> = (0..4).map(|n| shift(8 * n)).collect();
+                let parts: Vec<_> = order.iter().zip(&shifts).map(|(at, shift)| ("u8", at + 8, &**shift)).collect();
+                agree_by(two, &joined(&parts, join), argument);
+                // A byte twice is a sum, and a gap is one.
+                agree_by(two, &joined(&parts[1..], join), argument);
+                agree_by(two, &joined(&[&parts[..], &parts[..1]].concat(), join), argument);
+            }
+        }
+    }
+    let halves = [
+        ("u16", "r2 = be16 r2"),
+        ("u16", "r2 = le16 r2"),
+        ("u16", "r2 = bswap32 r2"),
+        ("u32", "r2 = be32 r2"),
+        ("u32", "r2 = be16 r2"),
+        ("u64", "r2 = be64 r2"),
+    ];
+    for (load, swap) in halves {
+        for (first, second) in [(0, 2), (2, 0), (0, 4), (4, 0), (0, 1)] {
+            for more in [
+                "",
+                "\n r2 >>= 8",
+                "\n w2 &= 0xff00",
+                "\n r2 &= -256",
+                "\n r2 &= 255\n w2 = w2",
+                "\n r2 <<= 16",
+                "\n r2 <<= 4",
+            ] {
+                let (one, other) = (format!("{swap}{more}"), format!("{swap}{more}\n r2 <<= 16"));
+                agree_by(two, &joined(&[(load, first, &one), (load, second, &other)], "r0 |= r2"), argument);
+                agree_by(two, &joined(&[(load, first, &other), (load, second, &one)], "r0 += r2"), argument);
+            }
+        }
+    }
+    // What is written in between is not what was read before.
+    let written = "main:\n r2 = *(u8 *)(r1 + 0)\n r3 = *(u8 *)(r1 + 1)\n r4 = r2\n r4 += 1\n *(u8 *)(r1 + 1) = r4\n \
+                   r3 <<= 8\n r2 |= r3\n r0 = r2\n *(u8 *)(r1 + 1) = 202\n exit\n";
+    agree_by(two, written, argument);
+}
+
+#[test]
+fn sums_of_more_than_registers_hold() {
+    let packet: Vec<u8> = (0..128_u32).map(|n| (n * 41 + 7) as u8).collect();
+    for (products, again) in
+        [(4, ""), (5, ""), (6, " r0 ^= r2\n"), (24, ""), (24, " r4 = *(u16 *)(r1 + 3)\n r0 += r4\n")]
+    {
+        let product = |n: i32| {
+            let (one, other) = (3 * n, 127 - 2 * n);
+            format!(
+                " r2 = *(u8 *)(r1 + {one})\n r3 = *(u8 *)(r1 + {other})\n r2 *= r3\n r0 += r2\n{again} r2 ^= r0\n *(u64 *)(r10 - 8) = r2\n"
+            )
+        };
+        let all: String = (0..products).map(product).collect();
+        agree(
+            &format!("main:\n r0 = 0\n{all} r2 = *(u64 *)(r10 - 8)\n r0 += r2\n exit\n"),
+            [[packet.as_ptr() as u64, 0, 0, 0, 0]],
+        );
+    }
 }

@@ -10,15 +10,18 @@ impl Lifter<'_> {
     /// Lifts an instruction that writes a register, and does nothing else.
     pub(super) fn compute(&mut self, slot: u32, inst: Inst) {
         let known = self.plan.known(slot);
+        let waiting = self.waiting_for(inst);
         let (dst, value) = match inst {
-            Inst::Alu { wide, op, dst, src } => (dst, self.alu(wide, op, dst, src, known.divisor_not_zero)),
+            Inst::Alu { wide, op, dst, src } => {
+                (dst, self.gather(inst, |lifter| lifter.alu(wide, op, dst, src, known.divisor_not_zero)))
+            }
             Inst::Neg { wide, dst } => {
                 let value = self.get_as(wide, dst);
                 let negative = self.to.ins().ineg(value);
                 (dst, self.extend(negative))
             }
             Inst::MovSx { wide, bits, dst, src } => (dst, self.sign_extension(wide, bits, src)),
-            Inst::Swap { kind, bits, dst } => (dst, self.swap(kind, bits, dst)),
+            Inst::Swap { kind, bits, dst } => (dst, self.gather(inst, |lifter| lifter.swap(kind, bits, dst))),
             Inst::LoadImm64 { dst, .. }
             | Inst::MapFd { dst, .. }
             | Inst::MapValueFd { dst, .. }
@@ -36,6 +39,7 @@ impl Lifter<'_> {
             Some(constant) => self.constant(constant as i64),
             None => value,
         };
+        self.computed(value, waiting);
         self.set(dst, value);
     }
 

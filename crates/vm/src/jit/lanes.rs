@@ -34,6 +34,7 @@ impl Lifter<'_> {
                 }
             }
             self.widths.step(self.plan, self.graph, &self.places, activation, slot, inst);
+            self.forget(slot, inst);
         }
         before.into_iter().for_each(|(place, value)| self.set_place(place, value));
         self.widths = widths;
@@ -61,6 +62,7 @@ impl Lifter<'_> {
                 held.put(place, kind, vector);
             }
             self.widths.step(self.plan, self.graph, &self.places, activation, slot, inst);
+            self.forget(slot, inst);
         }
         for &(place, by) in &round.rises {
             let value = self.value_of(place);

@@ -4,14 +4,16 @@
 //! Registers are variables, which become SSA values: nothing is read that the program does not read.
 
 use super::affine::Sum;
+use super::early::Waiting;
 use super::frame::Frame;
+use super::gather::Gathered;
 use super::graph::{End, Graph, Guard, Runs, Test};
 use super::loops::Loops;
 use super::native::Service;
 use super::pass::Pass;
 use super::pass::narrow::{self, Widths};
 use super::plan::{Plan, Rules};
-use super::{arena, fuel};
+use super::{arena, fuel, unread};
 use crate::Env;
 use crate::stack::{FRAME, LOOPS, Stack};
 use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide, Width};
@@ -43,6 +45,9 @@ pub(super) fn function(
         lifter.node(lifter.loops.order[at]);
     }
     lifter.finish();
+    if plan.rules.passes.has(Pass::Gather) {
+        unread::remove(&mut function);
+    }
     function
 }
 
@@ -81,6 +86,8 @@ pub(super) struct Lifter<'a> {
     /// The one that the node belongs to which is lifted.
     pub(super) activation: usize,
     pub(super) slot: Option<StackSlot>,
+    pub(super) gathered: Gathered,
+    pub(super) waiting: Waiting,
     /// How often `may_goto` may still fall through.
     loops_left: Option<Variable>,
     pub(super) graph: &'a Graph,
@@ -155,6 +162,8 @@ impl<'a> Lifter<'a> {
             activations,
             activation: 0,
             slot: None,
+            gathered: Gathered::default(),
+            waiting: Waiting::default(),
             loops_left: None,
             graph,
             loops,
@@ -288,6 +297,8 @@ impl<'a> Lifter<'a> {
         let node = &graph.nodes[number];
         self.activation = node.activation;
         self.widths = self.begin_widths.get_mut(number).map(std::mem::take).unwrap_or_default();
+        self.gathered.forget();
+        self.waiting.forget();
         if node.begins {
             self.clear_words();
             self.widths.clear_words(&self.places, node.activation);
@@ -328,6 +339,7 @@ impl<'a> Lifter<'a> {
             let (done, left) = rest.split_at(count);
             for &(slot, inst) in done {
                 self.widths.step(plan, graph, &self.places, graph.nodes[number].activation, slot, inst);
+                self.forget(slot, inst);
             }
             rest = left;
         }

@@ -23,7 +23,12 @@ impl Lifter<'_> {
                     }
                     None => {
                         let (base, off) = self.place(&inst, src, off);
-                        self.load(width, signed, base, off)
+                        let value = self.load(width, signed, base, off);
+                        self.waiting.load(value);
+                        if !signed {
+                            self.remember(slot, width, value, base, off);
+                        }
+                        value
                     }
                 };
                 let value = match self.plan.known(slot).constant() {
@@ -43,6 +48,7 @@ impl Lifter<'_> {
                     }
                     None => {
                         let (base, off) = self.place(&inst, dst, off);
+                        self.waiting.ask(value);
                         self.store(width, value, base, off);
                     }
                 }
@@ -77,6 +83,7 @@ impl Lifter<'_> {
             return (self.to.ins().stack_addr(I64, slot, *size as i32 + i32::from(off)), 0);
         }
         let base = self.get(base);
+        self.waiting.ask(base);
         let (root, first) = self.parts(base);
         if self.arena.is_some() {
             let (root, off) = match i16::try_from(first + i64::from(off)) {
@@ -91,7 +98,7 @@ impl Lifter<'_> {
         }
     }
 
-    fn load(&mut self, width: Width, signed: bool, base: Value, off: i32) -> Value {
+    pub(super) fn load(&mut self, width: Width, signed: bool, base: Value, off: i32) -> Value {
         let ins = self.to.ins();
         match (width, signed) {
             (Width::B1, false) => ins.uload8(I64, PLAIN, base, off),

@@ -19,6 +19,8 @@
 //! | `narrow` | what has 32 bits is not extended again |
 //! | `jit/multiply` | multiplications by some constants become shifts |
 //! | `jit/fill` | stores of one value side by side become wide ones |
+//! | `jit/gather` | bytes of the packet that are put together are loaded as one word |
+//! | `jit/early` | what is computed of many loads is computed where the program does |
 //!
 //! `align` is made of what is compiled (`jit/layout`).
 
@@ -62,6 +64,10 @@ pub enum Pass {
     Multiply,
     /// Stores of one value side by side become wide ones.
     Fill,
+    /// Bytes of the packet that are put together are loaded as one word.
+    Gather,
+    /// What is computed of many loads is computed where the program does.
+    Early,
     /// Functions begin where their loops touch few lines of the instruction cache.
     Align,
 }
@@ -87,6 +93,8 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Narrow, name: "narrow", run: None },
     Row { pass: Pass::Multiply, name: "multiply", run: None },
     Row { pass: Pass::Fill, name: "fill", run: None },
+    Row { pass: Pass::Gather, name: "gather", run: None },
+    Row { pass: Pass::Early, name: "early", run: None },
     Row { pass: Pass::Align, name: "align", run: None },
 ];
 

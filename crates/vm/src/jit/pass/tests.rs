@@ -125,7 +125,7 @@ fn golden() {
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[test]
 fn golden_while_lifting() {
-    for pass in [Pass::Narrow, Pass::Multiply, Pass::Fill] {
+    for pass in [Pass::Narrow, Pass::Multiply, Pass::Fill, Pass::Gather, Pass::Early] {
         hold(pass.name(), |code| {
             let [before, after] = [Passes::NONE, Passes::NONE.with(pass)].map(|passes| {
                 let jit = Jit::with_passes(1 << 20, passes).expect("it is x86-64");
