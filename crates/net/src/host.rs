@@ -1,7 +1,7 @@
 //! What packet helpers ask of the world around a packet: which devices there are, which way it goes. Whoever forwards
 //! packets answers.
 
-use crate::Lookup;
+use crate::{Lookup, seg6::Keys};
 use std::net::Ipv6Addr;
 
 /// Devices and routes, as helpers see them.
@@ -18,6 +18,11 @@ pub trait Host: Send + Sync {
     fn tunnel_source(&self, _destination: Ipv6Addr) -> Ipv6Addr {
         Ipv6Addr::UNSPECIFIED
     }
+
+    /// The keys that headers are signed with (`ip sr hmac`): none unless told otherwise.
+    fn keys(&self) -> &Keys {
+        Keys::NONE
+    }
 }
 
 impl<H: Host + ?Sized> Host for std::sync::Arc<H> {
@@ -31,6 +36,10 @@ impl<H: Host + ?Sized> Host for std::sync::Arc<H> {
 
     fn tunnel_source(&self, destination: Ipv6Addr) -> Ipv6Addr {
         (**self).tunnel_source(destination)
+    }
+
+    fn keys(&self) -> &Keys {
+        (**self).keys()
     }
 }
 

@@ -1,7 +1,10 @@
 //! What the stack asks of an IP packet before it routes it, and of one that comes to a segment: the same for programs'
 //! packets and for a router's own.
 
-use crate::seg6::{IPV6_LEN, Octets, Spent, Srh, header};
+use crate::{
+    Dropped,
+    seg6::{IPV6_LEN, Octets, Policy, Spent, Srh, header},
+};
 use alveary_runtime::csum::{fold, partial};
 
 /// Bytes of an IPv4 header without options.
@@ -31,15 +34,16 @@ pub(crate) fn received4(packet: &[u8]) -> Option<(usize, usize)> {
     (fold(partial(&packet[..header], 0)) == 0).then_some((len, header))
 }
 
-/// The packet's SRH, if it has segments left and holds together, and no HMAC is on it: no key is known.
-pub(crate) fn alive(packet: &[u8]) -> Option<Srh> {
-    Srh::of(packet, Spent::Skipped).filter(|_| unsigned(packet))
+/// The packet's SRH, if it has segments left and holds together, and its HMAC is as it has to be.
+pub(crate) fn alive(packet: &[u8], policy: &Policy<'_>) -> Result<Srh, Dropped> {
+    let srh = Srh::of(packet, Spent::Skipped).ok_or(Dropped::NoSegments)?;
+    if accepted(packet, policy) { Ok(srh) } else { Err(Dropped::BadHmac) }
 }
 
-/// Whether there is no HMAC. Linux looks for it behind the IPv6 and hop-by-hop headers, wherever the SRH is.
-pub(crate) fn unsigned(packet: &[u8]) -> bool {
-    let first = transport(packet).and_then(|at| Srh::read(packet, at));
-    first.is_none_or(|first| first.hmac(packet).is_none())
+/// Whether the packet's HMAC is as it has to be. Linux looks for it behind the IPv6 and hop-by-hop headers, wherever the
+/// SRH is.
+pub(crate) fn accepted(packet: &[u8], policy: &Policy<'_>) -> bool {
+    policy.accepts(packet, transport(packet).and_then(|at| Srh::read(packet, at)))
 }
 
 /// Behind the IPv6 header and hop-by-hop options.

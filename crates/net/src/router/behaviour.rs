@@ -1,12 +1,15 @@
 //! What segments of a router do with a packet (Linux: `net/ipv6/seg6_local.c`).
 
 use super::{
-    Arrival, Ask, Fate, Lost, MAIN, Programs, Step,
+    Arrival, Ask, Fate, Lost, MAIN, Programs, Router, Step,
     flavour::{End, Flavours, end},
     headend::{around, into},
     transform::{decapsulate, decapsulate_any, next},
 };
-use crate::{routed::alive, seg6::header};
+use crate::{
+    routed::alive,
+    seg6::{Policy, header},
+};
 use alveary_abi::ProgType;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -49,65 +52,66 @@ impl Behaviour {
     /// Changes the packet; says where it is looked up. `here` is what leads to this segment again.
     pub(super) fn apply(
         &self,
+        router: &Router,
         packet: &mut Vec<u8>,
-        source: Ipv6Addr,
         here: Ask,
         arrival: &Arrival<'_>,
         programs: &mut Programs,
     ) -> Result<Step, Lost> {
+        let policy = &router.policy(arrival.device);
         let on = |table| Ask { table, ..Ask::PLAIN };
         let by = |next_hop: IpAddr| Ask { next_hop: Some(next_hop).filter(|ip| !ip.is_unspecified()), ..Ask::PLAIN };
         let inside = |table| Ask { local: true, ..on(table) };
         let ask = match self {
-            Behaviour::End(flavours) => return after(packet, *flavours, Ask::PLAIN),
+            Behaviour::End(flavours) => return after(packet, policy, *flavours, Ask::PLAIN),
             Behaviour::EndX(hop, flavours) => {
                 let by = Ask { next_hop: Some((*hop).into()), ..Ask::PLAIN };
-                return after(packet, *flavours, by);
+                return after(packet, policy, *flavours, by);
             }
-            Behaviour::EndT(table, flavours) => return after(packet, *flavours, on(*table)),
+            Behaviour::EndT(table, flavours) => return after(packet, policy, *flavours, on(*table)),
             Behaviour::EndDx2(device) => {
-                decapsulate(packet, header::ETHERNET)?;
+                decapsulate(packet, policy, header::ETHERNET)?;
                 return frame(packet, *device);
             }
             Behaviour::EndDx4(hop) => {
-                decapsulate(packet, header::IPV4)?;
+                decapsulate(packet, policy, header::IPV4)?;
                 Ask { local: true, ..by((*hop).into()) }
             }
             Behaviour::EndDx6(hop) => {
-                decapsulate(packet, header::IPV6)?;
+                decapsulate(packet, policy, header::IPV6)?;
                 by((*hop).into())
             }
             Behaviour::EndDt4(table) => {
-                decapsulate(packet, header::IPV4)?;
+                decapsulate(packet, policy, header::IPV4)?;
                 inside(*table)
             }
             Behaviour::EndDt6(table) => {
-                decapsulate(packet, header::IPV6)?;
+                decapsulate(packet, policy, header::IPV6)?;
                 inside(*table)
             }
             Behaviour::EndDt46(table) => {
-                decapsulate_any(packet)?;
+                decapsulate_any(packet, policy)?;
                 inside(*table)
             }
             Behaviour::EndB6(srh) => {
-                alive(packet).ok_or(Lost::NoSegments)?;
-                into(packet, srh)?;
+                alive(packet, policy)?;
+                into(router, packet, srh)?;
                 Ask::PLAIN
             }
             Behaviour::EndB6Encaps(srh) => {
-                next(packet)?;
-                around(packet, srh, source)?;
+                next(packet, policy)?;
+                around(router, packet, srh)?;
                 Ask::PLAIN
             }
-            Behaviour::EndBpf(program) => programmed(*program, packet, here, arrival, programs)?,
+            Behaviour::EndBpf(program) => programmed(*program, packet, policy, here, arrival, programs)?,
         };
         Ok(Step::Again(ask))
     }
 }
 
 /// What follows an End, whose packets for the next segment are looked up by `ask`.
-fn after(packet: &mut Vec<u8>, flavours: Flavours, ask: Ask) -> Result<Step, Lost> {
-    Ok(match end(packet, flavours)? {
+fn after(packet: &mut Vec<u8>, policy: &Policy<'_>, flavours: Flavours, ask: Ask) -> Result<Step, Lost> {
+    Ok(match end(packet, policy, flavours)? {
         End::Next => Step::Again(ask),
         End::Inner => Step::Again(Ask { local: true, ..Ask::PLAIN }),
         End::Here => Step::End(Fate::Delivered(std::mem::take(packet))),
@@ -127,11 +131,12 @@ fn frame(packet: &mut Vec<u8>, device: u32) -> Result<Step, Lost> {
 fn programmed(
     program: usize,
     packet: &mut Vec<u8>,
+    policy: &Policy<'_>,
     here: Ask,
     arrival: &Arrival<'_>,
     programs: &mut Programs,
 ) -> Result<Ask, Lost> {
-    let ran = programs.run(program, ProgType::LWT_SEG6LOCAL, arrival, packet)?;
+    let ran = programs.run(program, ProgType::LWT_SEG6LOCAL, arrival, policy, packet)?;
     match (ran.code, ran.way) {
         (OK, _) => Ok(Ask::PLAIN),
         (REDIRECT, Some(way)) => {

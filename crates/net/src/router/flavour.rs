@@ -5,8 +5,8 @@ use super::{
     transform::{decapsulate_any, next},
 };
 use crate::{
-    routed::unsigned,
-    seg6::{Octets, Room, Spent, Srh, advance, pop},
+    routed::accepted,
+    seg6::{Octets, Policy, Room, Spent, Srh, advance, pop},
 };
 
 const DESTINATION: usize = 24;
@@ -77,19 +77,19 @@ pub(super) enum End {
 }
 
 /// End, with its flavours.
-pub(super) fn end(packet: &mut Vec<u8>, flavours: Flavours) -> Result<End, Lost> {
+pub(super) fn end(packet: &mut Vec<u8>, policy: &Policy<'_>, flavours: Flavours) -> Result<End, Lost> {
     if let Some(csid) = flavours.next_csid {
         if !csid.shift(packet) {
-            next(packet)?;
+            next(packet, policy)?;
         }
         return Ok(End::Next);
     }
     if flavours == Flavours::default() {
-        return next(packet).map(|()| End::Next);
+        return next(packet, policy).map(|()| End::Next);
     }
     let srh = Srh::of(packet, Spent::Counts);
-    if srh.is_some() && !unsigned(packet) {
-        return Err(Lost::NoSegments);
+    if srh.is_some() && !accepted(packet, policy) {
+        return Err(Lost::BadHmac);
     }
     match srh {
         Some(srh) if srh.segments_left > 0 => {
@@ -99,7 +99,7 @@ pub(super) fn end(packet: &mut Vec<u8>, flavours: Flavours) -> Result<End, Lost>
             }
             Ok(End::Next)
         }
-        _ if flavours.usd && decapsulate_any(packet).is_ok() => Ok(End::Inner),
+        _ if flavours.usd && decapsulate_any(packet, policy).is_ok() => Ok(End::Inner),
         Some(srh) if flavours.usp => pop(packet, &srh).map(|()| End::Here).map_err(|_| Lost::BadHeader),
         _ => Err(Lost::NoSegments),
     }

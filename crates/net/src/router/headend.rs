@@ -1,8 +1,7 @@
 //! Headends: what sends packets on a way of segments (Linux: `net/ipv6/seg6_iptunnel.c`).
 
-use super::{Arrival, Ask, Lost, Stage, Step, is_ipv4, transform::checked};
+use super::{Arrival, Ask, Lost, Router, Stage, Step, is_ipv4, transform::checked};
 use crate::seg6::{self, Inner, header};
-use std::net::Ipv6Addr;
 
 /// How packets are sent on a way of segments: the header that they get ([`List::Full`](crate::seg6::List::Full)).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,42 +22,45 @@ impl Headend {
     /// Changes the packet; says where it is looked up.
     pub(super) fn apply(
         &self,
+        router: &Router,
         packet: &mut Vec<u8>,
-        source: Ipv6Addr,
         stage: Stage,
         arrival: &Arrival<'_>,
     ) -> Result<Step, Lost> {
         match self {
-            Headend::Encaps(srh) => around(packet, srh, source)?,
-            Headend::EncapsReduced(srh) => reduced(packet, srh, packet_inside(packet), source)?,
+            Headend::Encaps(srh) => around(router, packet, srh)?,
+            Headend::EncapsReduced(srh) => reduced(router, packet, srh, packet_inside(packet))?,
             Headend::L2Encaps(srh) => {
                 let inner = frame(packet, arrival);
-                seg6::encapsulate(packet, checked(srh)?, inner, |_| source).map_err(|_| Lost::BadHeader)?;
+                encapsulated(router, packet, srh, inner)?;
             }
             Headend::L2EncapsReduced(srh) => {
                 let inner = frame(packet, arrival);
-                reduced(packet, srh, inner, source)?;
+                reduced(router, packet, srh, inner)?;
             }
             Headend::Inline(_) if is_ipv4(packet) => return Err(Lost::NotIpv6),
-            Headend::Inline(srh) => into(packet, srh)?,
+            Headend::Inline(srh) => into(router, packet, srh)?,
         }
         Ok(Step::Again(Ask { local: true, stage, ..Ask::PLAIN }))
     }
 }
 
 /// Puts a header around a packet.
-pub(super) fn around(packet: &mut Vec<u8>, srh: &[u8], source: Ipv6Addr) -> Result<(), Lost> {
-    let inner = packet_inside(packet);
-    seg6::encapsulate(packet, checked(srh)?, inner, |_| source).map_err(|_| Lost::BadHeader)
+pub(super) fn around(router: &Router, packet: &mut Vec<u8>, srh: &[u8]) -> Result<(), Lost> {
+    encapsulated(router, packet, srh, packet_inside(packet))
 }
 
-fn reduced(packet: &mut Vec<u8>, srh: &[u8], inner: Inner, source: Ipv6Addr) -> Result<(), Lost> {
-    seg6::encapsulate_reduced(packet, checked(srh)?, inner, |_| source).map_err(|_| Lost::BadHeader)
+fn encapsulated(router: &Router, packet: &mut Vec<u8>, srh: &[u8], inner: Inner) -> Result<(), Lost> {
+    Ok(seg6::encapsulate(packet, checked(srh)?, inner, &router.keys, |_| router.source)?)
+}
+
+fn reduced(router: &Router, packet: &mut Vec<u8>, srh: &[u8], inner: Inner) -> Result<(), Lost> {
+    Ok(seg6::encapsulate_reduced(packet, checked(srh)?, inner, &router.keys, |_| router.source)?)
 }
 
 /// Puts a header into a packet.
-pub(super) fn into(packet: &mut Vec<u8>, srh: &[u8]) -> Result<(), Lost> {
-    seg6::insert(packet, checked(srh)?).map_err(|_| Lost::BadHeader)
+pub(super) fn into(router: &Router, packet: &mut Vec<u8>, srh: &[u8]) -> Result<(), Lost> {
+    Ok(seg6::insert(packet, checked(srh)?, &router.keys)?)
 }
 
 fn packet_inside(packet: &[u8]) -> Inner {

@@ -1,7 +1,7 @@
 //! What helpers of programs ask of a router: whether there is a way, which devices there are.
 
 use super::{MAIN, Router, Target};
-use crate::{Host, Lookup};
+use crate::{Host, Lookup, seg6::Keys};
 use alveary_abi::negative::{EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH};
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -24,6 +24,10 @@ impl Host for Router {
 
     fn tunnel_source(&self, _: Ipv6Addr) -> Ipv6Addr {
         self.source
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.keys
     }
 }
 

@@ -37,7 +37,7 @@ pub use tunnel::Tunnel;
 use crate::{
     Dropped,
     routed::{received, received4},
-    seg6::Octets,
+    seg6::{Keys, Octets, Policy, Require, Unable},
 };
 use std::{
     collections::BTreeMap,
@@ -87,6 +87,11 @@ pub struct Router {
     pub source: Ipv6Addr,
     /// The longest packet that a device takes, by its number; of others, any.
     pub mtu: BTreeMap<u32, u32>,
+    /// What headers are signed with, and checked.
+    pub keys: Keys,
+    /// What is asked of the HMACs of packets to segments, by the number of the device that they came from; of others,
+    /// [`Require::Right`].
+    pub require: BTreeMap<u32, Require>,
 }
 
 /// A packet on its way in.
@@ -145,16 +150,21 @@ pub enum Fate {
 pub enum Lost {
     /// Its IP header does not fit it.
     Malformed,
-    /// It comes to a segment that needs a valid SRH with segments left, and has none; or it bears an HMAC.
+    /// It comes to a segment that needs a valid SRH with segments left, and has none.
     NoSegments,
+    /// It comes to a segment, and its HMAC is wrong or of an unknown key, or missing where one is required.
+    BadHmac,
     /// It comes to a segment that has to be the last, and is not.
     SegmentsLeft,
     /// It comes to a segment that takes an inner packet out, and has none of that kind.
     NoInner,
     /// It is to be given a header that only IPv6 packets take in.
     NotIpv6,
-    /// The header that it is to be given does not hold together, or is to bear an HMAC.
+    /// The header that it is to be given does not hold together.
     BadHeader,
+    /// The header that it is to be given cannot be signed: the key is not known, there is no room for the HMAC, or there are
+    /// more segments than are signed.
+    NotSigned,
     /// There is no route.
     NoRoute,
     /// There is no such table.
@@ -192,8 +202,18 @@ impl From<Dropped> for Lost {
         match why {
             Dropped::NotIp | Dropped::Malformed => Lost::Malformed,
             Dropped::NoSegments => Lost::NoSegments,
+            Dropped::BadHmac => Lost::BadHmac,
             Dropped::BrokenSrh => Lost::BrokenSrh,
             Dropped::NotRerouted => Lost::NotRerouted,
+        }
+    }
+}
+
+impl From<Unable> for Lost {
+    fn from(why: Unable) -> Lost {
+        match why {
+            Unable::Short => Lost::BadHeader,
+            Unable::NoHmac | Unable::NoKey | Unable::TooLong => Lost::NotSigned,
         }
     }
 }
@@ -203,10 +223,12 @@ impl fmt::Display for Lost {
         f.write_str(match self {
             Lost::Malformed => "an IP header that does not fit the packet",
             Lost::NoSegments => "no valid SRH with segments left",
+            Lost::BadHmac => "an HMAC that is wrong, of an unknown key, or missing",
             Lost::SegmentsLeft => "segments left where there must be none",
             Lost::NoInner => "no such packet inside",
             Lost::NotIpv6 => "no IPv6 packet",
             Lost::BadHeader => "the header to be put on it does not hold together",
+            Lost::NotSigned => "the header to be put on it cannot be signed",
             Lost::NoRoute => "no route",
             Lost::NoTable => "no such table",
             Lost::NotForwarded => "the router's own, behind a segment",
@@ -260,7 +282,13 @@ impl Router {
     /// A router without routes.
     #[must_use]
     pub fn new(source: Ipv6Addr) -> Router {
-        Router { tables: BTreeMap::new(), source, mtu: BTreeMap::new() }
+        Router {
+            tables: BTreeMap::new(),
+            source,
+            mtu: BTreeMap::new(),
+            keys: Keys::default(),
+            require: BTreeMap::new(),
+        }
     }
 
     /// Adds a route to a table.
@@ -325,9 +353,9 @@ impl Router {
             Target::Device { device, gateway } => self.leave(packet, ask.stage, *device, gateway.unwrap_or(to)),
             Target::Endpoint(behaviour) => {
                 let here = Ask { next_hop: Some(to), ..ask };
-                behaviour.apply(packet, self.source, here, arrival, programs)
+                behaviour.apply(self, packet, here, arrival, programs)
             }
-            Target::Headend(headend) => headend.apply(packet, self.source, ask.stage, arrival),
+            Target::Headend(headend) => headend.apply(self, packet, ask.stage, arrival),
             Target::Tunnel(tunnel) => tunnel.apply(self, packet, to, ask.stage, arrival, programs),
             Target::Unreachable => Err(Lost::Unreachable),
             Target::Prohibited => Err(Lost::Prohibited),
@@ -348,6 +376,11 @@ impl Router {
             one_hop_less(packet, four)?;
         }
         Ok(Step::End(Fate::Sent { device, next_hop, packet: std::mem::take(packet) }))
+    }
+
+    /// What is asked of packets that came from a device.
+    fn policy(&self, device: u32) -> Policy<'_> {
+        Policy { keys: &self.keys, require: self.require.get(&device).copied().unwrap_or_default() }
     }
 
     fn look_up(&self, table: u32, to: IpAddr) -> Result<&Target, Lost> {

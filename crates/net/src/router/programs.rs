@@ -1,7 +1,7 @@
 //! What runs the programs of a router's routes.
 
 use super::{Arrival, Lost};
-use crate::{Redirect, SkBuff, Skb, skb::Lookup};
+use crate::{Redirect, SkBuff, Skb, seg6::Policy, skb::Lookup};
 use alveary_abi::ProgType;
 use alveary_runtime::{Fault, Prog, Vcpu};
 use std::{fmt, sync::Arc};
@@ -56,6 +56,7 @@ impl Programs {
         number: usize,
         ty: ProgType,
         arrival: &Arrival<'_>,
+        policy: &Policy<'_>,
         packet: &mut Vec<u8>,
     ) -> Result<Ran, Lost> {
         let prog = self.progs.get(number).filter(|prog| prog.program().ty == ty).ok_or(Lost::NoProgram)?;
@@ -65,7 +66,7 @@ impl Programs {
         self.frame.resize(ETH_HLEN - ethertype.len(), 0);
         self.frame.extend(ethertype);
         self.frame.extend_from_slice(packet);
-        self.buff.set_routed(&self.frame, ty)?;
+        self.buff.set_routed(&self.frame, ty, policy)?;
         self.buff.set_ingress(arrival.device, arrival.time);
         cpu.set_time(arrival.time);
         let mut batch = cpu.batch::<Skb>(prog).map_err(|_| Lost::NoProgram)?;

@@ -2,25 +2,28 @@
 
 use super::Lost;
 use crate::{
-    routed::{IPV4_LEN, alive, unsigned},
-    seg6::{IPV6_LEN, List, Room, Spent, Srh, advance, find, header},
+    routed::{IPV4_LEN, accepted, alive},
+    seg6::{IPV6_LEN, List, Policy, Room, Spent, Srh, advance, find, header},
 };
 
 /// Bytes of an Ethernet header.
 pub(super) const ETHERNET: usize = 14;
 
 /// On to the next segment.
-pub(super) fn next(packet: &mut Vec<u8>) -> Result<(), Lost> {
-    let srh = alive(packet).ok_or(Lost::NoSegments)?;
+pub(super) fn next(packet: &mut Vec<u8>, policy: &Policy<'_>) -> Result<(), Lost> {
+    let srh = alive(packet, policy)?;
     advance(packet, &srh);
     Ok(())
 }
 
 /// Takes the headers before an inner packet of this kind away, if no segment is left.
-pub(super) fn decapsulate(packet: &mut Vec<u8>, inner: u8) -> Result<(), Lost> {
+pub(super) fn decapsulate(packet: &mut Vec<u8>, policy: &Policy<'_>, inner: u8) -> Result<(), Lost> {
     let srh = Srh::of(packet, Spent::Counts);
-    if srh.is_some_and(|srh| srh.segments_left > 0 || !unsigned(packet)) {
+    if srh.is_some_and(|srh| srh.segments_left > 0) {
         return Err(Lost::SegmentsLeft);
+    }
+    if srh.is_some() && !accepted(packet, policy) {
+        return Err(Lost::BadHmac);
     }
     let found = find(packet, Some(inner), Spent::Counts).map_err(|_| Lost::NoInner)?;
     let least = match inner {
@@ -38,9 +41,9 @@ pub(super) fn decapsulate(packet: &mut Vec<u8>, inner: u8) -> Result<(), Lost> {
 }
 
 /// The same, of whichever protocol the inner packet is.
-pub(super) fn decapsulate_any(packet: &mut Vec<u8>) -> Result<(), Lost> {
+pub(super) fn decapsulate_any(packet: &mut Vec<u8>, policy: &Policy<'_>) -> Result<(), Lost> {
     match find(packet, None, Spent::Counts).map(|found| found.header) {
-        Ok(inner @ (header::IPV4 | header::IPV6)) => decapsulate(packet, inner),
+        Ok(inner @ (header::IPV4 | header::IPV6)) => decapsulate(packet, policy, inner),
         _ => Err(Lost::NoInner),
     }
 }

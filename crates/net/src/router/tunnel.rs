@@ -40,7 +40,7 @@ impl Tunnel {
     ) -> Result<Step, Lost> {
         let four = is_ipv4(packet);
         let mut run = |program: Option<usize>, ty, packet: &mut Vec<u8>| match program {
-            Some(number) => on(programs.run(number, ty, arrival, packet)?).map(Some),
+            Some(number) => on(programs.run(number, ty, arrival, &router.policy(arrival.device), packet)?).map(Some),
             None => Ok(None),
         };
         if stage == Stage::Received

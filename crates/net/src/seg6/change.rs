@@ -1,9 +1,8 @@
 //! Changes to a packet: on to the next segment, a header around it or into it (Linux: `net/ipv6/seg6_iptunnel.c`).
-//!
-//! Nobody has told a key for an HMAC: where one is to be computed, that is an error, as it is in Linux for a key that it
-//! was not told.
 
-use super::{FIXED, FLAG_HMAC, IPV6_LEN, MOST_SEGMENTS, Octets, ROUTING_TYPE, Room, SEGMENT, Srh, header, tlv};
+use super::{
+    FIXED, FLAG_HMAC, IPV6_LEN, Keys, MOST_SEGMENTS, Octets, ROUTING_TYPE, Room, SEGMENT, Srh, header, hmac::sign, tlv,
+};
 use std::{fmt, net::Ipv6Addr};
 
 /// Hop limit of a packet around one that has none: Linux's default.
@@ -24,6 +23,8 @@ pub enum Unable {
     NoHmac,
     /// Nobody knows the HMAC's key.
     NoKey,
+    /// There are more segments than are signed ([`MOST_SIGNED`](super::MOST_SIGNED)).
+    TooLong,
     /// The packet's headers, or the one to be put on it, are not whole.
     Short,
 }
@@ -102,7 +103,7 @@ impl Inner {
 /// Puts a header and an IPv6 header around the packet, which goes to the first segment.
 ///
 /// The source is asked for when the destination is known. `srh` was checked with [`List::Full`](super::List::Full); what
-/// it says to be next is replaced.
+/// it says to be next is replaced, and it is signed if its flag says so.
 ///
 /// # Errors
 /// An HMAC that cannot be computed.
@@ -110,9 +111,10 @@ pub fn encapsulate(
     packet: &mut impl Room,
     srh: &[u8],
     inner: Inner,
+    keys: &Keys,
     source: impl FnOnce(Ipv6Addr) -> Ipv6Addr,
 ) -> Result<(), Unable> {
-    around(packet, srh, last_segment(srh), inner, source)
+    around(packet, srh, last_segment(srh), inner, keys, source)
 }
 
 /// The same without the first segment, which is the packet's destination; without a header at all if that was its only
@@ -124,20 +126,21 @@ pub fn encapsulate_reduced(
     packet: &mut impl Room,
     srh: &[u8],
     inner: Inner,
+    keys: &Keys,
     source: impl FnOnce(Ipv6Addr) -> Ipv6Addr,
 ) -> Result<(), Unable> {
     let to = last_segment(srh);
     let fixed = Srh::read(srh, 0).filter(|fixed| srh.len() >= fixed.segments_end()).ok_or(Unable::Short)?;
     if fixed.last_entry == 0 {
         let kept = if fixed.hmac(srh).is_some() { srh } else { &[] };
-        return around(packet, kept, to, inner, source);
+        return around(packet, kept, to, inner, keys, source);
     }
     let end = fixed.segments_end();
     let mut reduced = srh[..end - SEGMENT].to_vec();
     reduced.extend_from_slice(&srh[end..]);
     reduced[1] = fixed.ext_len.wrapping_sub(2);
     reduced[4] = fixed.last_entry - 1;
-    around(packet, &reduced, to, inner, source)
+    around(packet, &reduced, to, inner, keys, source)
 }
 
 fn around(
@@ -145,6 +148,7 @@ fn around(
     srh: &[u8],
     to: Ipv6Addr,
     inner: Inner,
+    keys: &Keys,
     source: impl FnOnce(Ipv6Addr) -> Ipv6Addr,
 ) -> Result<(), Unable> {
     packet.open(0, IPV6_LEN + srh.len());
@@ -157,7 +161,7 @@ fn around(
     packet.write(TO, &to.octets());
     packet.write(SOURCE, &source(to).octets());
     if !srh.is_empty() {
-        sign(packet)?;
+        sign(packet, keys)?;
     }
     set_payload_len(packet);
     Ok(())
@@ -168,7 +172,7 @@ fn around(
 ///
 /// # Errors
 /// A packet without a whole IPv6 header, an HMAC that cannot be computed.
-pub fn insert(packet: &mut impl Room, srh: &[u8]) -> Result<(), Unable> {
+pub fn insert(packet: &mut impl Room, srh: &[u8], keys: &Keys) -> Result<(), Unable> {
     let destination: [u8; SEGMENT] = packet.array(TO).ok_or(Unable::Short)?;
     let next = packet.octet(NEXT_HEADER).ok_or(Unable::Short)?;
     packet.open(IPV6_LEN, srh.len());
@@ -180,7 +184,7 @@ pub fn insert(packet: &mut impl Room, srh: &[u8]) -> Result<(), Unable> {
     let fixed = Srh::read(packet, IPV6_LEN);
     let to = fixed.and_then(|fixed| fixed.segment(packet, fixed.last_entry)).unwrap_or(Ipv6Addr::UNSPECIFIED);
     packet.write(TO, &to.octets());
-    sign(packet)?;
+    sign(packet, keys)?;
     set_payload_len(packet);
     Ok(())
 }
@@ -211,21 +215,12 @@ fn last_segment(srh: &[u8]) -> Ipv6Addr {
     fixed.and_then(|fixed| fixed.segment(srh, fixed.last_entry)).unwrap_or(Ipv6Addr::UNSPECIFIED)
 }
 
-/// Computes the HMAC of that header.
-fn sign(packet: &(impl Octets + ?Sized)) -> Result<(), Unable> {
-    match Srh::read(packet, IPV6_LEN) {
-        Some(srh) if srh.flags & FLAG_HMAC != 0 => {
-            Err(if srh.hmac(packet).is_some() { Unable::NoKey } else { Unable::NoHmac })
-        }
-        _ => Ok(()),
-    }
-}
-
 impl fmt::Display for Unable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Unable::NoHmac => "the header's flag says that there is an HMAC, and there is none",
             Unable::NoKey => "the HMAC's key is not known",
+            Unable::TooLong => "there are more segments than are signed",
             Unable::Short => "the headers are not whole",
         })
     }

@@ -24,16 +24,19 @@
 //! | `find` | the way through a packet's extension headers |
 //! | `srh` | the segment routing header and its TLVs: reading, checking |
 //! | `change` | moving to the next segment, encapsulation, insertion |
+//! | `hmac` | signatures: keys, what is signed, what is asked of headers |
 //!
 //! [`SkBuff`]: crate::SkBuff
 
 mod change;
 mod find;
+mod hmac;
 mod octets;
 mod srh;
 
 pub use change::{Inner, Unable, advance, encapsulate, encapsulate_reduced, header_of, insert, pop, set_payload_len};
 pub use find::{Found, Lost, Spent, find};
+pub use hmac::{Algorithm, Key, Keys, MOST_SECRET, MOST_SIGNED, Policy, Require};
 pub use octets::{Octets, Room};
 pub use srh::{Flaw, List, Srh, Tlv, Tlvs};
 

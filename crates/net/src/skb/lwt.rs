@@ -3,7 +3,7 @@
 use super::{Checksum, ETH_P_IP, ETH_P_IPV6, SkBuff, Skb, routed::Lookup};
 use crate::seg6::{self, IPV6_LEN, Inner, List, Octets, Room, Srh, Unable};
 use alveary_abi::ProgType;
-use alveary_abi::negative::{EBADMSG, EINVAL, ENOENT};
+use alveary_abi::negative::{EBADMSG, EINVAL, EMSGSIZE, ENOENT};
 use alveary_runtime::{
     Args, Cx,
     csum::{fold, partial},
@@ -39,11 +39,11 @@ pub(super) fn push_segments(cx: &Cx<'_, Skb>, mode: u32, srh: &[u8]) -> i64 {
     let (six, before) = (ctx.protocol() == ETH_P_IPV6, ctx.len());
     let pushed = match mode {
         SEG6_INLINE if !six => return EBADMSG,
-        SEG6_INLINE => seg6::insert(&mut ctx, srh),
+        SEG6_INLINE => seg6::insert(&mut ctx, srh, host.keys()),
         _ => {
             ctx.encapsulated.set(true);
             let inner = if six { Inner::six(&ctx) } else { Inner::other(seg6::header::IPV6) };
-            seg6::encapsulate(&mut ctx, srh, inner, |to| host.tunnel_source(to))
+            seg6::encapsulate(&mut ctx, srh, inner, host.keys(), |to| host.tunnel_source(to))
         }
     };
     match pushed {
@@ -58,7 +58,11 @@ pub(super) fn push_segments(cx: &Cx<'_, Skb>, mode: u32, srh: &[u8]) -> i64 {
             let mut routed = ctx.routed.get();
             routed.srh.at = routed.srh.at.map(|at| at + ctx.len() - before);
             ctx.routed.set(routed);
-            if why == Unable::NoKey { ENOENT } else { EINVAL }
+            match why {
+                Unable::NoKey => ENOENT,
+                Unable::TooLong => EMSGSIZE,
+                Unable::NoHmac | Unable::Short => EINVAL,
+            }
         }
     }
 }

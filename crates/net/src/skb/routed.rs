@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     routed::{alive, received, received4},
-    seg6::{self, List, Octets, Room, Srh},
+    seg6::{self, List, Octets, Policy, Room, Srh},
 };
 use alveary_abi::ProgType;
 use std::{fmt, net::Ipv6Addr};
@@ -27,9 +27,10 @@ pub enum Dropped {
     NotIp,
     /// Its IP header does not fit it. The program did not run.
     Malformed,
-    /// It has no SRH with segments left, or one that does not hold together or bears an HMAC of unknown key. The program
-    /// did not run.
+    /// It has no SRH with segments left, or one that does not hold together. The program did not run.
     NoSegments,
+    /// Its SRH bears an HMAC that is wrong or of an unknown key, or none where there has to be one. The program did not run.
+    BadHmac,
     /// The SRH that the program left does not hold together.
     BrokenSrh,
     /// The program made an IPv4 packet of an IPv6 one or the other way round, and did not ask for another route.
@@ -42,6 +43,7 @@ impl fmt::Display for Dropped {
             Dropped::NotIp => "no IP packet",
             Dropped::Malformed => "an IP header that does not fit the packet",
             Dropped::NoSegments => "no valid SRH with segments left",
+            Dropped::BadHmac => "an HMAC that is wrong, of an unknown key, or missing",
             Dropped::BrokenSrh => "the program left a broken SRH",
             Dropped::NotRerouted => "another protocol, and no new route",
         })
@@ -82,11 +84,11 @@ pub(super) struct SrhState {
 
 impl SkBuff {
     /// Takes in a packet that a route gives to a program of type `ty`, from its Ethernet header on. Padding goes; an SRv6
-    /// endpoint's packet is moved on to its next segment.
+    /// endpoint's packet is moved on to its next segment, if its HMAC is as `policy` asks.
     ///
     /// # Errors
     /// Why the stack drops it before the program sees it. Then it can be looked at as it came.
-    pub fn set_routed(&mut self, packet: &[u8], ty: ProgType) -> Result<(), Dropped> {
+    pub fn set_routed(&mut self, packet: &[u8], ty: ProgType, policy: &Policy<'_>) -> Result<(), Dropped> {
         self.set(packet, Start::Network);
         self.writable = ty == ProgType::LWT_XMIT;
         self.routed.set(Routed::default());
@@ -101,7 +103,7 @@ impl SkBuff {
             fields.pkt_type.set(HOST);
         }
         let srh = match ty {
-            ProgType::LWT_SEG6LOCAL => Some(alive(&ip[..len]).ok_or(Dropped::NoSegments)?),
+            ProgType::LWT_SEG6LOCAL => Some(alive(&ip[..len], policy)?),
             _ => None,
         };
         self.place(net, net + len);

@@ -1,6 +1,7 @@
 //! A router in a network namespace: a device that packets come in by, one that they leave by, a route between that goes
 //! through a program.
 
+use crate::signed;
 use alveary_abi::ProgType;
 use alveary_linux::{
     attach::{Link, Place, Program, attach},
@@ -70,6 +71,7 @@ impl Lab {
         ip("route add 10.98.0.0/16 dev in");
         ip("-6 route add fc00:77::/32 dev out table 77");
         ip(&format!("sr tunsrc set {TUNNEL_SOURCE}"));
+        signed::tell_kernel();
         Some(lab)
     }
 

@@ -6,6 +6,7 @@ mod lab;
 mod packets;
 mod programs;
 mod router;
+mod signed;
 
 use alveary_abi::{MapType, ProgType};
 use alveary_isa::Inst;

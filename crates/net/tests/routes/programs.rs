@@ -3,6 +3,7 @@
 use crate::{
     lab::{IN, OUT},
     packets::{segment, srh},
+    signed::{SHA1, SHA256, to_be_signed},
 };
 use alveary_testing::Draw;
 use std::fmt::Write;
@@ -139,6 +140,15 @@ pub(crate) fn endpoints() -> Vec<String> {
             all.push(Text::new().action(action, &header).store(46, &[7, 7]).adjust(80, 8).returns(OK));
         }
     }
+    for header in signed_headers() {
+        for action in [9, 10] {
+            all.push(Text::new().action(action, &header).look().returns(REDIRECT));
+            all.push(Text::new().action(action, &header).store(46, &[7, 7]).returns(OK));
+        }
+    }
+    for action in [9, 10] {
+        all.push(Text::new().action(action, &too_long()).returns(DROP));
+    }
     all.push(Text::new().action(7, &254u32.to_ne_bytes()).action(10, &srh(0, 2, 1, &[])).look().returns(REDIRECT));
     all.push(Text::new().action(7, &254u32.to_ne_bytes()).adjust(80, 8).store(46, &[1]).returns(REDIRECT));
     all
@@ -193,6 +203,17 @@ fn headers() -> Vec<Vec<u8>> {
     ]
 }
 
+/// Headers that are signed where they are put on packets.
+fn signed_headers() -> Vec<Vec<u8>> {
+    let opaque = [0x7c, 6, 1, 2, 3, 4, 5, 6];
+    vec![to_be_signed(1, SHA256, &[]), to_be_signed(2, SHA1, &opaque), to_be_signed(14, SHA256, &[])]
+}
+
+/// One that has a segment more than can be signed.
+fn too_long() -> Vec<u8> {
+    to_be_signed(15, SHA256, &[])
+}
+
 /// Programs of tunnels, where packets come in.
 pub(crate) fn incoming() -> Vec<String> {
     let mut all = vec![];
@@ -212,6 +233,15 @@ pub(crate) fn incoming() -> Vec<String> {
         if !half {
             all.push(Text::new().push(0, &header).push(1, &srh(0, 2, 1, &[])).look().returns(OK));
         }
+    }
+    for header in signed_headers() {
+        for mode in [0, 1] {
+            all.push(Text::new().push(mode, &header).look().returns(OK));
+            all.push(Text::new().push(mode, &header).push(1 - mode, &header).look().returns(OK));
+        }
+    }
+    for mode in [0, 1] {
+        all.push(Text::new().push(mode, &too_long()).returns(DROP));
     }
     for (header, code) in ip_headers() {
         all.push(Text::new().push(2, &header).look().returns(code));

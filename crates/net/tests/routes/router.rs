@@ -3,6 +3,7 @@
 use crate::{
     lab::{FRAMES, IN, Lab, OURS, OUT, THEIRS, TUNNEL_SOURCE},
     packets::{self, segment, srh},
+    signed,
 };
 use alveary_net::{
     router::{Arrival, Behaviour, Fate, Flavours, Headend, Lost, MAIN, NextCsid, Programs, Router, Target},
@@ -11,7 +12,7 @@ use alveary_net::{
 use alveary_testing::{Draw, network::ip};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-fn address(text: &str) -> Ipv6Addr {
+pub(crate) fn address(text: &str) -> Ipv6Addr {
     text.parse().expect("an address")
 }
 
@@ -20,7 +21,7 @@ fn forward(router: &Router, packet: &[u8]) -> Fate {
 }
 
 /// Each with what `ip` calls it.
-fn behaviours() -> Vec<(&'static str, Target)> {
+pub(crate) fn behaviours() -> Vec<(&'static str, Target)> {
     let end = |behaviour| Target::Endpoint(behaviour);
     let none = Flavours::default();
     // As `ip` makes it of a list: flags and tag are zero.
@@ -136,13 +137,20 @@ pub(crate) fn lab() -> Router {
     router.add(MAIN, Ipv4Addr::new(10, 98, 0, 0), 16, out(IN));
     router.add(MAIN, Ipv4Addr::new(10, 99, 0, 1), 32, Target::Local);
     router.add(77, address("fc00:77::"), 32, out(OUT));
+    router.keys = signed::keys();
     // A table in which nothing of that is.
     router.add(255, address(TUNNEL_SOURCE), 128, Target::Local);
     router
 }
 
+/// Gives the kernel's router the routes that [`router`] has beside the lab's.
+pub(crate) fn more_routes() {
+    ip("-6 route add blackhole fc00:66::/32");
+    ip("-6 route add fc00:b::/32 dev out table 78");
+}
+
 /// The same, and more.
-fn router() -> Router {
+pub(crate) fn router() -> Router {
     let out = |device| Target::Device { device, gateway: None };
     let mut router = lab();
     router.add(MAIN, address("fc00:66::"), 32, Target::Blackhole);
@@ -151,9 +159,9 @@ fn router() -> Router {
 }
 
 /// What comes out of a router: packets and frames; what it tells the sender.
-type Came = (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<Vec<u8>>);
+pub(crate) type Came = (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<Vec<u8>>);
 
-fn ours(router: &Router, arrival: &Arrival<'_>) -> Came {
+pub(crate) fn ours(router: &Router, arrival: &Arrival<'_>) -> Came {
     let mut none = Programs::none();
     let fate = router.forward(arrival, &mut none);
     let told = match router.answer(&fate, &mut none) {
@@ -167,7 +175,7 @@ fn ours(router: &Router, arrival: &Arrival<'_>) -> Came {
     }
 }
 
-fn kernels(lab: &Lab, packet: &[u8]) -> Came {
+pub(crate) fn kernels(lab: &Lab, packet: &[u8]) -> Came {
     let came = lab.through(packet);
     (came, lab.frames(), lab.answers())
 }
@@ -175,8 +183,7 @@ fn kernels(lab: &Lab, packet: &[u8]) -> Came {
 #[test]
 fn static_behaviours_do_what_they_do_in_the_kernel() {
     let Some(lab) = Lab::new("static behaviours") else { return };
-    ip("-6 route add blackhole fc00:66::/32");
-    ip("-6 route add fc00:b::/32 dev out table 78");
+    more_routes();
     let mut packets = packets::all();
     packets.extend(more_packets());
     packets.extend(packets::mutants(&mut Draw::new(11), 400));

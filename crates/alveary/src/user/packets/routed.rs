@@ -2,7 +2,7 @@
 
 use super::{Left, Packet, Verdict};
 use alveary_abi::ProgType;
-use alveary_net::{Dropped, SkBuff, Skb};
+use alveary_net::{Dropped, SkBuff, Skb, seg6::Policy};
 use alveary_runtime::{Batch, Fault, Feed, Ran, Runtime};
 use std::ops::ControlFlow;
 
@@ -27,7 +27,7 @@ pub(super) fn run<'v>(
 }
 
 fn take(buff: &mut SkBuff, ty: ProgType, packet: &Packet<'_>) -> Result<(), Dropped> {
-    buff.set_routed(packet.data, ty)?;
+    buff.set_routed(packet.data, ty, &Policy::default())?;
     buff.set_ingress(packet.ifindex, packet.time);
     Ok(())
 }
