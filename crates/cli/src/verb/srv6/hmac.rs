@@ -2,14 +2,17 @@
 
 use super::refused::refused;
 use crate::{failure::Failure, files, output};
-use alveary::kernel::netlink::srv6::{Algorithm, HmacKey, hmac_keys, set_hmac_key};
+use alveary::{
+    kernel::netlink::srv6::{Algorithm, HmacKey, hmac_keys, set_hmac_key},
+    net::seg6::MOST_SECRET,
+};
 use alveary_diag::{Diagnostic, Place};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use serde_json::json;
-use std::{fs, path::PathBuf};
-
-/// Longest secret.
-const SECRET: usize = 64;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// Show, set and remove the keys of HMACs
 #[derive(Debug, Args)]
@@ -68,13 +71,10 @@ impl Hmac {
         match &self.action {
             Action::Show => show(json),
             Action::Set { key, algorithm, secret } => {
-                let mut bytes = fs::read(secret).map_err(|why| Failure::file("read", secret, &why))?;
-                if bytes.last() == Some(&b'\n') {
-                    bytes.pop();
-                }
-                if bytes.is_empty() || bytes.len() > SECRET {
+                let bytes = read_secret(secret).map_err(|why| Failure::file("read", secret, &why))?;
+                if bytes.is_empty() || bytes.len() > MOST_SECRET {
                     return Err(Diagnostic::new("srv6", "this is no secret of an HMAC", Place::Nowhere)
-                        .expected(format!("1 to {SECRET} bytes"))
+                        .expected(format!("1 to {MOST_SECRET} bytes"))
                         .found(format!("{} bytes", bytes.len()))
                         .in_file(secret.display().to_string())
                         .into());
@@ -90,6 +90,15 @@ impl Hmac {
             }
         }
     }
+}
+
+/// A secret from a file, without the line break at its end.
+pub(super) fn read_secret(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = fs::read(file)?;
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+    }
+    Ok(bytes)
 }
 
 fn done(json: bool, what: &str, key: u32) -> Result<(), Failure> {

@@ -131,3 +131,78 @@ fn what_is_wrong_with_a_router_is_said_with_its_place() {
         assert!(serde_json::from_str::<Value>(&json.stderr).is_ok(), "{}", json.stderr);
     }
 }
+
+/// Another router than [`TOPOLOGY`]: what goes to fcfc::/16 is sent on a way of signed segments.
+fn signing() -> String {
+    let sent = "behaviour = \"H.Encaps\"\nsegments = [\"fcaa::1\", \"fdfd::1\"]\nhmac = 7";
+    let way = "[[route]]\nto = \"fcaa::/16\"\ndev = \"east\"\n\n[[hmac]]\nkey = 7\nalgorithm = \"sha256\"\n";
+    TOPOLOGY
+        .replace("behaviour = \"End.BPF\"\nprogram = \"routes.o:tag\"", sent)
+        .replace("[neighbour]", &format!("{way}secret = \"a secret\"\n\n[neighbour]"))
+}
+
+/// The HMAC is the one of Python's `hmac`, over source, last index, flags, number of the key and segments.
+#[test]
+fn signed_segments_are_checked_by_the_next_router() {
+    let session = session(&signing()).file("key.txt", "a secret\n").file("other.txt", "another secret\n");
+    assert_eq!(run(&session)["sent"]["east"], 2);
+    let packet = &session.read("out/east.pcap")[40 + 14..];
+    let hmac = packet[88..120].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!(hmac, "744c6a93cc5a1a189bddff81d9a16001e78d39bcf28ea32e7c6dd2386c6668b5");
+
+    let signed = session.read("out/east.pcap");
+    let key = |file: &str| format!("[[hmac]]\nkey = 7\nalgorithm = \"sha256\"\nsecret-file = \"{file}\"\n");
+    let lost = json!({ "an HMAC that is wrong, of an unknown key, or missing": 2 });
+    assert_eq!(next_router(&key("key.txt"), 1, &signed), (json!(2), json!({})));
+    assert_eq!(next_router(&key("key.txt"), 0, &signed), (json!(2), json!({})));
+    assert_eq!(next_router(&key("other.txt"), 0, &signed), (json!(0), lost.clone()));
+    assert_eq!(next_router("", 0, &signed), (json!(0), lost.clone()));
+    assert_eq!(next_router("", -1, &signed), (json!(2), json!({})));
+
+    let session = session.file("router.toml", signing().replace("hmac = 7\n", ""));
+    assert_eq!(run(&session)["sent"]["east"], 2);
+    let unsigned = session.read("out/east.pcap");
+    assert_eq!(next_router("", 0, &unsigned), (json!(2), json!({})));
+    assert_eq!(next_router(&key("key.txt"), 1, &unsigned), (json!(0), lost));
+}
+
+/// What an End at fcaa::1 sends on and loses of a capture, with these keys.
+fn next_router(keys: &str, require: i32, capture: &[u8]) -> (Value, Value) {
+    let behind = "to = \"fcfc::/16\"\nbehaviour = \"End.BPF\"\nprogram = \"routes.o:tag\"";
+    let topology = TOPOLOGY
+        .replace(behind, "to = \"fcaa::1/128\"\nbehaviour = \"End\"")
+        .replace("{ name = \"west\",", &format!("{{ name = \"west\", require-hmac = {require},"))
+        .replace("[neighbour]", &format!("{keys}\n[neighbour]"));
+    let session = Session::new().file("router.toml", topology).file("in.pcap", capture);
+    let told = run(&session.file("key.txt", "a secret\n").file("other.txt", "another secret\n"));
+    (told["sent"]["east"].clone(), told["lost"].clone())
+}
+
+#[test]
+fn what_is_wrong_with_a_key_is_said_with_its_place() {
+    let many = format!("segments = [{}]", vec!["\"fcaa::1\""; 15].join(", "));
+    for (from, to, at, expected) in [
+        ("hmac = 7", "hmac = 8", "router.toml:14:1", "there is no key 8"),
+        ("segments = [\"fcaa::1\", \"fdfd::1\"]", &*many, "router.toml:14:1", "at most 14"),
+        ("key = 7", "key = 0", "router.toml:29:7", "no key has the number 0"),
+        ("key = 7", "kee = 7", "router.toml:29:1", "unknown field `kee`"),
+        ("\"sha256\"", "\"md5\"", "router.toml:30:13", "`md5` is no algorithm"),
+        ("secret = \"a secret\"", "", "router.toml:28:1", "the key lacks a secret"),
+        ("secret = \"a secret\"", "secret = \"\"", "router.toml:31:10", "1 to 64 bytes"),
+        ("secret = \"a secret\"", "secret-file = \"none\"", "router.toml:31:15", "the secret cannot be read from"),
+        ("secret = \"a", "secret-file = \"b\"\nsecret = \"a", "router.toml:28:1", "the key has two secrets"),
+        (
+            "[neighbour]",
+            "[[hmac]]\nkey = 7\nalgorithm = \"sha1\"\nsecret = \"b\"\n[neighbour]",
+            "router.toml:34:7",
+            "two keys have the number 7",
+        ),
+        ("{ name = \"south\"", "{ name = \"south\", require-hmac = 2", "router.toml:6:38", "`2` says nothing of HMACs"),
+    ] {
+        let topology = signing();
+        assert!(topology.contains(from), "{from}");
+        let output = session(&topology.replace(from, to)).output("srv6 run router.toml --pcap in.pcap --write out");
+        assert_eq!(output.code, Some(1), "{to}: {}", output.stdout);
+        assert!(output.stderr.contains(at) && output.stderr.contains(expected), "{to}, {at}: {}", output.stderr);
+    }
+}

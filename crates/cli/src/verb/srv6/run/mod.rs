@@ -1,5 +1,6 @@
 //! `alveary srv6 run`: a router in user space over a capture, as a file describes it.
 
+mod keys;
 mod outputs;
 mod programs;
 mod target;
@@ -69,7 +70,8 @@ struct Totals {
 impl Run {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         let (text, topology) = Text::read(&self.topology)?;
-        let (router, wanted) = target::router(&text, &topology)?;
+        let keys = keys::read(&text, &topology, &self.topology)?;
+        let (router, wanted) = target::router(&text, &topology, keys)?;
         let device = match &self.inside {
             Some(name) => target::device(name, &topology)?,
             None => 1,

@@ -5,11 +5,11 @@ use super::{
         behaviour::{Flavour, Head, Hook, Kind, Parameters, Row},
         prefix::MAIN,
     },
-    topology::{Route, Text, Topology},
+    topology::{self, Route, Text, Topology},
 };
 use alveary::net::{
     router::{Behaviour, Flavours, Headend, NextCsid, Router, Target, Tunnel},
-    seg6,
+    seg6::{self, Keys, MOST_SIGNED},
 };
 use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place};
@@ -25,22 +25,24 @@ pub(super) struct Wanted {
 }
 
 /// The router, and the programs that it needs.
-pub(super) fn router(text: &Text, topology: &Topology) -> Result<(Router, Vec<Wanted>), Diagnostic> {
+pub(super) fn router(text: &Text, topology: &Topology, keys: Keys) -> Result<(Router, Vec<Wanted>), Diagnostic> {
     let mut router = Router::new(topology.source);
+    router.keys = keys;
     for (device, interface) in (1..).zip(&topology.interface) {
         let name = &interface.get_ref().name;
         let file = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
         let twice = topology.interface.iter().filter(|other| other.get_ref().name == *name).count() > 1;
         if !file || twice {
             let what = if twice { "two interfaces have this name" } else { "no file can have this interface's name" };
-            return Err(Diagnostic::new("topology", what, text.at(interface.span())).found(format!("`{name}`")));
+            return Err(topology::wrong(what, text.at(interface.span())).found(format!("`{name}`")));
         }
         router.mtu.extend(interface.get_ref().mtu.map(|mtu| (device, mtu)));
+        router.require.insert(device, interface.get_ref().require.0);
     }
     let mut wanted = Vec::new();
     for route in &topology.route {
         let at = text.first_line(route.span());
-        let target = target(route.get_ref(), topology, &at, &mut wanted).map_err(|mut why| {
+        let target = target(route.get_ref(), topology, &router.keys, &at, &mut wanted).map_err(|mut why| {
             why.labels.iter_mut().filter(|label| label.primary).for_each(|label| label.at = at.clone());
             why
         })?;
@@ -51,10 +53,16 @@ pub(super) fn router(text: &Text, topology: &Topology) -> Result<(Router, Vec<Wa
 }
 
 fn wrong(message: impl Into<String>) -> Diagnostic {
-    Diagnostic::new("topology", message.into(), Place::Nowhere)
+    topology::wrong(message, Place::Nowhere)
 }
 
-fn target(route: &Route, topology: &Topology, at: &Place, wanted: &mut Vec<Wanted>) -> Result<Target, Diagnostic> {
+fn target(
+    route: &Route,
+    topology: &Topology,
+    keys: &Keys,
+    at: &Place,
+    wanted: &mut Vec<Wanted>,
+) -> Result<Target, Diagnostic> {
     let said = route.parameters();
     let plain = match route.behaviour.as_deref() {
         None => Some(by_device(route, topology)?),
@@ -74,11 +82,11 @@ fn target(route: &Route, topology: &Topology, at: &Place, wanted: &mut Vec<Wante
         wanted.len() - 1
     };
     match row.kind {
-        Kind::Headend(head) => Ok(Target::Headend(headend(head, &said))),
+        Kind::Headend(head) => Ok(Target::Headend(headend(head, &said, keys)?)),
         Kind::Endpoint(super::super::behaviour::END_BPF) => {
             Ok(Target::Endpoint(Behaviour::EndBpf(program(ProgType::LWT_SEG6LOCAL))))
         }
-        Kind::Endpoint(action) => Ok(Target::Endpoint(endpoint(action, &said, topology)?)),
+        Kind::Endpoint(action) => Ok(Target::Endpoint(endpoint(action, &said, topology, keys)?)),
         Kind::Hook(hook) => {
             let name = route.dev.as_deref().ok_or_else(|| wrong(format!("{} lacks a device (dev)", row.name)))?;
             let mut tunnel =
@@ -118,22 +126,50 @@ pub(super) fn device(name: &str, topology: &Topology) -> Result<u32, Diagnostic>
     })
 }
 
-fn headend(head: Head, said: &Parameters) -> Headend {
-    let header = |inside| seg6::header_of(&said.segments, inside, None);
-    match head {
-        Head::Inline => Headend::Inline(header(true)),
-        Head::Encap => Headend::Encaps(header(false)),
-        Head::EncapReduced => Headend::EncapsReduced(header(false)),
-        Head::L2Encap => Headend::L2Encaps(header(false)),
-        Head::L2EncapReduced => Headend::L2EncapsReduced(header(false)),
+fn headend(head: Head, said: &Parameters, keys: &Keys) -> Result<Headend, Diagnostic> {
+    Ok(match head {
+        Head::Inline => Headend::Inline(header(said, keys, Put::Inside)?),
+        Head::Encap => Headend::Encaps(header(said, keys, Put::Around)?),
+        Head::EncapReduced => Headend::EncapsReduced(header(said, keys, Put::Reduced)?),
+        Head::L2Encap => Headend::L2Encaps(header(said, keys, Put::Around)?),
+        Head::L2EncapReduced => Headend::L2EncapsReduced(header(said, keys, Put::Reduced)?),
+    })
+}
+
+/// How a header gets on packets.
+#[derive(Clone, Copy, PartialEq)]
+enum Put {
+    Around,
+    /// Around them, without the first segment.
+    Reduced,
+    /// Into them, with their destination as a segment more.
+    Inside,
+}
+
+/// The header of a route, which can be signed if it is to be.
+fn header(said: &Parameters, keys: &Keys, put: Put) -> Result<Vec<u8>, Diagnostic> {
+    if let Some(id) = said.hmac {
+        if keys.get(id).is_none() {
+            return Err(wrong(format!("there is no key {id}")).help("describe it: `[[hmac]]` with `key`"));
+        }
+        let most = match put {
+            Put::Around => MOST_SIGNED,
+            Put::Reduced => MOST_SIGNED + 1,
+            Put::Inside => MOST_SIGNED - 1,
+        };
+        if said.segments.len() > most {
+            return Err(wrong("no header with so many segments is signed")
+                .expected(format!("at most {most}"))
+                .found(said.segments.len().to_string()));
+        }
     }
+    Ok(seg6::header_of(&said.segments, put == Put::Inside, said.hmac))
 }
 
 /// The behaviour of an action; what it needs was checked.
-fn endpoint(action: u32, said: &Parameters, topology: &Topology) -> Result<Behaviour, Diagnostic> {
+fn endpoint(action: u32, said: &Parameters, topology: &Topology, keys: &Keys) -> Result<Behaviour, Diagnostic> {
     let (nh4, nh6) = (said.nh4.unwrap_or(Ipv4Addr::UNSPECIFIED), said.nh6.unwrap_or(Ipv6Addr::UNSPECIFIED));
     let table = said.lookup.or(said.vrf).unwrap_or(MAIN);
-    let header = |inside| seg6::header_of(&said.segments, inside, None);
     Ok(match action {
         1 => Behaviour::End(flavours(said)?),
         2 => Behaviour::EndX(nh6, flavours(said)?),
@@ -144,8 +180,8 @@ fn endpoint(action: u32, said: &Parameters, topology: &Topology) -> Result<Behav
         7 => Behaviour::EndDt6(table),
         8 => Behaviour::EndDt4(table),
         16 => Behaviour::EndDt46(table),
-        9 => Behaviour::EndB6(header(true)),
-        10 => Behaviour::EndB6Encaps(header(false)),
+        9 => Behaviour::EndB6(header(said, keys, Put::Inside)?),
+        10 => Behaviour::EndB6Encaps(header(said, keys, Put::Around)?),
         _ => return Err(wrong("this behaviour does not run in user space")),
     })
 }

@@ -5,7 +5,9 @@ use super::super::{
     behaviour::{Flavour, Parameters},
     prefix::Prefix,
 };
+use super::keys::Described;
 use crate::{failure::Failure, files};
+use alveary::net::seg6::Require;
 use alveary_diag::{Diagnostic, Place};
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{
@@ -30,6 +32,9 @@ pub(super) struct Topology {
     /// Ethernet addresses of next hops.
     #[serde(default)]
     pub(super) neighbour: BTreeMap<IpAddr, Mac>,
+    /// Keys that headers are signed with and checked.
+    #[serde(default)]
+    pub(super) hmac: Vec<Spanned<Described>>,
 }
 
 fn nowhere() -> Ipv6Addr {
@@ -43,6 +48,9 @@ pub(super) struct Interface {
     /// The longest packet that it takes.
     pub(super) mtu: Option<u32>,
     pub(super) mac: Option<Mac>,
+    /// What is asked of HMACs of packets that come in by it.
+    #[serde(default, rename = "require-hmac")]
+    pub(super) require: Asked,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,6 +74,7 @@ pub(super) struct Route {
     oif: Option<String>,
     #[serde(default)]
     segments: Vec<Ipv6Addr>,
+    hmac: Option<u32>,
     #[serde(default)]
     flavours: Vec<Flavour>,
     block_bits: Option<u8>,
@@ -97,6 +106,7 @@ impl Route {
             vrf: self.vrf,
             oif: self.oif.clone(),
             segments: self.segments.clone(),
+            hmac: self.hmac,
             flavours: self.flavours.clone(),
             block_bits: self.block_bits,
             node_bits: self.node_bits,
@@ -128,6 +138,23 @@ impl<'de> Deserialize<'de> for Mac {
     }
 }
 
+/// What is asked of HMACs, as Linux's `seg6_require_hmac` says it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked(pub(super) Require);
+
+impl<'de> Deserialize<'de> for Asked {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Asked, D::Error> {
+        match i64::deserialize(from)? {
+            -1 => Ok(Asked(Require::Nothing)),
+            0 => Ok(Asked(Require::Right)),
+            1 => Ok(Asked(Require::Present)),
+            other => Err(D::Error::custom(format!(
+                "`{other}` says nothing of HMACs: -1 (not looked at), 0 (right where there is one), 1 (there is one)"
+            ))),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Flavour {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Flavour, D::Error> {
         let text = String::deserialize(from)?;
@@ -137,6 +164,11 @@ impl<'de> Deserialize<'de> for Flavour {
             D::Error::custom(format!("`{text}` is no flavour: {names}"))
         })
     }
+}
+
+/// Something that is wrong with it.
+pub(super) fn wrong(message: impl Into<String>, at: Place) -> Diagnostic {
+    Diagnostic::new("topology", message.into(), at)
 }
 
 /// A file's text, to say what is wrong where.
@@ -152,7 +184,7 @@ impl Text {
         let text = Text { file: path.display().to_string().into(), text: text.into() };
         let topology = toml::from_str(&text.text).map_err(|why| {
             let at = text.at(why.span().unwrap_or(0..0));
-            Diagnostic::new("topology", why.message().to_owned(), at)
+            wrong(why.message().to_owned(), at)
         })?;
         Ok((text, topology))
     }
