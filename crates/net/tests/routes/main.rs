@@ -9,7 +9,7 @@ mod router;
 mod signed;
 
 use alveary_abi::{MapType, ProgType};
-use alveary_isa::Inst;
+use alveary_isa::{Insn, Inst};
 use alveary_net::{
     Net, Skb,
     router::{Arrival, Behaviour, Fate, Lost, MAIN, Programs, Router, Target, Tunnel},
@@ -21,6 +21,7 @@ use alveary_verifier::{Env, Verdict, check};
 use lab::{Lab, OUT};
 use std::{
     collections::BTreeMap,
+    io,
     net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
@@ -88,6 +89,20 @@ impl Ours {
     }
 }
 
+/// Loads a program into the kernel, which asks to be called again where a signal is on its way to the thread.
+fn load(ty: ProgType, insns: &[Insn]) -> io::Result<bpf::Prog> {
+    const AGAIN: usize = 100;
+    let again = |loaded: &io::Result<_>| loaded.as_ref().is_err_and(|why| why.kind() == io::ErrorKind::WouldBlock);
+    let mut loaded = bpf::Prog::load(ty, insns);
+    for _ in 0..AGAIN {
+        if !again(&loaded) {
+            break;
+        }
+        loaded = bpf::Prog::load(ty, insns);
+    }
+    loaded
+}
+
 /// Whether routers send such packets anywhere else than by the default route.
 fn ordinary(result: &Came) -> bool {
     result.0.iter().all(|packet| packet[0] >> 4 == 4 || (packet.len() >= 40 && packet[24] == 0xfc))
@@ -100,7 +115,7 @@ fn compare(what: &str, ty: ProgType, programs: &[String], packets: &[(String, Ve
     for text in programs {
         let map = bpf::Map::create(&def(MapType::ARRAY, 4, 8, 1), None).expect("a map");
         let insns = code(text, |dst, _| Inst::MapFd { dst, fd: map.fd() });
-        let prog = bpf::Prog::load(ty, &insns).unwrap_or_else(|e| panic!("the kernel refuses\n{text}\n{e}"));
+        let prog = load(ty, &insns).unwrap_or_else(|e| panic!("the kernel refuses\n{text}\n{e}"));
         let programs = ours.load(ty, text);
         let _routes = lab.route(&prog, ty);
         for (name, packet) in packets {
@@ -192,7 +207,7 @@ fn the_same_programs_are_taken() {
     for ty in [ProgType::LWT_IN, ProgType::LWT_OUT, ProgType::LWT_XMIT, ProgType::LWT_SEG6LOCAL] {
         for text in programs::questionable() {
             let insns = code(&text, |dst, _| Inst::MapIdx { dst, idx: 0 });
-            let kernel = bpf::Prog::load(ty, &insns);
+            let kernel = load(ty, &insns);
             let none = BTreeMap::new();
             let report = check(&program(ty, insns), &Env::new(ours.runtime.kernel(), &none));
             if kernel.is_ok() != (report.verdict == Verdict::Accept) {
