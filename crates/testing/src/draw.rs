@@ -27,7 +27,7 @@ impl Draw {
 
     /// A number from `low` to `high`, both included.
     pub const fn between(&mut self, low: i64, high: i64) -> i64 {
-        low + self.below((high - low + 1) as u64) as i64
+        low.wrapping_add(self.below(high.wrapping_sub(low).wrapping_add(1) as u64) as i64)
     }
 
     /// True `times` out of `of`.

@@ -129,8 +129,8 @@ impl Maker<'_> {
             self.alu(Wide::W64, AluOp::And, index, Operand::Imm(if room > 8 { 7 } else { 0 }));
         }
         let (low, high) = self.range(index);
-        // As near to an end as it can be, mostly.
-        let (first, last) = (-low, i64::from(place.size) - bytes - high);
+        // As near to an end as it can be, mostly. Of a number without bounds that is anywhere: programs may be wrong.
+        let (first, last) = (low.wrapping_neg(), (i64::from(place.size) - bytes).wrapping_sub(high));
         let mut off = match self.draw.below(8) {
             0 => first,
             1 if last > first => self.draw.between(first, last),
@@ -140,7 +140,7 @@ impl Maker<'_> {
             off -= off % bytes;
         }
         if self.wrong() {
-            off += self.draw.of(&[1, -1, 8]);
+            off = off.wrapping_add(self.draw.of(&[1, -1, 8]));
         }
         let address = self.free();
         self.keep(address);
@@ -155,10 +155,11 @@ impl Maker<'_> {
         self.state.set(address, Holds::Nothing);
         let variable = Place { reg: address, ..place };
         if place.stack {
-            let span = (place.base.wrapping_add((low + off) as i32), (high - low) as i32 + bytes as i32);
+            let (start, reach) = (low.wrapping_add(off) as i32, high.wrapping_sub(low) as i32);
+            let span = (place.base.wrapping_add(start), reach.wrapping_add(bytes as i32));
             self.state.written(span.0.max(-FRAME), span.1.clamp(0, FRAME));
         }
-        self.load_or_store(&Place { stack: false, ..variable }, address, place.base + off as i32, width);
+        self.load_or_store(&Place { stack: false, ..variable }, address, place.base.wrapping_add(off as i32), width);
         self.close(check);
     }
 
