@@ -80,7 +80,7 @@ pub(crate) struct Verifier<'a> {
     pub(crate) accessed: Vec<Option<Type>>,
     /// The function that each `bpf_loop` calls, as long as the loop can become part of the program.
     pub(crate) inlined_loops: HashMap<u32, Option<u32>>,
-    /// What global functions take.
+    /// What functions take that were asked about: global ones, and static ones for the log.
     pub(crate) arguments: Vec<Option<Arguments>>,
     /// Global functions that are called, and those of them that are checked.
     pub(crate) called: Vec<bool>,

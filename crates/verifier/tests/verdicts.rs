@@ -2,10 +2,11 @@
 //! running kernel's.
 
 use alveary_abi::{MapDef, MapType, ProgType};
-use alveary_isa::{Inst, Reg};
+use alveary_btf::{Builder, FuncInfo, Linkage, New, Param};
+use alveary_isa::{Endian, Inst, Reg};
 use alveary_testing::{bpf, code, def, kernel, map_spec, program};
 use alveary_verifier::{Env, LogLevel, Report, Verdict, check};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a program gets.
 enum Expected {
@@ -243,5 +244,40 @@ fn the_log_is_the_kernels() {
         "processed 14 insns (limit 1000000) max_states_per_insn 0 total_states 1 peak_states 1 mark_read 0",
     ] {
         assert!(log.lines().any(|found| found == line), "{line}\nis not in\n{log}");
+    }
+}
+
+/// What a static function is called with matters to the log alone, and is remarked on once.
+#[test]
+fn what_a_static_function_is_called_with_is_remarked_on() {
+    let remarks = [
+        ("a", None, "r1 = r10", "R1 is not a scalar"),
+        ("xdp_md", None, "r1 = r10", "arg#0 expects pointer to ctx"),
+        ("xdp_md", None, "r1 = r6\nr1 += 4", "dereference of modified ctx ptr R1 off=4 disallowed"),
+        ("xdp_md", Some("arg:nonnull"), "r1 = r6", "arg#0 type tag is not supported in static functions"),
+    ];
+    let kernel = kernel(1);
+    for (takes, tag, set, remark) in remarks {
+        let call = format!("{set}\ncall f\n");
+        let text = format!("r6 = r1\n{call}{call}r0 = 0\nexit\nf:\nr0 = 0\nexit");
+        let mut program = program(XDP, code(&text, |dst, _| Inst::MapIdx { dst, idx: 0 }));
+        let start = program.insns.len() as u32 - 2;
+        let mut types = Builder::new(Endian::HOST);
+        let int = types.add(&New::Int { name: "int", size: 4, bits: 32, signed: true, char: false, bool: false });
+        let shown = types.add(&New::Struct { name: takes, size: 0, members: &[] });
+        let pointer = types.add(&New::Ptr(shown));
+        let ty = if takes == "a" { int } else { pointer };
+        let proto = types.add(&New::FuncProto { ret: int, params: &[Param { name: "a", ty }] });
+        let main = types.add(&New::Func { name: "main", proto, linkage: Linkage::Static });
+        let f = types.add(&New::Func { name: "f", proto, linkage: Linkage::Static });
+        if let Some(name) = tag {
+            types.add(&New::DeclTag { name, ty: f, component: Some(0) });
+        }
+        program.btf = Some(Arc::new(types.finish().expect("the types are whole")));
+        program.funcs = vec![FuncInfo { insn: 0, ty: main }, FuncInfo { insn: start, ty: f }];
+        program.subprogs.push((start, "f".into()));
+        let report = check(&program, &Env { log: LogLevel::ALL, ..Env::new(&kernel, &BTreeMap::new()) });
+        assert_eq!(report.verdict, Verdict::Accept, "{text}");
+        assert_eq!(report.log.lines().filter(|line| *line == remark).count(), 1, "{remark}\n{}", report.log);
     }
 }

@@ -18,6 +18,7 @@ impl Verifier<'_> {
         if self.program.subprogs[subprog as usize].global {
             return self.call_global(subprog);
         }
+        self.remark_on_static(subprog);
         let depth = self.cur.depth;
         if depth + 1 >= MAX_FRAMES {
             reject!(self, E2BIG, "the call stack of {} frames is too deep\n", depth + 2);

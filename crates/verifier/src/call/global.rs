@@ -95,6 +95,59 @@ impl Verifier<'_> {
         }
     }
 
+    /// What the kernel's log remarks on what a static function is called with, which does not matter to the verdict either:
+    /// nothing is believed of its prototype. One that was remarked on is believed to take nothing.
+    pub(super) fn remark_on_static(&mut self, subprog: u32) {
+        if !self.log.on() {
+            return;
+        }
+        let known = self.arguments.get(subprog as usize).cloned().flatten();
+        let taken = known.map_or_else(|| self.static_arguments(subprog), Ok).and_then(|args| {
+            let unlike = (0..).zip(&args).find_map(|(n, arg)| self.unlike(arg, n));
+            unlike.map_or(Ok(args), Err)
+        });
+        let args = taken.unwrap_or_else(|remark| {
+            self.log.trace(format_args!("{remark}"));
+            Arguments::new()
+        });
+        self.keep_arguments(subprog, args);
+    }
+
+    /// What is remarked on a register that is not what a static function's argument `n` is.
+    fn unlike(&self, arg: &Argument, n: u8) -> Option<String> {
+        let (regno, reg) = (n + 1, self.reg(n + 1));
+        match arg {
+            Argument::Number if !reg.is_scalar() => Some(format!("R{regno} is not a scalar\n")),
+            Argument::Context if reg.ty.kind != Kind::Ctx => Some(format!("arg#{n} expects pointer to ctx\n")),
+            Argument::Context if reg.off != 0 => {
+                Some(format!("dereference of modified ctx ptr R{regno} off={} disallowed\n", reg.off))
+            }
+            _ => None,
+        }
+    }
+
+    /// What a static function takes, if that is numbers and contexts alone; else what is remarked on it, if anything is.
+    fn static_arguments(&self, subprog: u32) -> Result<Arguments, String> {
+        let unknown = || Err(String::new());
+        let Some(btf) = &self.program.program.btf else { return unknown() };
+        let Some(func) = self.program.func_type(subprog) else { return unknown() };
+        let Some(Btype::Func { proto, .. }) = btf.ty(func) else { return unknown() };
+        let Some(Btype::FuncProto(proto)) = btf.ty(proto) else { return unknown() };
+        let number = |ty| matches!(btf.resolved(ty), Btype::Int(_) | Btype::Enum(_) | Btype::Enum64(_));
+        if proto.params().len() > 5 || !number(proto.ret) {
+            return unknown();
+        }
+        let read = |(n, ty)| match btf.resolved(ty) {
+            _ if tags_of(btf, func, n) != Tags::default() => {
+                Err(format!("arg#{n} type tag is not supported in static functions\n"))
+            }
+            Btype::Ptr(to) if self.is_context(btf, to) => Ok(Argument::Context),
+            _ if number(ty) => Ok(Argument::Number),
+            _ => Err(String::new()),
+        };
+        (0..).zip(proto.params().map(|param| param.ty)).map(read).collect()
+    }
+
     /// Whether the registers are what a global function takes.
     pub(super) fn match_arguments(&mut self, subprog: u32) -> Check {
         let args = self.arguments_of(subprog)?;
@@ -137,16 +190,20 @@ impl Verifier<'_> {
     }
 
     fn arguments_of(&mut self, subprog: u32) -> Check<Arguments> {
-        let at = subprog as usize;
-        if let Some(known) = self.arguments.get(at).cloned().flatten() {
+        if let Some(known) = self.arguments.get(subprog as usize).cloned().flatten() {
             return Ok(known);
         }
         let args = self.read_arguments(subprog)?;
+        self.keep_arguments(subprog, args.clone());
+        Ok(args)
+    }
+
+    fn keep_arguments(&mut self, subprog: u32, args: Arguments) {
+        let at = subprog as usize;
         if self.arguments.len() <= at {
             self.arguments.resize(at + 1, None);
         }
-        self.arguments[at] = Some(args.clone());
-        Ok(args)
+        self.arguments[at] = Some(args);
     }
 
     fn read_arguments(&mut self, subprog: u32) -> Check<Arguments> {
