@@ -24,7 +24,7 @@ use std::{path::PathBuf, sync::Arc};
 ///
 /// Every program of the objects is held against the rules of a Linux kernel's verifier, and its log can be shown as the
 /// kernel prints it. No kernel is asked, nothing is loaded, no rights are needed. What this version does not judge (kernel
-/// functions, dynptrs, pointers to kernel types) is said to be unknown, with the reason. The exit code is 1 if a program
+/// functions, dynptrs, kernel pointers in maps) is said to be unknown, with the reason. The exit code is 1 if a program
 /// is rejected, or asks for what that kernel does not have.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
