@@ -30,7 +30,8 @@ for name in count filter rewrite; do
     { printf '\0'; cat seeds/decode/$name; } > seeds/checked/$name
 done
 
-# verify (what the rest is; kernel, type, rights, log): code of the examples, generated programs, objects.
+# verify (what the rest is; kernel, type, rights, log): code of the examples, generated programs, objects, drawn types of a
+# kernel.
 rm -f seeds/verify/*
 for name in count filter rewrite; do
     type=$([ $name = rewrite ] && echo 3 || echo 6)
@@ -40,6 +41,8 @@ done
 for seed in 1 2 3 4 5 6 7 8; do
     { printf '\2\'$((seed % 7))'\0\0\'$((seed % 2)); put $seed; head -c 24 /dev/zero; } > seeds/verify/generated$seed
     { printf '\1\6\6\0\0'; head -c $((seed * 64)) seeds/checked/generated$((seed % 4 + 1)); } > seeds/verify/pieces$seed
+    drawn=$(for part in $(seq 24); do echo "$seed $part" | sha512sum | cut -c1-128; done | tr -d '\n')
+    { printf '\4\6\0\0\'$((seed % 2)); printf "$(sed 's/../\\x&/g' <<<"$drawn")"; } > seeds/verify/types$seed
 done
 
 # btf: the length of the first part, .BTF, .BTF.ext; and two sets.

@@ -12,6 +12,7 @@ mod cbpf;
 mod checked;
 mod decode;
 mod elf;
+mod kernel_types;
 mod link;
 mod program;
 mod programs;

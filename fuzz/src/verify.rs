@@ -1,15 +1,17 @@
 //! Any program before the verifier, for any kernel, type and rights.
 
 use crate::budget::within;
+use crate::kernel_types::kernel_types;
 use crate::program::{self, Piece, lay_out, small};
 use alveary_abi::{Limits, Profile, ProgType, Tables, Version, flags};
-use alveary_isa::{Endian, Insn, Inst, Reg, encode};
+use alveary_btf::Btf;
+use alveary_isa::{CmpOp, Endian, Insn, Inst, Operand, Reg, Wide, Width, encode};
 use alveary_object::{Options, read, resolve};
 use alveary_spec::{Kernel, MapSpec, Program};
 use alveary_testing::{Generator, map_names, maps, program};
 use alveary_verifier::{Caps, Env, LogLevel, Report, Verdict, check, check_with_facts, explain};
 use arbitrary::{Result, Unstructured};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a verification and its explanation may hold at once.
 const MOST: usize = 256 << 20;
@@ -37,15 +39,20 @@ thread_local! {
 const GENERATED: [ProgType; 5] =
     [ProgType::XDP, ProgType::SCHED_CLS, ProgType::SCHED_ACT, ProgType::SOCKET_FILTER, ProgType::CGROUP_SKB];
 
+/// Types whose programs may read objects of the kernel.
+const TRACING: [ProgType; 5] =
+    [ProgType::RAW_TRACEPOINT, ProgType::KPROBE, ProgType::TRACEPOINT, ProgType::PERF_EVENT, ProgType::SCHED_CLS];
+
 /// The first byte says what the rest is: slots, what a program is made from, the seed of a generated program and what is
-/// changed in it, or an object. The four behind it choose kernel, type, rights and flags, and log.
+/// changed in it, an object, or a kernel's types and a program that walks through them. The four behind it choose kernel,
+/// type, rights and flags, and log.
 ///
 /// A verification ends within its limits and its share of memory, says the same whatever is logged or learnt, names
 /// instructions that are there, and can be explained.
 pub fn verify(bytes: &[u8]) {
     let Some((&[kind, kernel, ty, may, log], rest)) = bytes.split_first_chunk() else { return };
     let asked = Asked { kernel, ty: ProgType(u32::from(ty % 34)), may, log };
-    match kind % 4 {
+    match kind % 5 {
         0 => {
             let (slots, _) = rest.as_chunks::<8>();
             asked.about(slots.iter().map(|slot| Insn::from_bytes(*slot, Endian::Little)).collect());
@@ -57,11 +64,56 @@ pub fn verify(bytes: &[u8]) {
         }
         2 => {
             if let Ok(program) = changed(&mut Unstructured::new(rest)) {
-                MAPS.with(|maps| asked.judge(&program, maps));
+                asked.with_kernel(|kernel| MAPS.with(|maps| asked.judge(kernel, &program, maps)));
             }
         }
-        _ => asked.about_object(rest),
+        3 => asked.about_object(rest),
+        _ => {
+            let mut u = Unstructured::new(rest);
+            if let (Ok(Some(types)), Ok(insns)) = (kernel_types(&mut u), walks(&mut u)) {
+                let ty = TRACING[usize::from(ty) % TRACING.len()];
+                Asked { ty, ..asked }.about_walk(insns, types);
+            }
+        }
     }
+}
+
+/// Instructions that load from the current task, from what its members point to, and from structs behind maps.
+fn walks(u: &mut Unstructured<'_>) -> Result<Vec<Insn>> {
+    const BASES: [program::Base; 4] = [(Reg(6), 0..=80), (Reg(7), 0..=80), (Reg(0), 0..=80), (Reg(8), 0..=32)];
+    const CURRENT: i32 = 158;
+    // Helpers that take a task, a file, or somewhere to write to.
+    const TAKERS: [i32; 8] = [16, 112, 113, 156, 157, 175, 180, 191];
+    let idx = u.int_in_range(0..=map_names().len() as u32 - 1)?;
+    let mut function = vec![Piece::Inst(Inst::MapIdx { dst: Reg(8), idx })];
+    if u.ratio(7, 8)? {
+        function.push(Piece::Inst(Inst::CallHelper { id: CURRENT }));
+        function.extend([6, 7].map(|dst| program::copy(Reg(dst), Reg(0))));
+    }
+    for _ in 0..u.int_in_range(1..=32)? {
+        let (from, to) = (Reg(u.int_in_range(6..=8)?), Reg(u.int_in_range(6..=7)?));
+        let off = i16::from(u.int_in_range(0u8..=24)?) * 4;
+        match u.int_in_range(0..=7)? {
+            0..=2 => {
+                let dst = *u.choose(&[Reg(0), to])?;
+                function.push(Piece::Inst(Inst::Load { width: Width::B8, signed: false, dst, src: from, off }));
+            }
+            3 => {
+                let over = u.int_in_range(1..=3)?;
+                let (op, src) = (CmpOp::Eq, Operand::Imm(0));
+                function.push(Piece::Jump(Inst::Jmp { wide: Wide::W64, op, dst: from, src, off: 0 }, over));
+            }
+            4 => {
+                function.extend([program::copy(Reg(1), from), program::set(Reg(2), small(u)?)]);
+                function.extend([program::set(Reg(3), small(u)?), program::set(Reg(4), 0), program::set(Reg(5), 0)]);
+                function.push(Piece::Inst(Inst::CallHelper { id: *u.choose(&TAKERS)? }));
+            }
+            5 => function.push(program::copy(to, from)),
+            _ => function.push(program::plain(u, &BASES)?),
+        }
+    }
+    function.extend([program::set(Reg(0), 0), Piece::Inst(Inst::Exit)]);
+    Ok(lay_out(&[function]).0)
 }
 
 /// Up to three functions of instructions of which most decode.
@@ -119,14 +171,22 @@ struct Asked {
 impl Asked {
     fn about(&self, insns: Vec<Insn>) {
         let program = Program { maps: map_names(), ..program(self.ty, insns) };
-        MAPS.with(|maps| self.judge(&program, maps));
+        self.with_kernel(|kernel| MAPS.with(|maps| self.judge(kernel, &program, maps)));
+    }
+
+    fn about_walk(&self, insns: Vec<Insn>, types: Btf) {
+        let program = Program { maps: map_names(), ..program(self.ty, insns) };
+        self.with_kernel(|kernel| {
+            let kernel = Kernel { btf: Some(Arc::new(types)), ..kernel.clone() };
+            MAPS.with(|maps| self.judge(&kernel, &program, maps));
+        });
     }
 
     fn about_object(&self, bytes: &[u8]) {
         let Ok(spec) = read(bytes) else { return };
         self.with_kernel(|kernel| {
             let Ok(resolved) = resolve(&spec, kernel, &Options::default()) else { return };
-            resolved.programs.iter().take(PROGRAMS).for_each(|program| self.judge(program, &resolved.maps));
+            resolved.programs.iter().take(PROGRAMS).for_each(|program| self.judge(kernel, program, &resolved.maps));
         });
     }
 
@@ -134,24 +194,22 @@ impl Asked {
         KERNELS.with(|kernels| work(&kernels[usize::from(self.kernel) % kernels.len()]))
     }
 
-    fn judge(&self, program: &Program, maps: &BTreeMap<String, MapSpec>) {
+    fn judge(&self, kernel: &Kernel, program: &Program, maps: &BTreeMap<String, MapSpec>) {
         let bit = |n: u8| self.may >> n & 1 == 0;
         let mut program = program.clone();
         let wanted = FLAGS.iter().enumerate().filter(|(n, _)| !bit(*n as u8 + 3));
         program.flags |= wanted.fold(0, |flags, (_, flag)| flags | flag);
         let caps = Caps { bpf: bit(0), perfmon: bit(1), net_admin: bit(2) };
         let log = [LogLevel::default(), LogLevel::ALL][usize::from(self.log & 1)];
-        self.with_kernel(|kernel| {
-            let env = Env { caps, ..Env::new(kernel, maps) };
-            let report = within(MOST, "a verification", || check(&program, &Env { log, ..env }));
-            whole(&program, &report);
-            if let Some(why) = within(MOST, "an explanation", || explain(&program, &env, &report)) {
-                assert!(!why.message.is_empty() && !why.to_string().is_empty());
-            }
-            let (again, facts) = within(2 * MOST, "facts", || check_with_facts(&program, &env));
-            assert_eq!((&again.verdict, again.stats), (&report.verdict, report.stats));
-            assert_eq!(facts.is_some(), again.verdict == Verdict::Accept);
-        });
+        let env = Env { caps, ..Env::new(kernel, maps) };
+        let report = within(MOST, "a verification", || check(&program, &Env { log, ..env }));
+        whole(&program, &report);
+        if let Some(why) = within(MOST, "an explanation", || explain(&program, &env, &report)) {
+            assert!(!why.message.is_empty() && !why.to_string().is_empty());
+        }
+        let (again, facts) = within(2 * MOST, "facts", || check_with_facts(&program, &env));
+        assert_eq!((&again.verdict, again.stats), (&report.verdict, report.stats));
+        assert_eq!(facts.is_some(), again.verdict == Verdict::Accept);
     }
 }
 
