@@ -10,17 +10,7 @@ use rustix::{
     io::{Errno, read},
     path::Arg,
 };
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    ffi::CStr,
-    mem::MaybeUninit,
-    ops::ControlFlow,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{collections::BTreeMap, ffi::CStr, mem::MaybeUninit, ops::ControlFlow, sync::Arc};
 
 /// A process that holds something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,66 +34,27 @@ pub struct Held {
 pub type Holders = BTreeMap<u32, Held>;
 
 /// The processes that hold objects of a kind, `without` that one.
+///
+/// By one thread: nearly all of it is the kernel's work, of which a second one takes half, but costs more than that in
+/// memory and in time of processors.
 #[must_use]
 pub fn holders(object: Object, without: Option<u32>) -> Holders {
-    let Some(search) = Search::new(object, without) else { return Holders::new() };
-    // Nearly all of it is the kernel's work, of which two processors do twice as much.
-    thread::scope(|scope| {
-        let other = thread::Builder::new().spawn_scoped(scope, || search.part()).ok();
-        let mut found = search.part();
-        for (id, more) in other.and_then(|other| other.join().ok()).unwrap_or_default() {
-            match found.entry(id) {
-                Entry::Vacant(place) => _ = place.insert(more),
-                Entry::Occupied(held) => {
-                    let by = &mut held.into_mut().by;
-                    by.extend(more.by);
-                    by.sort_unstable_by_key(|holder| holder.pid);
-                }
-            }
-        }
-        found
-    })
-}
-
-/// A look through all processes that threads share.
-struct Search {
-    kind: Kind,
-    proc: OwnedFd,
-    /// Who may hold something.
-    processes: Vec<u32>,
-    /// How many of them were taken.
-    taken: AtomicUsize,
-    /// The directory of a process's descriptors says how many they are (Linux 6.2).
-    counted: bool,
-}
-
-impl Search {
-    fn new(object: Object, without: Option<u32>) -> Option<Search> {
-        let proc = directory(rustix::fs::CWD, c"/proc")?;
-        // We have some, so that 0 says nothing.
-        let counted = count(proc.as_fd(), "self/fd").is_some_and(|count| count > 0);
-        let idle = kernel_threads(proc.as_fd());
-        let mut processes = Vec::new();
-        each(proc.as_fd(), |_, pid| {
-            if Some(pid) != without && idle.binary_search(&pid).is_err() {
-                processes.push(pid);
-            }
-            ControlFlow::Continue(())
-        });
-        Some(Search { kind: Kind::of(object), proc, processes, taken: AtomicUsize::new(0), counted })
-    }
-
-    /// Looks at processes that nobody has looked at, until there are none: what all threads found is the whole.
-    fn part(&self) -> Holders {
-        let (mut found, proc) = (Holders::new(), self.proc.as_fd());
-        while let Some(pid) = self.processes.get(self.taken.fetch_add(1, Ordering::Relaxed)) {
-            let open = if self.counted { count(proc, format!("{pid}/fd")) } else { Some(usize::MAX) };
+    let (kind, mut found) = (Kind::of(object), Holders::new());
+    let Some(proc) = directory(rustix::fs::CWD, c"/proc") else { return found };
+    let proc = proc.as_fd();
+    // The directory of a process's descriptors says how many they are (Linux 6.2): we have some, so that 0 says nothing.
+    let counted = count(proc, "self/fd").is_some_and(|count| count > 0);
+    let idle = kernel_threads(proc);
+    each(proc, |_, pid| {
+        if Some(pid) != without && idle.binary_search(&pid).is_err() {
+            let open = if counted { count(proc, format!("{pid}/fd")) } else { Some(usize::MAX) };
             if let Some(open @ 1..) = open {
-                self.kind.of_process(*pid, open, proc, &mut found);
+                kind.of_process(pid, open, proc, &mut found);
             }
         }
-        found
-    }
+        ControlFlow::Continue(())
+    });
+    found
 }
 
 /// The process that has all threads of the kernel for children, but in a PID namespace, where they are not seen.
