@@ -241,12 +241,15 @@ fn compile_kernel_types(name: &str, btf: &Btf, roots: &[TypeId]) -> usize {
     let text = btf.to_rust(roots.iter().copied()).unwrap();
     let types = RustTypes::new(btf, roots.iter().copied()).unwrap();
     let wanted: HashSet<TypeId> = roots.iter().copied().collect();
+    // What stands behind each `layout! {` and `variants! {`, found in one pass: the text has 300,000 lines, 10,000 names are looked for.
+    let pairs = text.lines().zip(text.lines().skip(1));
+    let sizes: HashSet<&str> = pairs.filter_map(|(line, next)| line.ends_with("! {").then_some(next)).collect();
     let mut asserted = 0;
     for (id, t) in records(btf) {
         let Ok(known) = types.name(id) else { continue };
-        let line = format!(" {{\n    {known}: {};\n", t.size);
+        let line = format!("    {known}: {};", t.size);
         let is_root = wanted.contains(&id);
-        assert!(!is_root || t.size == 0 || text.contains(&line), "the size of `{}` is not asserted", t.name);
+        assert!(!is_root || t.size == 0 || sizes.contains(&*line), "the size of `{}` is not asserted", t.name);
         asserted += usize::from(is_root);
     }
     let kept_as_bytes = text.matches("    __bytes: 0;\n").count();
