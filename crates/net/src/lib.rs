@@ -1,5 +1,6 @@
 //! The networking families of the user-space kernel: XDP; classifiers, actions, socket filters, lightweight tunnels and
-//! SRv6 endpoints over a socket buffer. Segment routing ([`seg6`]), and a router of it ([`router`]).
+//! SRv6 endpoints over a socket buffer. Segment routing ([`seg6`]), a router of it ([`router`]), networks of routers in
+//! virtual time ([`network`]).
 //!
 //! Contexts, packet memory, packet helpers, verdicts. Pure: no sockets, no files, no devices; what a helper must know
 //! of the world around a packet it asks a [`Host`]. Linux's behaviour is followed call by call
@@ -8,6 +9,7 @@
 
 mod host;
 mod memory;
+pub mod network;
 mod routed;
 pub mod router;
 pub mod seg6;

@@ -309,14 +309,20 @@ impl Router {
         self.route(packet[..len].to_vec(), Ask { local: true, ..Ask::PLAIN }, arrival, programs)
     }
 
+    /// What becomes of a packet of the router's own, from its IP header on, sent at `time` (ns).
+    #[must_use]
+    pub fn originate(&self, packet: Vec<u8>, time: u64, programs: &mut Programs) -> Fate {
+        let arrival = Arrival { time, ..Arrival::of(&[]) };
+        self.route(packet, Ask { local: true, stage: Stage::Leaving, ..Ask::PLAIN }, &arrival, programs)
+    }
+
     /// What the router tells the sender of a packet that went nowhere, and what becomes of that: ICMPv6 messages. Nothing
     /// is told of IPv4 packets, and of what is dropped in silence.
     #[must_use]
-    pub fn answer(&self, fate: &Fate, programs: &mut Programs) -> Option<Fate> {
+    pub fn answer(&self, fate: &Fate, time: u64, programs: &mut Programs) -> Option<Fate> {
         let Fate::Lost { why, packet } = fate else { return None };
         let message = icmp::about(*why, packet, self.source)?;
-        let arrival = Arrival::of(&[]);
-        Some(self.route(message, Ask { local: true, stage: Stage::Leaving, ..Ask::PLAIN }, &arrival, programs))
+        Some(self.originate(message, time, programs))
     }
 
     fn route(&self, mut packet: Vec<u8>, mut ask: Ask, arrival: &Arrival<'_>, programs: &mut Programs) -> Fate {

@@ -164,7 +164,7 @@ pub(crate) type Came = (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<Vec<u8>>);
 pub(crate) fn ours(router: &Router, arrival: &Arrival<'_>) -> Came {
     let mut none = Programs::none();
     let fate = router.forward(arrival, &mut none);
-    let told = match router.answer(&fate, &mut none) {
+    let told = match router.answer(&fate, 0, &mut none) {
         Some(Fate::Sent { device: IN, packet, .. }) => vec![packet],
         _ => vec![],
     };

@@ -96,7 +96,7 @@ impl Run {
             if let (Fate::Lost { why: Lost::Stopped, .. }, Some(fault)) = (&fate, programs.fault()) {
                 return Err(fault.diagnostic().note(format!("on packet {}", totals.packets)).into());
             }
-            let answer = router.answer(&fate, &mut programs);
+            let answer = router.answer(&fate, time, &mut programs);
             totals.told += u64::from(answer.is_some());
             totals.count(&fate);
             for fate in [Some(fate), answer].into_iter().flatten() {
