@@ -20,6 +20,8 @@
 //! | [`attach`] | programs to where they run, as links that detach when they are dropped |
 //! | [`signal`] | waiting for the end that a user asks for |
 //! | [`netlink`] | what rtnetlink does and says about programs: XDP, `clsact`, routes |
+//! | [`Namespace`] | network namespaces |
+//! | [`Tun`] | network devices whose wire is a descriptor |
 
 pub mod attach;
 pub mod btf;
@@ -30,6 +32,7 @@ pub mod function;
 mod holders;
 pub mod map;
 pub mod modules;
+mod namespace;
 pub mod netlink;
 pub mod probe;
 pub mod profile;
@@ -37,7 +40,10 @@ pub mod prog;
 pub mod read;
 pub mod signal;
 pub mod sys;
+mod tun;
 
 pub use clock::since_epoch;
 pub use fdinfo::FdInfo;
 pub use holders::{Held, Holder, Holders, holders};
+pub use namespace::Namespace;
+pub use tun::Tun;

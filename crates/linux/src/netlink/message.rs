@@ -86,8 +86,13 @@ impl Request {
 
     /// Adds an attribute that holds what `inside` adds.
     pub(crate) fn nest(&mut self, ty: u16, inside: impl FnOnce(&mut Request)) -> &mut Request {
+        self.nest_behind(ty, &[], inside)
+    }
+
+    /// The same, with a fixed part in front of what it holds.
+    pub(crate) fn nest_behind(&mut self, ty: u16, fixed: &[u8], inside: impl FnOnce(&mut Request)) -> &mut Request {
         let start = self.bytes.len();
-        self.put(ty | NESTED, &[]);
+        self.put(ty | NESTED, fixed);
         inside(self);
         let len = (self.bytes.len() - start) as u16;
         self.bytes[start..start + 2].copy_from_slice(&len.to_ne_bytes());

@@ -1,9 +1,10 @@
-//! Netlink, as far as programs and segment routing need it: XDP of a device, `clsact` and its filters, routes with
+//! Netlink, as far as programs and segment routing need it: devices and their addresses, XDP of a device, `clsact` and its filters, routes with
 //! lightweight tunnels. Messages are written and read by our own few lines: the libraries for netlink that exist know neither the
 //! attributes of `cls_bpf` nor of routes with BPF.
 //!
 //! Holds no policy: what is asked for is asked of the kernel, what it answers is given back.
 
+mod device;
 mod message;
 mod route;
 mod socket;
@@ -12,6 +13,7 @@ mod tc;
 mod tc_list;
 mod xdp;
 
+pub use device::{add_address, add_veth, set_device};
 pub use message::Refusal;
 pub use route::{Hook, Route, Tunnel};
 pub use tc::{Filter, Parent, filters};
