@@ -7,6 +7,7 @@ mod prefix;
 mod refused;
 mod route;
 mod run;
+mod topology;
 mod tunsrc;
 
 use crate::failure::Failure;

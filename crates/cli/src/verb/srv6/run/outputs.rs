@@ -1,42 +1,73 @@
-//! What leaves a router: a capture for each interface.
+//! What leaves: a capture for each interface.
 
-use super::topology::{Mac, Topology};
+use super::super::topology::{Mac, Topology};
 use crate::{failure::Failure, files};
 use alveary::net::router::Fate;
 use alveary_ports::{LinkType, Writer};
 use std::{collections::BTreeMap, fs, net::IpAddr, path::Path};
 
-/// The files.
+/// The files, by their numbers; the first is 0.
+pub(super) struct Files(Vec<(String, Writer)>);
+
+impl Files {
+    /// Creates them, and their directory.
+    pub(super) fn create(
+        directory: &Path,
+        names: impl IntoIterator<Item = String>,
+        inputs: &[&Path],
+    ) -> Result<Files, Failure> {
+        fs::create_dir_all(directory).map_err(|why| Failure::directory(directory, &why))?;
+        let mut all = Vec::new();
+        for name in names {
+            let path = directory.join(format!("{name}.pcap"));
+            for input in inputs {
+                files::distinct(&[("--pcap", input)], &[("--write", &path)])?;
+            }
+            all.push((name, Writer::create(&path, LinkType::Ethernet)?));
+        }
+        Ok(Files(all))
+    }
+
+    /// Writes a frame to one of them, if it is there.
+    pub(super) fn write(&mut self, number: usize, time: u64, frame: &[u8]) -> Result<(), Failure> {
+        match self.0.get_mut(number) {
+            Some((_, file)) => Ok(file.write(time, frame.len() as u32, frame)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what is still buffered; says how many packets each has.
+    pub(super) fn finish(self) -> Result<Vec<(String, u64)>, Failure> {
+        let done = |(name, file): (String, Writer)| {
+            let packets = file.packets();
+            file.finish()?;
+            Ok((name, packets))
+        };
+        self.0.into_iter().map(done).collect()
+    }
+}
+
+/// What leaves a router that is alone.
 pub(super) struct Outputs {
+    files: Files,
     /// By the interfaces' numbers, the first is 1.
-    interfaces: Vec<Interface>,
+    macs: Vec<Mac>,
     neighbours: BTreeMap<IpAddr, Mac>,
 }
 
-struct Interface {
-    name: String,
-    mac: Mac,
-    file: Writer,
-}
-
 impl Outputs {
-    /// Creates them, and their directory.
-    pub(super) fn create(directory: &Path, topology: &Topology, input: &Path) -> Result<Outputs, Failure> {
-        fs::create_dir_all(directory).map_err(|why| Failure::directory(directory, &why))?;
-        let mut interfaces = Vec::new();
-        for (number, interface) in (1u32..).zip(&topology.interface) {
-            let interface = interface.get_ref();
-            let path = directory.join(format!("{}.pcap", interface.name));
-            files::distinct(&[("--pcap", input)], &[("--write", &path)])?;
+    /// Creates its files, and their directory.
+    pub(super) fn create(directory: &Path, topology: &Topology, inputs: &[&Path]) -> Result<Outputs, Failure> {
+        let interfaces = || topology.interface.iter().map(|interface| interface.get_ref());
+        let own = |number: u32| {
             let [a, b, c, d] = number.to_be_bytes();
-            let mac = interface.mac.unwrap_or(Mac([2, 0, a, b, c, d]));
-            interfaces.push(Interface {
-                name: interface.name.clone(),
-                mac,
-                file: Writer::create(&path, LinkType::Ethernet)?,
-            });
-        }
-        Ok(Outputs { interfaces, neighbours: topology.neighbour.clone() })
+            Mac([2, 0, a, b, c, d])
+        };
+        Ok(Outputs {
+            files: Files::create(directory, interfaces().map(|interface| interface.name.clone()), inputs)?,
+            macs: (1..).zip(interfaces()).map(|(number, one)| one.mac.unwrap_or_else(|| own(number))).collect(),
+            neighbours: topology.neighbour.clone(),
+        })
     }
 
     /// Writes what leaves.
@@ -46,7 +77,8 @@ impl Outputs {
             Fate::Frame { device, frame } => (device, None, frame),
             Fate::Delivered(_) | Fate::Lost { .. } => return Ok(()),
         };
-        let Some(interface) = (device as usize).checked_sub(1).and_then(|at| self.interfaces.get_mut(at)) else {
+        let number = (device as usize).checked_sub(1);
+        let Some((number, mac)) = number.and_then(|number| Some((number, self.macs.get(number)?))) else {
             // A program redirected to a device that is none of the router's.
             return Ok(());
         };
@@ -56,19 +88,14 @@ impl Outputs {
                 let neighbour = self.neighbours.get(&to).copied().unwrap_or_default();
                 let four = bytes.first().is_some_and(|first| first >> 4 == 4);
                 let ethertype: [u8; 2] = if four { [8, 0] } else { [0x86, 0xdd] };
-                [&neighbour.0[..], &interface.mac.0, &ethertype, &bytes].concat()
+                [&neighbour.0[..], &mac.0, &ethertype, &bytes].concat()
             }
         };
-        Ok(interface.file.write(time, frame.len() as u32, &frame)?)
+        self.files.write(number, time, &frame)
     }
 
     /// Writes what is still buffered; says how many packets left by each interface.
     pub(super) fn finish(self) -> Result<Vec<(String, u64)>, Failure> {
-        let done = |interface: Interface| {
-            let packets = interface.file.packets();
-            interface.file.finish()?;
-            Ok((interface.name, packets))
-        };
-        self.interfaces.into_iter().map(done).collect()
+        self.files.finish()
     }
 }

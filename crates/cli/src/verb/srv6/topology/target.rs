@@ -4,8 +4,9 @@ use super::{
     super::{
         behaviour::{Flavour, Head, Hook, Kind, Parameters, Row},
         prefix::MAIN,
+        topology,
     },
-    topology::{self, Route, Text, Topology},
+    Route, Text, Topology,
 };
 use alveary::net::{
     router::{Behaviour, Flavours, Headend, NextCsid, Router, Target, Tunnel},
@@ -16,16 +17,20 @@ use alveary_diag::{Diagnostic, Place};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A program that a route needs, by the number that it has in the router.
-pub(super) struct Wanted {
+pub(in super::super) struct Wanted {
     /// `OBJ` or `OBJ:PROG`.
-    pub(super) said: String,
-    pub(super) ty: ProgType,
+    pub(in super::super) said: String,
+    pub(in super::super) ty: ProgType,
     /// Where that is said.
-    pub(super) at: Place,
+    pub(in super::super) at: Place,
 }
 
 /// The router, and the programs that it needs.
-pub(super) fn router(text: &Text, topology: &Topology, keys: Keys) -> Result<(Router, Vec<Wanted>), Diagnostic> {
+pub(in super::super) fn router(
+    text: &Text,
+    topology: &Topology,
+    keys: Keys,
+) -> Result<(Router, Vec<Wanted>), Diagnostic> {
     let mut router = Router::new(topology.source);
     router.keys = keys;
     for (device, interface) in (1..).zip(&topology.interface) {
@@ -117,7 +122,7 @@ fn by_device(route: &Route, topology: &Topology) -> Result<Target, Diagnostic> {
 }
 
 /// The number of an interface.
-pub(super) fn device(name: &str, topology: &Topology) -> Result<u32, Diagnostic> {
+pub(in super::super) fn device(name: &str, topology: &Topology) -> Result<u32, Diagnostic> {
     let names = || topology.interface.iter().map(|interface| &*interface.get_ref().name);
     let found = (1..).zip(names()).find(|(_, known)| *known == name).map(|(number, _)| number);
     found.ok_or_else(|| {

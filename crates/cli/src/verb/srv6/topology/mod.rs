@@ -1,15 +1,31 @@
 //! A router as a file describes it (TOML): its interfaces, its routes, its neighbours. What is wrong is said with its
-//! place; what routes mean is not known here.
+//! place.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `target` | what the file's routes are to a router |
+//! | `keys` | its keys |
+//! | `programs` | programs of its routes, loaded |
+//! | `network` | several routers, hosts, and links between |
+//! | `units` | rates, times and shares |
 
-use super::super::{
+pub(super) mod keys;
+pub(super) mod network;
+pub(super) mod programs;
+pub(super) mod target;
+mod units;
+
+use super::{
     behaviour::{Flavour, Parameters},
     prefix::Prefix,
 };
-use super::keys::Described;
 use crate::{failure::Failure, files};
 use alveary::net::seg6::Require;
 use alveary_diag::{Diagnostic, Place};
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny},
+};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -34,7 +50,9 @@ pub(super) struct Topology {
     pub(super) neighbour: BTreeMap<IpAddr, Mac>,
     /// Keys that headers are signed with and checked.
     #[serde(default)]
-    pub(super) hmac: Vec<Spanned<Described>>,
+    pub(super) hmac: Vec<Spanned<keys::Described>>,
+    /// What it is called among several.
+    pub(super) name: Option<Spanned<String>>,
 }
 
 fn nowhere() -> Ipv6Addr {
@@ -171,6 +189,12 @@ pub(super) fn wrong(message: impl Into<String>, at: Place) -> Diagnostic {
     Diagnostic::new("topology", message.into(), at)
 }
 
+/// What a file describes.
+pub(super) enum Described {
+    Router(Topology),
+    Network(network::Described),
+}
+
 /// A file's text, to say what is wrong where.
 pub(super) struct Text {
     file: Arc<str>,
@@ -178,15 +202,29 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// Reads a file.
-    pub(super) fn read(path: &Path) -> Result<(Text, Topology), Failure> {
+    /// Reads a file: of several routers, if it has a table `router`.
+    pub(super) fn read(path: &Path) -> Result<(Text, Described), Failure> {
+        #[derive(Deserialize)]
+        struct Several {
+            router: Option<IgnoredAny>,
+        }
         let text = files::text(path)?;
         let text = Text { file: path.display().to_string().into(), text: text.into() };
-        let topology = toml::from_str(&text.text).map_err(|why| {
-            let at = text.at(why.span().unwrap_or(0..0));
+        let several = text.parse::<Several>()?.router.is_some();
+        let described = if several { Described::Network(text.parse()?) } else { Described::Router(text.parse()?) };
+        if let Described::Router(Topology { name: Some(name), .. }) = &described {
+            return Err(wrong("a router that is alone needs no name", text.at(name.span()))
+                .help("several are described by `[[router]]`")
+                .into());
+        }
+        Ok((text, described))
+    }
+
+    fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Diagnostic> {
+        toml::from_str(&self.text).map_err(|why| {
+            let at = self.at(why.span().unwrap_or(0..0));
             wrong(why.message().to_owned(), at)
-        })?;
-        Ok((text, topology))
+        })
     }
 
     /// A place of it.

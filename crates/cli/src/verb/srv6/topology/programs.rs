@@ -1,9 +1,10 @@
 //! The programs of a router's routes, in the user-space kernel whose host the router is.
 
-use super::{Programs, Router, target::Wanted};
+use super::target::Wanted;
 use crate::{failure::Failure, inspect, kernel::KernelOptions};
 use alveary::{
     Loaded, Loader, Object, User,
+    net::router::{Programs, Router},
     runtime::{Clock, Prog},
 };
 use alveary_abi::{Profile, ProgType};
@@ -11,7 +12,7 @@ use alveary_diag::Diagnostic;
 use std::{path::Path, sync::Arc};
 
 /// Loaded programs, in the router's order.
-pub(super) struct Ready {
+pub(in super::super) struct Ready {
     user: User,
     progs: Vec<Arc<Prog>>,
     /// Keeps their maps.
@@ -19,7 +20,7 @@ pub(super) struct Ready {
 }
 
 /// Loads them; objects' paths count from where the topology's file is.
-pub(super) fn load(
+pub(in super::super) fn load(
     wanted: &[Wanted],
     router: &Arc<Router>,
     kernel: &KernelOptions,
@@ -69,7 +70,7 @@ fn choose(object: &Object, name: Option<&str>, wanted: &Wanted, path: &Path) -> 
 
 impl Ready {
     /// Ready to run.
-    pub(super) fn programs(&self) -> Result<Programs, Failure> {
+    pub(in super::super) fn programs(&self) -> Result<Programs, Failure> {
         Ok(Programs::new(self.user.vcpu(0)?, self.progs.clone()))
     }
 }

@@ -1,8 +1,8 @@
 //! The keys of a router's file, with which headers are signed and checked. Knows no routes.
 
 use super::{
-    super::hmac::read_secret,
-    topology::{self, Text, Topology},
+    super::{hmac::read_secret, topology},
+    Text, Topology,
 };
 use alveary::net::seg6::{Algorithm, Key, Keys};
 use alveary_diag::{Diagnostic, Place};
@@ -13,7 +13,7 @@ use toml::Spanned;
 /// A key, as the file says it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Described {
+pub(in super::super) struct Described {
     key: Spanned<u32>,
     algorithm: Name,
     secret: Option<Spanned<String>>,
@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 /// The keys; `file` is where the router is described.
-pub(super) fn read(text: &Text, topology: &Topology, file: &Path) -> Result<Keys, Diagnostic> {
+pub(in super::super) fn read(text: &Text, topology: &Topology, file: &Path) -> Result<Keys, Diagnostic> {
     let mut keys = Keys::default();
     for described in &topology.hmac {
         let whole = || text.first_line(described.span());
