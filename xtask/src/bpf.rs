@@ -1,5 +1,5 @@
-//! `cargo xtask bpf`: compiles `bpf/NAME/NAME.bpf.c` into `examples/NAME.bpf.o`, the same bytes on every machine with
-//! the same compiler and headers.
+//! `cargo xtask bpf`: compiles `bpf/NAME/NAME.bpf.c` into `examples/NAME.bpf.o`, and other sources `bpf/NAME/PART.bpf.c`
+//! into `examples/NAME-PART.bpf.o`, the same bytes on every machine with the same compiler and headers.
 
 use std::{
     fs,
@@ -85,27 +85,33 @@ fn build(into: &Path) -> Result<Vec<String>, String> {
     }
     let mut sources = sources()?;
     sources.sort();
-    for name in &sources {
-        let source = format!("bpf/{name}/{name}.bpf.c");
+    for (name, source) in &sources {
         let object = into.join(format!("{name}.bpf.o"));
         let object = object.to_str().ok_or("the repository's path is not UTF-8")?;
         let prefix = format!("-ffile-prefix-map={}=.", root().display());
         // The target has no headers of its own; the machine's follow the compiler's.
         let headers = format!("-idirafter/usr/include/{}-linux-gnu", std::env::consts::ARCH);
         let flags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", &prefix];
-        let rest = ["-fdebug-compilation-dir=.", &headers, "-c", &source, "-o", object];
+        let rest = ["-fdebug-compilation-dir=.", &headers, "-c", source, "-o", object];
         process::run(command(CLANG, &flags).args(rest))?;
         process::run(&mut command(STRIP, &["-g", object]))?;
     }
-    Ok(sources.into_iter().map(|name| format!("{name}.bpf.o")).collect())
+    Ok(sources.into_iter().map(|(name, _)| format!("{name}.bpf.o")).collect())
 }
 
-/// Names of the programs: the folders of `bpf/`.
-fn sources() -> Result<Vec<String>, String> {
-    let folders = fs::read_dir(path("bpf")).map_err(|error| format!("bpf/: {error}"))?;
-    Ok(folders
-        .flatten()
-        .filter(|entry| entry.path().is_dir())
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect())
+/// The programs: what the object is called, and its source.
+fn sources() -> Result<Vec<(String, String)>, String> {
+    let names = |folder: &str| -> Result<Vec<String>, String> {
+        let entries = fs::read_dir(path(folder)).map_err(|error| format!("{folder}: {error}"))?;
+        Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+    };
+    let mut all = Vec::new();
+    for folder in names("bpf")?.into_iter().filter(|name| path("bpf").join(name).is_dir()) {
+        for file in names(&format!("bpf/{folder}"))? {
+            let Some(part) = file.strip_suffix(".bpf.c") else { continue };
+            let name = if part == folder { folder.clone() } else { format!("{folder}-{part}") };
+            all.push((name, format!("bpf/{folder}/{file}")));
+        }
+    }
+    Ok(all)
 }

@@ -13,8 +13,8 @@ use std::{
     num::NonZeroU64,
     os::fd::OwnedFd,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -42,6 +42,7 @@ pub struct Carried {
 #[derive(Debug)]
 pub struct Link {
     ways: Arc<[Way; 2]>,
+    record: Arc<Record>,
     stop: Arc<(AtomicBool, OwnedFd)>,
     thread: Option<JoinHandle<()>>,
 }
@@ -56,17 +57,34 @@ struct Way {
     dropped: AtomicU64,
 }
 
+/// Packets that are kept for whoever asks for them.
+#[derive(Debug, Default)]
+struct Record {
+    room: AtomicUsize,
+    packets: Mutex<Vec<(usize, Vec<u8>)>>,
+}
+
+impl Record {
+    fn add(&self, end: usize, packet: &[u8]) {
+        if self.room.load(Relaxed) > 0 {
+            self.room.fetch_sub(1, Relaxed);
+            self.packets.lock().unwrap_or_else(PoisonError::into_inner).push((end, packet.to_vec()));
+        }
+    }
+}
+
 impl Link {
     /// Begins to carry between the devices.
     pub(crate) fn new(ends: [Tun; 2], shape: Shape) -> io::Result<Link> {
         let ways: Arc<[Way; 2]> = Arc::default();
         ways.iter().for_each(|way| way.loss.store((shape.loss * WHOLE) as u64, Relaxed));
         let stop = Arc::new((AtomicBool::new(false), eventfd(0, EventfdFlags::CLOEXEC)?));
-        let (told, until) = (ways.clone(), stop.clone());
+        let record: Arc<Record> = Arc::default();
+        let (told, until, kept) = (ways.clone(), stop.clone(), record.clone());
         let carry = move || {
             let mut pipes = [Pipe::new(shape, 1), Pipe::new(shape, 2)];
             while !until.0.load(Relaxed) {
-                if round(&ends, &mut pipes, &told, &until.1).is_err() {
+                if round(&ends, &mut pipes, &told, &kept, &until.1).is_err() {
                     return;
                 }
             }
@@ -76,7 +94,7 @@ impl Link {
             let _ = set_current_timer_slack(NonZeroU64::new(1));
             carry();
         })?;
-        Ok(Link { ways, stop, thread: Some(thread) })
+        Ok(Link { ways, record, stop, thread: Some(thread) })
     }
 
     /// Holds packets that come in at the first or second end (0, 1) this much longer from now on.
@@ -90,6 +108,17 @@ impl Link {
     /// Loses this part of the packets from now on, from 0 to 1, both ways.
     pub fn lose(&self, part: f64) {
         self.ways.iter().for_each(|way| way.loss.store((part.clamp(0.0, 1.0) * WHOLE) as u64, Relaxed));
+    }
+
+    /// Keeps so many more of the packets that come out.
+    pub fn record(&self, packets: usize) {
+        self.record.room.store(packets, Relaxed);
+    }
+
+    /// The packets that were kept and not yet taken: the end (0, 1) at which each came in, and its bytes from the IP header.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<(usize, Vec<u8>)> {
+        std::mem::take(&mut *self.record.packets.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What has come in at the first or second end and out at the other.
@@ -117,7 +146,13 @@ impl Drop for Link {
 }
 
 /// Waits until something can be done, and does it.
-fn round(ends: &[Tun; 2], pipes: &mut [Pipe<Vec<u8>>; 2], ways: &[Way; 2], stop: &OwnedFd) -> io::Result<()> {
+fn round(
+    ends: &[Tun; 2],
+    pipes: &mut [Pipe<Vec<u8>>; 2],
+    ways: &[Way; 2],
+    record: &Record,
+    stop: &OwnedFd,
+) -> io::Result<()> {
     let next = pipes.iter().filter_map(Pipe::next).min();
     let wait = next.map(|time| timespec(time.saturating_sub(now())));
     let mut all = [&ends[0], &ends[1]].map(|end| PollFd::new(end, PollFlags::IN)).to_vec();
@@ -138,6 +173,7 @@ fn round(ends: &[Tun; 2], pipes: &mut [Pipe<Vec<u8>>; 2], ways: &[Way; 2], stop:
         }
         let time = now();
         while let Some(packet) = pipe.arrived(time) {
+            record.add(from, &packet);
             // What the stack does not take (the device is down) is lost.
             let count = if ends[1 - from].send(&packet).is_ok() { &way.packets } else { &way.dropped };
             way.bytes.fetch_add(packet.len() as u64, Relaxed);

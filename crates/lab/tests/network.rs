@@ -50,9 +50,12 @@ fn packets_go_from_node_to_node_and_back() {
         std::thread::yield_now();
     }
     network.carrier(link).lose(0.0);
+    network.carrier(link).record(1);
     here.send_to(&[3], "[fc00:2::3]:8").expect("sent");
     assert_eq!(there.recv(&mut buffer).expect("a packet"), 1);
     assert_eq!(buffer[0], 3, "the first two were lost");
+    let kept = network.carrier(link).recorded();
+    assert!(kept.len() == 1 && kept[0].0 == 0 && kept[0].1.ends_with(&[3]) && kept[0].1[0] >> 4 == 6, "{kept:?}");
 }
 
 #[test]

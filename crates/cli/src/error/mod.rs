@@ -16,7 +16,7 @@ use std::{
 };
 
 /// What is known of places beyond their names.
-pub(crate) trait Scene: Sources {
+pub(crate) trait Scene: Sources + Send {
     /// The instruction at a place, disassembled.
     fn instruction(&self, at: &Place) -> Option<String>;
 }

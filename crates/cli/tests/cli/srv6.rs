@@ -1,5 +1,7 @@
 //! Programs of routes, tunnels and SRv6 endpoints: `alveary run`; `alveary srv6`.
 
+mod functions;
+mod labs;
 mod network;
 mod router;
 mod routes;

@@ -2,7 +2,10 @@
 //! tunnels, keys of HMACs. A router in user space.
 
 mod behaviour;
+mod delay;
 mod hmac;
+mod installed;
+mod lab;
 mod prefix;
 mod refused;
 mod route;
@@ -33,6 +36,8 @@ enum Action {
     Tunsrc(tunsrc::Tunsrc),
     Hmac(hmac::Hmac),
     Run(Box<run::Run>),
+    Delay(Box<delay::Delay>),
+    Lab(lab::Lab),
 }
 
 impl Srv6 {
@@ -42,6 +47,8 @@ impl Srv6 {
             Action::Tunsrc(tunsrc) => tunsrc.run(json),
             Action::Hmac(hmac) => hmac.run(json),
             Action::Run(run) => run.run(json),
+            Action::Delay(delay) => delay.run(json),
+            Action::Lab(lab) => lab.run(json),
         }
     }
 }

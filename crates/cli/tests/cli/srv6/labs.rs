@@ -1,0 +1,112 @@
+//! `alveary srv6 lab`: programs, daemons and real traffic in network namespaces. What packets are and where they come is
+//! asserted; how long that takes is not.
+
+use crate::session::Session;
+use alveary_testing::bpf;
+use serde_json::Value;
+
+fn lab(line: &str) -> Value {
+    let output = Session::new().output(&format!("srv6 lab {line} --json"));
+    assert_eq!(output.code, Some(0), "srv6 lab {line}: {}", output.stderr);
+    serde_json::from_str(&output.stdout).expect("JSON")
+}
+
+/// The bytes that hexadecimal digits say.
+fn bytes(text: &Value) -> Vec<u8> {
+    let text = text.as_str().expect("a text");
+    (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..][..2], 16).expect("digits")).collect()
+}
+
+/// An address in the middle of a packet.
+fn address(packet: &[u8], at: usize) -> String {
+    std::net::Ipv6Addr::from(*packet[at..].first_chunk::<16>().expect("16 bytes")).to_string()
+}
+
+#[test]
+fn each_measured_packet_is_reported_and_goes_on() {
+    if !bpf::permitted("each_measured_packet_is_reported") {
+        return;
+    }
+    let told = lab("delay --packets 200 --share 2 --transfer 64");
+    let paths = told["paths"].as_array().expect("paths");
+    assert_eq!(paths.len(), 3);
+    for path in paths {
+        assert_eq!(path["datagrams"]["received"], 200, "{path}");
+        assert_eq!(path["transfer"]["bytes"], 64 << 10, "{path}");
+        assert_eq!(path["transfer"]["right"], true, "{path}");
+        assert_eq!((&path["measured"], &path["lost"]), (&path["transmitted"]["sent"], &Value::from(0)), "{path}");
+        let (seen, sent) = (path["transmitted"]["seen"].as_u64(), path["transmitted"]["sent"].as_u64());
+        assert!(seen.is_some_and(|seen| seen > 200 && sent == Some(seen.div_ceil(2))), "one of two: {path}");
+        if path["two_way"] == false {
+            assert_eq!(path["datagrams"]["overtaken"], 0, "measured packets are as fast as others: {path}");
+            assert_eq!(path["overtaken"], 0, "{path}");
+        }
+        // No packet is faster than its links; the clock's comparison may be off by less than a millisecond.
+        let least = path["min"].as_i64().expect("a delay");
+        assert!(least > path["link_delay"].as_i64().expect("one") - 1_000_000, "{path}");
+    }
+    let [far, ours] = [&told["collectors"][0], &told["collectors"][1]];
+    assert_eq!(far["counts"]["reflected"], paths[2]["transmitted"]["sent"]);
+    assert_eq!(ours["counts"]["reported"], paths[2]["transmitted"]["sent"]);
+    for name in ["malformed", "unreported", "without"] {
+        assert_eq!((&far["counts"][name], &ours["counts"][name]), (&Value::from(0), &Value::from(0)), "{name}");
+    }
+}
+
+#[test]
+fn measured_packets_carry_their_path() {
+    if !bpf::permitted("measured_packets_carry_their_path") {
+        return;
+    }
+    let told = lab("delay --packets 40 --share 2 --transfer 1");
+    let packets = told["towards_north"].as_array().expect("packets");
+    assert!(packets.len() >= 8, "{told}");
+    let mut next = 0;
+    for packet in packets.iter().map(bytes) {
+        // IPv6, routing header, three or five segments, the delay TLV, the packet.
+        let (length, last) = (usize::from(packet[41]), usize::from(packet[44]));
+        assert_eq!(address(&packet, 8), "fc00:1::1");
+        assert_eq!((packet[6], packet[40], packet[42]), (43, 41, 4));
+        assert_eq!(usize::from(u16::from_be_bytes([packet[4], packet[5]])) + 40, packet.len());
+        let tlv = 48 + 16 * (last + 1);
+        assert_eq!(tlv + 32, 40 + 8 * (length + 1), "the TLV is the header's last");
+        assert_eq!(address(&packet, 48 + 16 * last), "fc00:2::e", "the first segment is the last of the list");
+        let (kind, path) = (packet[tlv], packet[tlv + 7]);
+        assert!((kind, path, last) == (124, 1, 2) || (kind, path, last) == (252, 3, 4), "{kind} {path} {last}");
+        assert_eq!(address(&packet, tlv + 32 + 24), format!("2001:db8:b{path}::1"));
+        if path == 1 {
+            let number = u64::from_be_bytes(*packet[tlv + 8..].first_chunk().expect("8 bytes"));
+            assert_eq!(number, next, "numbers have no gaps");
+            next += 1;
+        }
+    }
+}
+
+#[test]
+fn a_drawing_is_written() {
+    if !bpf::permitted("a_drawing_is_written") {
+        return;
+    }
+    let session = Session::new();
+    let output = session.output("srv6 lab delay --packets 20 --transfer 1 --plot delays.svg");
+    assert!(output.code == Some(0) && output.stdout.contains("3 north, there and back"), "{}", output.stderr);
+    let drawn = String::from_utf8(session.read("delays.svg")).expect("text");
+    assert_eq!(drawn.matches("<polyline").count(), 3, "{drawn}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_said() {
+    let session = Session::new();
+    let told = |line: &str| session.output(line).stderr;
+    let probe = "srv6 delay probe --dev lo --source fc00::1";
+    let text = told(&format!("{probe} --to 10.0.0.0/8 --segments fc00:2::d,fc00:2::6"));
+    assert!(text.contains("packets of IPv4 are not measured"), "{text}");
+    let text = told(&format!("{probe} --to fc00:b::/64 --segments fc00:2::d"));
+    assert!(text.contains("from 2 to 10") && text.contains("found: 1"), "{text}");
+    let text = told(&format!("{probe} --to fc00:b::/64 --segments fc00:2::d,fc00:1::d,fc00:1::6 --back fc00:1::e"));
+    assert!(text.contains("packets do not come back to that segment"), "{text}");
+    let text = told(&format!("{probe} --to fc00:b::/64 --segments fc00:2::d,fc00:2::6 --share 3"));
+    assert!(text.contains("`3` is no part of packets: 1/100, 1/1"), "{text}");
+    let text = told("srv6 delay collect --sid fc00:2::d --dev nowhere0");
+    assert!(text.contains("there is no network device `nowhere0`"), "{text}");
+}
