@@ -128,9 +128,8 @@ impl Verifier<'_> {
             let state = &mut self.store[id].state;
             next = state.parent;
             for n in 0..=state.depth {
-                let frame = state.frame_mut(n);
-                let spilled = frame.stack.iter_mut().filter(|slot| slot.is_spill()).map(|slot| &mut slot.reg);
-                frame.regs.iter_mut().take(FP).chain(spilled).filter(|r| r.is_scalar()).for_each(|r| r.precise = true);
+                // The frame pointer is no number.
+                state.frame_mut(n).change_regs(|reg| reg.is_scalar() && !reg.precise, |reg| reg.precise = true);
             }
         }
     }

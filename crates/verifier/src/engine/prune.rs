@@ -270,13 +270,9 @@ fn may_be_looping(old: &State, current: &State) -> bool {
 /// Precision that was inherited does not count for what follows.
 fn forget_precision(state: &mut State) {
     for n in 0..=state.depth {
-        let frame = state.frame(n);
-        let spilled = frame.stack.iter().filter(|slot| slot.is_spill()).map(|slot| &slot.reg);
-        if !frame.regs.iter().chain(spilled).any(|reg| reg.precise && reg.is_scalar()) {
-            continue;
+        let is_precise = |reg: &Reg| reg.precise && reg.is_scalar();
+        if state.frame(n).all_regs().any(is_precise) {
+            state.frame_mut(n).change_regs(is_precise, |reg| reg.precise = false);
         }
-        let frame = state.frame_mut(n);
-        let spilled = frame.stack.iter_mut().filter(|slot| slot.is_spill()).map(|slot| &mut slot.reg);
-        frame.regs.iter_mut().chain(spilled).filter(|reg| reg.is_scalar()).for_each(|reg| reg.precise = false);
     }
 }

@@ -1,6 +1,6 @@
 //! One function call: its registers and its part of the stack.
 
-use super::{Reg, Type, reg::Kind};
+use super::{Reg, Stack, Type, reg::Kind};
 
 /// What is known of one byte of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +53,7 @@ pub(crate) const ENTRY: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
     pub(crate) regs: [Reg; REGS],
-    /// Slot `n` is at `-8 * (n + 1)` from the frame pointer; as many as were touched.
-    pub(crate) stack: Vec<Slot>,
+    pub(crate) stack: Stack,
     /// The slot of the call, or [`ENTRY`].
     pub(crate) callsite: u32,
     pub(crate) number: u8,
@@ -75,7 +74,7 @@ impl Frame {
         regs[FP] = Reg { frame: number, ..Reg::pointer(Type::of(Kind::Stack)) };
         Frame {
             regs,
-            stack: Vec::new(),
+            stack: Stack::default(),
             callsite,
             number,
             subprog,
@@ -89,10 +88,18 @@ impl Frame {
 
     /// Makes room for at least so many bytes.
     pub(crate) fn grow(&mut self, bytes: usize) {
-        let slots = bytes.div_ceil(8);
-        if self.stack.len() < slots {
-            self.stack.resize(slots, Slot::EMPTY);
-        }
+        self.stack.grow(bytes.div_ceil(8));
+    }
+
+    /// Its registers, and those that are spilled to its stack.
+    pub(crate) fn all_regs(&self) -> impl Iterator<Item = &Reg> {
+        self.regs.iter().chain(self.stack.spilled())
+    }
+
+    /// Changes those of them that `picks` picks.
+    pub(crate) fn change_regs(&mut self, picks: impl Fn(&Reg) -> bool, mut change: impl FnMut(&mut Reg)) {
+        self.regs.iter_mut().filter(|reg| picks(reg)).for_each(&mut change);
+        self.stack.change_spilled(picks, change);
     }
 
     /// The bytes that were touched, counted in whole slots.

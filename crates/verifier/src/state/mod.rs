@@ -2,10 +2,12 @@
 
 mod frame;
 mod reg;
+mod stack;
 mod store;
 
 pub(crate) use frame::{Byte, ENTRY, FP, Frame, REGS, Slot};
 pub(crate) use reg::{ADD_CONST, ADD_CONST_32, ADD_CONST_64, AT_PACKET_END, BEYOND_PACKET_END, Flags, Kind, Reg, Type};
+pub(crate) use stack::Stack;
 pub(crate) use store::{StateId, Store};
 
 use crate::limits::MAX_FRAMES;
@@ -193,15 +195,9 @@ impl State {
     /// Changes those registers and spilled registers, of all frames, that `picks` picks.
     pub(crate) fn change_regs(&mut self, picks: impl Fn(&Reg) -> bool, mut change: impl FnMut(&mut Reg)) {
         for n in 0..=self.depth {
-            let frame = self.frame(n);
-            let any =
-                frame.regs.iter().any(&picks) || frame.stack.iter().any(|slot| slot.is_spill() && picks(&slot.reg));
-            if !any {
-                continue;
+            if self.frame(n).all_regs().any(&picks) {
+                self.frame_mut(n).change_regs(&picks, &mut change);
             }
-            let frame = self.frame_mut(n);
-            let spilled = frame.stack.iter_mut().filter(|slot| slot.is_spill()).map(|slot| &mut slot.reg);
-            frame.regs.iter_mut().chain(spilled).filter(|reg| picks(reg)).for_each(&mut change);
         }
     }
 }

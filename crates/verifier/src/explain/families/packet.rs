@@ -157,10 +157,7 @@ fn checks(story: &Story<'_>, reg: &Reg) -> Vec<Check> {
             }
             let best = |step: usize| {
                 let state = story.state(step);
-                let regs = (0..=state.depth).flat_map(|n| {
-                    let frame = state.frame(n);
-                    frame.regs.iter().chain(frame.stack.iter().filter(|slot| slot.is_spill()).map(|slot| &slot.reg))
-                });
+                let regs = (0..=state.depth).flat_map(|n| state.frame(n).all_regs());
                 regs.filter(|r| r.ty == pointer.ty && r.id == pointer.id).map(Reg::range).max().unwrap_or(0)
             };
             let (before, after) = (best(step), best(step + 1));
