@@ -7,6 +7,7 @@ use alveary_btf::{Btf, CoreKind, TypeId};
 use alveary_spec::{Extern, ExternKind, Kernel, Modules, Spec};
 use clap::{Args, ValueHint};
 use std::{
+    cell::OnceCell,
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
@@ -39,6 +40,10 @@ pub(crate) struct KernelOptions {
     /// there only what programs are told changes.
     #[arg(long, visible_alias = "kernel", value_name = "VERSION", value_parser = parse_version)]
     pub(crate) kernel_version: Option<(Version, u8)>,
+
+    /// The types, once they were read: objects that are judged one after the other share them.
+    #[arg(skip)]
+    types: OnceCell<Arc<Btf>>,
 }
 
 impl KernelOptions {
@@ -70,7 +75,7 @@ impl KernelOptions {
             linux = linux.version(version, patch);
         }
         if let Some(path) = &self.btf {
-            linux = linux.btf(read(path)?);
+            linux = linux.btf(self.read(path)?);
         }
         Ok(match &self.kconfig {
             Some(path) => linux.kconfig(files::kconfig(path)?),
@@ -98,10 +103,18 @@ impl KernelOptions {
         let asks = || relocated() || spec.externs.values().any(typed);
         let own = Path::new(types::KERNEL);
         match &self.btf {
-            Some(path) => Ok(Some(read(path)?)),
-            None if asks() && own.exists() => Ok(Some(read(own)?)),
+            Some(path) => self.read(path).map(Some),
+            None if asks() && own.exists() => self.read(own).map(Some),
             None => Ok(None),
         }
+    }
+
+    fn read(&self, path: &Path) -> Result<Arc<Btf>, Failure> {
+        if let Some(types) = self.types.get() {
+            return Ok(types.clone());
+        }
+        let types = Arc::new(types::open(path, None)?);
+        Ok(self.types.get_or_init(|| types).clone())
     }
 
     /// The modules of the kernel with these types: this kernel's, unless its types are given.
@@ -138,8 +151,4 @@ fn parse_version(text: &str) -> Result<(Version, u8), String> {
     // Where the number is larger, kernels themselves say 255.
     let patch = patch.map_or(Ok(version.newest_level().into()), number)?.min(255) as u8;
     Ok((version, patch))
-}
-
-fn read(path: &Path) -> Result<Arc<Btf>, Failure> {
-    Ok(Arc::new(types::open(path, None)?))
 }

@@ -23,7 +23,7 @@ impl Verifier<'_> {
                     Reg { off: off as i32, ..Reg::map_pointer(Type::of(Kind::MapValue), idx) }
                 }
             }
-            Inst::VarAddr { .. } => match self.program.aux[self.insn as usize].variable {
+            Inst::VarAddr { .. } => match self.program.variables.get(&self.insn).copied() {
                 Some(Variable::Object(ty)) => Reg::object(ty, Flags::NONE),
                 Some(Variable::PerCpu(ty)) => Reg::object(ty, Flags::PER_CPU),
                 Some(Variable::Memory(size)) => Reg::memory(size, Flags::READ_ONLY),

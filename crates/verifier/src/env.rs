@@ -45,12 +45,17 @@ pub struct Env<'a> {
     pub caps: Caps,
     /// What the log shows.
     pub log: LogLevel,
+    /// Bytes of memory that the check may take; a program that needs more is refused.
+    pub memory: usize,
 }
 
 impl<'a> Env<'a> {
+    /// What a check may take unless something else is asked for: twelve times as much as any program that is known does.
+    pub const MEMORY: usize = 128 << 20;
+
     /// Loaded by root, without a log.
     #[must_use]
     pub fn new(kernel: &'a Kernel, maps: &'a BTreeMap<String, MapSpec>) -> Env<'a> {
-        Env { kernel, maps, caps: Caps::ALL, log: LogLevel::default() }
+        Env { kernel, maps, caps: Caps::ALL, log: LogLevel::default(), memory: Env::MEMORY }
     }
 }

@@ -17,6 +17,7 @@
 //! | `facts` | what was learnt of each instruction |
 //! | `prove` | from a verdict to a proof |
 //! | `depth` | how much stack a chain of calls takes |
+//! | `budget` | how much memory a check takes |
 //! | `log` | the kernel's log |
 //! | `explain` | a rejection in plain words, from a replay of its path |
 //! | `work` | where the work went |
@@ -39,6 +40,7 @@
 #![forbid(unsafe_code)]
 
 mod alu;
+mod budget;
 mod call;
 mod constant;
 mod depth;
@@ -101,8 +103,11 @@ pub fn check_with_facts(program: &Program, env: &Env<'_>) -> (Report, Option<Fac
         return (check(program, env), None);
     };
     let mut verifier = Verifier::new(env, prepared);
-    verifier.recorder = Some(Recorder::new(program.insns.len()));
-    let done = run(&mut verifier);
+    verifier.budget.reserve(Facts::bytes(&verifier.program));
+    let done = verifier.check_memory().and_then(|()| {
+        verifier.recorder = Some(Recorder::new(program.insns.len()));
+        run(&mut verifier)
+    });
     let recorder = verifier.recorder.take().filter(|_| done.is_ok());
     let facts = recorder.map(|recorder| Facts::of(&verifier.program, recorder));
     (report(verifier, done), facts)
@@ -115,8 +120,11 @@ pub fn check_with_work(program: &Program, env: &Env<'_>) -> (Report, Work) {
         return (check(program, env), Work::default());
     };
     let mut verifier = Verifier::new(env, prepared);
-    verifier.watch = Some(Watch::Work(Counter::new(program.insns.len())));
-    let done = run(&mut verifier);
+    verifier.budget.reserve(Counter::bytes(program.insns.len()));
+    let done = verifier.check_memory().and_then(|()| {
+        verifier.watch = Some(Watch::Work(Counter::new(program.insns.len())));
+        run(&mut verifier)
+    });
     let work = match verifier.watch.take() {
         Some(Watch::Work(mut counter)) => {
             // What is cut off by a rejection has not come to its end.
@@ -184,5 +192,5 @@ fn report(mut v: Verifier<'_>, done: Check) -> Report {
         total_states: counts.total_states,
         peak_states: counts.peak_states,
     };
-    Report { verdict, log: v.log.into_text(), stats, steps }
+    Report { verdict, log: v.log.into_text(), stats, exceeded: v.exceeded, steps }
 }

@@ -118,7 +118,7 @@ pub(crate) enum Variable {
     PerCpu(TypeId),
 }
 
-/// What goes with an instruction.
+/// What goes with each instruction; what few have is kept in [`Prepared`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Aux {
     /// States are compared here.
@@ -133,16 +133,9 @@ pub(crate) struct Aux {
     pub(crate) live: u16,
     /// The loop that it is in; 0: none.
     pub(crate) scc: u32,
-    pub(crate) helper: Option<Called>,
-    /// The variable of the kernel whose address it takes.
-    pub(crate) variable: Option<Variable>,
     /// No mistaken way of the processor comes past a barrier before it, or one behind it.
     pub(crate) barrier: bool,
     pub(crate) barrier_behind: bool,
-    /// How the sum is masked.
-    pub(crate) masking: Option<Masking>,
-    /// The array that a tail call goes through, and whether it is another one on another way.
-    pub(crate) tail_array: Option<(u32, bool)>,
 }
 
 /// The program, decoded.
@@ -155,6 +148,14 @@ pub(crate) struct Prepared<'a> {
     pub(crate) maps: Vec<Map>,
     pub(crate) subprogs: Vec<Subprog>,
     pub(crate) aux: Vec<Aux>,
+    /// The helpers that it calls.
+    helpers: BTreeMap<i32, Called>,
+    /// The variables of the kernel whose addresses instructions take.
+    pub(crate) variables: BTreeMap<u32, Variable>,
+    /// How sums are masked.
+    pub(crate) masks: BTreeMap<u32, Masking>,
+    /// The array that each tail call goes through, and whether it is another one on another way.
+    pub(crate) tail_arrays: BTreeMap<u32, (u32, bool)>,
     pub(crate) gpl: bool,
 }
 
@@ -165,7 +166,8 @@ impl<'a> Prepared<'a> {
         profile: &Profile,
         caps: Caps,
     ) -> Option<Prepared<'a>> {
-        let insns = &program.insns;
+        // Longer programs are not loaded: their end is not looked at.
+        let insns = &program.insns[..program.insns.len().min(profile.limits.insns as usize + 1)];
         let mut insts = vec![None; insns.len()];
         let mut at = 0;
         while at < insns.len() {
@@ -180,24 +182,38 @@ impl<'a> Prepared<'a> {
             _ => None,
         };
         let expected = program.expected.or(unnamed);
-        let called = |inst: &Option<Inst>| match inst {
-            Some(Inst::CallHelper { id }) => called(profile, program.ty, expected, *id, caps),
-            _ => None,
-        };
-        let aux = insts.iter().map(|inst| Aux { helper: called(inst), ..Aux::default() }).collect();
+        let mut helpers = BTreeMap::new();
+        for inst in insts.iter().flatten() {
+            if let Inst::CallHelper { id } = *inst
+                && !helpers.contains_key(&id)
+            {
+                helpers.extend(called(profile, program.ty, expected, id, caps).map(|called| (id, called)));
+            }
+        }
         Some(Prepared {
             program,
             expected,
+            aux: vec![Aux::default(); insts.len()],
             insts,
             maps: find_maps(program, maps)?,
             subprogs: Vec::new(),
-            aux,
+            helpers,
+            variables: BTreeMap::new(),
+            masks: BTreeMap::new(),
+            tail_arrays: BTreeMap::new(),
             gpl: gpl(&program.license),
         })
     }
 
     pub(crate) fn len(&self) -> u32 {
-        self.program.insns.len() as u32
+        self.insts.len() as u32
+    }
+
+    /// Bytes of what few instructions have.
+    pub(crate) fn bytes(&self) -> usize {
+        self.variables.len() * size_of::<(u32, Variable)>()
+            + self.masks.len() * size_of::<(u32, Masking)>()
+            + self.tail_arrays.len() * size_of::<(u32, (u32, bool))>()
     }
 
     pub(crate) fn slot(&self, at: u32) -> Insn {
@@ -207,6 +223,14 @@ impl<'a> Prepared<'a> {
     /// The instruction at a slot; `None` if there is none that the kernel knows, or it is an `ld_imm64`'s second half.
     pub(crate) fn inst(&self, at: u32) -> Option<Inst> {
         self.insts.get(at as usize).copied().flatten()
+    }
+
+    /// The helper that the instruction at a slot calls.
+    pub(crate) fn helper(&self, at: u32) -> Option<Called> {
+        match self.inst(at)? {
+            Inst::CallHelper { id } => self.helpers.get(&id).copied(),
+            _ => None,
+        }
     }
 
     /// The rule by which a kernel would know the instruction at a slot, where this one does not.

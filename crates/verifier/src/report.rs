@@ -51,6 +51,8 @@ pub struct Report {
     pub log: String,
     /// How much work it was.
     pub stats: Stats,
+    /// It is refused since it would have taken more memory than [`Env::memory`](crate::Env::memory).
+    pub exceeded: bool,
     /// The steps of the path that was rejected.
     pub(crate) steps: Steps,
 }
@@ -59,6 +61,6 @@ impl Report {
     /// A verdict that took no work.
     #[must_use]
     pub fn of(verdict: Verdict) -> Report {
-        Report { verdict, log: String::new(), stats: Stats::default(), steps: Steps::default() }
+        Report { verdict, log: String::new(), stats: Stats::default(), exceeded: false, steps: Steps::default() }
     }
 }

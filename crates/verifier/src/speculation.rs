@@ -87,9 +87,8 @@ impl Verifier<'_> {
         if !(recoverable && self.cur.speculative && self.has_barriers()) {
             return false;
         }
-        let aux = &mut self.program.aux[insn as usize];
-        aux.barrier = true;
-        aux.masking = None;
+        self.program.aux[insn as usize].barrier = true;
+        self.program.masks.remove(&insn);
         true
     }
 
@@ -181,11 +180,10 @@ impl Verifier<'_> {
 
     /// Remembers how the instruction at hand is masked; it must be the same on all ways.
     fn set_masking(&mut self, masking: Masking) -> Result<(), Unmasked> {
-        let aux = &mut self.program.aux[self.insn as usize];
-        if aux.masking.is_some_and(|before| before != masking) {
+        if self.program.masks.get(&self.insn).is_some_and(|before| *before != masking) {
             return Err(Unmasked::Paths);
         }
-        aux.masking = Some(masking);
+        self.program.masks.insert(self.insn, masking);
         Ok(())
     }
 

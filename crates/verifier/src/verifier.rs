@@ -1,6 +1,7 @@
 //! What a check works on, and what all its parts share: the program, the current state, the checkpoints, the log.
 
 use crate::{
+    budget::Budget,
     call::Arguments,
     engine::{Explored, IdMap, Liveness, Loops, Pending, Replay, Trail},
     env::Env,
@@ -67,7 +68,7 @@ pub(crate) struct Verifier<'a> {
     /// Who looks on, if someone does.
     pub(crate) watch: Option<Watch>,
 
-    pub(crate) pending: Vec<Pending>,
+    pub(crate) pending: Pending,
     pub(crate) store: Store,
     pub(crate) explored: Explored,
     pub(crate) liveness: Liveness,
@@ -87,6 +88,9 @@ pub(crate) struct Verifier<'a> {
     pub(crate) verified: Vec<bool>,
     /// What is learnt for those who run the program, if someone asks.
     pub(crate) recorder: Option<Recorder>,
+    /// How much memory it may take, and whether that was too little.
+    pub(crate) budget: Budget,
+    pub(crate) exceeded: bool,
     /// Why the program is refused, where the kernel has no message.
     pub(crate) note: Option<String>,
     /// The line whose text was printed last.
@@ -113,7 +117,7 @@ impl<'a> Verifier<'a> {
             exploring: false,
             trail: Trail::default(),
             watch: None,
-            pending: Vec::new(),
+            pending: Pending::default(),
             store: Store::default(),
             explored: Explored::new(len),
             liveness: Liveness::default(),
@@ -126,6 +130,8 @@ impl<'a> Verifier<'a> {
             called: Vec::new(),
             verified: Vec::new(),
             recorder: None,
+            budget: Budget::new(env.memory, &program),
+            exceeded: false,
             note: None,
             line: None,
             program,

@@ -73,6 +73,11 @@ impl Counter {
         Counter { processed: vec![0; len], states: vec![0; len], branches: BTreeMap::new(), way: Way::default() }
     }
 
+    /// Bytes that it may come to take.
+    pub(crate) fn bytes(len: usize) -> usize {
+        len * (2 * size_of::<u32>() + size_of::<(u32, Branch)>())
+    }
+
     /// An instruction is processed.
     pub(crate) fn see(&mut self, insn: u32) {
         self.processed[insn as usize] += 1;

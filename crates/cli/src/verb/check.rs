@@ -2,9 +2,11 @@
 
 mod compare;
 mod judge;
+mod objects;
 mod options;
 mod show;
 mod spent;
+mod turns;
 
 use crate::{
     error,
@@ -13,12 +15,16 @@ use crate::{
     kernel::{KernelOptions, untyped_symbols},
     output,
 };
-use alveary_spec::Kernel;
+use alveary_spec::{Kernel, Spec};
 use alveary_verifier::{Caps, LogLevel, Verdict};
 use clap::{Args, ValueEnum, ValueHint};
 use compare::Comparison;
-use judge::Judged;
-use std::{path::PathBuf, sync::Arc};
+use objects::{Group, Opened};
+use show::Shown;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Say whether programs load, as Linux would
 ///
@@ -112,60 +118,77 @@ impl Check {
         let log = self.log.unwrap_or(if format == Format::Kernel { 1 } else { 0 });
         let caps = self.caps.as_deref().map_or(Ok(Caps::ALL), options::caps)?;
         let flags = options::load_flags(&self.flags)?;
-        let mut opened = Vec::new();
-        let mut unreadable = false;
-        for path in &self.objects {
-            let spec = match inspect::open(path) {
-                Ok(spec) => spec,
-                // The other objects have their verdicts all the same.
-                Err(why) => {
-                    error::report(&why, json);
-                    unreadable = true;
-                    continue;
+        let mut comparison = self.compare.as_deref().map(Comparison::read).transpose()?;
+        let mut shown = Shown::new(format, self.stats, self.objects.len() > 1);
+        let (mut unreadable, mut fails, mut judged) = (false, false, 0);
+        for paths in objects::groups(&self.objects) {
+            let mut group = Group::default();
+            for path in paths {
+                match group.read(path) {
+                    Ok(spec) => self.open(path, spec, &mut group)?,
+                    // The other objects have their verdicts all the same.
+                    Err(why) => {
+                        error::report(&why, json);
+                        unreadable = true;
+                    }
                 }
-            };
-            if let Some(name) = &self.prog {
-                inspect::program(&spec, name, path)?;
             }
-            let kernel = Kernel {
-                cpus: judge::possible_cpus(),
-                symbols: Some(Arc::new(untyped_symbols(&spec))),
-                ..self.kernel.described(&spec)?
-            };
-            let ty = self.ty.as_deref().map(|name| options::prog_type(&kernel.profile, name)).transpose()?;
-            opened.push((path, spec, kernel, ty));
+            let tasks: Vec<(judge::Task<'_>, Vec<String>)> = group
+                .objects
+                .iter()
+                .map(|Opened { path, spec, kernel, ty }| {
+                    let task = judge::Task {
+                        spec,
+                        kernel,
+                        ty: *ty,
+                        attach: self.attach.as_deref(),
+                        caps,
+                        flags,
+                        log: LogLevel(log),
+                        explain: matches!(format, Format::Human | Format::Json),
+                        facts: self.facts && format == Format::Json,
+                        work: self.stats && matches!(format, Format::Human | Format::Json),
+                        path,
+                    };
+                    let names = inspect::in_order(spec).map(|program| program.name.clone());
+                    (task, names.filter(|name| self.prog.as_ref().is_none_or(|wanted| wanted == name)).collect())
+                })
+                .collect();
+            shown.begin(&tasks.iter().flat_map(|(_, names)| names).map(|name| &**name).collect::<Vec<_>>());
+            let workers = group.workers(self.j);
+            turns::all(&tasks, workers, group.memory(workers), |one| {
+                judged += 1;
+                fails |= one.unresolved || matches!(one.verdict, Verdict::Reject(_));
+                let Some(comparison) = &mut comparison else { return output::write(|out| shown.write(&one, out)) };
+                comparison.add(&one);
+                Ok(())
+            })?;
         }
-        let tasks: Vec<(judge::Task<'_>, Vec<String>)> = opened
-            .iter()
-            .map(|(path, spec, kernel, ty)| {
-                let task = judge::Task {
-                    spec,
-                    kernel,
-                    ty: *ty,
-                    attach: self.attach.as_deref(),
-                    caps,
-                    flags,
-                    log: LogLevel(log),
-                    explain: matches!(format, Format::Human | Format::Json),
-                    facts: self.facts && format == Format::Json,
-                    work: self.stats && matches!(format, Format::Human | Format::Json),
-                    path,
-                };
-                let names = inspect::in_order(spec).map(|program| program.name.clone());
-                (task, names.filter(|name| self.prog.as_ref().is_none_or(|wanted| wanted == name)).collect())
-            })
-            .collect();
-        let judged = judge::all(&tasks, self.j)?;
-        if unreadable && judged.is_empty() {
+        if unreadable && judged == 0 {
             return Err(Failure::Silent);
         }
-        if let Some(baseline) = &self.compare {
-            let comparison = Comparison::of(baseline, &judged)?;
-            output::write(|out| comparison.write(format, out))?;
-            return if unreadable || comparison.is_worse() { Err(Failure::Silent) } else { Ok(()) };
+        fails |= unreadable;
+        match &comparison {
+            Some(comparison) => {
+                output::write(|out| comparison.write(format, out))?;
+                fails = unreadable || comparison.is_worse();
+            }
+            None => output::write(|out| shown.finish(out))?,
         }
-        output::write(|out| show::write(&judged, format, self.stats, out))?;
-        let fails = |one: &Judged| one.unresolved || matches!(one.verdict, Verdict::Reject(_));
-        if unreadable || judged.iter().any(fails) { Err(Failure::Silent) } else { Ok(()) }
+        if fails { Err(Failure::Silent) } else { Ok(()) }
+    }
+    /// Adds an object to a group, with what it is held against.
+    fn open<'a>(&self, path: &'a Path, spec: Spec, group: &mut Group<'a>) -> Result<(), Failure> {
+        if let Some(name) = &self.prog {
+            inspect::program(&spec, name, path)?;
+        }
+        let kernel = Kernel {
+            cpus: judge::possible_cpus(),
+            symbols: Some(Arc::new(untyped_symbols(&spec))),
+            ..self.kernel.described(&spec)?
+        };
+        let ty = self.ty.as_deref().map(|name| options::prog_type(&kernel.profile, name)).transpose()?;
+        group.objects.push(Opened { path, spec, kernel, ty });
+        Ok(())
     }
 }

@@ -72,6 +72,34 @@ fn an_object_that_is_cut_is_told_beside_the_others() {
 }
 
 #[test]
+fn what_is_too_large_for_an_object_is_not_read() {
+    let session = Session::new().file("large.o", vec![0; (32 << 20) + 1]);
+    let output = session.output("check large.o");
+    assert_eq!((output.code, &*output.stdout), (Some(1), ""));
+    assert!(output.stderr.contains("error[object-size]"), "{}", output.stderr);
+}
+
+/// Side by side there is little memory for each: what needs more waits for its turn, and has the same verdict.
+#[test]
+fn verdicts_are_the_same_however_many_are_judged_at_a_time() {
+    let session = Session::new().example("count.bpf.o").example("filter.bpf.o").example("rewrite.bpf.o");
+    let objects = ["count.bpf.o", "filter.bpf.o", "rewrite.bpf.o"].repeat(8).join(" ");
+    let run = |workers: u32| {
+        let output = session.output(&format!("check {objects} --format csv -j {workers}"));
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        // All but how long it took.
+        let known =
+            |line: &str| line.split(',').enumerate().filter(|(n, _)| *n != 3).map(|(_, v)| v.to_owned()).collect();
+        output.stdout.lines().map(known).collect::<Vec<Vec<String>>>()
+    };
+    let one = run(1);
+    assert!(one.len() > 24);
+    for workers in [2, 24] {
+        assert_eq!(run(workers), one);
+    }
+}
+
+#[test]
 fn the_examples_would_load() {
     let session = Session::new().example("rewrite.bpf.o").example("filter.bpf.o");
     let output = session.output("check rewrite.bpf.o --json");

@@ -3,7 +3,6 @@
 use crate::{
     engine::Flow,
     memory::{Access, Indirect},
-    program::Aux,
     stop::{Check, refuse, reject},
     verifier::Verifier,
 };
@@ -47,7 +46,7 @@ const COUNT: i32 = 212;
 
 impl Verifier<'_> {
     pub(super) fn check_helper(&mut self, id: i32) -> Check<Flow> {
-        let known = self.program.aux[self.insn as usize].helper;
+        let known = self.program.helper(self.insn);
         if let Some(why) = self.program.program.poison(self.insn).filter(|_| id >= FIRST_KFUNC_POISON) {
             refuse!("{}", why.message);
         }
@@ -128,9 +127,8 @@ impl Verifier<'_> {
             reject!(self, EINVAL, "expected prog array map for tail call");
         }
         let array = call.map.unwrap_or_default();
-        let aux = &mut self.program.aux[self.insn as usize];
-        aux.tail_array =
-            Some(aux.tail_array.map_or((array, false), |(first, differs)| (first, differs || first != array)));
+        let (first, differs) = self.program.tail_arrays.entry(self.insn).or_insert((array, false));
+        *differs |= *first != array;
         let entries = call.map.map_or(0, |map| self.program.maps[map as usize].max_entries);
         let index = self.reg(3);
         if index.is_scalar() && index.val.value().is_some_and(|index| index < u64::from(entries)) {
@@ -141,8 +139,7 @@ impl Verifier<'_> {
 
     /// A tail call is only masked, so that no mistake leads behind its array, if it is always the same array.
     pub(crate) fn check_tail_arrays(&mut self) -> Check {
-        let differs = |aux: &Aux| aux.tail_array.is_some_and(|(_, differs)| differs);
-        if self.speculates() && self.program.aux.iter().any(differs) {
+        if self.speculates() && self.program.tail_arrays.values().any(|(_, differs)| *differs) {
             reject!(self, EINVAL, "tail_call abusing map_ptr\n");
         }
         Ok(())

@@ -11,13 +11,49 @@ use alveary_isa::{Inst, Operand};
 
 /// A path that waits to be followed.
 #[derive(Debug)]
-pub(crate) struct Pending {
+pub(crate) struct Path {
     state: State,
     insn: u32,
     previous: Option<u32>,
     log: usize,
     /// The step that left it.
     left_at: u32,
+}
+
+/// The paths that wait; the one that was left last is followed first.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    paths: Vec<Path>,
+    /// Bytes that their states hold.
+    held: usize,
+}
+
+impl Pending {
+    /// Adds one; gives how many there are then.
+    fn push(&mut self, path: Path) -> u32 {
+        self.held += path.state.bytes();
+        self.paths.push(path);
+        self.paths.len() as u32
+    }
+
+    fn pop(&mut self) -> Option<Path> {
+        let path = self.paths.pop()?;
+        self.held -= path.state.bytes();
+        Some(path)
+    }
+
+    fn last_mut(&mut self) -> Option<&mut Path> {
+        self.paths.last_mut()
+    }
+
+    fn clear(&mut self) {
+        *self = Pending::default();
+    }
+
+    /// Bytes that they take, beside what states share.
+    pub(crate) fn bytes(&self) -> usize {
+        self.held + self.paths.capacity() * size_of::<Path>()
+    }
 }
 
 /// Where a path goes after an instruction.
@@ -81,6 +117,7 @@ impl Verifier<'_> {
             if self.counts.insns > self.profile.limits.insns {
                 reject!(self, E2BIG, "BPF program is too large. Processed {} insn\n", self.counts.insns);
             }
+            self.check_memory()?;
             self.cur.last = self.previous;
             self.cur.insn = self.insn;
             match &mut self.watch {
@@ -159,8 +196,8 @@ impl Verifier<'_> {
             self.store[parent].state.branches += 1;
         }
         let log = self.log.position();
-        self.pending.push(Pending { state, insn, previous: Some(previous), log, left_at: self.counts.insns });
-        let waiting = self.pending.len() as u32;
+        let left_at = self.counts.insns;
+        let waiting = self.pending.push(Path { state, insn, previous: Some(previous), log, left_at });
         if waiting > self.profile.limits.jumps {
             reject!(self, E2BIG, "The sequence of {waiting} jumps is too complex.\n");
         }
@@ -186,8 +223,8 @@ impl Verifier<'_> {
         let mut state = State::new(frame, insn);
         state.in_sleepable = false;
         let log = self.log.position();
-        self.pending.push(Pending { state, insn, previous: Some(previous), log, left_at: self.counts.insns });
-        let waiting = self.pending.len() as u32;
+        let left_at = self.counts.insns;
+        let waiting = self.pending.push(Path { state, insn, previous: Some(previous), log, left_at });
         if waiting > self.profile.limits.jumps {
             reject!(self, E2BIG, "The sequence of {waiting} jumps is too complex for async cb.\n");
         }

@@ -81,29 +81,30 @@ impl Instance {
         Instance { chain, frames: Default::default(), written: vec![false; len], updated: false, dropped: false }
     }
 
-    fn masks(&mut self, frame: usize, at: usize) -> &mut Masks {
+    /// The masks of an instruction. There are none if `room` has none: then the check ends.
+    fn masks(&mut self, frame: usize, at: usize, room: &mut Room) -> Option<&mut Masks> {
         let masks = &mut self.frames[frame];
-        if masks.is_empty() {
+        if masks.is_empty() && room.take(self.written.len() * size_of::<Masks>()) {
             masks.resize(self.written.len(), Masks::default());
         }
-        &mut masks[at]
+        masks.get_mut(at)
     }
 
-    fn read(&mut self, frame: usize, at: usize, slots: u64) {
-        let masks = self.masks(frame, at);
+    fn read(&mut self, frame: usize, at: usize, slots: u64, room: &mut Room) {
+        let Some(masks) = self.masks(frame, at, room) else { return };
         let may_read = masks.may_read | slots;
         let news = may_read != masks.may_read && may_read | masks.live_before != masks.live_before;
         masks.may_read = may_read;
         self.updated |= news;
     }
 
-    fn write(&mut self, at: usize, slots: &[u64; MAX_FRAMES]) {
+    fn write(&mut self, at: usize, slots: &[u64; MAX_FRAMES], room: &mut Room) {
         let known = self.written[at];
         for (frame, &slots) in slots.iter().enumerate().take(self.chain.depth + 1) {
             if slots == 0 && !known {
                 continue;
             }
-            let masks = self.masks(frame, at);
+            let Some(masks) = self.masks(frame, at, room) else { return };
             let old = masks.must_write;
             let new = if known { slots & old } else { slots };
             masks.must_write = new;
@@ -111,6 +112,23 @@ impl Instance {
             self.dropped |= old & !new != 0;
         }
         self.written[at] = true;
+    }
+}
+
+/// How much memory is taken, and how much more may be.
+#[derive(Debug, Default)]
+struct Room {
+    taken: usize,
+    left: usize,
+}
+
+impl Room {
+    /// Takes some, or says that there is not so much. That counts as taken all the same, so that the check ends.
+    fn take(&mut self, bytes: usize) -> bool {
+        self.taken += bytes;
+        let there = self.left >= bytes;
+        self.left = self.left.saturating_sub(bytes);
+        there
     }
 }
 
@@ -125,11 +143,22 @@ pub(crate) struct Liveness {
     current: Option<usize>,
     writes: [u64; MAX_FRAMES],
     insn: u32,
+    room: Room,
 }
 
 impl Liveness {
     pub(super) fn clear(&mut self) {
         *self = Liveness::default();
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.room.taken
+    }
+
+    /// How many more it may take.
+    pub(crate) fn may_take(&mut self, bytes: usize) {
+        self.room.left = bytes;
     }
 
     fn find(&self, chain: &Chain) -> Option<usize> {
@@ -143,7 +172,9 @@ impl Liveness {
     fn instance(&mut self, chain: Chain, program: &Prepared<'_>) -> usize {
         let index = self.find(&chain).unwrap_or_else(|| {
             let subprog = &program.subprogs[program.subprog_of(chain.start()) as usize];
-            self.instances.push(Instance::new(chain, (subprog.end - subprog.start) as usize));
+            let len = (subprog.end - subprog.start) as usize;
+            self.room.take(len + 2 * size_of::<(Instance, Chain, usize)>());
+            self.instances.push(Instance::new(chain, len));
             self.by_chain.insert(chain, self.instances.len() - 1);
             self.instances.len() - 1
         });
@@ -171,7 +202,7 @@ impl Liveness {
         let Some(current) = self.current else { return };
         let instance = &mut self.instances[current];
         let at = (self.insn - instance.chain.start()) as usize;
-        instance.read(frame, at, slots);
+        instance.read(frame, at, slots, &mut self.room);
     }
 
     /// The instruction at hand writes all of these slots of a frame.
@@ -184,7 +215,7 @@ impl Liveness {
         let Some(current) = self.current else { return };
         let instance = &mut self.instances[current];
         let at = (self.insn - instance.chain.start()) as usize;
-        instance.write(at, &self.writes);
+        instance.write(at, &self.writes, &mut self.room);
     }
 
     /// Brings what is known of the functions that a state is in up to date.
@@ -245,9 +276,9 @@ impl Liveness {
         for (frame, writes) in writes.iter_mut().enumerate().take(chain.depth) {
             let Some(masks) = self.instances[index].frames[frame].first().copied() else { continue };
             *writes = masks.written_on;
-            self.instances[outer].read(frame, at, masks.live_before);
+            self.instances[outer].read(frame, at, masks.live_before, &mut self.room);
         }
-        self.instances[outer].write(at, &writes);
+        self.instances[outer].write(at, &writes, &mut self.room);
     }
 
     /// The slots of frame `frame` that may be read after the state.

@@ -55,6 +55,13 @@ pub(super) struct Backedge {
     pub(super) equal: StateId,
 }
 
+impl Backedge {
+    /// Bytes that it takes in a list that has as much room again.
+    fn bytes(&self) -> usize {
+        2 * size_of::<Backedge>() + self.state.bytes()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Turn {
     /// The state by which the loop was entered; all its ways are done when this one's are.
@@ -66,11 +73,19 @@ struct Turn {
 #[derive(Debug, Default)]
 pub(crate) struct Loops {
     turns: HashMap<Chain, Turn>,
+    /// Bytes that the ends of paths take.
+    held: usize,
 }
 
 impl Loops {
     pub(super) fn clear(&mut self) {
-        self.turns.clear();
+        *self = Loops::default();
+    }
+
+    /// Bytes that all of it takes, beside what states share.
+    pub(crate) fn bytes(&self) -> usize {
+        // Tables are filled by seven eighths, at most, and doubled then.
+        self.held + self.turns.capacity() * 8 / 7 * (size_of::<(Chain, Turn)>() + 1)
     }
 }
 
@@ -97,6 +112,7 @@ impl Verifier<'_> {
         turn.entry = None;
         let mut backedges = std::mem::take(&mut turn.backedges);
         self.counts.backedges -= backedges.len() as u32;
+        self.loops.held -= backedges.iter().map(Backedge::bytes).sum::<usize>();
         let mut rounds = 0;
         loop {
             rounds += 1;
@@ -122,7 +138,9 @@ impl Verifier<'_> {
         let mut state = self.cur.clone();
         state.insn = self.insn;
         let Some(chain) = Chain::of(&self.store[equal].state, &self.program) else { return };
-        self.loops.turns.entry(chain).or_default().backedges.push(Backedge { state, equal });
+        let backedge = Backedge { state, equal };
+        self.loops.held += backedge.bytes();
+        self.loops.turns.entry(chain).or_default().backedges.push(backedge);
         self.log.detail(format_args!("SCC backedge {chain}\n"));
         self.counts.backedges += 1;
         self.update_peak();

@@ -20,12 +20,14 @@ pub(super) enum Visit {
 /// Checkpoints by instruction and call site, as the kernel hashes them: what it counts for an instruction depends on that.
 #[derive(Debug)]
 pub(crate) struct Explored {
-    buckets: Vec<Vec<StateId>>,
+    /// The list of each bucket, counted from 1; 0: none yet. Most instructions have no checkpoint.
+    buckets: Vec<u32>,
+    lists: Vec<Vec<StateId>>,
 }
 
 impl Explored {
     pub(crate) fn new(len: usize) -> Explored {
-        Explored { buckets: vec![Vec::new(); len.max(1)] }
+        Explored { buckets: vec![0; len.max(1)], lists: Vec::new() }
     }
 
     pub(super) fn bucket(&self, insn: u32, callsite: u32) -> usize {
@@ -34,11 +36,22 @@ impl Explored {
 
     /// Those of a bucket, the oldest first.
     pub(super) fn of(&self, bucket: usize) -> &[StateId] {
-        &self.buckets[bucket]
+        match self.buckets[bucket] {
+            0 => &[],
+            list => &self.lists[list as usize - 1],
+        }
+    }
+
+    fn list(&mut self, bucket: usize) -> &mut Vec<StateId> {
+        if self.buckets[bucket] == 0 {
+            self.lists.push(Vec::new());
+            self.buckets[bucket] = self.lists.len() as u32;
+        }
+        &mut self.lists[self.buckets[bucket] as usize - 1]
     }
 
     pub(super) fn clear(&mut self) {
-        self.buckets.iter_mut().for_each(Vec::clear);
+        self.lists.iter_mut().for_each(Vec::clear);
     }
 }
 
@@ -141,7 +154,7 @@ impl Verifier<'_> {
             if self.program.aux[self.insn as usize].checkpoint && checkpoint.state.branches > 0 { 64 } else { 3 };
         if checkpoint.misses > checkpoint.hits * patience + patience {
             checkpoint.evicted = true;
-            self.explored.buckets[bucket].remove(n);
+            self.explored.list(bucket).remove(n);
             self.counts.explored -= 1;
             self.counts.retired += 1;
             self.free_if_done(id);
@@ -158,7 +171,8 @@ impl Verifier<'_> {
         self.counts.jumps_then = self.counts.jumps;
         self.counts.insns_then = self.counts.insns;
         forget_precision(&mut self.cur);
-        let steps = std::mem::take(&mut self.cur.steps);
+        let mut steps = std::mem::take(&mut self.cur.steps);
+        steps.shrink_to_fit();
         let mut new = self.cur.clone();
         new.steps = steps;
         new.insn = self.insn;
@@ -169,7 +183,7 @@ impl Verifier<'_> {
         self.cur.parent = Some(id);
         self.cur.first = self.insn;
         self.cur.depth_first = depth_first + 1;
-        self.explored.buckets[bucket].push(id);
+        self.explored.list(bucket).push(id);
     }
 
     pub(super) fn update_peak(&mut self) {

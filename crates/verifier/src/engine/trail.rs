@@ -23,6 +23,10 @@ impl Trail {
         self.begun.push((at, from));
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.begun.capacity() * size_of::<(u32, Option<u32>)>()
+    }
+
     /// The steps of the path that has come to step `last`.
     pub(crate) fn steps(&self, last: u32) -> Steps {
         let mut ranges = Vec::new();
@@ -73,6 +77,17 @@ pub(crate) struct Replay {
 impl Replay {
     pub(crate) fn new(steps: Steps) -> Replay {
         Replay { steps, next: 0, moments: Vec::new() }
+    }
+
+    /// Forgets the older half of the steps.
+    pub(crate) fn forget_half(&mut self) {
+        self.moments.drain(..self.moments.len() / 2);
+        self.steps.cut = true;
+    }
+
+    /// There were steps before those that are remembered.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.steps.cut
     }
 
     pub(crate) fn see(&mut self, step: u32, state: &State) {

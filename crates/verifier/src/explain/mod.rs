@@ -55,11 +55,11 @@ pub fn explain(program: &Program, env: &Env<'_>, report: &Report) -> Option<Diag
     verifier.watch = Some(Watch::Replay(Replay::new(report.steps.clone())));
     // It ends as it ended before.
     let _: Check = crate::run(&mut verifier);
-    let moments = match verifier.watch.take() {
-        Some(Watch::Replay(replay)) => replay.moments,
-        _ => Vec::new(),
+    let (cut, moments) = match verifier.watch.take() {
+        Some(Watch::Replay(replay)) => (replay.is_cut(), replay.moments),
+        _ => (false, Vec::new()),
     };
-    let story = Story::new(&verifier, moments, report.steps.cut, rejection);
+    let story = Story::new(&verifier, moments, cut, rejection);
     Some(tell(&story, rejection))
 }
 

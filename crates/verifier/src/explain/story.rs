@@ -109,7 +109,7 @@ impl<'a> Story<'a> {
     }
 
     pub(super) fn helper_at(&self, insn: u32) -> Option<(&'static Helper, Option<&'static Proto>)> {
-        let called = self.program().aux.get(insn as usize)?.helper?;
+        let called = self.program().helper(insn)?;
         Some((called.row, called.proto))
     }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{program::Prepared, scalar::Scalar};
 use alveary_abi::HelperId;
 use alveary_isa::{Inst, Operand, Reg, Wide};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 /// How often ways may bring something new to a place before what changes there is given up.
 const PATIENCE: u32 = 4;
@@ -33,9 +33,21 @@ pub(super) fn find(program: &Prepared<'_>, facts: &mut [Fact]) -> Vec<(u32, [Sca
     }
     let Flow { starts, escapes, .. } = flow;
     Writer { program, escapes: &escapes, starts: &starts, known: &known }.write(facts);
-    let entries = (0..).zip(known.entries).filter_map(|(at, entry)| Some((at, entry?.values.regs)));
-    entries.collect()
+    known.entries.into_iter().map(|(at, entry)| (at, entry.values.regs)).collect()
 }
+
+/// Bytes that the analysis may take, beside the facts.
+pub(super) fn bytes(program: &Prepared<'_>) -> usize {
+    let starts = starts(program).into_iter().filter(|start| *start).count();
+    starts * KNOWN * (size_of::<Entry>() + AROUND) + MOST_PLACES * KNOWN * Values::PLACE
+}
+
+/// How often an entry is there: what is known, what will be, what is given.
+const KNOWN: usize = 3;
+/// What the table around an entry takes.
+const AROUND: usize = 48;
+/// Places of stacks that all entries may know of together; those that come later know of none.
+const MOST_PLACES: usize = 1 << 16;
 
 /// What is known where ways meet.
 #[derive(Clone)]
@@ -44,10 +56,25 @@ struct Entry {
     changes: u32,
 }
 
+impl Entry {
+    fn new(values: Values) -> Entry {
+        Entry { values, changes: 0 }
+    }
+
+    /// Takes in what a way brings; whether that was new.
+    fn take_in(&mut self, values: &Values) -> bool {
+        let changed = self.values.take_in(values, self.changes >= PATIENCE);
+        self.changes += u32::from(changed);
+        changed
+    }
+}
+
 /// What is known of the whole program.
 struct Known {
     /// Where a stretch of code without jumps begins that is reached.
-    entries: Vec<Option<Entry>>,
+    entries: BTreeMap<u32, Box<Entry>>,
+    /// Places of stacks that these know of, or knew of.
+    places: usize,
     /// What each function gives back, once a way through it is known.
     exits: Vec<Option<Entry>>,
 }
@@ -97,8 +124,24 @@ enum End {
 
 impl Known {
     fn nothing(program: &Prepared<'_>) -> Known {
-        let none = |count| (0..count).map(|_| None).collect();
-        Known { entries: none(program.len() as usize), exits: none(program.subprogs.len()) }
+        let exits = program.subprogs.iter().map(|_| None).collect();
+        Known { entries: BTreeMap::from([(0, Box::new(Entry::new(Values::UNKNOWN)))]), places: 0, exits }
+    }
+
+    /// What is known at `at`, if something is; else `values` are from now on.
+    fn entry(&mut self, at: u32, values: &Values) -> Option<&mut Entry> {
+        match self.entries.entry(at) {
+            btree_map::Entry::Occupied(entry) => Some(entry.into_mut()),
+            btree_map::Entry::Vacant(entry) => {
+                let mut values = values.clone();
+                self.places += values.places();
+                if self.places > MOST_PLACES {
+                    values.forget_stack();
+                }
+                entry.insert(Box::new(Entry::new(values)));
+                None
+            }
+        }
     }
 }
 
@@ -106,7 +149,6 @@ impl Flow<'_> {
     /// Follows all ways until nothing changes.
     fn settle(&self) -> Known {
         let mut known = Known::nothing(self.program);
-        take_in(&mut known.entries[0], &Values::UNKNOWN);
         // Starts of the stretches that call each function.
         let mut callers = vec![BTreeSet::new(); self.escapes.len()];
         let mut waiting = BTreeSet::from([0]);
@@ -116,13 +158,19 @@ impl Flow<'_> {
                 callers[callee as usize].insert(start);
             }
             for (at, values) in outcome.entries {
-                if known.entries.get_mut(at as usize).is_some_and(|entry| take_in(entry, &values)) {
+                if at < self.program.len() && known.entry(at, &values).is_none_or(|entry| entry.take_in(&values)) {
                     waiting.insert(at);
                 }
             }
             let subprog = self.program.subprog_of(start) as usize;
             for result in outcome.exits {
-                if take_in(&mut known.exits[subprog], &returning(result)) {
+                let exit = &mut known.exits[subprog];
+                let news = match exit {
+                    Some(exit) => exit.take_in(&returning(result)),
+                    None => true,
+                };
+                if news {
+                    exit.get_or_insert_with(|| Entry::new(returning(result)));
                     waiting.extend(&callers[subprog]);
                 }
             }
@@ -134,17 +182,21 @@ impl Flow<'_> {
     /// where a loop's numbers were given up that its condition bounds.
     fn tighten(&self, known: &Known) -> Known {
         let mut new = Known::nothing(self.program);
-        new.entries[0] = Some(Entry { values: Values::UNKNOWN, changes: 0 });
-        for start in (0..self.program.len()).filter(|at| known.entries[*at as usize].is_some()) {
+        for &start in known.entries.keys() {
             let outcome = self.follow(start, known);
             for (at, values) in outcome.entries {
-                if let Some(entry) = new.entries.get_mut(at as usize) {
-                    join(entry, &values);
+                if at < self.program.len()
+                    && let Some(entry) = new.entry(at, &values)
+                {
+                    entry.values.take_in(&values, false);
                 }
             }
             let subprog = self.program.subprog_of(start) as usize;
             for result in outcome.exits {
-                join(&mut new.exits[subprog], &returning(result));
+                match &mut new.exits[subprog] {
+                    Some(exit) => _ = exit.values.take_in(&returning(result), false),
+                    none => *none = Some(Entry::new(returning(result))),
+                }
             }
         }
         new
@@ -153,7 +205,7 @@ impl Flow<'_> {
     /// Follows the code from the start of a stretch.
     fn follow(&self, start: u32, known: &Known) -> Outcome {
         let mut outcome = Outcome::default();
-        let Some(entry) = &known.entries[start as usize] else { return outcome };
+        let Some(entry) = known.entries.get(&start) else { return outcome };
         let mut values = entry.values.clone();
         let subprog = self.program.subprog_of(start);
         let mut at = start;
@@ -235,30 +287,6 @@ fn returning(result: Scalar) -> Values {
     values
 }
 
-fn join(entry: &mut Option<Entry>, values: &Values) {
-    match entry {
-        Some(entry) => {
-            entry.values.take_in(values, false);
-        }
-        None => *entry = Some(Entry { values: values.clone(), changes: 0 }),
-    }
-}
-
-/// Takes in what a way brings; whether that was new.
-fn take_in(entry: &mut Option<Entry>, values: &Values) -> bool {
-    match entry {
-        Some(entry) => {
-            let changed = entry.values.take_in(values, entry.changes >= PATIENCE);
-            entry.changes += u32::from(changed);
-            changed
-        }
-        None => {
-            *entry = Some(Entry { values: values.clone(), changes: 0 });
-            true
-        }
-    }
-}
-
 /// Whether the frame pointer of function `n` is used otherwise than as the base of a load or store.
 fn escapes(program: &Prepared<'_>, n: usize) -> bool {
     let subprog = &program.subprogs[n];
@@ -302,10 +330,8 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn write(&self, facts: &mut [Fact]) {
         let mut visited = vec![false; facts.len()];
-        for (start, entry) in (0..).zip(&self.known.entries) {
-            if let Some(entry) = entry {
-                self.stretch(start, entry.values.clone(), facts, &mut visited);
-            }
+        for (&start, entry) in &self.known.entries {
+            self.stretch(start, entry.values.clone(), facts, &mut visited);
         }
         for (fact, visited) in facts.iter_mut().zip(visited) {
             if !visited {

@@ -197,6 +197,11 @@ impl Facts {
         self.stacks.iter().copied()
     }
 
+    /// Bytes that facts of a program may take until they are put together.
+    pub(crate) fn bytes(program: &Prepared<'_>) -> usize {
+        Recorder::bytes(program) + flow::bytes(program) + program.program.insns.len() * size_of::<Fact>()
+    }
+
     /// Puts together what the exploration saw and what the analysis finds.
     pub(crate) fn of(program: &Prepared<'_>, recorder: Recorder) -> Facts {
         let kernel_memory = recorder.kernel_memory;

@@ -71,6 +71,13 @@ impl Recorder {
         Recorder { rows: vec![UNSEEN; len], kernel_memory: None }
     }
 
+    /// Bytes that it may come to take, with what of it facts keep.
+    pub(super) fn bytes(program: &Prepared<'_>) -> usize {
+        let calls = (0..program.len()).filter(|at| matches!(program.inst(*at), Some(Inst::CallHelper { .. }))).count();
+        let each = size_of::<Call>() + 5 * (size_of::<Seen<Pointer>>() + size_of::<Argument>());
+        program.program.insns.len() * size_of::<Row>() + calls * each
+    }
+
     /// Facts without the ranges of numbers: those of arguments are left open.
     pub(super) fn into_facts(self) -> Vec<Fact> {
         self.rows.into_iter().map(Row::into_fact).collect()

@@ -37,6 +37,14 @@ impl Values {
         self.regs[..6].fill(Scalar::UNKNOWN);
     }
 
+    /// Bytes that a place takes.
+    pub(super) const PLACE: usize = size_of::<Place>();
+
+    /// How many places of the frame are known.
+    pub(super) fn places(&self) -> usize {
+        self.stack.len()
+    }
+
     pub(super) fn forget_stack(&mut self) {
         self.stack.clear();
     }

@@ -158,7 +158,7 @@ fn join(v: &mut Verifier<'_>, at: i64) {
 
 /// What a helper's row says of the instruction and the function around it.
 fn note_call(v: &mut Verifier<'_>, at: u32) {
-    let Some(called) = v.program.aux[at as usize].helper else { return };
+    let Some(called) = v.program.helper(at) else { return };
     let args = called.row.protos.iter().flat_map(|proto| proto.args);
     for arg in args {
         if let Arg::Callback { later, .. } = arg {

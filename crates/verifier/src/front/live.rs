@@ -72,7 +72,7 @@ fn fetches(op: AtomicOp) -> bool {
 
 /// Registers that the helper at `at` takes; all, if it is none that the program may call.
 fn arguments(v: &Verifier<'_>, at: u32) -> u16 {
-    let Some(proto) = v.program.aux[at as usize].helper.and_then(|called| called.proto) else {
+    let Some(proto) = v.program.helper(at).and_then(|called| called.proto) else {
         return CALLER_SAVED & !1;
     };
     let count = proto.args.iter().take_while(|arg| **arg != Arg::None).count();

@@ -42,7 +42,8 @@ pub(super) fn check(v: &mut Verifier<'_>) -> Check {
             Some(Inst::MapIdx { idx, .. }) => check_map(v, idx, None, &mut seen)?,
             Some(Inst::MapValueIdx { idx, off, .. }) => check_map(v, idx, Some(off), &mut seen)?,
             Some(Inst::VarAddr { btf_id, btf_fd, .. }) => {
-                v.program.aux[at as usize].variable = Some(variable(v, btf_id, btf_fd)?);
+                let found = variable(v, btf_id, btf_fd)?;
+                v.program.variables.insert(at, found);
             }
             Some(Inst::LoadImm64 { .. } | Inst::FuncAddr { .. }) => {}
             _ if slot.src.0 == 0 => {}

@@ -23,6 +23,9 @@ impl LogLevel {
     pub const STATS: LogLevel = LogLevel(4);
 }
 
+/// Bytes of text that are kept; what is older is left out, as the kernel does it where its reader has no more room.
+const MOST: usize = 16 << 20;
+
 /// The log.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -30,6 +33,8 @@ pub(crate) struct Log {
     /// Every number is shown as one whose value matters.
     precise: bool,
     text: String,
+    /// Bytes that were left out before the text.
+    left_out: usize,
     /// What was said of the instruction at hand.
     said: String,
     /// The length of the text behind the last printed instruction, and of that instruction's line.
@@ -45,6 +50,7 @@ impl Log {
             level,
             precise,
             text: String::new(),
+            left_out: 0,
             said: String::new(),
             printed: None,
             scratched_regs: 0,
@@ -86,6 +92,7 @@ impl Log {
     pub(crate) fn detail(&mut self, words: fmt::Arguments<'_>) {
         if self.keeps_all() {
             let _ = self.text.write_fmt(words);
+            self.keep_short();
         }
     }
 
@@ -101,25 +108,49 @@ impl Log {
         if !self.said.is_empty() {
             self.said.clear();
         }
+        self.keep_short();
+    }
+
+    /// Leaves out the older half of what is too long, up to the end of a line.
+    fn keep_short(&mut self) {
+        if self.text.len() <= MOST {
+            return;
+        }
+        let half = self.text.floor_char_boundary(self.text.len() / 2);
+        let end = self.text[half..].find('\n').map_or(self.text.len(), |line| half + line + 1);
+        self.text.drain(..end);
+        self.left_out += end;
+        self.printed = self.printed.and_then(|(behind, length)| Some((behind.checked_sub(end)?, length)));
+    }
+
+    /// Bytes of memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.capacity() + self.said.capacity()
     }
 
     pub(crate) fn said(&self) -> &str {
         &self.said
     }
 
-    pub(crate) fn into_text(self) -> String {
+    pub(crate) fn into_text(mut self) -> String {
+        if self.left_out > 0 {
+            self.text.insert_str(0, &format!("({} bytes of log before this are left out)\n", self.left_out));
+        }
         self.text
     }
 
     /// A place in the text to come back to.
     pub(crate) fn position(&self) -> usize {
-        self.text.len()
+        self.left_out + self.text.len()
     }
 
     /// Takes out what was printed since.
     pub(crate) fn reset(&mut self, position: usize) {
-        if position < self.text.len() {
-            self.text.truncate(position);
+        if position < self.left_out {
+            self.left_out = position;
+            self.text.clear();
+        } else {
+            self.text.truncate(position - self.left_out);
         }
     }
 

@@ -10,7 +10,7 @@ pub(crate) use reg::{ADD_CONST, ADD_CONST_32, ADD_CONST_64, AT_PACKET_END, BEYON
 pub(crate) use stack::Stack;
 pub(crate) use store::{StateId, Store};
 
-use crate::limits::MAX_FRAMES;
+use crate::{budget::Counted, limits::MAX_FRAMES};
 use std::rc::Rc;
 
 /// Something that has to be given back.
@@ -80,7 +80,7 @@ impl Linked {
 /// A point of a path.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
-    frames: [Option<Rc<Frame>>; MAX_FRAMES],
+    frames: [Option<Rc<Counted<Frame>>>; MAX_FRAMES],
     /// Index of the innermost frame.
     pub(crate) depth: usize,
     pub(crate) refs: Vec<Reference>,
@@ -109,8 +109,8 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(frame: Frame, first: u32) -> State {
-        let mut frames: [Option<Rc<Frame>>; MAX_FRAMES] = Default::default();
-        frames[0] = Some(Rc::new(frame));
+        let mut frames: [Option<Rc<Counted<Frame>>>; MAX_FRAMES] = Default::default();
+        frames[0] = Some(Rc::new(Counted::new(frame)));
         State {
             frames,
             depth: 0,
@@ -136,14 +136,20 @@ impl State {
         State { frames: self.frames.clone(), refs: self.refs.clone(), steps: Vec::new(), ..*self }
     }
 
+    /// Bytes that it holds beside its frames, which others may share.
+    pub(crate) fn bytes(&self) -> usize {
+        self.refs.capacity() * size_of::<Reference>() + self.steps.capacity() * size_of::<Step>()
+    }
+
     /// Frame `n`, at most [`State::depth`].
     pub(crate) fn frame(&self, n: usize) -> &Frame {
-        self.frames[n].as_deref().unwrap_or_else(|| unreachable!("frames up to the depth are there"))
+        self.frames[n].as_ref().unwrap_or_else(|| unreachable!("frames up to the depth are there"))
     }
 
     pub(crate) fn frame_mut(&mut self, n: usize) -> &mut Frame {
         let frame = self.frames[n].as_mut().unwrap_or_else(|| unreachable!("frames up to the depth are there"));
-        Rc::make_mut(frame)
+        let own: &mut Counted<Frame> = Rc::make_mut(frame);
+        own
     }
 
     /// Whether two states share what they know of frame `n`.
@@ -174,7 +180,7 @@ impl State {
     /// Enters a function; the caller has checked that there is room.
     pub(crate) fn push_frame(&mut self, frame: Frame) {
         self.depth += 1;
-        self.frames[self.depth] = Some(Rc::new(frame));
+        self.frames[self.depth] = Some(Rc::new(Counted::new(frame)));
     }
 
     /// Leaves the innermost function; there is one around it.

@@ -2,6 +2,7 @@
 //! so that many states of a large stack take little more memory than their registers.
 
 use super::{Reg, frame::Slot};
+use crate::budget::Counted;
 use std::{
     ops::{Index, IndexMut},
     rc::Rc,
@@ -14,7 +15,7 @@ const PIECE: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stack {
     /// The last one may reach past the end; what is there is empty.
-    pieces: Vec<Rc<[Slot; PIECE]>>,
+    pieces: Vec<Rc<Counted<[Slot; PIECE]>>>,
     len: usize,
 }
 
@@ -40,7 +41,7 @@ impl Stack {
         self.len = self.len.max(slots);
         let pieces = self.len.div_ceil(PIECE);
         if self.pieces.len() < pieces {
-            self.pieces.resize_with(pieces, || Rc::new([Slot::EMPTY; PIECE]));
+            self.pieces.resize_with(pieces, || Rc::new(Counted::new([Slot::EMPTY; PIECE])));
         }
     }
 
@@ -91,7 +92,10 @@ mod tests {
         assert_eq!((one.iter().count(), one.spilled().count(), other.spilled().count()), (20, 1, 0));
         assert!(one.get(20).is_none() && other.get(29).is_some());
         // Pieces that nobody has written to are one.
-        assert!(Rc::ptr_eq(&one.pieces[0], &other.pieces[0]) && !Rc::ptr_eq(&one.pieces[9 / PIECE], &other.pieces[9 / PIECE]));
+        assert!(
+            Rc::ptr_eq(&one.pieces[0], &other.pieces[0])
+                && !Rc::ptr_eq(&one.pieces[9 / PIECE], &other.pieces[9 / PIECE])
+        );
     }
 
     #[test]

@@ -22,10 +22,13 @@ pub(crate) struct Checkpoint {
 pub(crate) struct Store {
     places: Vec<Option<Checkpoint>>,
     free: Vec<u32>,
+    /// Bytes that the states hold.
+    held: usize,
 }
 
 impl Store {
     pub(crate) fn add(&mut self, state: State) -> StateId {
+        self.held += state.bytes();
         let checkpoint = Some(Checkpoint { state, hits: 0, misses: 0, evicted: false });
         match self.free.pop() {
             Some(at) => {
@@ -40,14 +43,19 @@ impl Store {
     }
 
     pub(crate) fn remove(&mut self, id: StateId) {
-        if self.places[id.0 as usize].take().is_some() {
+        if let Some(gone) = self.places[id.0 as usize].take() {
+            self.held -= gone.state.bytes();
             self.free.push(id.0);
         }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.places.clear();
-        self.free.clear();
+        *self = Store::default();
+    }
+
+    /// Bytes that all of them take, beside what states share.
+    pub(crate) fn bytes(&self) -> usize {
+        self.held + self.places.capacity() * size_of::<Option<Checkpoint>>()
     }
 }
 

@@ -34,23 +34,25 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// Of an earlier run's file with what was judged now.
-    pub(super) fn of(baseline: &Path, judged: &[Judged]) -> Result<Comparison, Failure> {
+    /// With what an earlier run's file says.
+    pub(super) fn read(baseline: &Path) -> Result<Comparison, Failure> {
         let text = fs::read_to_string(baseline).map_err(|why| Failure::file("read", baseline, &why))?;
         let before = parse(&text).map_err(|why| why.in_file(baseline.display().to_string()))?;
         let mut rows: BTreeMap<Key, [Option<Row>; 2]> = BTreeMap::new();
         for (key, row) in before {
             rows.entry(key).or_default()[0] = Some(row);
         }
-        for one in judged {
-            let row = Row {
-                verdict: show::outcome(&one.verdict).to_owned(),
-                insns: Some(one.stats.insns_processed.into()),
-                states: Some(one.stats.total_states.into()),
-            };
-            rows.entry((base_name(&one.file), one.name.clone())).or_default()[1] = Some(row);
-        }
         Ok(Comparison { rows })
+    }
+
+    /// Adds what is said now.
+    pub(super) fn add(&mut self, one: &Judged) {
+        let row = Row {
+            verdict: show::outcome(&one.verdict).to_owned(),
+            insns: Some(one.stats.insns_processed.into()),
+            states: Some(one.stats.total_states.into()),
+        };
+        self.rows.entry((base_name(&one.file), one.name.clone())).or_default()[1] = Some(row);
     }
 
     /// Whether a program that loaded does not any more, or one takes notably more work.

@@ -1,7 +1,7 @@
 //! Programs made ready for the kernel that is asked about, and judged, several at a time.
 
 use super::{options, spent::Spent};
-use crate::names::{self, Known};
+use crate::{inspect, names};
 use alveary_abi::{Profile, ProgType};
 use alveary_diag::{Diagnostic, Place, SourceLine, Sources};
 use alveary_object::{Options, resolve};
@@ -13,13 +13,12 @@ use alveary_verifier::{
 use std::{
     fs,
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    sync::Arc,
     time::{Duration, Instant},
 };
+
+/// What helps a program that takes more memory than there is.
+const SMALLER: &str = "make it smaller, or make global functions of its parts: each of them is followed by itself";
 
 /// A program's verdict.
 #[derive(Debug)]
@@ -33,6 +32,8 @@ pub(super) struct Judged {
     pub(super) verdict: Verdict,
     /// It asks for what the kernel does not have, so that it would not be loaded; the verdict says what.
     pub(super) unresolved: bool,
+    /// It is not judged since it would have taken more memory.
+    pub(super) exceeded: bool,
     /// What would help if it is not judged.
     pub(super) help: Vec<String>,
     pub(super) log: String,
@@ -45,19 +46,40 @@ pub(super) struct Judged {
     /// Why it is rejected.
     pub(super) explanation: Option<Explanation>,
     /// What is known of each instruction, if someone asks.
-    pub(super) facts: Option<Vec<Learnt>>,
+    pub(super) facts: Option<Learnt>,
     /// Where the work went, if someone asks.
     pub(super) spent: Option<Spent>,
 }
 
-/// What is known of an instruction.
+/// What is known of a program's instructions.
 #[derive(Debug)]
 pub(super) struct Learnt {
+    program: Arc<Program>,
+    facts: Facts,
+}
+
+/// What is known of one of them.
+pub(super) struct Known<'a> {
     pub(super) slot: u32,
     pub(super) text: String,
-    pub(super) fact: Fact,
+    pub(super) fact: &'a Fact,
     /// The same in words.
     pub(super) words: String,
+}
+
+impl Learnt {
+    /// Of each instruction, in the program's order.
+    pub(super) fn each(&self) -> impl Iterator<Item = Known<'_>> {
+        let mut slot = 0;
+        std::iter::from_fn(move || {
+            let inst = alveary_isa::decode(&self.program.insns, slot).ok()?;
+            let at = slot as u32;
+            slot += inst.slots();
+            let fact = self.facts.at(at);
+            let words = Words { fact, maps: &self.program.maps }.to_string();
+            Some(Known { slot: at, text: inst.to_string(), fact, words })
+        })
+    }
 }
 
 /// A rejection in plain words.
@@ -86,33 +108,17 @@ pub(super) struct Task<'a> {
     pub(super) path: &'a Path,
 }
 
-/// The programs of these names of each task, in this order; as many side by side as there are `workers`, or CPUs.
-pub(super) fn all(tasks: &[(Task<'_>, Vec<String>)], workers: Option<u16>) -> Result<Vec<Judged>, Diagnostic> {
-    let work: Vec<(&Task<'_>, &str)> =
-        tasks.iter().flat_map(|(task, names)| names.iter().map(move |name| (task, &**name))).collect();
-    let most = workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..most.min(work.len()) {
-            scope.spawn(|| {
-                while let Some((at, (task, name))) = {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    work.get(at).map(|work| (at, work))
-                } {
-                    let one = task.one(name);
-                    done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((at, one));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, one)| one).collect()
-}
-
 impl Task<'_> {
-    fn one(&self, name: &str) -> Result<Judged, Diagnostic> {
+    /// How many slots a program has, with the functions that it gets to.
+    pub(super) fn slots(&self, name: &str) -> usize {
+        inspect::reached(self.spec, name)
+            .iter()
+            .filter_map(|name| Some(self.spec.functions.get(*name)?.insns.len()))
+            .sum()
+    }
+
+    /// Judges a program within so many bytes of memory.
+    pub(super) fn one(&self, name: &str, memory: usize) -> Result<Judged, Diagnostic> {
         let wanted = Options { programs: Some(vec![name.to_owned()]), ty: self.ty };
         let section = self.spec.programs.get(name).map_or("", |program| &program.section).to_owned();
         let mut judged = Judged {
@@ -123,6 +129,7 @@ impl Task<'_> {
             kernel: self.kernel.profile.release(),
             verdict: Verdict::Refused { reason: String::new(), insn: 0 },
             unresolved: false,
+            exceeded: false,
             help: Vec::new(),
             log: String::new(),
             stats: Stats::default(),
@@ -133,7 +140,7 @@ impl Task<'_> {
             facts: None,
             spent: None,
         };
-        let resolved = match resolve(self.spec, self.kernel, &wanted) {
+        let mut resolved = match resolve(self.spec, self.kernel, &wanted) {
             Ok(resolved) => resolved,
             Err(errors) => {
                 let reason = errors.first().map_or_else(|| "it does not resolve".to_owned(), ToString::to_string);
@@ -143,10 +150,10 @@ impl Task<'_> {
                 return Ok(judged);
             }
         };
-        let Some(program) = resolved.programs.iter().find(|program| &*program.name == name) else {
+        let Some(at) = resolved.programs.iter().position(|program| &*program.name == name) else {
             return Ok(judged);
         };
-        let given = program;
+        let given = &resolved.programs.swap_remove(at);
         let program = &self.as_loaded(given)?;
         let Some(row) = self.kernel.profile.prog_type(program.ty) else {
             let reason = match Profile::linux_6_18().prog_type(program.ty) {
@@ -158,7 +165,7 @@ impl Task<'_> {
             return Ok(judged);
         };
         judged.ty = row.name;
-        let env = Env { caps: self.caps, log: self.log, ..Env::new(self.kernel, &resolved.maps) };
+        let env = Env { caps: self.caps, log: self.log, memory, ..Env::new(self.kernel, &resolved.maps) };
         let start = Instant::now();
         let report = check(program, &env);
         judged.time = start.elapsed();
@@ -172,7 +179,8 @@ impl Task<'_> {
             judged.instruction = instruction(program, at);
         }
         if self.facts && report.verdict == Verdict::Accept {
-            judged.facts = check_with_facts(program, &env).1.map(|facts| learnt(program, &facts));
+            let facts = check_with_facts(program, &env).1;
+            judged.facts = facts.map(|facts| Learnt { program: program.clone(), facts });
         }
         if self.work {
             judged.spent = Some(Spent::of(given, &check_with_work(program, &env).1));
@@ -180,6 +188,10 @@ impl Task<'_> {
         if self.explain {
             judged.explanation =
                 explain(program, &env, &report).map(|message| explanation(program, message, &self.kernel.profile));
+        }
+        if report.exceeded {
+            judged.exceeded = true;
+            judged.help.push(SMALLER.to_owned());
         }
         judged.verdict = report.verdict;
         judged.log = report.log;
@@ -189,6 +201,9 @@ impl Task<'_> {
 
     /// The program with what the options say of it. Types are loaded by those who have `CAP_BPF`; others go without.
     fn as_loaded(&self, program: &Arc<Program>) -> Result<Arc<Program>, Diagnostic> {
+        if self.flags == 0 && self.attach.is_none() && self.caps.bpf {
+            return Ok(program.clone());
+        }
         let mut loaded = Program::clone(program);
         loaded.flags |= self.flags;
         if let Some(name) = self.attach {
@@ -202,7 +217,7 @@ impl Task<'_> {
 }
 
 fn explanation(program: &Arc<Program>, message: Diagnostic, profile: &Profile) -> Explanation {
-    let known = Known::of_program(program, profile);
+    let known = names::Known::of_program(program, profile);
     let message = message.with_lines(&**program);
     let at = |place: &Place| match place {
         Place::Insn { index, .. } => names::text(&known, &program.insns, *index as usize),
@@ -222,17 +237,4 @@ pub(super) fn possible_cpus() -> u32 {
     let list = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
     let last = list.trim().rsplit(['-', ',']).next().and_then(|last| last.parse::<u32>().ok());
     last.map_or(1, |last| last.saturating_add(1))
-}
-
-/// What is known of a program's instructions.
-fn learnt(program: &Program, facts: &Facts) -> Vec<Learnt> {
-    let mut all = Vec::new();
-    let mut slot = 0;
-    while let Ok(inst) = alveary_isa::decode(&program.insns, slot) {
-        let fact = facts.at(slot as u32).clone();
-        let words = Words { fact: &fact, maps: &program.maps }.to_string();
-        all.push(Learnt { slot: slot as u32, text: inst.to_string(), fact, words });
-        slot += inst.slots();
-    }
-    all
 }

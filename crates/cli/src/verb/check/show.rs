@@ -2,7 +2,7 @@
 
 use super::{
     Format,
-    judge::{Explanation, Judged, Learnt},
+    judge::{Explanation, Judged, Known},
 };
 use crate::{
     error::explained::{Picture, terminal_width},
@@ -11,28 +11,71 @@ use crate::{
 use alveary_diag::Place;
 use alveary_verifier::{Rejection, Verdict, facts::Fact};
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
-/// Writes all of them.
-pub(super) fn write(judged: &[Judged], format: Format, stats: bool, out: &mut dyn Write) -> io::Result<()> {
-    match format {
-        Format::Human => human(judged, stats, out),
-        Format::Kernel => kernel(judged, out),
-        Format::Json => judged.iter().try_for_each(|one| writeln!(out, "{}", object(one))),
-        Format::Csv => csv(judged, out),
-    }
+/// What is written, one program after the other.
+pub(super) struct Shown {
+    format: Format,
+    /// How much work each program was is written, too.
+    stats: bool,
+    /// There are several objects: each program is written with its file.
+    several: bool,
+    terminal: Option<usize>,
+    /// What the programs are called that are judged together: their names stand in one column.
+    width: usize,
+    /// Programs that were written, by verdict.
+    counts: BTreeMap<&'static str, usize>,
+    kernel: String,
 }
 
-fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> {
-    let width = judged.iter().map(|one| one.name.len()).max().unwrap_or_default();
-    let terminal = terminal_width(io::stdout());
-    let several = judged.iter().any(|one| one.file != judged[0].file);
-    for one in judged {
-        let file = if several { format!("{}: ", one.file) } else { String::new() };
+impl Shown {
+    pub(super) fn new(format: Format, stats: bool, several: bool) -> Shown {
+        let terminal = terminal_width(io::stdout());
+        Shown { format, stats, several, terminal, width: 0, counts: BTreeMap::new(), kernel: String::new() }
+    }
+
+    /// These programs come next.
+    pub(super) fn begin(&mut self, names: &[&str]) {
+        self.width = names.iter().map(|name| name.len()).max().unwrap_or_default();
+        self.several |= self.format == Format::Kernel && names.len() > 1;
+    }
+
+    /// Writes a program's verdict.
+    pub(super) fn write(&mut self, one: &Judged, out: &mut dyn Write) -> io::Result<()> {
+        let first = self.counts.is_empty();
+        *self.counts.entry(word(&one.verdict)).or_default() += 1;
+        self.kernel.clone_from(&one.kernel);
+        match self.format {
+            Format::Human => self.human(one, out),
+            Format::Kernel => self.kernel(one, out),
+            Format::Json => json_line(one, out),
+            Format::Csv => csv(one, first, out),
+        }
+    }
+
+    /// Writes what is said of all of them.
+    pub(super) fn finish(&self, out: &mut dyn Write) -> io::Result<()> {
+        let count = |verdict: &str| self.counts.get(verdict).copied().unwrap_or_default();
+        let programs = match self.counts.values().sum::<usize>() {
+            _ if self.format == Format::Csv && self.counts.is_empty() => return csv_names(out),
+            _ if self.format != Format::Human => return Ok(()),
+            0 => return Ok(()),
+            1 => "1 program".to_owned(),
+            programs => format!("{programs} programs"),
+        };
+        let (ok, rejected, unknown) = (count("ok"), count("rejected"), count("unknown"));
+        writeln!(out, "{programs} on Linux {}: {ok} ok, {rejected} rejected, {unknown} not judged", self.kernel)
+    }
+
+    fn human(&self, one: &Judged, out: &mut dyn Write) -> io::Result<()> {
+        let file = if self.several { format!("{}: ", one.file) } else { String::new() };
         let word = word(&one.verdict);
         write!(out, "{word:<8} {file}{}", one.name)?;
-        if matches!(one.verdict, Verdict::Accept) || stats {
-            let space = width - one.name.len();
+        if matches!(one.verdict, Verdict::Accept) || self.stats {
+            let space = self.width - one.name.len();
             write!(
                 out,
                 "{:space$}  {} insns processed, {} states, {:.1} ms",
@@ -45,7 +88,7 @@ fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> 
         writeln!(out)?;
         match &one.verdict {
             Verdict::Accept => {}
-            Verdict::Reject(why) => rejected(one, why, terminal, out)?,
+            Verdict::Reject(why) => rejected(one, why, self.terminal, out)?,
             Verdict::Refused { reason, .. } => {
                 place(one, out)?;
                 writeln!(out, "   = not judged: {reason}")?;
@@ -54,16 +97,19 @@ fn human(judged: &[Judged], stats: bool, out: &mut dyn Write) -> io::Result<()> 
                 }
             }
         }
-        if let Some(spent) = &one.spent {
-            spent.write(out)?;
-        }
+        one.spent.as_ref().map_or(Ok(()), |spent| spent.write(out))
     }
-    let count = |wanted: &str| judged.iter().filter(|one| word(&one.verdict) == wanted).count();
-    let Some(first) = judged.first() else { return Ok(()) };
-    let (programs, kernel) = (judged.len(), &first.kernel);
-    let programs = if programs == 1 { "1 program".to_owned() } else { format!("{programs} programs") };
-    let (ok, rejected, unknown) = (count("ok"), count("rejected"), count("unknown"));
-    writeln!(out, "{programs} on Linux {kernel}: {ok} ok, {rejected} rejected, {unknown} not judged")
+
+    fn kernel(&self, one: &Judged, out: &mut dyn Write) -> io::Result<()> {
+        if self.several {
+            writeln!(out, "== {} {}", one.name, word(&one.verdict))?;
+        }
+        out.write_all(one.log.as_bytes())?;
+        if let Verdict::Refused { reason, .. } = &one.verdict {
+            writeln!(out, "not judged: {reason}")?;
+        }
+        Ok(())
+    }
 }
 
 fn rejected(one: &Judged, why: &Rejection, terminal: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
@@ -88,17 +134,15 @@ fn place(one: &Judged, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-fn kernel(judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
-    for one in judged {
-        if judged.len() > 1 {
-            writeln!(out, "== {} {}", one.name, word(&one.verdict))?;
-        }
-        out.write_all(one.log.as_bytes())?;
-        if let Verdict::Refused { reason, .. } = &one.verdict {
-            writeln!(out, "not judged: {reason}")?;
-        }
+/// A program's line of JSON. What is known of its instructions is much: it is put in without being held.
+fn json_line(one: &Judged, out: &mut dyn Write) -> io::Result<()> {
+    let object = object(one).to_string();
+    let Some(facts) = &one.facts else { return writeln!(out, "{object}") };
+    write!(out, "{},\"facts\":[", object.strip_suffix('}').unwrap_or(&object))?;
+    for (n, known) in facts.each().enumerate() {
+        write!(out, "{}{}", if n == 0 { "" } else { "," }, learnt(&known))?;
     }
-    Ok(())
+    writeln!(out, "]}}")
 }
 
 fn object(one: &Judged) -> Value {
@@ -127,9 +171,6 @@ fn object(one: &Judged) -> Value {
         "max_states_per_insn": one.stats.max_states_per_insn,
         "time_us": one.time.as_micros() as u64,
     });
-    if let Some(facts) = &one.facts {
-        object["facts"] = facts.iter().map(learnt).collect();
-    }
     if let Some(spent) = &one.spent {
         object["work"] = spent.object();
     }
@@ -137,8 +178,8 @@ fn object(one: &Judged) -> Value {
 }
 
 /// What is known of one instruction. Limits are those of the register that it writes.
-fn learnt(one: &Learnt) -> Value {
-    let Fact { reached, falls_through, jumps, result, pointer, divisor_not_zero, .. } = one.fact;
+fn learnt(one: &Known<'_>) -> Value {
+    let Fact { reached, falls_through, jumps, result, pointer, divisor_not_zero, .. } = *one.fact;
     json!({
         "instruction": one.slot,
         "text": one.text,
@@ -188,27 +229,30 @@ fn explanation(why: &Explanation) -> Value {
 }
 
 /// As veristat names its columns. Linux counts no more how far reads are marked.
-fn csv(judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
+fn csv_names(out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "file_name,prog_name,verdict,duration,total_insns,total_states,peak_states,max_states_per_insn,max_mark_read_len"
-    )?;
-    for one in judged {
-        let stats = &one.stats;
-        writeln!(
-            out,
-            "{},{},{},{},{},{},{},{},0",
-            one.file,
-            one.name,
-            outcome(&one.verdict),
-            one.time.as_micros(),
-            stats.insns_processed,
-            stats.total_states,
-            stats.peak_states,
-            stats.max_states_per_insn
-        )?;
+    )
+}
+
+fn csv(one: &Judged, first: bool, out: &mut dyn Write) -> io::Result<()> {
+    if first {
+        csv_names(out)?;
     }
-    Ok(())
+    let stats = &one.stats;
+    writeln!(
+        out,
+        "{},{},{},{},{},{},{},{},0",
+        one.file,
+        one.name,
+        outcome(&one.verdict),
+        one.time.as_micros(),
+        stats.insns_processed,
+        stats.total_states,
+        stats.peak_states,
+        stats.max_states_per_insn
+    )
 }
 
 /// A verdict in veristat's words; what is not judged it does not know.

@@ -5,15 +5,18 @@
 use crate::table::{Align::Left, Align::Right, Table, grouped};
 use alveary_diag::{Place, SourceLine, Sources};
 use alveary_spec::Program;
-use alveary_verifier::Work;
+use alveary_verifier::{Work, work::Branch};
 use serde_json::{Value, json};
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     io::{self, Write},
 };
 
 /// Rows of a table that a person is shown.
 const SHOWN: usize = 5;
+/// Places that a list holds: those that took most.
+const LISTED: usize = 10_000;
 
 /// In front of each line for people.
 const INDENT: &str = "   ";
@@ -27,8 +30,9 @@ pub(super) struct Spent {
     functions: Vec<Share>,
     /// Conditional jumps that were followed both ways.
     branches: usize,
-    /// Those of which the ways never met again.
+    /// Those of which the ways never met again: those that took most, and how many there are.
     unmerged: Vec<Share>,
+    never_merged: usize,
 }
 
 /// A place's share.
@@ -51,37 +55,39 @@ enum At {
 impl Spent {
     /// What was counted of a program.
     pub(super) fn of(program: &Program, work: &Work) -> Spent {
-        let mut places: BTreeMap<(String, u32, u32), Share> = BTreeMap::new();
-        let mut has_lines = false;
-        for (slot, (insns, states)) in work.processed.iter().zip(&work.states).enumerate() {
-            if *insns == 0 {
-                continue;
-            }
-            let at = place(program, slot as u32);
-            let key = match &at {
-                At::Line(line) => (line.file.to_string(), line.line, 0),
-                _ => (String::new(), 0, slot as u32),
-            };
-            has_lines |= matches!(at, At::Line(_));
-            let share = places.entry(key).or_insert(Share { at, insns: 0, times: 0 });
-            share.insns += u64::from(*insns);
-            share.times += u64::from(*states);
+        // By line, or by slot where there is none: the first slot, and what was counted.
+        let mut places: BTreeMap<(u32, u32, u32), (u32, u64, u64)> = BTreeMap::new();
+        for (slot, (insns, states)) in (0..).zip(work.processed.iter().zip(&work.states)).filter(|(_, (n, _))| **n > 0)
+        {
+            let line = program.lines.partition_point(|line| line.insn <= slot).checked_sub(1);
+            let key = line.map_or((0, 0, slot), |line| (program.lines[line].file, program.lines[line].line, 0));
+            let (_, all, times) = places.entry(key).or_insert((slot, 0, 0));
+            *all += u64::from(*insns);
+            *times += u64::from(*states);
         }
+        let mut places: Vec<(u32, u64, u64)> = places.into_values().collect();
+        places.sort_by_key(|(_, insns, _)| Reverse(*insns));
+        let places = places.into_iter().take(LISTED);
+        let places: Vec<Share> =
+            places.map(|(slot, insns, times)| Share { at: place(program, slot), insns, times }).collect();
         let functions = work.functions.iter().map(|found| {
             let name = if found.name.is_empty() && found.start == 0 { &*program.name } else { &found.name };
             Share { at: At::Function(found.start, name.to_owned()), insns: found.processed, times: found.states }
         });
-        let unmerged = work.never_merged().map(|(slot, branch)| Share {
+        let mut never: Vec<_> = work.never_merged().collect();
+        never.sort_by_key(|(_, branch)| Reverse(branch.processed));
+        let share = |&(slot, branch): &(u32, &Branch)| Share {
             at: place(program, slot),
             insns: branch.processed,
             times: branch.ways.into(),
-        });
+        };
         Spent {
-            places: most_first(places.into_values()),
-            has_lines,
+            has_lines: places.iter().any(|share| matches!(share.at, At::Line(_))),
+            places,
             functions: most_first(functions.filter(|share| share.insns > 0)),
             branches: work.branches.len(),
-            unmerged: most_first(unmerged),
+            unmerged: never.iter().take(LISTED).map(share).collect(),
+            never_merged: never.len(),
         }
     }
 
@@ -100,7 +106,7 @@ impl Spent {
             }
             table.write(INDENT, out)?;
         }
-        writeln!(out, "{INDENT}{} of {} branches never merged", self.unmerged.len(), self.branches)?;
+        writeln!(out, "{INDENT}{} of {} branches never merged", self.never_merged, self.branches)?;
         if self.unmerged.is_empty() {
             return Ok(());
         }
@@ -111,7 +117,7 @@ impl Spent {
         table.write(INDENT, out)
     }
 
-    /// For programs: all of each list.
+    /// For programs: the lists.
     pub(super) fn object(&self) -> Value {
         let list = |shares: &[Share], times: &str| -> Value {
             let one = |share: &Share| {
@@ -163,6 +169,6 @@ fn place(program: &Program, slot: u32) -> At {
 
 fn most_first(shares: impl Iterator<Item = Share>) -> Vec<Share> {
     let mut shares: Vec<Share> = shares.collect();
-    shares.sort_by_key(|share| std::cmp::Reverse(share.insns));
+    shares.sort_by_key(|share| Reverse(share.insns));
     shares
 }
