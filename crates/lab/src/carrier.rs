@@ -174,10 +174,16 @@ fn round(
         let time = now();
         while let Some(packet) = pipe.arrived(time) {
             record.add(from, &packet);
+            // Counted before it is there: whoever has got a packet finds it counted.
+            let bytes = packet.len() as u64;
+            way.packets.fetch_add(1, Relaxed);
+            way.bytes.fetch_add(bytes, Relaxed);
             // What the stack does not take (the device is down) is lost.
-            let count = if ends[1 - from].send(&packet).is_ok() { &way.packets } else { &way.dropped };
-            way.bytes.fetch_add(packet.len() as u64, Relaxed);
-            count.fetch_add(1, Relaxed);
+            if ends[1 - from].send(&packet).is_err() {
+                way.packets.fetch_sub(1, Relaxed);
+                way.bytes.fetch_sub(bytes, Relaxed);
+                way.dropped.fetch_add(1, Relaxed);
+            }
         }
     }
     Ok(())

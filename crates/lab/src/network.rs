@@ -22,9 +22,10 @@ const MAIN: u32 = 254;
 const MTU: u32 = 2000;
 
 /// How nodes are set: they forward, take segment routing headers and say nothing unasked. What a kernel does not have
-/// may be missing.
-const SETTINGS: [(&str, &str); 10] = [
+/// may be missing. A device's own `forwarding` only has it join the group of all routers, and report that: it stays off.
+const SETTINGS: [(&str, &str); 11] = [
     ("ipv6/conf/all/forwarding", "1"),
+    ("ipv6/conf/default/forwarding", "0"),
     ("ipv4/ip_forward", "1"),
     ("ipv4/conf/all/rp_filter", "0"),
     ("ipv4/conf/default/rp_filter", "0"),
