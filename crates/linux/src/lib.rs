@@ -21,6 +21,7 @@
 //! | [`signal`] | waiting for the end that a user asks for |
 //! | [`netlink`] | what rtnetlink does and says about programs: XDP, `clsact`, routes |
 //! | [`Namespace`] | network namespaces |
+//! | [`Probing`] | raw sockets for whole packets and ICMPv6 messages |
 //! | [`Tun`] | network devices whose wire is a descriptor |
 
 pub mod attach;
@@ -35,6 +36,7 @@ pub mod modules;
 mod namespace;
 pub mod netlink;
 pub mod probe;
+mod probing;
 pub mod profile;
 pub mod prog;
 pub mod read;
@@ -46,4 +48,5 @@ pub use clock::since_epoch;
 pub use fdinfo::FdInfo;
 pub use holders::{Held, Holder, Holders, holders};
 pub use namespace::Namespace;
+pub use probing::Probing;
 pub use tun::Tun;

@@ -1,13 +1,15 @@
 //! The networking families of the user-space kernel: XDP; classifiers, actions, socket filters, lightweight tunnels and
 //! SRv6 endpoints over a socket buffer. Segment routing ([`seg6`]), a router of it ([`router`]), networks of routers in
-//! virtual time ([`network`]).
+//! virtual time ([`network`]); finding the ways of such a network ([`discovery`]).
 //!
 //! Contexts, packet memory, packet helpers, verdicts. Pure: no sockets, no files, no devices; what a helper must know
 //! of the world around a packet it asks a [`Host`]. Linux's behaviour is followed call by call
 //! (`net/core/filter.c`, `net/core/lwt_bpf.c`, `net/ipv6/seg6_local.c`, and `net/bpf/test_run.c` for what a fresh packet
 //! looks like); the tests `kernel` and `routes` hold both against each other.
 
+pub mod discovery;
 mod host;
+pub mod icmpv6;
 mod memory;
 pub mod network;
 mod routed;

@@ -47,6 +47,8 @@ fn every_verb_explains_itself() {
         "srv6 delay collect ",
         "srv6 lab ",
         "srv6 lab delay ",
+        "srv6 discover ",
+        "srv6 oamp ",
         "cgroup ",
         "perf ",
         "iter ",

@@ -1,5 +1,6 @@
 //! Programs of routes, tunnels and SRv6 endpoints: `alveary run`; `alveary srv6`.
 
+mod discover;
 mod functions;
 mod labs;
 mod network;

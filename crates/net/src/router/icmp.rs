@@ -1,13 +1,12 @@
 //! What a router tells the source of an IPv6 packet that it could not forward (RFC 4443; Linux: `net/ipv6/icmp.c`).
 
 use super::Lost;
-use crate::seg6::{IPV6_LEN, Octets, Spent, find};
-use alveary_runtime::csum::{fold, partial};
+use crate::{
+    icmpv6::{self, ICMPV6, INFORMATION},
+    seg6::{IPV6_LEN, Octets, Spent, find},
+};
 use std::net::Ipv6Addr;
 
-const ICMPV6: u8 = 58;
-/// Types from here on are no errors.
-const INFORMATION: u8 = 128;
 const UNREACHABLE: u8 = 1;
 const TOO_BIG: u8 = 2;
 const TIME_EXCEEDED: u8 = 3;
@@ -38,19 +37,10 @@ pub(super) fn about(why: Lost, packet: &[u8], from: Ipv6Addr) -> Option<Vec<u8>>
         return None;
     }
     let quoted = &packet[..packet.len().min(LONGEST - IPV6_LEN - HEADER)];
-    let len = (HEADER + quoted.len()) as u16;
-    let mut message = vec![0x60, 0, 0, 0];
-    message.extend(len.to_be_bytes());
-    message.extend([ICMPV6, HOP_LIMIT]);
-    message.extend(from.octets());
-    message.extend(to.octets());
-    message.extend([ty, code, 0, 0]);
+    let mut message = vec![ty, code, 0, 0];
     message.extend(value.to_be_bytes());
     message.extend(quoted);
-    let pseudo = [&message[SOURCE..IPV6_LEN], &u32::from(len).to_be_bytes(), &[0, 0, 0, ICMPV6]].concat();
-    let sum = fold(partial(&message[IPV6_LEN..], partial(&pseudo, 0)));
-    message[IPV6_LEN + 2..IPV6_LEN + 4].copy_from_slice(&sum.to_ne_bytes());
-    Some(message)
+    Some(icmpv6::packet(from, to, 0, HOP_LIMIT, &message))
 }
 
 /// Whether the packet is such a message itself.

@@ -248,6 +248,27 @@ impl fmt::Display for Lost {
     }
 }
 
+/// Where packets to a destination go from a router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ways {
+    /// Nowhere.
+    None,
+    /// No further: it is the router's own, or a segment of it.
+    Here,
+    /// To these next hops, each with its share of the flows.
+    On(Vec<(IpAddr, u32)>),
+}
+
+fn collect_ways(target: &Target, to: IpAddr, share: u32, next: &mut Vec<(IpAddr, u32)>) {
+    match target {
+        Target::Device { gateway, .. } | Target::Tunnel(Tunnel { gateway, .. }) => {
+            next.push((gateway.unwrap_or(to), share));
+        }
+        Target::Ways(ways) => ways.iter().for_each(|(weight, way)| collect_ways(way, to, *weight, next)),
+        _ => {}
+    }
+}
+
 /// Where a packet is to be looked up.
 #[derive(Clone, Copy, Debug)]
 struct Ask {
@@ -323,6 +344,19 @@ impl Router {
         let Fate::Lost { why, packet } = fate else { return None };
         let message = icmp::about(*why, packet, self.source)?;
         Some(self.originate(message, time, programs))
+    }
+
+    /// Where packets to a destination go from here, by the main table: each of several ways with its share of the flows.
+    #[must_use]
+    pub fn ways(&self, to: IpAddr) -> Ways {
+        let Ok(target) = self.look_up(MAIN, to) else { return Ways::None };
+        let mut next = Vec::new();
+        collect_ways(target, to, 1, &mut next);
+        match target {
+            Target::Local | Target::Endpoint(_) => Ways::Here,
+            _ if next.is_empty() => Ways::None,
+            _ => Ways::On(next),
+        }
     }
 
     fn route(&self, mut packet: Vec<u8>, mut ask: Ask, arrival: &Arrival<'_>, programs: &mut Programs) -> Fate {

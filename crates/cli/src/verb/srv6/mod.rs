@@ -3,9 +3,11 @@
 
 mod behaviour;
 mod delay;
+mod discover;
 mod hmac;
 mod installed;
 mod lab;
+mod oamp;
 mod prefix;
 mod refused;
 mod route;
@@ -24,7 +26,8 @@ use clap::{Args, Subcommand};
   alveary srv6 route add 2001:db8::/32 H.Encaps --segments fc00:1::1,fc00:2::1 --dev eth0
   alveary srv6 route show
   alveary srv6 tunsrc set fc00::1
-  alveary srv6 run router.toml --pcap in.pcap --write out")]
+  alveary srv6 run router.toml --pcap in.pcap --write out
+  alveary srv6 discover 2001:db8:b::1 --graph svg > ways.svg")]
 pub(crate) struct Srv6 {
     #[command(subcommand)]
     action: Action,
@@ -38,6 +41,8 @@ enum Action {
     Run(Box<run::Run>),
     Delay(Box<delay::Delay>),
     Lab(lab::Lab),
+    Discover(Box<discover::Discover>),
+    Oamp(oamp::Oamp),
 }
 
 impl Srv6 {
@@ -49,6 +54,8 @@ impl Srv6 {
             Action::Run(run) => run.run(json),
             Action::Delay(delay) => delay.run(json),
             Action::Lab(lab) => lab.run(json),
+            Action::Discover(discover) => discover.run(json),
+            Action::Oamp(oamp) => oamp.run(json),
         }
     }
 }

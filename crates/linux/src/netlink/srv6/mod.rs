@@ -8,4 +8,4 @@ mod routes;
 
 pub use encap::{Counters, Encap, Endpoint, Flavours, Mode, NextCsid, RouteProgram};
 pub use keys::{Algorithm, HmacKey, hmac_keys, set_hmac_key, set_tunnel_source, tunnel_source};
-pub use routes::{Existing, Next, RouteKey, SteeredRoute, steered_routes};
+pub use routes::{Existing, Found, Next, RouteKey, SteeredRoute, steered_routes, ways_to};

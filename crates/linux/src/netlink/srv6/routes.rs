@@ -28,10 +28,16 @@ const RTNEXTHOP: usize = 8;
 /// Made by an administrator (`RTPROT_BOOT`), an ordinary route (`RTN_UNICAST`).
 const BOOT: u8 = 3;
 const UNICAST: u8 = 1;
+/// A route to this machine itself (`RTN_LOCAL`).
+const LOCAL: u8 = 2;
+/// Place of a route's type in `struct rtmsg`.
+const TYPE: usize = 7;
 /// Reaches hosts of the same link (`RT_SCOPE_LINK`): IPv4 routes without a gateway.
 const ON_LINK: u8 = 253;
 /// An entry of a cache, none of a table (`RTM_F_CLONED`).
 const CLONED: u32 = 0x200;
+/// The route itself is asked for, not what becomes of one packet (`RTM_F_FIB_MATCH`).
+const FIB_MATCH: u32 = 0x2000;
 
 /// What tells routes from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +103,44 @@ pub fn steered_routes() -> Result<Vec<SteeredRoute>, Refusal> {
     }
     all.retain(|route| route.next.iter().any(|next| next.encap.is_some()));
     Ok(all)
+}
+
+/// The ways of packets to an address, with all next hops of the route that they take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// None.
+    Nothing,
+    /// They are this machine's own.
+    Here,
+    /// These.
+    Ways(Vec<Next>),
+}
+
+/// Asks where packets to an address go: not for one flow, for all.
+///
+/// # Errors
+/// The kernel's; that there is no way is none.
+pub fn ways_to(destination: IpAddr) -> Result<Found, Refusal> {
+    let mut fixed = [0; RTMSG];
+    let four = destination.is_ipv4();
+    fixed[0] = if four { libc::AF_INET } else { libc::AF_INET6 } as u8;
+    fixed[1] = if four { 32 } else { 128 };
+    fixed[8..].copy_from_slice(&FIB_MATCH.to_ne_bytes());
+    let mut request = Request::new(RTM_GETROUTE, 0, &fixed);
+    request.put(RTA_DST, &octets(destination));
+    let found = change(request, |message| {
+        let kind: u8 = number(message.body, TYPE)?;
+        route(message).map(|route| (kind, route.next))
+    });
+    match found {
+        Ok(Some((UNICAST, next))) => Ok(Found::Ways(next)),
+        Ok(Some((LOCAL, _))) => Ok(Found::Here),
+        Ok(_) => Ok(Found::Nothing),
+        Err(why) if matches!(why.errno.0, libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL) => {
+            Ok(Found::Nothing)
+        }
+        Err(why) => Err(why),
+    }
 }
 
 impl SteeredRoute {

@@ -8,15 +8,18 @@ use super::{
     units::{Rate, Share, Time},
 };
 use crate::{failure::Failure, kernel::KernelOptions};
-use alveary::net::{
-    network::{self, Network, Node, Port},
-    router::{Programs, Router},
+use alveary::{
+    UserMap,
+    net::{
+        network::{self, Network, Node, Port},
+        router::{Programs, Router},
+    },
 };
 use alveary_diag::{Diagnostic, Place};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     path::Path,
     sync::Arc,
 };
@@ -41,6 +44,9 @@ pub(in super::super) struct Described {
 #[serde(deny_unknown_fields)]
 struct Host {
     name: Spanned<String>,
+    /// By which it asks, and answers to echo requests, in `discover`.
+    #[serde(default)]
+    address: Option<Ipv6Addr>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -89,10 +95,14 @@ pub(in super::super) struct Named {
     pub(in super::super) name: String,
     /// A router's interfaces, the first is number 1; a host has one, which has no name.
     pub(in super::super) interfaces: Vec<String>,
+    /// A host's, if it is told.
+    pub(in super::super) address: Option<Ipv6Addr>,
+    /// What is known to a router.
+    pub(in super::super) router: Option<Arc<Router>>,
     /// Ethernet addresses of next hops.
     pub(in super::super) neighbours: BTreeMap<IpAddr, Mac>,
-    /// Keeps a router's maps.
-    _programs: Option<Ready>,
+    /// A router's, with their maps.
+    programs: Option<Ready>,
 }
 
 impl Described {
@@ -117,20 +127,29 @@ impl Described {
             built.add_router(name.get_ref(), described, router, ready)?;
         }
         for host in &self.host {
-            let Host { name } = host.get_ref();
+            let Host { name, address } = host.get_ref();
             free_name(name, text, &mut names)?;
             built.nodes.push(Named {
                 node: built.network.host(),
                 name: name.get_ref().clone(),
                 interfaces: Vec::new(),
+                address: *address,
+                router: None,
                 neighbours: BTreeMap::new(),
-                _programs: None,
+                programs: None,
             });
         }
         for link in &self.link {
             built.add_link(link.get_ref(), text)?;
         }
         Ok(built)
+    }
+}
+
+impl Named {
+    /// The maps of that name of its programs.
+    pub(in super::super) fn maps(&self, name: &str) -> Vec<&UserMap> {
+        self.programs.iter().flat_map(|programs| programs.maps(name)).collect()
     }
 }
 
@@ -143,7 +162,7 @@ impl Built {
         ready: Option<Ready>,
     ) -> Result<(), Failure> {
         let programs = ready.as_ref().map_or_else(|| Ok(Programs::none()), Ready::programs)?;
-        let node = self.network.router(router, programs);
+        let node = self.network.router(router.clone(), programs);
         for (device, interface) in (1..).zip(&described.interface) {
             if let Some(mac) = interface.get_ref().mac {
                 self.network.set_mac(node.port(device), mac.0);
@@ -153,8 +172,10 @@ impl Built {
             node,
             name: name.to_owned(),
             interfaces: described.interface.iter().map(|interface| interface.get_ref().name.clone()).collect(),
+            address: None,
+            router: Some(router),
             neighbours: described.neighbour.clone(),
-            _programs: ready,
+            programs: ready,
         });
         Ok(())
     }

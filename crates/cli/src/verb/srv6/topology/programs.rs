@@ -3,7 +3,7 @@
 use super::target::Wanted;
 use crate::{failure::Failure, inspect, kernel::KernelOptions};
 use alveary::{
-    Loaded, Loader, Object, User,
+    Loaded, Loader, Object, User, UserMap,
     net::router::{Programs, Router},
     runtime::{Clock, Prog},
 };
@@ -15,8 +15,8 @@ use std::{path::Path, sync::Arc};
 pub(in super::super) struct Ready {
     user: User,
     progs: Vec<Arc<Prog>>,
-    /// Keeps their maps.
-    _loaded: Vec<Loaded<User>>,
+    /// With their maps.
+    loaded: Vec<Loaded<User>>,
 }
 
 /// Loads them; objects' paths count from where the topology's file is.
@@ -41,7 +41,7 @@ pub(in super::super) fn load(
         progs.push(loaded.program(&name)?.handle().prog().clone());
         all.push(loaded);
     }
-    Ok(Ready { user, progs, _loaded: all })
+    Ok(Ready { user, progs, loaded: all })
 }
 
 /// The program of that name, or the object's only one of that type.
@@ -69,6 +69,11 @@ fn choose(object: &Object, name: Option<&str>, wanted: &Wanted, path: &Path) -> 
 }
 
 impl Ready {
+    /// The maps of that name.
+    pub(in super::super) fn maps(&self, name: &str) -> impl Iterator<Item = &UserMap> {
+        self.loaded.iter().filter_map(move |loaded| loaded.map(name).ok())
+    }
+
     /// Ready to run.
     pub(in super::super) fn programs(&self) -> Result<Programs, Failure> {
         Ok(Programs::new(self.user.vcpu(0)?, self.progs.clone()))

@@ -1,0 +1,167 @@
+//! `alveary srv6 discover`: the graph of a network whose ways are known.
+
+use crate::session::Session;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Eight routers between two hosts. `r1`, `r2` and `r3` have two ways each; `r4` and `r6` do not speak End.OAMP.
+///
+/// ```text
+///            ,-- r2 --.-- r4 --.
+/// h -- r1 --<          X-- r5 --> r7 -- r8 -- t
+///            `-- r3 --'-- r6 --'
+/// ```
+const LINKS: [(&str, &str); 10] = [
+    ("r1", "r2"),
+    ("r1", "r3"),
+    ("r2", "r4"),
+    ("r2", "r5"),
+    ("r3", "r5"),
+    ("r3", "r6"),
+    ("r4", "r7"),
+    ("r5", "r7"),
+    ("r6", "r7"),
+    ("r7", "r8"),
+];
+const SILENT: [&str; 2] = ["r4", "r6"];
+/// By which neighbour each router reaches the other routers that are not on its way back to the host.
+const INNER: [(&str, &str, &str); 15] = [
+    ("r1", "2", "r2"),
+    ("r1", "3", "r3"),
+    ("r1", "4", "r2"),
+    ("r1", "5", "r3"),
+    ("r1", "6", "r3"),
+    ("r1", "7", "r3"),
+    ("r1", "8", "r3"),
+    ("r2", "4", "r4"),
+    ("r3", "5", "r5"),
+    ("r3", "6", "r6"),
+    ("r3", "7", "r6"),
+    ("r3", "8", "r6"),
+    ("r6", "7", "r7"),
+    ("r6", "8", "r7"),
+    ("r7", "8", "r8"),
+];
+
+fn route(text: &mut String, to: &str, what: &str) {
+    writeln!(text, "[[router.route]]\nto = \"{to}\"\n{what}").expect("text");
+}
+
+fn network() -> String {
+    let mut text = String::new();
+    for number in 1..=8 {
+        let name = format!("r{number}");
+        let next: Vec<_> = LINKS.iter().filter(|(from, _)| *from == name).map(|(_, to)| *to).collect();
+        let mut back: Vec<_> = LINKS.iter().filter(|(_, to)| *to == name).map(|(from, _)| *from).collect();
+        back.extend((number == 1).then_some("h"));
+        let mut all: Vec<_> = next.iter().chain(&back).map(|name| format!("{{ name = \"{name}\" }}")).collect();
+        all.extend((number == 8).then(|| "{ name = \"t\" }".to_owned()));
+        let all = all.join(", ");
+        writeln!(text, "[[router]]\nname = \"{name}\"\nsource = \"fc00:{number}::1\"\ninterface = [{all}]")
+            .expect("text");
+        route(&mut text, &format!("fc00:{number}::1"), "behaviour = \"local\"");
+        if !SILENT.contains(&&*name) {
+            let program = "behaviour = \"End.BPF\"\nprogram = \"srv6-oamp.bpf.o:oamp\"";
+            route(&mut text, &format!("fc00:{number}::a"), program);
+        }
+        for (_, to, by) in INNER.iter().filter(|(at, ..)| *at == name) {
+            route(&mut text, &format!("fc00:{to}::/32"), &format!("dev = \"{by}\""));
+        }
+        let way = |to: &&str| format!("{{ dev = \"{to}\", via = \"fc00:{}::1\" }}", &to[1..]);
+        let ways = match number {
+            8 => "dev = \"t\"".to_owned(),
+            _ => format!("ways = [{}]", next.iter().map(way).collect::<Vec<_>>().join(", ")),
+        };
+        route(&mut text, "2001:db8:b::/48", &ways);
+        route(&mut text, "::/0", &format!("dev = \"{}\"", back[0]));
+    }
+    text.push_str("[[host]]\nname = \"h\"\naddress = \"2001:db8:a::1\"\n");
+    text.push_str("[[host]]\nname = \"t\"\naddress = \"2001:db8:b::1\"\n");
+    for (from, to) in LINKS {
+        writeln!(text, "[[link]]\nends = [\"{from}:{to}\", \"{to}:{from}\"]\ndelay = \"1ms\"").expect("text");
+    }
+    text.push_str("[[link]]\nends = [\"h\", \"r1:h\"]\ndelay = \"1ms\"\n[[link]]\nends = [\"r8:t\", \"t\"]\n");
+    text
+}
+
+fn session() -> Session {
+    Session::new().file("network.toml", network()).example("srv6-oamp.bpf.o")
+}
+
+/// What follows each hop, and who told it.
+fn ways(graph: &Value) -> Vec<(String, Vec<String>, Value)> {
+    let address = |value: &Value| value["address"].as_str().unwrap_or("*").to_owned();
+    let hops = graph["hops"].as_array().expect("hops").iter();
+    hops.map(|hop| {
+        let mut next: Vec<_> = hop["next"].as_array().expect("next").iter().map(address).collect();
+        next.sort();
+        (address(hop), next, hop["told_by"].clone())
+    })
+    .collect()
+}
+
+#[test]
+fn a_network_of_eight_routers_is_discovered() {
+    let session = session();
+    let line = "srv6 discover 2001:db8:b::1 --topology network.toml --from h";
+    let output = session.output(&format!("{line} --json"));
+    let graph: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{}", output.stderr));
+    assert_eq!((&graph["target"], &graph["reached"]), (&json!("2001:db8:b::1"), &json!(true)));
+    let router = |number: u32| format!("fc00:{number}::1");
+    let mut found = ways(&graph);
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    let told = |at: u32, next: &[u32]| (router(at), next.iter().map(|next| router(*next)).collect(), json!("itself"));
+    let flows = |at: u32, next: &[u32]| (router(at), next.iter().map(|next| router(*next)).collect(), json!("flows"));
+    let expected = [
+        ("2001:db8:a::1".to_owned(), vec![router(1)], json!("flows")),
+        ("2001:db8:b::1".to_owned(), vec![], Value::Null),
+        told(1, &[2, 3]),
+        told(2, &[4, 5]),
+        told(3, &[5, 6]),
+        flows(4, &[7]),
+        told(5, &[7]),
+        flows(6, &[7]),
+        told(7, &[8]),
+        (router(8), vec!["2001:db8:b::1".to_owned()], json!("itself")),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(session.output(&format!("{line} --json")).stdout, output.stdout, "the same at every run");
+    let text = session.output(line).stdout;
+    assert!(text.contains("fc00:2::1, fc00:3::1\n") && text.lines().count() == 11, "{text}");
+    let svg = session.output(&format!("{line} --graph svg")).stdout;
+    assert_eq!((svg.matches("<rect x=").count(), svg.matches("<path d=").count()), (10, 12), "{svg}");
+    assert_eq!(svg.matches("stroke-dasharray").count(), 3);
+}
+
+#[test]
+fn hops_that_do_not_tell_are_found_by_flows() {
+    let silent =
+        network().replace("behaviour = \"End.BPF\"\nprogram = \"srv6-oamp.bpf.o:oamp\"", "behaviour = \"blackhole\"");
+    let session = Session::new().file("network.toml", silent).example("srv6-oamp.bpf.o");
+    let line = "srv6 discover 2001:db8:b::1 --topology network.toml --from h --tries 1";
+    let graph: Value = serde_json::from_str(&session.output(&format!("{line} --json")).stdout).expect("a graph");
+    let found = ways(&graph);
+    assert!(found.iter().all(|(_, _, by)| by != "itself"));
+    let of = |at: &str| found.iter().find(|(address, ..)| address == at).map(|(_, next, _)| next.join(" "));
+    assert_eq!(of("fc00:1::1").as_deref(), Some("fc00:2::1 fc00:3::1"));
+    assert_eq!(of("fc00:8::1").as_deref(), Some("2001:db8:b::1"));
+    // One flow has one way.
+    let graph = session.output(&format!("{line} --flows 1 --json")).stdout;
+    let graph: Value = serde_json::from_str(&graph).expect("a graph");
+    assert_eq!(graph["hops"].as_array().map(Vec::len), Some(7), "{graph}");
+}
+
+#[test]
+fn a_destination_that_does_not_answer_is_told() {
+    let session = session();
+    let output = session.output("srv6 discover 2001:db8:b::7 --topology network.toml --from h --hops 6");
+    assert!(output.stdout.contains("the destination did not answer\n"), "{} {}", output.stdout, output.stderr);
+    for (arguments, expected) in [
+        ("--topology network.toml --from r1", "there is no host `r1`"),
+        ("--topology network.toml", "--from <HOST>"),
+        ("--from h", "--topology <TOPOLOGY.toml>"),
+    ] {
+        let output = session.output(&format!("srv6 discover 2001:db8:b::1 {arguments}"));
+        assert!(output.code != Some(0) && output.stderr.contains(expected), "{arguments}: {}", output.stderr);
+    }
+}
