@@ -21,9 +21,10 @@ const MAIN: u32 = 254;
 /// Packets of this length pass links and pairs: those of 1500 bytes with headers around them.
 const MTU: u32 = 2000;
 
-/// How nodes are set: they forward, take segment routing headers and say nothing unasked. What a kernel does not have
-/// may be missing. A device's own `forwarding` only has it join the group of all routers, and report that: it stays off.
-const SETTINGS: [(&str, &str); 11] = [
+/// How nodes are set: they forward, take segment routing headers, say nothing unasked, and to senders all that there is to
+/// say. What a kernel does not have may be missing. A device's own `forwarding` only has it join the group of all routers,
+/// and report that: it stays off.
+const SETTINGS: [(&str, &str); 14] = [
     ("ipv6/conf/all/forwarding", "1"),
     ("ipv6/conf/default/forwarding", "0"),
     ("ipv4/ip_forward", "1"),
@@ -35,6 +36,9 @@ const SETTINGS: [(&str, &str); 11] = [
     ("ipv6/conf/default/router_solicitations", "0"),
     ("ipv6/conf/default/accept_dad", "0"),
     ("ipv6/auto_flowlabels", "0"),
+    ("ipv6/icmp/ratelimit", "0"),
+    ("ipv4/icmp_msgs_per_sec", "1000000"),
+    ("ipv4/icmp_msgs_burst", "1000000"),
 ];
 
 /// A node of a network: its number in it.

@@ -47,6 +47,7 @@ fn every_verb_explains_itself() {
         "srv6 delay collect ",
         "srv6 lab ",
         "srv6 lab delay ",
+        "srv6 lab discover ",
         "srv6 discover ",
         "srv6 oamp ",
         "cgroup ",

@@ -132,8 +132,9 @@ impl Search {
         Ok(graph)
     }
 
-    /// The segment of a hop.
-    fn segment(&self, hop: Ipv6Addr) -> Ipv6Addr {
+    /// The segment that a hop is asked at.
+    #[must_use]
+    pub fn segment(&self, hop: Ipv6Addr) -> Ipv6Addr {
         Ipv6Addr::from(u128::from(hop) >> 64 << 64 | u128::from(self.function))
     }
 }

@@ -89,7 +89,7 @@ fn session() -> Session {
 }
 
 /// What follows each hop, and who told it.
-fn ways(graph: &Value) -> Vec<(String, Vec<String>, Value)> {
+pub(super) fn ways(graph: &Value) -> Vec<(String, Vec<String>, Value)> {
     let address = |value: &Value| value["address"].as_str().unwrap_or("*").to_owned();
     let hops = graph["hops"].as_array().expect("hops").iter();
     hops.map(|hop| {
@@ -100,19 +100,12 @@ fn ways(graph: &Value) -> Vec<(String, Vec<String>, Value)> {
     .collect()
 }
 
-#[test]
-fn a_network_of_eight_routers_is_discovered() {
-    let session = session();
-    let line = "srv6 discover 2001:db8:b::1 --topology network.toml --from h";
-    let output = session.output(&format!("{line} --json"));
-    let graph: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{}", output.stderr));
-    assert_eq!((&graph["target"], &graph["reached"]), (&json!("2001:db8:b::1"), &json!(true)));
+/// What is to be found, by addresses.
+pub(super) fn expected() -> Vec<(String, Vec<String>, Value)> {
     let router = |number: u32| format!("fc00:{number}::1");
-    let mut found = ways(&graph);
-    found.sort_by(|one, other| one.0.cmp(&other.0));
     let told = |at: u32, next: &[u32]| (router(at), next.iter().map(|next| router(*next)).collect(), json!("itself"));
     let flows = |at: u32, next: &[u32]| (router(at), next.iter().map(|next| router(*next)).collect(), json!("flows"));
-    let expected = [
+    vec![
         ("2001:db8:a::1".to_owned(), vec![router(1)], json!("flows")),
         ("2001:db8:b::1".to_owned(), vec![], Value::Null),
         told(1, &[2, 3]),
@@ -123,8 +116,19 @@ fn a_network_of_eight_routers_is_discovered() {
         flows(6, &[7]),
         told(7, &[8]),
         (router(8), vec!["2001:db8:b::1".to_owned()], json!("itself")),
-    ];
-    assert_eq!(found, expected);
+    ]
+}
+
+#[test]
+fn a_network_of_eight_routers_is_discovered() {
+    let session = session();
+    let line = "srv6 discover 2001:db8:b::1 --topology network.toml --from h";
+    let output = session.output(&format!("{line} --json"));
+    let graph: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{}", output.stderr));
+    assert_eq!((&graph["target"], &graph["reached"]), (&json!("2001:db8:b::1"), &json!(true)));
+    let mut found = ways(&graph);
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(found, expected());
     assert_eq!(session.output(&format!("{line} --json")).stdout, output.stdout, "the same at every run");
     let text = session.output(line).stdout;
     assert!(text.contains("fc00:2::1, fc00:3::1\n") && text.lines().count() == 11, "{text}");

@@ -1,6 +1,7 @@
 //! `alveary srv6 lab`: programs, daemons and real traffic in network namespaces. What packets are and where they come is
 //! asserted; how long that takes is not.
 
+use super::discover::{expected, ways};
 use crate::session::Session;
 use alveary_testing::bpf;
 use serde_json::Value;
@@ -82,12 +83,47 @@ fn measured_packets_carry_their_path() {
     }
 }
 
+/// Eight routers, three of them with two ways: six tell, the ways behind two are found by flows.
+#[test]
+fn a_network_is_discovered_as_it_was_built() {
+    if !bpf::permitted("a_network_is_discovered") {
+        return;
+    }
+    let told = lab("discover");
+    let mut found = ways(&told["found"]);
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(found, expected());
+    assert_eq!((&told["found"]["reached"], &told["as_built"]), (&Value::from(true), &Value::from(true)));
+    let probes: Vec<_> = told["probes"].as_array().expect("probes").iter().map(bytes).collect();
+    assert!(probes.len() >= 8, "{told}");
+    for probe in &probes {
+        // IPv6, routing header, two segments, the question.
+        assert_eq!((probe.len(), probe[6], probe[40], probe[42], probe[44]), (88, 43, 58, 4, 1));
+        assert_eq!((probe[80], probe[81]), (200, 0));
+        let (segment, target) = (address(probe, 64), address(probe, 48));
+        assert!(segment.starts_with("fc00:") && segment.ends_with("::a"), "{segment}");
+        assert_eq!((&*address(probe, 8), &*target, address(probe, 24)), ("2001:db8:a::1", "2001:db8:b::1", segment));
+    }
+    let answers: Vec<_> = told["answers"].as_array().expect("answers").iter().map(bytes).collect();
+    let from = |number: u32| {
+        answers.iter().find(|answer| address(answer, 8) == format!("fc00:{number}::1")).expect("an answer")
+    };
+    // Two next hops, each with its share.
+    let (first, share) = (address(from(1), 48), &from(1)[64..68]);
+    assert_eq!((from(1).len(), from(1)[41], &*first, share), (40 + 8 + 2 * 20, 0, "fc00:2::1", &[0, 0, 0, 1][..]));
+    assert_eq!((from(8).len(), address(from(8), 48)), (40 + 8 + 20, "2001:db8:b::1".to_owned()));
+}
+
 #[test]
 fn a_drawing_is_written() {
     if !bpf::permitted("a_drawing_is_written") {
         return;
     }
     let session = Session::new();
+    let output = session.output("srv6 lab discover --plot ways.svg");
+    assert!(output.code == Some(0) && output.stdout.contains("found as they were built"), "{}", output.stderr);
+    let drawn = String::from_utf8(session.read("ways.svg")).expect("text");
+    assert_eq!(drawn.matches("<path d=").count(), 12, "{drawn}");
     let output = session.output("srv6 lab delay --packets 20 --transfer 1 --plot delays.svg");
     assert!(output.code == Some(0) && output.stdout.contains("3 north, there and back"), "{}", output.stderr);
     let drawn = String::from_utf8(session.read("delays.svg")).expect("text");

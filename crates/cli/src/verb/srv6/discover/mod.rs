@@ -26,7 +26,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use std::{net::Ipv6Addr, path::PathBuf, time::Duration};
 
 /// The lower half of hops' segments, unless told otherwise.
-pub(super) const FUNCTION: &str = "::a";
+pub(super) const FUNCTION: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 0xa);
 
 /// Ask each hop on the way to a destination for its next hops, and draw the graph
 ///
@@ -48,7 +48,7 @@ pub(super) struct Discover {
     graph: Option<Drawn>,
 
     /// The lower half of the segments that hops answer at; the upper half is that of their address
-    #[arg(long, value_name = "ADDR", default_value = FUNCTION)]
+    #[arg(long, value_name = "ADDR", default_value_t = FUNCTION)]
     function: Ipv6Addr,
 
     /// Flows that are tried where hops do not tell

@@ -3,11 +3,12 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `delay`, `hybrid` | the labs |
+//! | `delay`, `discover` | the labs |
 //! | `traffic` | what hosts of a lab send each other |
 //! | `plot` | results drawn |
 
 mod delay;
+mod discover;
 mod plot;
 mod traffic;
 
@@ -25,7 +26,7 @@ use std::{io::Write, path::PathBuf, thread};
 #[command(after_help = "Examples:
   alveary srv6 lab delay
   alveary srv6 lab delay --plot delays.svg --json
-  alveary srv6 lab delay --keep")]
+  alveary srv6 lab discover --keep")]
 pub(super) struct Lab {
     #[command(subcommand)]
     which: Which,
@@ -34,6 +35,7 @@ pub(super) struct Lab {
 #[derive(Debug, Subcommand)]
 enum Which {
     Delay(delay::Delay),
+    Discover(discover::Discover),
 }
 
 /// What all labs take.
@@ -59,6 +61,7 @@ impl Lab {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         match &self.which {
             Which::Delay(lab) => lab.run(json),
+            Which::Discover(lab) => lab.run(json),
         }
     }
 }
