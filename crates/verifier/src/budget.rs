@@ -5,9 +5,9 @@
 //! estimates, none is too small.
 
 use crate::{
-    program::{Aux, Prepared},
+    program::Aux,
     stop::{Check, Stop},
-    verifier::{Verifier, Watch},
+    verifier::{Counts, Verifier, Watch},
 };
 use alveary_isa::{Insn, Inst};
 use std::{
@@ -73,9 +73,11 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) fn new(most: usize, program: &Prepared<'_>) -> Budget {
+    /// For a program of so many slots; none if it is too large from the start.
+    pub(crate) fn new(most: usize, slots: usize) -> Option<Budget> {
         let each = size_of::<Insn>() + size_of::<Option<Inst>>() + size_of::<Aux>() + OTHER;
-        Budget { most, fixed: program.len() as usize * each, before: SHARED.get() }
+        let fixed = slots * each;
+        (fixed <= most).then(|| Budget { most, fixed, before: SHARED.get() })
     }
 
     /// What states share.
@@ -122,12 +124,18 @@ impl Verifier<'_> {
             }
             None => {
                 self.exceeded = true;
-                let (most, states) = (self.budget.most >> 20, self.counts.total_states);
-                Err(Stop::Refused(format!(
-                    "it takes more than {most} MB to follow its ways ({} instructions processed, {states} states)",
-                    self.counts.insns
-                )))
+                Err(Stop::Refused(too_much(self.budget.most, self.counts)))
             }
         }
     }
+}
+
+/// Why a program that takes more than `most` bytes is refused.
+pub(crate) fn too_much(most: usize, counts: Counts) -> String {
+    format!(
+        "it takes more than {} MB to follow its ways ({} instructions processed, {} states)",
+        most >> 20,
+        counts.insns,
+        counts.total_states
+    )
 }

@@ -75,10 +75,11 @@ pub use work::Work;
 
 use alveary_abi::{ProgSet, ProgType as P};
 use alveary_spec::Program;
+use budget::Budget;
 use facts::Recorder;
 use program::Prepared;
 use stop::{Check, Stop, refuse};
-use verifier::{Verifier, Watch};
+use verifier::{Counts, Verifier, Watch};
 use work::Counter;
 
 /// Program types whose target is looked up in the kernel's types: not judged here.
@@ -87,11 +88,10 @@ const BY_BTF: ProgSet = ProgSet::of(&[P::TRACING, P::LSM, P::EXT, P::STRUCT_OPS,
 /// What the kernel would say of a program.
 #[must_use]
 pub fn check(program: &Program, env: &Env<'_>) -> Report {
-    let Some(prepared) = Prepared::new(program, env.maps, &env.kernel.profile, env.caps) else {
-        let verdict = Verdict::Refused { reason: "a map that is not defined".to_owned(), insn: 0 };
-        return Report::of(verdict);
+    let mut verifier = match prepare(program, env) {
+        Ok(verifier) => verifier,
+        Err(report) => return *report,
     };
-    let mut verifier = Verifier::new(env, prepared);
     let done = run(&mut verifier);
     report(verifier, done)
 }
@@ -99,10 +99,10 @@ pub fn check(program: &Program, env: &Env<'_>) -> Report {
 /// What the kernel would say of a program, and, if it would load it, what was learnt of each instruction.
 #[must_use]
 pub fn check_with_facts(program: &Program, env: &Env<'_>) -> (Report, Option<Facts>) {
-    let Some(prepared) = Prepared::new(program, env.maps, &env.kernel.profile, env.caps) else {
-        return (check(program, env), None);
+    let mut verifier = match prepare(program, env) {
+        Ok(verifier) => verifier,
+        Err(report) => return (*report, None),
     };
-    let mut verifier = Verifier::new(env, prepared);
     verifier.budget.reserve(Facts::bytes(&verifier.program));
     let done = verifier.check_memory().and_then(|()| {
         verifier.recorder = Some(Recorder::new(program.insns.len()));
@@ -116,10 +116,10 @@ pub fn check_with_facts(program: &Program, env: &Env<'_>) -> (Report, Option<Fac
 /// What the kernel would say of a program, and where the work went that it took to know.
 #[must_use]
 pub fn check_with_work(program: &Program, env: &Env<'_>) -> (Report, Work) {
-    let Some(prepared) = Prepared::new(program, env.maps, &env.kernel.profile, env.caps) else {
-        return (check(program, env), Work::default());
+    let mut verifier = match prepare(program, env) {
+        Ok(verifier) => verifier,
+        Err(report) => return (*report, Work::default()),
     };
-    let mut verifier = Verifier::new(env, prepared);
     verifier.budget.reserve(Counter::bytes(program.insns.len()));
     let done = verifier.check_memory().and_then(|()| {
         verifier.watch = Some(Watch::Work(Counter::new(program.insns.len())));
@@ -136,6 +136,20 @@ pub fn check_with_work(program: &Program, env: &Env<'_>) -> (Report, Work) {
         _ => Work::default(),
     };
     (report(verifier, done), work)
+}
+
+/// What is to be run; or why it cannot be.
+fn prepare<'a>(program: &'a Program, env: &'a Env<'a>) -> Result<Verifier<'a>, Box<Report>> {
+    let refused = |reason| Report::of(Verdict::Refused { reason, insn: 0 });
+    let profile = &env.kernel.profile;
+    let Some(budget) = Budget::new(env.memory, Prepared::slots(program, profile)) else {
+        let reason = budget::too_much(env.memory, Counts::default());
+        return Err(Box::new(Report { exceeded: true, ..refused(reason) }));
+    };
+    match Prepared::new(program, env.maps, profile, env.caps) {
+        Some(prepared) => Ok(Verifier::new(env, prepared, budget)),
+        None => Err(Box::new(refused("a map that is not defined".to_owned()))),
+    }
 }
 
 fn run(v: &mut Verifier<'_>) -> Check {

@@ -160,14 +160,18 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
+    /// How many slots of it are looked at: longer programs are not loaded, whatever their end.
+    pub(crate) fn slots(program: &Program, profile: &Profile) -> usize {
+        program.insns.len().min(profile.limits.insns as usize + 1)
+    }
+
     pub(crate) fn new(
         program: &'a Program,
         maps: &BTreeMap<String, MapSpec>,
         profile: &Profile,
         caps: Caps,
     ) -> Option<Prepared<'a>> {
-        // Longer programs are not loaded: their end is not looked at.
-        let insns = &program.insns[..program.insns.len().min(profile.limits.insns as usize + 1)];
+        let insns = &program.insns[..Prepared::slots(program, profile)];
         let mut insts = vec![None; insns.len()];
         let mut at = 0;
         while at < insns.len() {

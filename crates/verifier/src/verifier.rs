@@ -98,7 +98,7 @@ pub(crate) struct Verifier<'a> {
 }
 
 impl<'a> Verifier<'a> {
-    pub(crate) fn new(env: &'a Env<'a>, program: Prepared<'a>) -> Verifier<'a> {
+    pub(crate) fn new(env: &'a Env<'a>, program: Prepared<'a>, budget: Budget) -> Verifier<'a> {
         let len = program.len() as usize;
         let flags = program.program.flags;
         let strict = flags & flags::BPF_F_STRICT_ALIGNMENT != 0 && flags & flags::BPF_F_ANY_ALIGNMENT == 0;
@@ -130,7 +130,7 @@ impl<'a> Verifier<'a> {
             called: Vec::new(),
             verified: Vec::new(),
             recorder: None,
-            budget: Budget::new(env.memory, &program),
+            budget,
             exceeded: false,
             note: None,
             line: None,

@@ -28,15 +28,7 @@ mod story;
 mod way;
 mod words;
 
-use crate::{
-    Env, Report, Verdict,
-    engine::Replay,
-    log::LogLevel,
-    program::Prepared,
-    report::Rejection,
-    stop::Check,
-    verifier::{Verifier, Watch},
-};
+use crate::{Env, Report, Verdict, engine::Replay, log::LogLevel, report::Rejection, stop::Check, verifier::Watch};
 use alveary_diag::Diagnostic;
 use alveary_spec::Program;
 use draft::Draft;
@@ -50,8 +42,7 @@ use story::Story;
 pub fn explain(program: &Program, env: &Env<'_>, report: &Report) -> Option<Diagnostic> {
     let Verdict::Reject(rejection) = &report.verdict else { return None };
     let env = Env { log: LogLevel::default(), ..*env };
-    let prepared = Prepared::new(program, env.maps, &env.kernel.profile, env.caps)?;
-    let mut verifier = Verifier::new(&env, prepared);
+    let mut verifier = crate::prepare(program, &env).ok()?;
     verifier.watch = Some(Watch::Replay(Replay::new(report.steps.clone())));
     // It ends as it ended before.
     let _: Check = crate::run(&mut verifier);
