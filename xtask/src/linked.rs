@@ -1,6 +1,10 @@
-//! Our programs for a machine without libraries: linked statically, in the debug profile.
+//! Our programs for a machine without libraries: linked statically, in the debug profile but without what debuggers read,
+//! which is most of a program and would fill a small machine's memory.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::process::{self, cargo, command, output};
 
@@ -19,17 +23,29 @@ pub(crate) fn host() -> Result<String, String> {
 /// The `alveary` binary.
 pub(crate) fn binary() -> Result<PathBuf, String> {
     let host = host()?;
-    process::run(cargo(&["build", "--package", "alveary-cli", "--target", &host]).env("RUSTFLAGS", STATIC))?;
+    process::run(&mut statically(&host, &["build", "--package", "alveary-cli"]))?;
     Ok(process::target().join(host).join("debug/alveary"))
 }
 
-/// The test programs of a package: each one's name, and where it is.
-pub(crate) fn tests(package: &str) -> Result<Vec<(String, PathBuf)>, String> {
-    let arguments = ["test", "--no-run", "--tests", "--message-format=json-render-diagnostics", "--package", package];
-    let messages = output(cargo(&arguments).args(["--target", &host()?]).env("RUSTFLAGS", STATIC))?;
+/// The test programs of `PACKAGE`, or the one of `PACKAGE:TEST`: each one's name, and where it is.
+pub(crate) fn tests(wanted: &str) -> Result<Vec<(String, PathBuf)>, String> {
+    let (package, test) = wanted.split_once(':').map_or((wanted, None), |(package, test)| (package, Some(test)));
+    let mut build = statically(&host()?, &["test", "--no-run", "--message-format=json-render-diagnostics"]);
+    build.args(["--package", package]);
+    match test {
+        Some(test) => build.args(["--test", test]),
+        None => build.arg("--tests"),
+    };
+    let messages = output(&mut build)?;
     let programs = messages.lines().filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
     let tests: Vec<(String, PathBuf)> = programs.filter_map(|path| Some((name(path)?, path.into()))).collect();
     if tests.is_empty() { Err(format!("the package {package} has no tests")) } else { Ok(tests) }
+}
+
+fn statically(host: &str, arguments: &[&str]) -> Command {
+    let mut build = cargo(arguments);
+    build.args(["--target", host]).env("RUSTFLAGS", STATIC).env("CARGO_PROFILE_DEV_DEBUG", "0");
+    build
 }
 
 /// A test's name, without the hash that cargo puts behind.

@@ -21,6 +21,9 @@ const HARDWARE: &[&str] =
 /// is not taken for a broken one.
 const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 no_timer_check lsm=lockdown,capability,landlock,bpf";
 
+/// What the first file system may hold: half of the memory, and what is packed lies beside it until it is unpacked.
+const MOST: usize = 900 << 20;
+
 /// What init writes before the exit code.
 const EXIT: &str = "alveary-vm: exit ";
 
@@ -54,6 +57,10 @@ pub(super) fn prepare(kernel: &Kernel) -> Result<Machine, String> {
 impl Machine {
     /// Boots and passes on what the command prints; gives its exit code.
     pub(super) fn boot(mut self, image: &[u8], patience: Duration) -> Result<i32, String> {
+        if image.len() > MOST {
+            let megabytes = image.len() >> 20;
+            return Err(format!("the machine's files are {megabytes} MiB, it has room for {} MiB", MOST >> 20));
+        }
         fs::write(&self.image, image).map_err(|error| format!("{}: {error}", self.image.display()))?;
         let end = self.run(patience);
         let console = fs::read(&self.console).unwrap_or_default();

@@ -18,7 +18,8 @@ pub(crate) use table::write as write_table;
 use image::File;
 use kernels::Kernel;
 
-const USAGE: &str = "--kernel 6.1|6.12|7.2 [--xtask] [--tests PACKAGE]… [--file PATH]… [--seconds N] -- COMMAND…";
+const USAGE: &str =
+    "--kernel 6.1|6.12|7.2 [--xtask] [--tests PACKAGE[:TEST]]… [--file PATH]… [--seconds N] -- COMMAND…";
 
 /// How long a command may take, boot included, unless `--seconds` says it.
 const PATIENCE: Duration = Duration::from_secs(1200);
@@ -28,7 +29,7 @@ struct Order {
     kernel: &'static Kernel,
     /// This command goes inside, in place of `alveary`.
     itself: bool,
-    /// Packages whose tests are built statically and put into /tests.
+    /// Packages, or single test programs of theirs, that are built statically and put into /tests.
     tests: Vec<String>,
     /// Files of the repository beside examples/.
     files: Vec<String>,
@@ -80,7 +81,7 @@ fn smoke(kernel: &'static Kernel) -> Outcome {
         kernel.name
     );
     let command = ["sh", "-euc", &script].map(String::from).to_vec();
-    let tests = ["alveary-linux", "alveary"].map(String::from).to_vec();
+    let tests = ["alveary-linux:attach", "alveary:linux"].map(String::from).to_vec();
     let order = Order { kernel, itself: false, tests, files: Vec::new(), patience: PATIENCE, command };
     match order.carry_out()? {
         0 => Ok(()),
@@ -124,8 +125,8 @@ impl Order {
         let mut image = image::base(self.kernel)?;
         let mut files =
             if self.itself { File::itself()? } else { vec![File::program("bin/alveary", &linked::binary()?)] };
-        for package in &self.tests {
-            let built = linked::tests(package)?;
+        for wanted in &self.tests {
+            let built = linked::tests(wanted)?;
             files.extend(built.iter().map(|(name, path)| File::program(&format!("tests/{name}"), path)));
         }
         files.extend(File::folder("examples")?);
