@@ -134,6 +134,8 @@ impl Image {
     ///
     /// # Errors
     /// Why and where the run was stopped.
+    // Part of its callers: what the shortest runs cost is the way here and back.
+    #[inline]
     pub fn run(&self, env: &Env, func: u64, args: [u64; 5], checks: Option<&dyn Checks>) -> Result<Exit, Trap> {
         if let (Engine::Native(native), 0) = (&self.engine, func)
             && let Some(entry) = native.alone()
@@ -144,6 +146,12 @@ impl Image {
                 return Ok(Exit::Return(value));
             }
         }
+        self.run_with_frames(env, func, args, checks)
+    }
+
+    /// The same, of what may look at what else is running.
+    #[inline(never)]
+    fn run_with_frames(&self, env: &Env, func: u64, args: [u64; 5], checks: Option<&dyn Checks>) -> Result<Exit, Trap> {
         self.batch(env, checks, |batch| batch.function(func, args))
     }
 
