@@ -149,6 +149,14 @@ impl Lifter<'_> {
                 let bytes = self.to.ins().scalar_to_vector(I32X4, bytes);
                 let little = MemFlagsData::new().with_endianness(Endianness::Little);
                 let bytes = self.to.ins().bitcast(I8X16, little, bytes);
+                if self.isa.name() == "x64" {
+                    // A byte, and three from beyond the vector, which are zero.
+                    let places = (0..LANES as u8).flat_map(|lane| [lane, 0x80, 0x80, 0x80]);
+                    let places = self.to.func.dfg.constants.insert(places.collect::<Vec<u8>>().into());
+                    let places = self.to.ins().vconst(I8X16, places);
+                    let spread = self.to.ins().x86_pshufb(bytes, places);
+                    return self.to.ins().bitcast(I32X4, little, spread);
+                }
                 let halves = self.to.ins().uwiden_low(bytes);
                 self.to.ins().uwiden_low(halves)
             }

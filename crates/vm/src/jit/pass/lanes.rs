@@ -87,9 +87,12 @@ fn leaves_nothing(plan: &Plan<'_>, graph: &Graph, loops: &Loops, around: &Loop, 
     if graph.nodes[exit].activation != head.activation {
         return false;
     }
+    // What is the same in all rounds is so behind them, too.
     let insts = plan.insts_at(head.body.clone());
-    let mut written = insts
-        .fold(Places::default(), |all, (slot, inst)| all.with(touched(plan, graph, head.activation, slot, &inst).1));
+    let mut written = insts.fold(Places::default(), |all, (slot, inst)| {
+        let places = touched(plan, graph, head.activation, slot, &inst).1;
+        if round.results[&slot] == Value::Same { all.without(places) } else { all.with(places) }
+    });
     for (place, _) in &round.rises {
         written = written.without(match place {
             Place::Register(reg) => Places::of(*reg),
