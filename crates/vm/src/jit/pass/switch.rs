@@ -15,6 +15,9 @@ use alveary_isa::{AluOp, CmpOp, Inst, Operand, Reg, Wide};
 const LEAST: usize = 5;
 /// Entries of a table.
 const MOST: u64 = 256;
+/// Entries of a table for each time that neighbours lead elsewhere: where that is seldom, a few comparisons are foreseen
+/// better.
+const MOST_FOR_EACH: usize = 4;
 /// Instructions between the end of a case and the next jump, where each case gets its own.
 const MOST_TAIL: usize = 16;
 /// Jumps by one table that there may be then.
@@ -61,7 +64,9 @@ fn switch(plan: &Plan<'_>, graph: &Graph, root: usize) -> Option<(End, Vec<usize
     let otherwise = ways.pop()?;
     // What goes one way nearly always is found sooner by comparing.
     let cases = ways.iter().filter(|&&way| way != otherwise).count();
-    (cases >= LEAST - 1)
+    let changes: Vec<usize> = (1..ways.len()).filter(|&at| ways[at] != ways[at - 1]).collect();
+    let is_dense = changes.last().is_some_and(|&last| last <= changes.len() * MOST_FOR_EACH);
+    (cases >= LEAST - 1 && is_dense)
         .then_some((End::Switch { reg: dst, narrow: known.is_some() || wide == Wide::W32, ways, otherwise }, tree))
 }
 
