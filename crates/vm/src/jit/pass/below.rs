@@ -1,23 +1,54 @@
-//! A loop that counts up until its register is another number is asked whether it is below that one. Asked for
-//! inequality, the code generator compares what the register was before it went up, and so keeps both in machine
+//! A loop that counts until its register is another number is asked whether it is below that one, or above. Asked for
+//! equality, the code generator compares what the register was before it changed, and so keeps both in machine
 //! registers.
 //!
 //! Sound because the register begins below the end, as a constant, and comes to it in steps that do not pass it
-//! (`trips`): until then it is below, by unsigned comparison, too.
+//! (`trips`): until then it is below, by unsigned comparison, too. Or because the verifier knows the range of the
+//! number that is compared, and that the end is the largest number of it, or the smallest: another one is below, or above.
 
 use crate::jit::graph::{End, Graph, Test};
 use crate::jit::loops::Loops;
 use crate::jit::plan::Plan;
-use crate::jit::trips::count;
-use alveary_isa::CmpOp;
+use crate::jit::trips::{count, writes};
+use alveary_isa::{CmpOp, Operand, Wide};
 
 pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
     let loops = Loops::of(graph);
     for around in &loops.loops {
-        let Some(count) = count(plan, graph, &loops, around) else { continue };
-        if count.test.op == CmpOp::Ne && count.step > 0 && count.first >= 0 {
+        if let Some(count) = count(plan, graph, &loops, around)
+            && count.test.op == CmpOp::Ne
+            && count.step > 0
+            && count.first >= 0
+        {
             let test = Test { op: CmpOp::Lt, ..count.test };
             graph.nodes[count.latch].end = End::Branch { test, taken: around.head, next: count.exit };
+            continue;
         }
+        for &latch in &around.latches {
+            if let End::Branch { test, taken, next } = graph.nodes[latch].end
+                && let Some(op) = by_range(plan, graph, latch, test)
+            {
+                graph.nodes[latch].end = End::Branch { test: Test { op, ..test }, taken, next };
+            }
+        }
+    }
+}
+
+/// What asks the same at the end of a node, if the range of the register says that.
+fn by_range(plan: &Plan<'_>, graph: &Graph, node: usize, test: Test) -> Option<CmpOp> {
+    let Operand::Imm(end) = test.src else { return None };
+    let (slot, _) = writes(plan, graph, node, test.dst, graph.nodes[node].activation).next_back()?;
+    let (least, most) = plan.known(slot).range;
+    let end = match test.wide {
+        Wide::W64 => i64::from(end) as u64,
+        Wide::W32 if most <= u32::MAX.into() => u64::from(end as u32),
+        Wide::W32 => return None,
+    };
+    match test.op {
+        CmpOp::Ne if end == most => Some(CmpOp::Lt),
+        CmpOp::Eq if end == most => Some(CmpOp::Ge),
+        CmpOp::Ne if end == least => Some(CmpOp::Gt),
+        CmpOp::Eq if end == least => Some(CmpOp::Le),
+        _ => None,
     }
 }

@@ -2,14 +2,16 @@
 //! dot), and what becomes of its first function; `UPDATE=1 cargo test -p alveary-vm golden` writes what becomes of it now.
 
 use super::*;
-use crate::code::{Known, Memory};
+use crate::code::{Body, Known, Lookup, Memory, Table};
 use crate::engine::{Trusted, handler_at};
 use crate::jit::affine::Sum;
 use crate::jit::graph::{End, Runs, Test};
-use crate::jit::{Jit, Rules};
+use crate::jit::native::Service;
+use crate::jit::{Jit, Listed, Rules};
 use crate::predecode::predecode;
 use crate::{Call, Code, Env, Func, HelperFn, Link};
-use alveary_isa::{Inst, asm::assemble, decode};
+use alveary_isa::{AluOp, Inst, Reg, asm::assemble, decode};
+use cranelift_codegen::ir::immediates::Imm64;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -35,7 +37,7 @@ unsafe impl Link for Nothing {
 }
 
 /// The code of a program in text; helpers are called by their numbers in `calls`. What r2 and r3 point to is the packet,
-/// what r4 and r5 point to are values of two maps.
+/// what r4 and r5 point to are values of two maps; what is added to r8 leaves 3 to 100.
 fn code(text: &str) -> Code {
     let (assembly, errors) = assemble(text, &|_| None);
     assert!(errors.is_empty(), "{errors:?}");
@@ -52,6 +54,9 @@ fn code(text: &str) -> Code {
                 value @ 4..=5 => Memory::Value(value.into()),
                 _ => Memory::Any,
             };
+        }
+        if let Inst::Alu { op: AluOp::Add, dst: Reg(8), .. } = inst {
+            known[slot].range = (3, 100);
         }
         slot += inst.slots();
     }
@@ -125,17 +130,86 @@ fn golden() {
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[test]
 fn golden_while_lifting() {
-    for pass in [Pass::Narrow, Pass::Multiply, Pass::Fill, Pass::Gather, Pass::Early] {
+    let passes = [Pass::Narrow, Pass::Multiply, Pass::Fill, Pass::Gather, Pass::Early];
+    for pass in passes.into_iter().chain([Pass::Lookup, Pass::Helper]) {
+        // Where these are, nobody knows.
+        let known = [(Nothing.helper(0) as usize as u64, "HELPER"), (Service::Obey.address(), "OBEY")];
+        let known = known.into_iter().chain([(Service::TooDeep.address(), "TOO_DEEP")]);
+        let known: Vec<(String, &str)> =
+            known.map(|(address, name)| (Imm64::new(address as i64).to_string(), name)).collect();
+        let named =
+            |line: &str| known.iter().fold(line.to_owned(), |line, (address, name)| line.replace(address, name));
         hold(pass.name(), |code| {
+            let code = with_bodies_and_lookups(code);
             let [before, after] = [Passes::NONE, Passes::NONE.with(pass)].map(|passes| {
-                let jit = Jit::with_passes(1 << 20, passes).expect("it is x86-64");
-                let listed = jit.list(code, &Nothing).expect("well-formed");
+                let listed = list(&code, passes);
                 let of_a_slot = listed[0].lifted.iter().filter_map(|line| Some((line.slot?, &line.text)));
-                of_a_slot.fold(String::new(), |text, (slot, line)| text + &format!("  {slot:>3}: {line}\n"))
+                let text = of_a_slot.map(|(slot, line)| format!("  {slot:>3}: {}\n", named(line)));
+                text.collect()
             });
             (before, after)
         });
     }
+}
+
+/// The pass that is made of machine code, by where what comes from which slot begins and ends: lines have 64 bytes.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn golden_where_code_begins() {
+    hold(Pass::Align.name(), |code| {
+        let [before, after] = [Passes::NONE, Passes::NONE.with(Pass::Align)].map(|passes| {
+            let listed = list(code, passes);
+            let parts = listed.iter().flat_map(|function| function.parts.iter().map(|part| (function.address, part)));
+            let places = parts.map(|(begin, part)| {
+                let at = |byte: usize| begin as usize + byte;
+                format!("  {:>3}: {:>3} to {:>3}\n", part.slot, at(part.bytes.start), at(part.bytes.end))
+            });
+            places.collect()
+        });
+        (before, after)
+    });
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn list(code: &Code, passes: Passes) -> Vec<Listed> {
+    let jit = Jit::with_passes(1 << 20, passes).expect("it is x86-64");
+    jit.list(code, &Nothing).expect("well-formed")
+}
+
+/// The code, with something known of each call of a helper: it is a lookup in a hash table, and does one thing after the
+/// other of what an engine may do by itself.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn with_bodies_and_lookups(code: &Code) -> Code {
+    let bodies = [
+        Body::Random,
+        Body::Checksum { from: 0, to: 8, folded: true },
+        Body::PacketBytes { start: 0, end: 8, size: 6, last: 0xffff, to_packet: false },
+    ];
+    let table = Table::Hash {
+        buckets: 0x100,
+        mask: 7,
+        slots: 0x200,
+        slot: 16,
+        next: 0,
+        key: 4,
+        values: 0x300,
+        value_stride: 24,
+        cpu_stride: 0,
+        seed: 5,
+        used: 12,
+    };
+    let mut code = code.clone();
+    let mut slot = 0;
+    let mut calls = Vec::new();
+    while let Ok(inst) = decode(&code.insns, slot as usize) {
+        if matches!(inst, Inst::CallHelper { .. }) {
+            calls.push(slot);
+        }
+        slot += inst.slots() as u32;
+    }
+    code.lookups = calls.iter().map(|&slot| Lookup { slot, map: 0, key_size: 8, table }).collect();
+    code.bodies = calls.into_iter().zip(bodies).collect();
+    code
 }
 
 /// Holds what `make` says of each program of a pass's file, before and after, against what the file says.
