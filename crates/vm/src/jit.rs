@@ -30,6 +30,8 @@ mod pages;
 mod pass;
 mod plan;
 mod round;
+mod scale;
+mod select;
 mod text;
 mod trips;
 mod unread;

@@ -255,3 +255,75 @@ fn sums_of_more_than_registers_hold() {
         );
     }
 }
+
+#[test]
+fn short_ways_in_loops() {
+    let of_both = ["r4 -= r3", "r4 += r5", "w4 |= 32", "r4 = r5", "r4 <<= 3", "w4 s>>= 1", "r4 = 9", "r4 = -r4"];
+    let of_words = ["r5 = r4", "r5 += 7", "r5 ^= r4", "w5 = w4"];
+    let test = |wide: &str, op: &str| format!("if {wide}1 {op} {wide}3 goto .then");
+    let tests = ["<", "s<", "==", "!=", "s>=", "&"].map(|op| [test("r", op), test("w", op)]).concat();
+    for (n, test) in tests.iter().enumerate() {
+        for (m, way) in of_both.iter().enumerate() {
+            let (other, more) = (of_both[(n + m + 1) % of_both.len()], of_words[(n + m) % of_words.len()]);
+            let ways = [
+                format!(" {way}\n.then:\n"),
+                format!(" {way}\n {more}\n.then:\n"),
+                format!(" {way}\n {more}\n r4 *= r5\n.then:\n"),
+                format!(" {way}\n goto .end\n.then:\n {other}\n.end:\n"),
+                format!(" {way}\n goto .end\n.then:\n {more}\n.end:\n r0 ^= r5\n"),
+                // A way inside of a way; both ways to one place; a way to where the loop begins.
+                format!(" if r1 == 5 goto .inner\n {way}\n.inner:\n {other}\n.then:\n"),
+                format!(" if r1 == 5 goto .inner\n.inner:\n {way}\n.then:\n if r4 < r5 goto +0\n"),
+                format!(" {way}\n r1 += 1\n r0 += r4\n if r1 s< 12 goto .loop\n.then:\n"),
+            ];
+            // Each with two of them.
+            for ways in [n + m, n + m + 3].map(|at| &ways[at % ways.len()]) {
+                let text = format!(
+                    "main:\n r0 = 0\n r5 = r2\n.loop:\n r4 = r1\n r4 *= r2\n {test}\n{ways} r0 ^= r4\n r0 *= 31\n \
+                     r1 += 3\n if r1 s< 40 goto .loop\n r0 += r5\n exit\n"
+                );
+                let small = (0..4).flat_map(|first: u64| [[first.wrapping_neg(), 7, 11, 0, 0], [first, 3, 1, 0, 0]]);
+                let large = [[20, 1 << 63 | 9, 1 << 63, 0, 0], [30, u64::MAX, 1 << 32 | 33, 0, 0]];
+                agree_by(&["all", "none", "select"], &text, small.chain(large));
+            }
+        }
+    }
+}
+
+#[test]
+fn bits_beside_shifted_ones() {
+    let packet: Vec<u8> = (0..64_u32).map(|n| (n * 151 + 255) as u8).collect();
+    // What may be as large as the first bit that was shifted, and what is just below.
+    let lows = [
+        "r3 = r2\n r3 &= 1",
+        "r3 = r2\n r3 &= 3",
+        "r3 = r2\n r3 &= 7",
+        "r3 = r2\n r3 &= 8",
+        "w3 = w2\n w3 >>= 29",
+        "w3 = w2\n w3 >>= 31",
+        "r3 = r2\n r3 >>= 61",
+        "r3 = *(u8 *)(r1 + 1)\n r3 >>= 5",
+        "r3 = *(u8 *)(r1 + 1)\n r3 >>= 4",
+        "r3 = *(u16 *)(r1 + 1)\n w3 >>= 14",
+        "r3 = *(s8 *)(r1 + 1)\n r3 >>= 61",
+        "r3 = *(s8 *)(r1 + 1)\n r3 s>>= 6",
+        "r3 = r2\n r3 &= 1\n r4 = r2\n r4 >>= 62\n r3 |= r4",
+        "r3 = r2\n r3 &= 2\n r3 ^= 5",
+        "r3 = r2\n r3 &= 2\n r3 += 1",
+        "r3 = 6",
+    ];
+    for low in lows {
+        for by in [0, 1, 2, 3, 4] {
+            for (register, other) in [("r0", "r3"), ("w0", "w3")] {
+                let text = |join: &str| {
+                    format!("main:\n r0 = r2\n r0 *= 5\n {low}\n {register} <<= {by}\n {join}\n r0 += 1\n exit\n")
+                };
+                let address = packet.as_ptr() as u64;
+                let numbers = (0..40_u64).map(|n| [address + n, (n * 3).wrapping_mul(0x9e37_79b9_7f4a_7c15), 0, 0, 0]);
+                agree_by(&["all", "scale"], &text(&format!("{register} |= {other}")), numbers.clone());
+                let joined = format!("{other} |= {register}\n r0 = r3");
+                agree_by(&["all", "scale"], &text(&joined), numbers);
+            }
+        }
+    }
+}

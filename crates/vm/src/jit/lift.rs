@@ -13,7 +13,7 @@ use super::native::Service;
 use super::pass::Pass;
 use super::pass::narrow::{self, Widths};
 use super::plan::{Plan, Rules};
-use super::{arena, fuel, unread};
+use super::{arena, fuel, scale, select, unread};
 use crate::Env;
 use crate::stack::{FRAME, LOOPS, Stack};
 use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide, Width};
@@ -45,8 +45,15 @@ pub(super) fn function(
         lifter.node(lifter.loops.order[at]);
     }
     lifter.finish();
-    if plan.rules.passes.has(Pass::Gather) {
+    let passes = plan.rules.passes;
+    if passes.has(Pass::Gather) {
         unread::remove(&mut function);
+    }
+    if passes.has(Pass::Select) {
+        select::select(&mut function);
+    }
+    if passes.has(Pass::Scale) {
+        scale::scale(&mut function);
     }
     function
 }

@@ -21,6 +21,8 @@
 //! | `jit/fill` | stores of one value side by side become wide ones |
 //! | `jit/gather` | bytes of the packet that are put together are loaded as one word |
 //! | `jit/early` | what is computed of many loads is computed where the program does |
+//! | `jit/select` | short ways around what is cheap become selections |
+//! | `jit/scale` | bits beside shifted ones are added |
 //!
 //! `align` is made of what is compiled (`jit/layout`).
 
@@ -68,6 +70,10 @@ pub enum Pass {
     Gather,
     /// What is computed of many loads is computed where the program does.
     Early,
+    /// Short ways around what is cheap become selections.
+    Select,
+    /// Bits beside shifted ones are added.
+    Scale,
     /// Functions begin where their loops touch few lines of the instruction cache.
     Align,
 }
@@ -95,6 +101,8 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Fill, name: "fill", run: None },
     Row { pass: Pass::Gather, name: "gather", run: None },
     Row { pass: Pass::Early, name: "early", run: None },
+    Row { pass: Pass::Select, name: "select", run: None },
+    Row { pass: Pass::Scale, name: "scale", run: None },
     Row { pass: Pass::Align, name: "align", run: None },
 ];
 

@@ -130,7 +130,7 @@ fn golden() {
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[test]
 fn golden_while_lifting() {
-    let passes = [Pass::Narrow, Pass::Multiply, Pass::Fill, Pass::Gather, Pass::Early];
+    let passes = [Pass::Narrow, Pass::Multiply, Pass::Fill, Pass::Gather, Pass::Early, Pass::Select, Pass::Scale];
     for pass in passes.into_iter().chain([Pass::Lookup, Pass::Helper]) {
         // Where these are, nobody knows.
         let known = [(Nothing.helper(0) as usize as u64, "HELPER"), (Service::Obey.address(), "OBEY")];
