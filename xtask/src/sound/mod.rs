@@ -182,6 +182,7 @@ impl Bench {
         let generator = Generator::new(types, |ty, needs| {
             machine::can(&runtime, ty, needs) && (!beside_kernel || running::can(needs))
         });
+        let generator = if wanted.engines { generator.careful() } else { generator };
         let bench = Bench { generator, runtime, kernel, maps: maps(), theirs: None };
         let theirs = if wanted.kernel && !wanted.engines {
             Some(kernel::Kernel::new(&bench.specs(), &bench.generator.program(0))?)

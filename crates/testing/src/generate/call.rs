@@ -99,6 +99,7 @@ impl Maker<'_> {
         self.state.set(Reg(0), Holds::Nothing);
         self.state.set(reg, Holds::Memory { size, writable: true });
         self.keep(reg);
+        self.write_record(reg, size);
         self.held = true;
         let statements = self.draw.below(3) as u32 + 1;
         self.nesting += 1;
@@ -120,6 +121,17 @@ impl Maker<'_> {
         self.state.join(&before);
         if self.state.of(reg) != Holds::Nothing {
             self.state.set(reg, Holds::Nothing);
+        }
+    }
+
+    /// Writes all of a record. What it held before is what the ring had there: nothing that two kernels have in common.
+    fn write_record(&mut self, reg: Reg, size: i32) {
+        for at in 0..size / 8 {
+            let src = Operand::Imm(self.draw.of(&[0, 1, -1, 0x0102_0304]));
+            self.code.push(Inst::Store { width: Width::B8, dst: reg, off: 8 * at as i16, src });
+        }
+        for off in size & !7..size {
+            self.code.push(Inst::Store { width: Width::B1, dst: reg, off: off as i16, src: Operand::Imm(off) });
         }
     }
 

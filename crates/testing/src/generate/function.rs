@@ -61,9 +61,9 @@ pub(super) struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    pub(super) fn new(around: &'a Surroundings, mut draw: Draw) -> Maker<'a> {
+    pub(super) fn new(around: &'a Surroundings, mut draw: Draw, careful: bool) -> Maker<'a> {
         let mut code = Code::default();
-        let reckless = if draw.chance(5, 8) { 0 } else { 1 << draw.below(7) };
+        let reckless = if careful || draw.chance(5, 8) { 0 } else { 1 << draw.below(7) };
         let left = 4 + draw.below(14) as u32;
         let (out, forbidden) = (code.label(), code.label());
         Maker {

@@ -49,6 +49,7 @@ use surroundings::Surroundings;
 pub struct Generator {
     types: Vec<Surroundings>,
     names: Vec<String>,
+    careful: bool,
 }
 
 /// A program that was made.
@@ -68,7 +69,13 @@ impl Generator {
     #[must_use]
     pub fn new(types: &[ProgType], can: impl Fn(ProgType, Needs<'_>) -> bool) -> Generator {
         let types = types.iter().map(|ty| Surroundings::of(*ty, &can)).collect();
-        Generator { types, names: map_names() }
+        Generator { types, names: map_names(), careful: false }
+    }
+
+    /// No program is reckless from now on: for who runs what is right and learns nothing of the rest.
+    #[must_use]
+    pub fn careful(self) -> Generator {
+        Generator { careful: true, ..self }
     }
 
     /// The program of this seed.
@@ -76,7 +83,7 @@ impl Generator {
     pub fn program(&self, seed: u64) -> Generated {
         let mut draw = Draw::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let surroundings = &self.types[draw.below(self.types.len() as u64) as usize];
-        let made = Maker::new(surroundings, draw).program();
+        let made = Maker::new(surroundings, draw, self.careful).program();
         let program = program(&made.code, surroundings.ty, &self.names);
         Generated { program, bounded: made.bounded, code: made.code }
     }
