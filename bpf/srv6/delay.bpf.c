@@ -160,6 +160,8 @@ int end_dm(struct __sk_buff *skb)
 	report.reflected = bpf_be64_to_cpu(delay.reflected);
 	report.received = time;
 	count(bpf_ringbuf_output(&reports, &report, sizeof(report), 0) ? UNREPORTED : REPORTED);
+	if (delay.flags & bpf_htons(DELAY_PROBE))
+		return BPF_DROP;
 	skb->mark = MEASURED;
 	if (bpf_lwt_seg6_adjust_srh(skb, at, -(int)sizeof(struct delay_tlv))) {
 		count(MALFORMED);

@@ -12,10 +12,13 @@
 #define TLV_ONE_WAY	124
 #define TLV_TWO_WAY	252
 
+/* Flags: what is around the TLV was only sent to be measured, and goes no further than to where it is reported. */
+#define DELAY_PROBE	1
+
 struct delay_tlv {
 	__u8 type;
 	__u8 length;		/* of what follows */
-	__u16 unused;
+	__be16 flags;
 	__be32 path;
 	__be64 sequence;	/* from 0, without gaps */
 	__be64 sent;		/* nanoseconds */

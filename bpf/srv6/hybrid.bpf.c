@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * Hybrid access: the packets of one route over several links, each by the segments that stand for one. A link's share of
- * the bytes is its weight's share of all weights (smooth weighted round robin, counted in bytes).
+ * the bytes is its weight's share of all weights (smooth weighted round robin, counted in bytes). Where the links' devices
+ * have an `fq` queue, `hold` tells packets of faster ones when to leave (earliest departure time).
  *
  * Loaded by `alveary srv6 hybrid run`, at both ends of the links.
  */
 #include "../traffic.h"
 #include "srh.h"
+
+#include <linux/pkt_cls.h>
 
 #define LINKS		4
 #define SEGMENTS	8
@@ -82,6 +85,30 @@ int spread(struct __sk_buff *skb)
 	}
 	add_packet(bpf_map_lookup_elem(&sent, &best), packet);
 	return BPF_LWT_REROUTE;
+}
+
+/* How long what has a routing header is to wait before it leaves by a device, in ns. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LINKS);
+	__type(key, __u32);
+	__type(value, __u64);
+} holds SEC(".maps");
+
+SEC("tc")
+int hold(struct __sk_buff *skb)
+{
+	__u32 device = skb->ifindex;
+	__u64 *longer = bpf_map_lookup_elem(&holds, &device);
+	__u8 next;
+
+	if (!longer || !*longer || skb->protocol != bpf_htons(ETH_P_IPV6) ||
+	    bpf_skb_load_bytes_relative(skb, __builtin_offsetof(struct ipv6hdr, nexthdr), &next, sizeof(next),
+					BPF_HDR_START_NET) ||
+	    next != ROUTING_HEADER)
+		return TC_ACT_UNSPEC;
+	skb->tstamp = bpf_ktime_get_ns() + *longer;
+	return TC_ACT_UNSPEC;
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

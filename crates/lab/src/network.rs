@@ -141,6 +141,14 @@ impl Network {
         })?
     }
 
+    /// Has a device of a node send packets of at most so many bytes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn longest(&self, node: Node, device: &str, bytes: u32) -> Result<(), Diagnostic> {
+        self.at(node, || up(device, Some(bytes)))?
+    }
+
     /// Adds a route of a node: to `ADDRESS/BITS`, by a device, to a next hop there if it has one.
     ///
     /// # Errors

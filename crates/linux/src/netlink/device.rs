@@ -2,7 +2,7 @@
 
 use super::{
     AF_UNSPEC,
-    message::{NLM_F_CREATE, NLM_F_EXCL, Refusal, Request},
+    message::{NLM_F_CREATE, NLM_F_EXCL, Refusal, Request, string},
     socket::change,
 };
 use std::{
@@ -11,12 +11,14 @@ use std::{
 };
 
 const RTM_NEWLINK: u16 = 16;
+const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
 /// Bytes of `struct ifinfomsg`.
 const IFINFO: usize = 16;
 const IFF_UP: u32 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_QDISC: u16 = 6;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
@@ -58,6 +60,20 @@ pub fn set_device(device: u32, up: bool, mtu: Option<u32>) -> Result<(), Refusal
         request.number(IFLA_MTU, mtu);
     }
     change(request, |_| None::<()>).map(drop)
+}
+
+/// The queueing discipline of a device: `fq`, `pfifo_fast`, `noqueue` …; empty if the kernel does not say.
+///
+/// # Errors
+/// The kernel's.
+pub fn discipline(device: u32) -> Result<String, Refusal> {
+    let mut fixed = [0; IFINFO];
+    fixed[4..8].copy_from_slice(&device.to_ne_bytes());
+    let name = change(Request::new(RTM_GETLINK, 0, &fixed), |message| {
+        (message.ty == RTM_NEWLINK).then_some(())?;
+        message.attributes(IFINFO).find(|(ty, _)| *ty == IFLA_QDISC).map(|(_, name)| string(name))
+    })?;
+    Ok(name.unwrap_or_default())
 }
 
 /// Gives a device an address, of which `prefix` bits are the link's. It can be used at once.

@@ -5,6 +5,7 @@ mod behaviour;
 mod delay;
 mod discover;
 mod hmac;
+mod hybrid;
 mod installed;
 mod lab;
 mod oamp;
@@ -40,6 +41,7 @@ enum Action {
     Hmac(hmac::Hmac),
     Run(Box<run::Run>),
     Delay(Box<delay::Delay>),
+    Hybrid(hybrid::Hybrid),
     Lab(lab::Lab),
     Discover(Box<discover::Discover>),
     Oamp(oamp::Oamp),
@@ -53,6 +55,7 @@ impl Srv6 {
             Action::Hmac(hmac) => hmac.run(json),
             Action::Run(run) => run.run(json),
             Action::Delay(delay) => delay.run(json),
+            Action::Hybrid(hybrid) => hybrid.run(json),
             Action::Lab(lab) => lab.run(json),
             Action::Discover(discover) => discover.run(json),
             Action::Oamp(oamp) => oamp.run(json),

@@ -115,6 +115,49 @@ fn a_network_is_discovered_as_it_was_built() {
 }
 
 #[test]
+fn packets_are_spread_over_links() {
+    if !bpf::permitted("packets_are_spread_over_links") {
+        return;
+    }
+    let told = lab("hybrid --transfer 512");
+    let cases = told["cases"].as_array().expect("cases");
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        assert_eq!(case["right"], true, "every byte comes, in order: {case}");
+        for link in case["ends"].as_array().expect("ends").iter().flat_map(|end| end.as_array().expect("links")) {
+            assert!(link["sent"]["bytes"].as_u64().is_some_and(|bytes| bytes > 5_000), "both ends use all: {link}");
+            let held = link["hold"].as_u64().is_some_and(|hold| hold > 0);
+            // The other one may be held as well, when it is no longer slower because this machine is.
+            assert!(!held || case["compensated"] == true, "{case}");
+            assert!(held || case["compensated"] == false || link["name"] == "lte", "{case}");
+        }
+    }
+    assert_eq!(told["datagrams"]["received"], 100);
+    let mut numbers = Vec::new();
+    for (number, packets) in (1..).zip(told["towards_office"].as_array().expect("links")) {
+        let mut before = None;
+        for packet in packets.as_array().expect("packets").iter().map(bytes) {
+            // IPv6, routing header with one segment, the packet.
+            assert_eq!(usize::from(u16::from_be_bytes([packet[4], packet[5]])) + 40, packet.len());
+            assert_eq!((packet[6], address(&packet, 24)), (43, format!("fc00:2:{number}::6")));
+            assert_eq!(packet[40..48], [41, 2, 4, 0, 0, 0, 0, 0], "of type 4, without segments left");
+            assert_eq!(address(&packet, 48), format!("fc00:2:{number}::6"));
+            assert_eq!((address(&packet, 72), address(&packet, 88)), ("2001:db8:a::1".into(), "2001:db8:b::1".into()));
+            let sent = u64::from_be_bytes(*packet[64 + 48..].first_chunk().expect("8 bytes"));
+            assert!(before < Some(sent), "a link keeps the order: {sent} behind {before:?}");
+            before = Some(sent);
+            numbers.push(sent);
+        }
+    }
+    let first = told["towards_office"][0].as_array().map_or(0, Vec::len);
+    assert!((50..70).contains(&first), "{first} of 100 by the link that has 60 % of the weights");
+    numbers.sort_unstable();
+    assert!(numbers.iter().copied().eq(0..100), "each by one link: {numbers:?}");
+    assert_eq!((&told["cut"]["noticed"], &told["cut"]["back"]), (&Value::from(true), &Value::from(true)));
+    assert_eq!(told["cut"]["datagrams"]["received"], 100, "the link that is left takes all");
+}
+
+#[test]
 fn a_drawing_is_written() {
     if !bpf::permitted("a_drawing_is_written") {
         return;
@@ -145,4 +188,43 @@ fn what_cannot_be_measured_is_said() {
     assert!(text.contains("`3` is no part of packets: 1/100, 1/1"), "{text}");
     let text = told("srv6 delay collect --sid fc00:2::d --dev nowhere0");
     assert!(text.contains("there is no network device `nowhere0`"), "{text}");
+}
+
+/// An end as the documentation has it.
+const HOME: &str = "\
+to = \"2001:db8:b::/48\"
+source = \"fc00:1::1\"
+
+[[link]]
+name = \"dsl\"
+dev = \"nowhere0\"
+weight = 20
+segments = [\"fc00:2:1::6\"]
+far-monitor = \"fc00:2:1::d\"
+monitor = \"fc00:1:1::d\"
+decapsulate = \"fc00:1:1::6\"
+";
+
+#[test]
+fn what_is_wrong_with_an_end_is_said_where_it_is() {
+    let told = |from: &str, to: &str| {
+        let session = Session::new().file("home.toml", HOME.replace(from, to));
+        session.output("srv6 hybrid run home.toml").stderr
+    };
+    for (from, to, message, place) in [
+        ("weight = 20", "weight = 0", "a link's weight", "home.toml:7"),
+        ("[\"fc00:2:1::6\"]", "[]", "a link's segments", "home.toml:8"),
+        ("2001:db8:b::/48", "10.0.0.0/8", "packets of IPv4 are not spread", "home.toml:1"),
+        ("weight = 20", "weight = 20\nspeed = 3", "unknown field `speed`", "home.toml:8"),
+        ("\"fc00:2:1::d\"", "\"here\"", "invalid IPv6 address syntax", "home.toml:9"),
+        ("[[link]]", "probes = 0\n[[link]]", "links cannot be measured that often", "home.toml:4"),
+        ("[[link]]", "compensation = \"netem\"\n[[link]]", "unknown variant `netem`", "home.toml:4"),
+    ] {
+        let text = told(from, to);
+        assert!(text.contains(message) && text.contains(place), "{text}");
+    }
+    if bpf::permitted("what_is_wrong_with_an_end_is_said") {
+        let text = told("nothing", "");
+        assert!(text.contains("there is no network device `nowhere0`") && text.contains("home.toml:6"), "{text}");
+    }
 }

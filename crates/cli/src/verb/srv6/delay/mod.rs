@@ -25,7 +25,7 @@ mod statistics;
 
 pub(super) use collector::Collector;
 pub(super) use monitor::{Counts, Measured, Receiver, Transmitter};
-pub(super) use packet::Report;
+pub(super) use packet::{Kind, Report};
 pub(super) use statistics::Statistics;
 
 use crate::failure::Failure;
@@ -60,7 +60,7 @@ impl Delay {
 }
 
 /// A time as users write it: `500ms`, `10s`, `2m`.
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn duration(text: &str) -> Result<std::time::Duration, String> {
     let wrong = || format!("`{text}` is no time: 500ms, 10s, 2m");
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

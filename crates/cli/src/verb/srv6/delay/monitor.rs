@@ -45,7 +45,7 @@ pub(in super::super) struct Measured {
     pub(in super::super) source: Ipv6Addr,
     /// In the order in which they are visited.
     pub(in super::super) segments: Vec<Ipv6Addr>,
-    pub(in super::super) two_way: bool,
+    pub(in super::super) kind: packet::Kind,
     /// One of so many packets is measured.
     pub(in super::super) every: u32,
 }
@@ -110,9 +110,9 @@ pub(in super::super) struct Transmitter {
 
 impl Transmitter {
     pub(in super::super) fn new(measured: &Measured) -> Result<Transmitter, Failure> {
-        let Measured { path, to, table, device, gateway, source, ref segments, two_way, every } = *measured;
+        let Measured { path, to, table, device, gateway, source, ref segments, kind, every } = *measured;
         let (program, in_route) = Program::load("transmit")?;
-        let headers = packet::headers(path, source, segments, two_way);
+        let headers = packet::headers(path, source, segments, kind);
         let mut settings = [every, headers.bytes.len() as u32, headers.tlv as u32, 0].map(u32::to_ne_bytes).concat();
         settings.extend(&headers.bytes);
         settings.resize(4 * size_of::<u32>() + LONGEST, 0);

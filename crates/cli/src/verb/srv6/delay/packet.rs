@@ -24,9 +24,19 @@ pub(super) struct Headers {
     pub(super) tlv: usize,
 }
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Kind {
+    /// The way there and back.
+    pub(in super::super) two_way: bool,
+    /// The packet is only sent for that: it goes no further than to where it is reported.
+    pub(in super::super) probe: bool,
+}
+
 /// An IPv6 header from `source`, a header with the segments in the order in which they are visited, the TLV. There is
 /// one segment at least.
-pub(super) fn headers(path: u32, source: Ipv6Addr, segments: &[Ipv6Addr], two_way: bool) -> Headers {
+pub(super) fn headers(path: u32, source: Ipv6Addr, segments: &[Ipv6Addr], kind: Kind) -> Headers {
+    let Kind { two_way, probe } = kind;
     let mut srh = seg6::header_of(segments, false, None);
     srh[0] = INSIDE_IPV6;
     srh[1] += (TLV / 8) as u8;
@@ -36,7 +46,7 @@ pub(super) fn headers(path: u32, source: Ipv6Addr, segments: &[Ipv6Addr], two_wa
     bytes.extend(source.octets());
     bytes.extend(first.octets());
     bytes.extend(srh);
-    bytes.extend([if two_way { TWO_WAY } else { ONE_WAY }, TLV as u8 - 2, 0, 0]);
+    bytes.extend([if two_way { TWO_WAY } else { ONE_WAY }, TLV as u8 - 2, 0, u8::from(probe)]);
     bytes.extend(path.to_be_bytes());
     bytes.resize(tlv + TLV, 0);
     Headers { bytes, tlv }
@@ -88,13 +98,13 @@ mod tests {
     fn headers_are_what_routers_take() {
         let segments: Vec<Ipv6Addr> = ["fc00:1::1", "fc00:2::d", "fc00:2::6"].map(|s| s.parse().expect("one")).into();
         let source = "fc00::9".parse().expect("an address");
-        let made = headers(7, source, &segments, true);
+        let made = headers(7, source, &segments, Kind { two_way: true, probe: true });
         assert_eq!((made.bytes.len(), made.tlv), (40 + 8 + 48 + 32, 96));
         assert_eq!((made.bytes[6], made.bytes[40], made.bytes[41], made.bytes[42]), (43, 41, 10, 4));
         assert_eq!((made.bytes[43], made.bytes[44]), (2, 2), "two are left, the last one is the first to be visited");
         assert_eq!(made.bytes[24..40], segments[0].octets());
         assert_eq!(made.bytes[48..64], segments[2].octets());
-        assert_eq!(made.bytes[96..104], [252, 30, 0, 0, 0, 0, 0, 7]);
+        assert_eq!(made.bytes[96..104], [252, 30, 0, 1, 0, 0, 0, 7]);
         assert!(seg6::Srh::of(&made.bytes[..], seg6::Spent::Counts).is_some(), "a header that is checked");
     }
 

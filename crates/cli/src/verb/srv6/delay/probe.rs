@@ -1,6 +1,9 @@
 //! `alveary srv6 delay probe`.
 
-use super::{Collector, Measured, Transmitter, collect, duration, packet::MOST_SEGMENTS};
+use super::{
+    Collector, Measured, Transmitter, collect, duration,
+    packet::{Kind, MOST_SEGMENTS},
+};
 use crate::{
     bpftool::device,
     failure::Failure,
@@ -163,7 +166,7 @@ impl Probe {
             gateway: self.via,
             source,
             segments: self.segments.clone(),
-            two_way: self.back.is_some(),
+            kind: Kind { two_way: self.back.is_some(), probe: false },
             every: self.share,
         })
     }

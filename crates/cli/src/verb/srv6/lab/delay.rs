@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     table::{Align, Table},
     verb::srv6::{
-        delay::{Collector, Counts, Measured, Statistics, Transmitter, shown},
+        delay::{Collector, Counts, Kind, Measured, Statistics, Transmitter, shown},
         prefix::MAIN,
     },
 };
@@ -76,6 +76,9 @@ const ROUTING: u8 = 43;
 /// `SEG6_LOCAL_ACTION_END`, `_END_DT6`.
 const END: u32 = 1;
 const END_DT6: u32 = 7;
+
+/// Bytes of hosts' packets: with headers around them they pass all links.
+const PACKET: u32 = 1500;
 
 const CLIENT: &str = "2001:db8:a::1";
 /// Segments that report, of egress and ingress.
@@ -170,7 +173,7 @@ impl Delay {
             gateway: None,
             source: address("fc00:1::1")?,
             segments: path.segments.iter().map(|segment| address(segment)).collect::<Result<_, _>>()?,
-            two_way: path.two_way,
+            kind: Kind { two_way: path.two_way, probe: false },
             every: self.share,
         })
     }
@@ -290,6 +293,8 @@ impl Built {
         network.link([(north, "egress"), (egress, "north")], slow(5))?;
         network.link([(south, "egress"), (egress, "south")], slow(13))?;
         network.link([(egress, "server"), (server, "egress")], Shape::default())?;
+        network.longest(client, "ingress", PACKET)?;
+        network.longest(server, "egress", PACKET)?;
         network.address(client, "ingress", CLIENT)?;
         network.address(ingress, "client", "fc00:1::1")?;
         network.address(egress, "server", "fc00:4::1")?;

@@ -3,12 +3,13 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `delay`, `discover` | the labs |
+//! | `delay`, `discover`, `hybrid` | the labs |
 //! | `traffic` | what hosts of a lab send each other |
 //! | `plot` | results drawn |
 
 mod delay;
 mod discover;
+mod hybrid;
 mod plot;
 mod traffic;
 
@@ -26,6 +27,7 @@ use std::{io::Write, path::PathBuf, thread};
 #[command(after_help = "Examples:
   alveary srv6 lab delay
   alveary srv6 lab delay --plot delays.svg --json
+  alveary srv6 lab hybrid
   alveary srv6 lab discover --keep")]
 pub(super) struct Lab {
     #[command(subcommand)]
@@ -36,6 +38,7 @@ pub(super) struct Lab {
 enum Which {
     Delay(delay::Delay),
     Discover(discover::Discover),
+    Hybrid(hybrid::Hybrid),
 }
 
 /// What all labs take.
@@ -62,6 +65,7 @@ impl Lab {
         match &self.which {
             Which::Delay(lab) => lab.run(json),
             Which::Discover(lab) => lab.run(json),
+            Which::Hybrid(lab) => lab.run(json),
         }
     }
 }

@@ -196,6 +196,7 @@ pub(super) enum Described {
 }
 
 /// A file's text, to say what is wrong where.
+#[derive(Clone, Debug)]
 pub(super) struct Text {
     file: Arc<str>,
     text: Arc<str>,
@@ -208,8 +209,7 @@ impl Text {
         struct Several {
             router: Option<IgnoredAny>,
         }
-        let text = files::text(path)?;
-        let text = Text { file: path.display().to_string().into(), text: text.into() };
+        let text = Text::open(path)?;
         let several = text.parse::<Several>()?.router.is_some();
         let described = if several { Described::Network(text.parse()?) } else { Described::Router(text.parse()?) };
         if let Described::Router(Topology { name: Some(name), .. }) = &described {
@@ -220,7 +220,18 @@ impl Text {
         Ok((text, described))
     }
 
-    fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Diagnostic> {
+    /// A file, not yet understood.
+    pub(super) fn open(path: &Path) -> Result<Text, Failure> {
+        Ok(Text::new(&path.display().to_string(), &files::text(path)?))
+    }
+
+    /// What is as if it were a file.
+    pub(super) fn new(file: &str, text: &str) -> Text {
+        Text { file: file.into(), text: text.into() }
+    }
+
+    /// What it describes.
+    pub(super) fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Diagnostic> {
         toml::from_str(&self.text).map_err(|why| {
             let at = self.at(why.span().unwrap_or(0..0));
             wrong(why.message().to_owned(), at)
