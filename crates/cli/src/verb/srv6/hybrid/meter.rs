@@ -24,6 +24,8 @@ pub(super) struct Meter {
     interval: Duration,
     /// Delays without what the link was held, and when they were told.
     delays: VecDeque<(u64, i64)>,
+    /// The first number that came: before it the other end was not there.
+    first: u64,
     /// The highest number that came, and which of those before it did.
     highest: Option<u64>,
     came: u64,
@@ -36,7 +38,16 @@ pub(super) struct Meter {
 impl Meter {
     /// A link that is measured that often, from now on.
     pub(super) fn new(interval: Duration, now: u64) -> Meter {
-        Meter { interval, delays: VecDeque::new(), highest: None, came: 0, heard: now, held: (0, 0), round_trip: 0 }
+        Meter {
+            interval,
+            delays: VecDeque::new(),
+            first: 0,
+            highest: None,
+            came: 0,
+            heard: now,
+            held: (0, 0),
+            round_trip: 0,
+        }
     }
 
     /// A probe came back: its number, how long it took there, and there and back.
@@ -47,11 +58,11 @@ impl Meter {
             Some(highest) if number <= highest => {
                 self.came |= 1u64.checked_shl((highest - number).min(64) as u32).unwrap_or(0);
             }
-            before => {
-                let steps = before.map_or(COUNTED, |before| number - before);
-                self.came = self.came.checked_shl(steps.min(64) as u32).unwrap_or(0) | 1;
+            Some(highest) => {
+                self.came = self.came.checked_shl((number - highest).min(64) as u32).unwrap_or(0) | 1;
                 self.highest = Some(number);
             }
+            None => (self.first, self.highest, self.came) = (number, Some(number), 1),
         }
         let (since, held) = self.held;
         // Those that were sent before the last change would say something about another hold.
@@ -89,7 +100,7 @@ impl Meter {
 
     /// The part of the last probes that did not come.
     pub(super) fn loss(&self) -> f64 {
-        let counted = self.highest.map_or(0, |highest| (highest + 1).min(COUNTED));
+        let counted = self.highest.map_or(0, |highest| (highest - self.first + 1).min(COUNTED));
         if counted == 0 { 0.0 } else { 1.0 - (f64::from(self.came.count_ones()) / counted as f64).min(1.0) }
     }
 }
@@ -167,11 +178,15 @@ mod tests {
     fn a_link_that_loses_gets_less_and_one_that_is_silent_nothing() {
         let (mut good, mut bad) = (meter(), meter());
         let now = probed(&mut good, 0..64, 5);
-        probed(&mut bad, (0..64).filter(|number| number % 4 != 0), 5);
+        probed(&mut bad, (0..64).filter(|number| number % 4 != 1), 5);
         assert_eq!(
             decide(&[(&good, 10), (&bad, 10)], now).iter().map(|d| d.weight).collect::<Vec<_>>(),
             [10_000, 7500]
         );
+        // The other end was not there when it began.
+        let mut late = meter();
+        probed(&mut late, 40..50, 5);
+        assert_eq!(late.loss(), 0.0);
         let later = probed(&mut good, 64..84, 5);
         assert_eq!(decide(&[(&good, 10), (&bad, 10)], later)[1].weight, 0);
         // It comes back: little at first, then all.

@@ -130,6 +130,8 @@ impl Hybrid {
     fn apart(&self, lab: &Built, watch: &Watch) -> Result<Apart, Failure> {
         let (network, hosts) = (&lab.network, hosts(lab)?);
         let carriers = lab.links.map(|link| network.carrier(link));
+        // Shares are what weights say when no probe is late.
+        watch.until(whole);
         carriers.iter().for_each(|carrier| carrier.record(RECORDED));
         let over_both = datagrams(network, hosts, DATAGRAMS, PAUSE)?;
         let packets = carriers.map(|carrier| {
@@ -142,10 +144,7 @@ impl Hybrid {
             watch.until(|ends| ends.iter().all(|links| links.get(CUT).is_some_and(|link| link.weight == 0.0)));
         let datagrams = datagrams(network, hosts, DATAGRAMS, PAUSE)?;
         carriers[CUT].lose(0.0);
-        let back = watch.until(|ends| {
-            ends.iter().flatten().all(|link| link.weight > 0.0 && link.loss == 0.0)
-                && ends.iter().all(|links| !links.is_empty())
-        });
+        let back = watch.until(whole);
         Ok(Apart { datagrams: over_both, packets: packets.into(), cut: Cut { noticed, datagrams, back } })
     }
 
@@ -212,6 +211,11 @@ impl Hybrid {
             svg: plot::lines("One connection over two links", ["seconds", "megabits that have come"], &drawn),
         }
     }
+}
+
+/// Whether all links have all of their weight.
+fn whole(ends: &[Vec<Known>; 2]) -> bool {
+    ends.iter().flatten().all(|link| link.weight > 0.0 && link.loss == 0.0)
 }
 
 fn hosts(lab: &Built) -> Result<[(alveary_lab::Node, Ipv6Addr); 2], Failure> {
