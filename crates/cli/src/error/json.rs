@@ -5,10 +5,13 @@ use alveary::Kind;
 use alveary_diag::{Diagnostic, Label, Place, line_column};
 use serde_json::{Value, json};
 
-/// All messages as one object, with the kind of error if the library names one.
-pub(super) fn object(messages: &[Diagnostic], scene: &dyn Scene, kind: Option<Kind>) -> String {
+/// Messages as one object, with how many more there are, and the kind of error if the library names one.
+pub(super) fn object(messages: &[Diagnostic], more: usize, scene: &dyn Scene, kind: Option<Kind>) -> String {
     let errors: Vec<_> = messages.iter().map(|m| error(m, scene)).collect();
     let mut object = json!({ "errors": errors });
+    if more > 0 {
+        object["more_errors"] = more.into();
+    }
     if let Some(kind) = kind {
         object["kind"] = kind.name().into();
     }

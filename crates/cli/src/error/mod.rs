@@ -41,10 +41,15 @@ fn source(label: &Label, scene: &dyn Scene) -> Option<SourceLine> {
     scene.source(&label.at).or_else(|| label.source.clone())
 }
 
+/// Messages of one failure that are shown: nobody reads more, and each looks for its place in the whole text.
+const MOST: usize = 100;
+
 /// Prints a failure on stderr.
 pub(crate) fn report(failure: &Failure, json: bool) {
     let Failure::Wrong { diagnostics, scene, kind } = failure else { return };
-    if json { print(&json::object(diagnostics, &**scene, *kind)) } else { warn(diagnostics, &**scene) }
+    let shown = &diagnostics[..diagnostics.len().min(MOST)];
+    let more = diagnostics.len() - shown.len();
+    print(&if json { json::object(shown, more, &**scene, *kind) } else { text(shown, more, &**scene) });
 }
 
 /// Prints an error in the command line as JSON.
@@ -52,11 +57,14 @@ pub(crate) fn report_usage(message: &str) {
     print(&json::usage(message));
 }
 
-/// Draws messages on stderr.
-fn warn(diagnostics: &[Diagnostic], scene: &dyn Scene) {
+/// Messages as they are drawn on stderr, and how many there are besides.
+fn text(diagnostics: &[Diagnostic], more: usize, scene: &dyn Scene) -> String {
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    let pictures: Vec<_> = diagnostics.iter().map(|d| draw(d, scene, colour)).collect();
-    print(&pictures.join("\n\n"));
+    let mut pictures: Vec<_> = diagnostics.iter().map(|d| draw(d, scene, colour)).collect();
+    if more > 0 {
+        pictures.push(format!("… and {more} more of them"));
+    }
+    pictures.join("\n\n")
 }
 
 /// Draws one message; what the verifier explains, as `check` does.

@@ -89,6 +89,7 @@ fn messages_are_drawn_like_rustcs() {
 fn json_says_the_same() {
     let object = json::object(
         &[load(at(7)).in_file("filter.bpf.o"), Diagnostic::new("label", "no", text(SOURCE, "out"))],
+        0,
         &Filter,
         Some(alveary::Kind::Verifier),
     );

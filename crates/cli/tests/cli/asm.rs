@@ -59,3 +59,16 @@ fn what_is_wrong_is_shown_in_the_text() {
     golden("asm-errors.txt", session.text());
     assert!(!session.exists("bad.o"), "nothing is written");
 }
+
+/// Thousands of errors took minutes to be drawn.
+#[test]
+fn of_many_errors_the_first_are_shown() {
+    let lines: String = (0..150).map(|n| format!("    if r0 == {n} goto nowhere{n}\n")).collect();
+    let session = Session::new().file("many.s", format!("{lines}    exit\n"));
+    let text = session.output("asm many.s -o many.o").stderr;
+    assert!(text.contains("nowhere99") && !text.contains("nowhere100"), "{text}");
+    assert!(text.ends_with("… and 50 more of them\n"), "{text}");
+    let json: serde_json::Value =
+        serde_json::from_str(&session.output("asm many.s -o many.o --json").stderr).expect("JSON");
+    assert_eq!((json["errors"].as_array().map(Vec::len), &json["more_errors"]), (Some(100), &50.into()));
+}
