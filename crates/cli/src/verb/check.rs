@@ -32,6 +32,10 @@ use std::{
 /// kernel prints it. No kernel is asked, nothing is loaded, no rights are needed. What this version does not judge (kernel
 /// functions, dynptrs, kernel pointers in maps) is said to be unknown, with the reason. The exit code is 1 if a program
 /// is rejected, or asks for what that kernel does not have.
+///
+/// All of it takes less than 256 MB of memory, whatever the objects and however many are judged side by side. A program
+/// that needs more is not judged: `it takes more than … MB to follow its ways`. The limit is fixed here; the library's
+/// (`Env::memory`) can be set.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary check filter.bpf.o

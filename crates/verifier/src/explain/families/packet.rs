@@ -46,7 +46,9 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
         draft
             .label(story.moments[check.step].insn, format!("proves {} from {from}", words::bytes(check.proven.into())));
     }
-    for event in story.history(n).iter().filter(|event| matches!(event.how, How::Computed(_))).take(1) {
+    let history = story.history(n);
+    let computed = history.iter().find(|event| matches!(event.how, How::Computed(_)));
+    if let Some(event) = computed {
         let at = read(story.state(event.step + 1), event.after).filter(|at| at.id == reg.id && at.off > 0);
         if let Some(at) = at.filter(|_| moved.is_none_or(|(step, _)| step != event.step)) {
             let just = if at.off == reg.range() && reg.range() > 0 { ", just behind what is proven" } else { "" };
@@ -56,6 +58,15 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
                 format!("points {} {behind}{just}", words::bytes(at.off.into())),
             );
         }
+    }
+    // What the source adds may stand in the access itself: then nothing else moves the pointer.
+    if let (None, Some(access), true) = (computed, access.filter(|access| access.off > 0), reg.range() > 0)
+        && let Some(begun) = history.iter().find(|event| event.how.begins())
+    {
+        let name = story.insn.and_then(|insn| story.source_name(insn));
+        let what = name.map_or_else(|| "the access counts".to_owned(), |name| format!("`{name}` is reached"));
+        let adds = format!("{what} from this pointer: {} adds {} to it", story.subject(), words::bytes(access.off));
+        draft.label(story.moments[begun.step].insn, adds);
     }
     if let Some((step, cell)) = moved {
         let Some(added) = Number::of(story, cell, step) else { return };
@@ -83,7 +94,7 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
             return;
         }
     } else if checks.iter().all(|check| check.proven == 0)
-        && let Some(begun) = story.history(n).iter().find(|event| event.how.begins())
+        && let Some(begun) = history.iter().find(|event| event.how.begins())
     {
         draft.label(story.moments[begun.step].insn, "the pointer comes from here: nothing is proven of the packet yet");
     }
