@@ -111,11 +111,30 @@ impl Reader {
     /// inside keeps garbage alive.
     #[inline]
     pub fn enter(&self) -> Batch<'_> {
+        self.stay();
+        Batch { reader: self }
+    }
+
+    /// Enters until [`Reader::leave`]: for one who cannot hold a [`Batch`] between packets.
+    #[inline]
+    pub fn stay(&self) {
         if self.depth.replace(self.depth.get() + 1) == 0 {
             self.seen.0.store(self.domain.time.load(Acquire), Relaxed);
             fence(SeqCst);
         }
-        Batch { reader: self }
+    }
+
+    /// Ends a [`Reader::stay`].
+    #[inline]
+    pub fn leave(&self) {
+        let Reader { domain, seen, depth } = self;
+        depth.set(depth.get() - 1);
+        if depth.get() == 0 {
+            seen.0.store(0, Release);
+            if domain.waiting.load(Relaxed) {
+                domain.collect();
+            }
+        }
     }
 
     /// Its domain.
@@ -140,13 +159,6 @@ pub struct Batch<'a> {
 impl Drop for Batch<'_> {
     #[inline]
     fn drop(&mut self) {
-        let Reader { domain, seen, depth } = self.reader;
-        depth.set(depth.get() - 1);
-        if depth.get() == 0 {
-            seen.0.store(0, Release);
-            if domain.waiting.load(Relaxed) {
-                domain.collect();
-            }
-        }
+        self.reader.leave();
     }
 }

@@ -22,6 +22,9 @@ use std::{
 /// Instructions that a run may take unless it is told otherwise.
 pub const DEFAULT_BUDGET: u64 = 1 << 32;
 
+/// Runs of a ready program after which maps may drop what they gave up meanwhile.
+const READY_RUNS: u32 = 64;
+
 /// r1–r5 of a program that takes a context.
 const ON_CONTEXT: [u64; 5] = [CONTEXT, 0, 0, 0, 0];
 
@@ -46,8 +49,17 @@ pub struct Vcpu {
     registers: Cell<[u64; 5]>,
     /// Who is told of each instruction.
     watcher: RefCell<Option<Box<Watcher>>>,
-    /// Its part in the runtime's domain: inside it for the time of a batch.
+    /// Its part in the runtime's domain: inside it for the time of a batch, and as long as a program is ready.
     reader: Reader,
+    ready: Option<Ready>,
+}
+
+/// A program that is ready to be run again.
+struct Ready {
+    /// Keeps its maps, whose regions are set.
+    prog: Arc<Prog>,
+    /// Runs until the domain is left and entered again.
+    left: u32,
 }
 
 // SAFETY: the pointers in `env`, `prog` and `held` are set while a batch borrows the CPU mutably, on one thread, and
@@ -86,6 +98,7 @@ impl Vcpu {
             registers: Cell::new(ON_CONTEXT),
             watcher: RefCell::new(None),
             reader,
+            ready: None,
         }
     }
 
@@ -151,6 +164,65 @@ impl Vcpu {
     /// # Errors
     /// If the program is of another family or another runtime.
     pub fn batch<F: Family>(&mut self, prog: &Arc<Prog>) -> Result<Batch<'_, F>, Diagnostic> {
+        self.fits::<F>(prog)?;
+        self.rest();
+        let cpu: &Vcpu = self;
+        let inside = cpu.reader.enter();
+        cpu.enter_on::<F>(prog);
+        Ok(Batch { cpu, prog: prog.clone(), family: PhantomData, _inside: inside })
+    }
+
+    /// Runs a program as [`Batch::run`] does, and leaves it ready: the next run of the same one costs hardly more than in a
+    /// batch. For runs that other work comes between. What maps give up is kept meanwhile, until the program has run some
+    /// more times, another one runs, or [`Vcpu::rest`].
+    ///
+    /// # Errors
+    /// If the program is of another family or another runtime; inside, the trap that stopped it.
+    #[inline]
+    pub fn run_ready<F: Family>(
+        &mut self,
+        prog: &Arc<Prog>,
+        ctx: &F::Ctx,
+    ) -> Result<Result<Ran, Box<Fault>>, Diagnostic> {
+        // A program that is ready was, and is, of one family and of this runtime.
+        match &mut self.ready {
+            Some(Ready { prog: ready, left }) if Arc::ptr_eq(ready, prog) && *left > 0 => *left -= 1,
+            _ => self.make_ready::<F>(prog)?,
+        }
+        if prog.family.id != TypeId::of::<F>() {
+            self.fits::<F>(prog)?;
+        }
+        let cpu: &Vcpu = self;
+        cpu.prepare::<F>(prog, ctx);
+        cpu.take_over_again(prog);
+        let _panics = Panics(cpu);
+        let judge = Judge { cpu, prog };
+        Ok(match prog.image.run(&cpu.env, 0, cpu.arguments(prog), Some(&judge)) {
+            Ok(Exit::Return(value)) if !prog.calls() => Ok(Ran { value, insns: cpu.insns(prog) }),
+            end => cpu.finish(prog, cpu.conclude(end, prog)),
+        })
+    }
+
+    /// Takes back what a program has that is ready ([`Vcpu::run_ready`]): its maps and contexts may go now.
+    pub fn rest(&mut self) {
+        if self.ready.take().is_some() {
+            self.forget();
+            self.reader.leave();
+        }
+    }
+
+    #[cold]
+    fn make_ready<F: Family>(&mut self, prog: &Arc<Prog>) -> Result<(), Diagnostic> {
+        self.fits::<F>(prog)?;
+        self.rest();
+        self.reader.stay();
+        self.ready = Some(Ready { prog: prog.clone(), left: READY_RUNS });
+        self.enter_on::<F>(prog);
+        Ok(())
+    }
+
+    /// Whether a program takes contexts of a family, and is of this runtime.
+    fn fits<F: Family>(&self, prog: &Prog) -> Result<(), Diagnostic> {
         if prog.family.id != TypeId::of::<F>() {
             let message = format!("program `{}` takes another context than `{}` has", prog.program.name, F::NAME);
             return Err(Diagnostic::new("context", message, Place::Nowhere).expected(prog.family.name));
@@ -160,12 +232,54 @@ impl Vcpu {
             return Err(Diagnostic::new("prog-foreign", message, Place::Nowhere)
                 .expected("a program of the virtual CPU's runtime"));
         }
+        Ok(())
+    }
+
+    /// Gives a program its maps' memory, and has it run on contexts of its family.
+    fn enter_on<F: Family>(&self, prog: &Prog) {
         self.refresh.set(trust::family_regions::<F>);
         self.registers.set(ON_CONTEXT);
-        let cpu: &Vcpu = self;
-        let inside = cpu.reader.enter();
-        cpu.enter(prog);
-        Ok(Batch { cpu, prog: prog.clone(), family: PhantomData, _inside: inside })
+        self.enter(prog);
+    }
+
+    /// Takes back all memory: maps and contexts may go now.
+    fn forget(&self) {
+        self.env.clear_regions();
+        self.prog.set(std::ptr::null());
+    }
+
+    fn prepare<F: Family>(&self, prog: &Prog, ctx: &F::Ctx) {
+        let env = &self.env;
+        env.host.set(std::ptr::from_ref(self).cast());
+        env.ctx.set(std::ptr::from_ref(ctx).cast_mut().cast());
+        env.fuel.set(self.budget);
+        env.tail_calls.set(0);
+        if !prog.is_trusted() {
+            self.refresh();
+        }
+        if let Some(registers) = F::registers(ctx) {
+            self.registers.set(registers);
+        }
+    }
+
+    fn finish(&self, prog: &Arc<Prog>, end: Result<u64, (Trap, Option<Arc<Prog>>)>) -> Result<Ran, Box<Fault>> {
+        if self.held.knows_any() {
+            self.held.leave(&self.env);
+        }
+        let insns = self.insns(prog);
+        match end {
+            Ok(value) => Ok(Ran { value, insns }),
+            Err((trap, blamed)) => {
+                let prog = blamed.as_ref().unwrap_or(prog);
+                let near = |addr| Near::of(&self.env, prog, self.number, self.other_cpus(prog), addr);
+                Err(Fault::new(trap, prog, insns, near))
+            }
+        }
+    }
+
+    /// Instructions of a program's run that has ended.
+    fn insns(&self, prog: &Prog) -> u64 {
+        if prog.is_trusted() { 0 } else { self.budget - self.env.fuel.get() }
     }
 
     /// The program that runs.
@@ -392,6 +506,7 @@ impl Drop for Panics<'_> {
 
 impl Drop for Vcpu {
     fn drop(&mut self) {
+        self.rest();
         self.runtime.taken[self.number as usize].store(false, Ordering::Release);
     }
 }
@@ -427,9 +542,9 @@ impl<F: Family> Batch<'_, F> {
     /// # Errors
     /// The trap that stopped it. Locks that it held are released, reservations discarded.
     pub fn run(&mut self, ctx: &F::Ctx) -> Result<Ran, Box<Fault>> {
-        self.prepare(ctx);
+        self.cpu.prepare::<F>(&self.prog, ctx);
         let end = self.cpu.one(&self.prog);
-        self.finish(end)
+        self.cpu.finish(&self.prog, end)
     }
 
     /// Runs the program on context after context, at less cost for each than [`Batch::run`]. What it does is the same.
@@ -441,53 +556,17 @@ impl<F: Family> Batch<'_, F> {
             let _panics = Panics(cpu);
             while let Some((ctx, time)) = feed.next() {
                 cpu.env.now.set(time);
-                self.prepare(ctx);
+                cpu.prepare::<F>(prog, ctx);
                 cpu.take_over_again(prog);
                 let end = match runs.run(cpu.arguments(prog)) {
-                    Ok(Exit::Return(value)) if !prog.calls() => Ok(Ran { value, insns: self.insns() }),
-                    end => self.finish(cpu.conclude(end, prog)),
+                    Ok(Exit::Return(value)) if !prog.calls() => Ok(Ran { value, insns: cpu.insns(prog) }),
+                    end => cpu.finish(prog, cpu.conclude(end, prog)),
                 };
                 if feed.ran(end).is_break() {
                     break;
                 }
             }
         });
-    }
-
-    fn prepare(&self, ctx: &F::Ctx) {
-        let cpu = self.cpu;
-        let env = &cpu.env;
-        env.host.set(std::ptr::from_ref(cpu).cast());
-        env.ctx.set(std::ptr::from_ref(ctx).cast_mut().cast());
-        env.fuel.set(cpu.budget);
-        env.tail_calls.set(0);
-        if !self.prog.is_trusted() {
-            cpu.refresh();
-        }
-        if let Some(registers) = F::registers(ctx) {
-            cpu.registers.set(registers);
-        }
-    }
-
-    fn finish(&self, end: Result<u64, (Trap, Option<Arc<Prog>>)>) -> Result<Ran, Box<Fault>> {
-        let (cpu, env) = (self.cpu, &self.cpu.env);
-        if cpu.held.knows_any() {
-            cpu.held.leave(env);
-        }
-        let insns = self.insns();
-        match end {
-            Ok(value) => Ok(Ran { value, insns }),
-            Err((trap, prog)) => {
-                let prog = prog.as_ref().unwrap_or(&self.prog);
-                let near = |addr| Near::of(env, prog, cpu.number, cpu.other_cpus(prog), addr);
-                Err(Fault::new(trap, prog, insns, near))
-            }
-        }
-    }
-
-    /// Instructions of the run that has ended.
-    fn insns(&self) -> u64 {
-        if self.prog.is_trusted() { 0 } else { self.cpu.budget - self.cpu.env.fuel.get() }
     }
 
     /// Sets the time, in ns, where the world's clock is virtual.
@@ -497,10 +576,8 @@ impl<F: Family> Batch<'_, F> {
 }
 
 impl<F> Drop for Batch<'_, F> {
-    /// Takes back all memory: maps and contexts may go now.
     fn drop(&mut self) {
-        self.cpu.env.clear_regions();
-        self.cpu.prog.set(std::ptr::null());
+        self.cpu.forget();
     }
 }
 

@@ -136,16 +136,17 @@ fn programmed(
     arrival: &Arrival<'_>,
     programs: &mut Programs,
 ) -> Result<Ask, Lost> {
-    let ran = programs.run(program, ProgType::LWT_SEG6LOCAL, arrival, policy, packet)?;
-    match (ran.code, ran.way) {
-        (OK, _) => Ok(Ask::PLAIN),
-        (REDIRECT, Some(way)) => {
-            let table = if way.table == 0 { MAIN } else { way.table };
-            Ok(Ask { table, next_hop: way.next_hop.map(Into::into), ..Ask::PLAIN })
-        }
-        // The way that it came is the only one that it has.
-        (REDIRECT, None) => Ok(here),
-        (DROP, _) => Err(Lost::Dropped),
+    match programs.run(program, ProgType::LWT_SEG6LOCAL, arrival, policy, packet)? {
+        OK => Ok(Ask::PLAIN),
+        REDIRECT => match programs.way() {
+            Some(way) => {
+                let table = if way.table == 0 { MAIN } else { way.table };
+                Ok(Ask { table, next_hop: way.next_hop.map(Into::into), ..Ask::PLAIN })
+            }
+            // The way that it came is the only one that it has.
+            None => Ok(here),
+        },
+        DROP => Err(Lost::Dropped),
         _ => Err(Lost::Illegal),
     }
 }

@@ -6,10 +6,6 @@ use alveary_abi::ProgType;
 use alveary_runtime::{Fault, Prog, Vcpu};
 use std::{fmt, sync::Arc};
 
-const ETH_HLEN: usize = 14;
-const ETH_P_IP: [u8; 2] = [8, 0];
-const ETH_P_IPV6: [u8; 2] = [0x86, 0xdd];
-
 /// A virtual CPU and the programs that routes name by number, with memory for packets that is used again.
 ///
 /// Its runtime's [`Net`](crate::Net) has the [`Router`](super::Router) as host, so that programs' helpers find the
@@ -19,16 +15,7 @@ pub struct Programs {
     cpu: Option<Vcpu>,
     progs: Vec<Arc<Prog>>,
     buff: SkBuff,
-    frame: Vec<u8>,
     fault: Option<Box<Fault>>,
-}
-
-/// What a program did.
-pub(super) struct Ran {
-    pub(super) code: i32,
-    /// Where its last action or encapsulation said that the packet goes.
-    pub(super) way: Option<Lookup>,
-    pub(super) redirect: Option<Redirect>,
 }
 
 impl Programs {
@@ -50,7 +37,17 @@ impl Programs {
         self.fault.as_deref()
     }
 
-    /// Runs a program of type `ty` on the packet, as the stack does at that place.
+    /// Where the last run's last action or encapsulation said that the packet goes.
+    pub(super) fn way(&self) -> Option<Lookup> {
+        self.buff.way()
+    }
+
+    /// Where the last run said that the packet is to be redirected to.
+    pub(super) fn redirect(&self) -> Option<Redirect> {
+        self.buff.redirected()
+    }
+
+    /// Runs a program of type `ty` on the packet, as the stack does at that place; gives what it returned.
     pub(super) fn run(
         &mut self,
         number: usize,
@@ -58,19 +55,14 @@ impl Programs {
         arrival: &Arrival<'_>,
         policy: &Policy<'_>,
         packet: &mut Vec<u8>,
-    ) -> Result<Ran, Lost> {
+    ) -> Result<i32, Lost> {
         let prog = self.progs.get(number).filter(|prog| prog.program().ty == ty).ok_or(Lost::NoProgram)?;
         let cpu = self.cpu.as_mut().ok_or(Lost::NoProgram)?;
-        let ethertype = if packet.first().is_some_and(|version| version >> 4 == 4) { ETH_P_IP } else { ETH_P_IPV6 };
-        self.frame.clear();
-        self.frame.resize(ETH_HLEN - ethertype.len(), 0);
-        self.frame.extend(ethertype);
-        self.frame.extend_from_slice(packet);
-        self.buff.set_routed(&self.frame, ty, policy)?;
+        self.buff.set_ip(packet, ty, policy)?;
         self.buff.set_ingress(arrival.device, arrival.time);
         cpu.set_time(arrival.time);
-        let mut batch = cpu.batch::<Skb>(prog).map_err(|_| Lost::NoProgram)?;
-        let value = match batch.run(&self.buff) {
+        let ran = cpu.run_ready::<Skb>(prog, &self.buff).map_err(|_| Lost::NoProgram)?;
+        let value = match ran {
             Ok(ran) => ran.value,
             Err(fault) => {
                 self.fault = Some(fault);
@@ -78,9 +70,8 @@ impl Programs {
             }
         };
         self.buff.leave(ty, value)?;
-        packet.clear();
-        self.buff.append_to(packet);
-        Ok(Ran { code: value as u32 as i32, way: self.buff.way(), redirect: self.buff.redirected() })
+        self.buff.get_ip(packet);
+        Ok(value as u32 as i32)
     }
 }
 

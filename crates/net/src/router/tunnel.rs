@@ -1,7 +1,7 @@
 //! Lightweight tunnels: routes whose packets programs see where they come in, where they are forwarded, where they are
 //! transmitted (Linux: `net/core/lwt_bpf.c`).
 
-use super::{Arrival, Ask, Lost, Programs, Router, Stage, Step, destination, is_ipv4, one_hop_less, programs::Ran};
+use super::{Arrival, Ask, Lost, Programs, Router, Stage, Step, destination, is_ipv4, one_hop_less};
 use crate::{Redirect, Way};
 use alveary_abi::ProgType;
 use std::net::IpAddr;
@@ -39,18 +39,19 @@ impl Tunnel {
         programs: &mut Programs,
     ) -> Result<Step, Lost> {
         let four = is_ipv4(packet);
-        let mut run = |program: Option<usize>, ty, packet: &mut Vec<u8>| match program {
-            Some(number) => on(programs.run(number, ty, arrival, &router.policy(arrival.device), packet)?).map(Some),
+        let policy = &router.policy(arrival.device);
+        let run = |program: Option<usize>, ty, packet: &mut Vec<u8>, programs: &mut Programs| match program {
+            Some(number) => on(programs.run(number, ty, arrival, policy, packet)?).map(Some),
             None => Ok(None),
         };
         if stage == Stage::Received
-            && let Some(ran) = run(self.input, ProgType::LWT_IN, packet)?
+            && let Some(code) = run(self.input, ProgType::LWT_IN, packet, programs)?
         {
-            if ran.code == REROUTE {
+            if code == REROUTE {
                 return Ok(Step::Again(Ask { local: true, ..Ask::PLAIN }));
             }
             // An encapsulation has found the packet's way, on which it is forwarded; as what it was.
-            if ran.way.is_some() {
+            if programs.way().is_some() {
                 one_hop_less(packet, four)?;
                 return Ok(Step::Again(Ask { stage: Stage::Leaving, ..Ask::PLAIN }));
             }
@@ -58,13 +59,11 @@ impl Tunnel {
         if stage == Stage::Received {
             one_hop_less(packet, four)?;
         }
-        run(self.output, ProgType::LWT_OUT, packet)?;
+        run(self.output, ProgType::LWT_OUT, packet, programs)?;
         let next_hop = self.gateway.unwrap_or(to);
-        match run(self.xmit, ProgType::LWT_XMIT, packet)? {
-            Some(Ran { code: REROUTE, .. }) => {
-                Ok(Step::Again(Ask { local: true, stage: Stage::Leaving, ..Ask::PLAIN }))
-            }
-            Some(Ran { code: REDIRECT, redirect, .. }) => redirected(router, packet, redirect),
+        match run(self.xmit, ProgType::LWT_XMIT, packet, programs)? {
+            Some(REROUTE) => Ok(Step::Again(Ask { local: true, stage: Stage::Leaving, ..Ask::PLAIN })),
+            Some(REDIRECT) => redirected(router, packet, programs.redirect()),
             Some(_) if is_ipv4(packet) != four => Err(Lost::NotRerouted),
             _ => router.leave(packet, Stage::Leaving, self.device, next_hop),
         }
@@ -72,9 +71,9 @@ impl Tunnel {
 }
 
 /// A program that lets the packet go on.
-fn on(ran: Ran) -> Result<Ran, Lost> {
-    match ran.code {
-        OK | REDIRECT | REROUTE => Ok(ran),
+fn on(code: i32) -> Result<i32, Lost> {
+    match code {
+        OK | REDIRECT | REROUTE => Ok(code),
         DROP => Err(Lost::Dropped),
         _ => Err(Lost::Illegal),
     }

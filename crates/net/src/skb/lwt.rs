@@ -55,9 +55,8 @@ pub(super) fn push_segments(cx: &Cx<'_, Skb>, mode: u32, srh: &[u8]) -> i64 {
         }
         Err(why) => {
             // What an endpoint's program takes for the SRH is still the old one, behind what was pushed.
-            let mut routed = ctx.routed.get();
-            routed.srh.at = routed.srh.at.map(|at| at + ctx.len() - before);
-            ctx.routed.set(routed);
+            let srh = &ctx.routed.srh;
+            srh.set_at(srh.at().map(|at| at + ctx.len() - before));
             match why {
                 Unable::NoKey => ENOENT,
                 Unable::TooLong => EMSGSIZE,
@@ -73,9 +72,7 @@ pub(super) fn look_up(cx: &Cx<'_, Skb>, next_hop: Option<Ipv6Addr>, table: u32) 
     let ctx = cx.ctx();
     let destination = Ipv6Addr::from(ctx.array::<16>(DESTINATION).unwrap_or_default());
     let lookup = Lookup { destination, next_hop, table };
-    let mut routed = ctx.routed.get();
-    routed.way = Some(lookup);
-    ctx.routed.set(routed);
+    ctx.routed.ask(lookup);
     cx.state().host.route(&lookup)
 }
 

@@ -69,7 +69,7 @@ pub struct SkBuff {
     writable: bool,
     /// Bytes behind a routed packet that were cut off.
     padding: usize,
-    routed: Cell<routed::Routed>,
+    routed: routed::Routed,
     redirect: RefCell<Option<Redirect>>,
     copies: RefCell<Vec<Sent>>,
     memory: Memory,
@@ -141,7 +141,7 @@ impl SkBuff {
             encapsulated: Cell::new(false),
             writable: true,
             padding: 0,
-            routed: Cell::default(),
+            routed: routed::Routed::default(),
             redirect: RefCell::default(),
             copies: RefCell::default(),
             memory: Memory::new(HEADROOM + 2048),
@@ -150,18 +150,28 @@ impl SkBuff {
 
     /// Takes in a packet, from its Ethernet header on. The rest is as if it were the first.
     pub fn set(&mut self, packet: &[u8], start: Start) {
+        let link = packet.len().min(ETH_HLEN);
+        let net = HEADROOM + link;
+        self.receive(&packet[..link], &packet[link..], packet_type(packet), protocol(packet));
+        self.place(if start == Start::Link { HEADROOM } else { net }, HEADROOM + packet.len());
+    }
+
+    /// Takes in a packet and the header before it. The rest is as if it were the first; where it begins for the program
+    /// is not said.
+    fn receive(&mut self, link: &[u8], packet: &[u8], pkt_type: u32, protocol: u16) {
+        let (net, len) = (HEADROOM + link.len(), link.len() + packet.len());
         self.memory.settle();
-        if self.memory.len() < HEADROOM + packet.len() {
-            self.memory = Memory::new(HEADROOM + packet.len());
+        if self.memory.len() < HEADROOM + len {
+            self.memory = Memory::new(HEADROOM + len);
         }
-        self.memory.put(HEADROOM, packet);
-        let net = HEADROOM + packet.len().min(ETH_HLEN);
+        self.memory.receive(HEADROOM, link);
+        self.memory.receive(net, packet);
         self.headers.set(Headers { mac: HEADROOM, net, transport: None });
         self.fields = Fields::default();
         self.fields.ifindex.set(1);
-        self.fields.wire_len.set(packet.len() as u32);
-        self.fields.pkt_type.set(packet_type(packet));
-        self.fields.protocol.set(protocol(packet).to_be());
+        self.fields.wire_len.set(len as u32);
+        self.fields.pkt_type.set(pkt_type);
+        self.fields.protocol.set(protocol.to_be());
         self.checksum.set(Checksum::None);
         self.hashed.set(false);
         self.encapsulated.set(false);
@@ -169,7 +179,6 @@ impl SkBuff {
         self.padding = 0;
         *self.redirect.get_mut() = None;
         self.copies.get_mut().clear();
-        self.place(if start == Start::Link { HEADROOM } else { net }, HEADROOM + packet.len());
     }
 
     /// Says where packets come from, and when, in ns; for the packet that was just set.
@@ -281,7 +290,7 @@ impl SkBuff {
             _ if value as u32 != REDIRECT => None,
             ProgType::SOCKET_FILTER | ProgType::LWT_IN | ProgType::LWT_OUT => None,
             ProgType::LWT_SEG6LOCAL => {
-                self.routed.get().way.map(|way| Redirect::Route { table: way.table, next_hop: way.next_hop })
+                self.routed.way().map(|way| Redirect::Route { table: way.table, next_hop: way.next_hop })
             }
             _ => self.redirect.borrow().clone(),
         };

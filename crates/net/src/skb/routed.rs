@@ -9,7 +9,7 @@ use crate::{
     seg6::{self, List, Octets, Policy, Room, Srh},
 };
 use alveary_abi::ProgType;
-use std::{fmt, net::Ipv6Addr};
+use std::{cell::Cell, fmt, net::Ipv6Addr};
 
 /// Bytes of a VLAN tag.
 const VLAN_HLEN: usize = 4;
@@ -50,15 +50,36 @@ impl fmt::Display for Dropped {
     }
 }
 
-/// What is known of a packet on its way through a route.
-#[derive(Clone, Copy, Debug, Default)]
+/// What is known of a packet on its way through a route. Each value is a cell of its own: what was just written in parts is
+/// not read as a whole, which processors are slow at.
+#[derive(Debug, Default)]
 pub(super) struct Routed {
     /// What the packet was.
-    protocol: u16,
+    protocol: Cell<u16>,
     /// The SRH, to programs of an SRv6 endpoint.
     pub(super) srh: SrhState,
-    /// Where the last action or encapsulation said that the packet goes.
-    pub(super) way: Option<Lookup>,
+    /// Where the last action or encapsulation said that the packet goes, if one did.
+    way: Cell<Option<Lookup>>,
+    asked: Cell<bool>,
+}
+
+impl Routed {
+    fn set(&self, protocol: u16, srh: Option<&Srh>) {
+        self.protocol.set(protocol);
+        self.srh.set_at(srh.map(|srh| srh.at));
+        self.srh.len.set(srh.map_or(0, |srh| u16::from(srh.ext_len) * 8));
+        self.srh.valid.set(srh.is_some());
+        self.asked.set(false);
+    }
+
+    pub(super) fn ask(&self, way: Lookup) {
+        self.way.set(Some(way));
+        self.asked.set(true);
+    }
+
+    pub(super) fn way(&self) -> Option<Lookup> {
+        if self.asked.get() { self.way.get() } else { None }
+    }
 }
 
 /// A question for the way to an IPv6 destination.
@@ -73,13 +94,23 @@ pub struct Lookup {
 }
 
 /// What Linux keeps of the SRH while an endpoint's program runs (`struct seg6_bpf_srh_state`).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct SrhState {
-    /// Where it begins.
-    pub(super) at: Option<usize>,
+    /// Where it begins; 0, where an IPv6 header is: there is none.
+    at: Cell<usize>,
     /// Bytes behind the first 8; the header says so only when it was checked again.
-    pub(super) len: u16,
-    pub(super) valid: bool,
+    pub(super) len: Cell<u16>,
+    pub(super) valid: Cell<bool>,
+}
+
+impl SrhState {
+    pub(super) fn at(&self) -> Option<usize> {
+        Some(self.at.get()).filter(|at| *at > 0)
+    }
+
+    pub(super) fn set_at(&self, at: Option<usize>) {
+        self.at.set(at.unwrap_or(0));
+    }
 }
 
 impl SkBuff {
@@ -91,7 +122,7 @@ impl SkBuff {
     pub fn set_routed(&mut self, packet: &[u8], ty: ProgType, policy: &Policy<'_>) -> Result<(), Dropped> {
         self.set(packet, Start::Network);
         self.writable = ty == ProgType::LWT_XMIT;
-        self.routed.set(Routed::default());
+        self.routed.set(0, None);
         let Arrival { ethertype, start, len, transport } = Arrival::of(packet)?;
         let ip = &packet[start..];
         let net = HEADROOM + start;
@@ -108,20 +139,57 @@ impl SkBuff {
         };
         self.place(net, net + len);
         self.padding = ip.len() - len;
-        let mut routed = Routed { protocol: ethertype, ..Routed::default() };
-        if let Some(srh) = srh {
-            routed.srh = SrhState { at: Some(srh.at), len: u16::from(srh.ext_len) * 8, valid: true };
-            seg6::advance(&mut &*self, &srh);
+        if let Some(srh) = &srh {
+            seg6::advance(&mut &*self, srh);
         }
-        self.routed.set(routed);
+        self.routed.set(ethertype, srh.as_ref());
         Ok(())
+    }
+
+    /// The same with a packet from its IP header on, which is changed as the stack changes it before the program sees it.
+    ///
+    /// # Errors
+    /// As those of [`SkBuff::set_routed`].
+    pub(crate) fn set_ip(&mut self, packet: &mut Vec<u8>, ty: ProgType, policy: &Policy<'_>) -> Result<(), Dropped> {
+        let four = packet.first().is_some_and(|version| version >> 4 == 4);
+        let fits = if four { received4(packet) } else { received(packet) };
+        let (len, transport) = fits.ok_or(Dropped::Malformed)?;
+        let srh = match ty {
+            ProgType::LWT_SEG6LOCAL => Some(alive(&packet[..len], policy)?),
+            _ => None,
+        };
+        if let Some(srh) = &srh {
+            seg6::advance(packet, srh);
+        }
+        let ethertype = if four { ETH_P_IP } else { ETH_P_IPV6 };
+        let mut link = [0; ETH_HLEN];
+        link[ETH_HLEN - 2..].copy_from_slice(&ethertype.to_be_bytes());
+        self.receive(&link, packet, HOST, ethertype);
+        self.writable = ty == ProgType::LWT_XMIT;
+        let net = HEADROOM + ETH_HLEN;
+        self.headers.set(Headers { mac: HEADROOM, net, transport: Some(net + transport) });
+        self.place(net, net + len);
+        self.padding = packet.len() - len;
+        self.routed.set(ethertype, srh.as_ref());
+        Ok(())
+    }
+
+    /// Makes a packet that was set ([`SkBuff::set_ip`]) what the program's is by now.
+    pub(crate) fn get_ip(&self, packet: &mut Vec<u8>) {
+        let (start, len) = (self.start(), self.len());
+        let same = start == HEADROOM + ETH_HLEN && len == packet.len();
+        if same && !self.memory.is_written() && !self.writable {
+            return;
+        }
+        packet.resize(len, 0);
+        self.memory.get(start, packet);
     }
 
     /// Where the last action or encapsulation said that the packet goes: the program's last question to
     /// [`Host::route`](crate::Host::route).
     #[must_use]
     pub fn way(&self) -> Option<Lookup> {
-        self.routed.get().way
+        self.routed.way()
     }
 
     /// What the stack does with the packet after the program, of type `ty`, has returned `value`.
@@ -129,24 +197,25 @@ impl SkBuff {
     /// # Errors
     /// Why it drops it, though the program did not.
     pub fn leave(&self, ty: ProgType, value: u64) -> Result<(), Dropped> {
-        let (code, routed) = (value as u32 as i32, self.routed.get());
+        let (code, routed) = (value as u32 as i32, &self.routed);
         match ty {
             ProgType::LWT_SEG6LOCAL if matches!(code, OK | REDIRECT) => {
-                let good = routed.srh.at.is_none() || self.has_valid_srh();
+                let good = routed.srh.at().is_none() || self.has_valid_srh();
                 if good { Ok(()) } else { Err(Dropped::BrokenSrh) }
             }
-            ProgType::LWT_XMIT if code == OK && self.protocol() != routed.protocol => Err(Dropped::NotRerouted),
+            ProgType::LWT_XMIT if code == OK && self.protocol() != routed.protocol.get() => Err(Dropped::NotRerouted),
             _ => Ok(()),
         }
     }
 
     /// Whether the packet has an SRH that holds together. What a program changed of it is checked, once.
     pub(super) fn has_valid_srh(&self) -> bool {
-        let mut routed = self.routed.get();
-        let SrhState { at: Some(at), len, valid } = routed.srh else { return false };
-        if valid {
+        let srh = &self.routed.srh;
+        let Some(at) = srh.at() else { return false };
+        if srh.valid.get() {
             return true;
         }
+        let len = srh.len.get();
         if !len.is_multiple_of(8) {
             return false;
         }
@@ -154,8 +223,7 @@ impl SkBuff {
         let mut packet = self;
         packet.write(at + 1, &[ext_len]);
         let good = Srh::check(self, at, (usize::from(ext_len) + 1) * 8, List::Reduced).is_ok();
-        routed.srh.valid = good;
-        self.routed.set(routed);
+        srh.valid.set(good);
         good
     }
 

@@ -29,12 +29,12 @@ struct Places {
 
 impl Places {
     fn of(ctx: &SkBuff) -> Option<Places> {
-        let state = ctx.routed.get().srh;
-        let at = state.at?;
+        let state = &ctx.routed.srh;
+        let at = state.at()?;
         // A routing header that was never checked may lack the byte that says how many segments there are.
         let last_entry = Srh::read(&ctx, at).map_or(0, |srh| srh.last_entry);
         let segments = (usize::from(last_entry) + 1) * SEGMENT;
-        Some(Places { srh: at, end: at + FIXED + usize::from(state.len), segments })
+        Some(Places { srh: at, end: at + FIXED + usize::from(state.len.get()), segments })
     }
 }
 
@@ -45,17 +45,13 @@ pub(super) fn store_bytes(cx: &Cx<'_, Skb>, args: &Args<'_>) -> i64 {
     let Some(places) = Places::of(ctx) else { return EINVAL };
     let end = offset + from.len();
     if offset >= places.srh + places.segments && end <= places.end {
-        let mut routed = ctx.routed.get();
-        routed.srh.valid = false;
-        ctx.routed.set(routed);
+        ctx.routed.srh.valid.set(false);
     } else if offset < places.srh + FLAGS || end > places.srh + FIXED {
         return EFAULT;
     }
     let Some(place) = ctx.at(offset as u64, from.len() as u64) else { return EFAULT };
     let Some(srh) = routing_header(ctx) else { return EINVAL };
-    let mut routed = ctx.routed.get();
-    routed.srh.at = Some(srh);
-    ctx.routed.set(routed);
+    ctx.routed.srh.set_at(Some(srh));
     ctx.memory.put(place, &from);
     0
 }
@@ -78,11 +74,10 @@ pub(super) fn adjust_srh(cx: &Cx<'_, Skb>, args: &Args<'_>) -> i64 {
     }
     set_payload_len(&mut &*ctx);
     let Some(srh) = routing_header(ctx) else { return EINVAL };
-    let mut routed = ctx.routed.get();
-    routed.srh.at = Some(srh);
-    routed.srh.len = routed.srh.len.wrapping_add_signed(by as i16);
-    routed.srh.valid = false;
-    ctx.routed.set(routed);
+    let state = &ctx.routed.srh;
+    state.set_at(Some(srh));
+    state.len.set(state.len.get().wrapping_add_signed(by as i16));
+    state.valid.set(false);
     0
 }
 
@@ -90,7 +85,7 @@ pub(super) fn action(cx: &Cx<'_, Skb>, args: &Args<'_>) -> i64 {
     let (ctx, action, parameter) = (cx.ctx(), args.scalar(1) as u32, args.bytes(2));
     let checked = match action {
         END_X | END_T | END_DT6 => ctx.has_valid_srh(),
-        END_B6 | END_B6_ENCAP => ctx.routed.get().srh.at.is_none() || ctx.has_valid_srh(),
+        END_B6 | END_B6_ENCAP => ctx.routed.srh.at().is_none() || ctx.has_valid_srh(),
         _ => return EINVAL,
     };
     if !checked {
@@ -134,13 +129,12 @@ fn decapsulate(ctx: &SkBuff) -> bool {
 /// The packet begins elsewhere: its SRH is another. It is believed unseen, as Linux does.
 fn renew(ctx: &SkBuff) {
     use crate::seg6::Octets;
-    let mut routed = ctx.routed.get();
-    routed.srh.at = routing_header(ctx);
-    if let Some(at) = routed.srh.at {
-        routed.srh.len = u16::from(ctx.octet(at + 1).unwrap_or(0)) * 8;
-        routed.srh.valid = true;
+    let state = &ctx.routed.srh;
+    state.set_at(routing_header(ctx));
+    if let Some(at) = state.at() {
+        state.len.set(u16::from(ctx.octet(at + 1).unwrap_or(0)) * 8);
+        state.valid.set(true);
     }
-    ctx.routed.set(routed);
 }
 
 /// The first routing header of any type, used up or not.

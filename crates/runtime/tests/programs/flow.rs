@@ -139,3 +139,53 @@ fn for_each_map_elem_visits_every_element_once() {
     assert_eq!(run(&runtime, text, from_ref(&hash)), 10 << 32 | (55 + 5500));
     assert!(hash.map.next_key(None, &mut [0; 4]).is_err(), "all were deleted");
 }
+
+/// Between runs of ready programs others run, contexts go, and what maps give up goes, too.
+#[test]
+fn programs_that_are_ready_run_as_others_do() {
+    let runtime = runtime();
+    let array = map(&runtime, MapType::PROG_ARRAY, 4, 4, 1);
+    let value = map(&runtime, MapType::ARRAY, 4, 8, 1);
+    let second = load(&runtime, "r0 = 7\nexit\n", &[]);
+    runtime.set_slot(&array, 0, &second).expect("a slot");
+    let first = load(&runtime, &format!("{NEXT}r0 = 1\nexit\n"), from_ref(&array));
+    let counts = load(&runtime, "r1 = v0 ll\nr0 = *(u64 *)(r1 + 0)\nr0 += 1\n*(u64 *)(r1 + 0) = r0\nexit\n", &[value]);
+    let stops = load(&runtime, "r0 = *(u64 *)(r1 + 0)\nexit\n", &[]);
+    let mut cpu = runtime.vcpu(0).expect("CPU 0");
+    let mut ready = |prog| {
+        let context = [const { Cell::new(0) }; 64];
+        cpu.run_ready::<Bench>(prog, &context)
+            .expect("its family")
+            .map(|ran| ran.value)
+            .map_err(|fault| fault.diagnostic())
+    };
+    for round in 0..200 {
+        assert_eq!(ready(&first).expect("no trap"), 7);
+        assert_eq!(ready(&counts).expect("no trap"), 3 * round + 1);
+        assert_eq!(ready(&counts).expect("no trap"), 3 * round + 2);
+        ready(&stops).expect_err("a context that is no memory");
+        assert_eq!(ready(&counts).expect("no trap"), 3 * round + 3);
+    }
+    drop(cpu);
+
+    let third = load(&runtime, "r0 = 8\nexit\n", &[]);
+    let gone = |runs: u32, rests: bool| {
+        let old = load(&runtime, "r0 = 7\nexit\n", &[]);
+        runtime.set_slot(&array, 0, &old).expect("a slot");
+        let mut cpu = runtime.vcpu(1).expect("CPU 1");
+        let context = [const { Cell::new(0) }; 64];
+        let mut run = || cpu.run_ready::<Bench>(&first, &context).expect("its family").expect("no trap").value;
+        assert_eq!(run(), 7);
+        let kept = std::sync::Arc::downgrade(&old);
+        runtime.set_slot(&array, 0, &third).expect("a slot");
+        drop(old);
+        assert!(kept.upgrade().is_some(), "a run may be in the midst of it");
+        (0..runs).for_each(|_| assert_eq!(run(), 8));
+        if rests {
+            cpu.rest();
+        }
+        kept.upgrade().is_none()
+    };
+    assert!(gone(0, true), "who rests keeps nothing");
+    assert!(gone(100, false), "who runs on does not keep it for ever");
+}
