@@ -1,6 +1,6 @@
 //! `alveary srv6 oamp`: a segment of this machine that tells who asks by which next hops packets to a target go.
 
-use super::{installed::Installed, prefix::MAIN, prefix::Prefix, refused::refused};
+use super::{discover::probing, installed::Installed, prefix::MAIN, prefix::Prefix, refused::refused};
 use crate::{bpftool::device, failure::Failure, output, table::count};
 use alveary::{
     Linux, Loaded, Loader, Object,
@@ -72,7 +72,7 @@ pub(super) struct Responder {
 
 impl Responder {
     pub(super) fn new(segment: (IpAddr, u8), device: u32) -> Result<Responder, Failure> {
-        let socket = Probing::open()?;
+        let socket = probing()?;
         let object = Object::parse(OBJECT)?;
         let loaded = Loader::new(Linux::builder().build()).program(PROGRAM).named("srv6-oamp").load(&object)?;
         let fd = loaded.program(PROGRAM)?.handle().as_fd().as_raw_fd();

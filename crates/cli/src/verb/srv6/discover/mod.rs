@@ -14,7 +14,7 @@ mod socket;
 
 pub(super) use drawing::svg;
 pub(super) use shown::{object, text};
-pub(super) use socket::Socket;
+pub(super) use socket::{Socket, probing};
 
 use crate::{failure::Failure, files, kernel::KernelOptions, output};
 use alveary::{

@@ -17,15 +17,20 @@ pub(in super::super) struct Socket {
 
 impl Socket {
     pub(in super::super) fn open(patience: Duration) -> Result<Socket, Failure> {
-        let probing = Probing::open().map_err(|why| {
-            let said = Diagnostic::new("discover", "probes cannot be sent", Place::Nowhere).found(why.to_string());
-            if why.kind() == io::ErrorKind::PermissionDenied {
-                return said.expected("CAP_NET_RAW").help("run it as root: sudo");
-            }
-            said
-        })?;
-        Ok(Socket { probing, patience })
+        Ok(Socket { probing: probing()?, patience })
     }
+}
+
+/// Raw sockets of this network namespace.
+pub(in super::super) fn probing() -> Result<Probing, Failure> {
+    let probing = Probing::open().map_err(|why| {
+        let said = Diagnostic::new("discover", "probes cannot be sent", Place::Nowhere).found(why.to_string());
+        if why.kind() == io::ErrorKind::PermissionDenied {
+            return said.expected("CAP_NET_RAW").help("run it as root: sudo");
+        }
+        said
+    })?;
+    Ok(probing)
 }
 
 impl Wire for Socket {

@@ -13,8 +13,9 @@ use alveary::{
     Linux, Loaded, Loader, Object,
     kernel::netlink::srv6::{Existing, Next, RouteKey, RouteProgram, SteeredRoute},
 };
-use alveary_abi::ProgType;
+use alveary_abi::{Profile, ProgType};
 use alveary_diag::{Diagnostic, Place};
+use alveary_spec::ProgramSpec;
 use clap::{Args, builder::PossibleValuesParser};
 use std::{
     net::IpAddr,
@@ -108,20 +109,22 @@ impl Add {
             None => only(&object, ty, path)?,
         };
         let there = object.spec().programs.get(&*name).and_then(|program| program.ty);
-        if there != Some(ty) {
-            let called = |ty: ProgType| alveary_abi::Profile::linux_6_18().prog_type(ty).map_or("?", |row| row.name);
+        // A section that says no type says nothing against it.
+        if let Some(there) = there.filter(|there| *there != ty) {
+            let called =
+                |ty: ProgType| alveary_abi::Profile::linux_6_18().prog_type(ty).map_or("another", |row| row.name);
             return Err(Diagnostic::new(
                 "srv6",
                 format!("program `{name}` does not go behind {}", row.name),
                 Place::Nowhere,
             )
             .expected(format!("a program of type {}", called(ty)))
-            .found(there.map_or_else(|| "a program whose section says no type".to_owned(), |ty| called(ty).to_owned()))
+            .found(called(there))
             .in_file(path.display().to_string())
             .into());
         }
         let linux = self.kernel.linux(Linux::builder())?.build();
-        let loaded = Loader::new(linux).program(&name).load(&object)?;
+        let loaded = Loader::new(linux).program(&name).program_type(ty).load(&object)?;
         let fd = loaded.program(&name)?.handle().as_fd().as_raw_fd();
         let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Ok((loaded, RouteProgram { fd: Some(fd), id: None, name: format!("{file}:{name}") }))
@@ -137,14 +140,26 @@ fn program_type(kind: Kind) -> ProgType {
     }
 }
 
+/// A type by its name.
+fn called(ty: ProgType) -> &'static str {
+    Profile::linux_6_18().prog_type(ty).map_or("another", |row| row.name)
+}
+
 /// The object's only program of a type.
 fn only(object: &Object, ty: ProgType, path: &Path) -> Result<String, Failure> {
     let all: Vec<&str> = inspect::in_order(object.spec()).filter(|p| p.ty == Some(ty)).map(|p| &*p.name).collect();
     match all[..] {
         [one] => Ok(one.to_owned()),
-        [] => Err(Diagnostic::new("no-program", "the object has no program for that", Place::Nowhere)
-            .in_file(path.display().to_string())
-            .into()),
+        [] => {
+            let said =
+                |program: &ProgramSpec| format!("`{}` of type {}", program.name, program.ty.map_or("unknown", called));
+            let found: Vec<String> = inspect::in_order(object.spec()).map(said).collect();
+            Err(Diagnostic::new("no-program", "the object has no program for that", Place::Nowhere)
+                .expected(format!("a program of type {}", called(ty)))
+                .found(if found.is_empty() { "none".to_owned() } else { found.join(", ") })
+                .in_file(path.display().to_string())
+                .into())
+        }
         [first, ..] => {
             Err(Diagnostic::new("which-program", "several programs of the object could go there", Place::Nowhere)
                 .found(all.join(", "))

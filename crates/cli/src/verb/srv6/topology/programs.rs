@@ -37,7 +37,7 @@ pub(in super::super) fn load(
         let path = topology.parent().unwrap_or(Path::new("")).join(path);
         let object = Object::open(&path)?;
         let name = choose(&object, name, one, &path)?;
-        let loaded = Loader::new(user.clone()).program(&name).load(&object)?;
+        let loaded = Loader::new(user.clone()).program(&name).program_type(one.ty).load(&object)?;
         progs.push(loaded.program(&name)?.handle().prog().clone());
         all.push(loaded);
     }
@@ -54,9 +54,10 @@ fn choose(object: &Object, name: Option<&str>, wanted: &Wanted, path: &Path) -> 
     if let Some(name) = name {
         let program = inspect::program(object.spec(), name, path)?;
         return match program.ty {
+            // A section that says no type says nothing against it.
+            None => Ok(program.name.clone()),
             Some(ty) if ty == wanted.ty => Ok(program.name.clone()),
-            other => Err(wrong(format!("program `{name}` does not go behind this route"))
-                .found(other.map_or_else(|| "a section that says no type".to_owned(), |ty| row(ty).to_owned()))),
+            Some(ty) => Err(wrong(format!("program `{name}` does not go behind this route")).found(row(ty))),
         };
     }
     let all: Vec<_> = inspect::in_order(object.spec()).filter(|program| program.ty == Some(wanted.ty)).collect();
