@@ -23,16 +23,18 @@ fn trace_printk(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
 }
 
 fn trace_vprintk(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
-    match numbers(&args.bytes(2)) {
+    match numbers(args, 2) {
         Some(values) => print(cx, &args.bytes(0), &values),
         None => EINVAL,
     }
 }
 
-/// Arguments that stand in memory as 64-bit numbers.
-fn numbers(bytes: &[u8]) -> Option<Vec<u64>> {
+/// Arguments that stand as 64-bit numbers in the memory that argument `i` is, whose size is the next one.
+fn numbers(args: &Args<'_>, i: usize) -> Option<Vec<u64>> {
+    let bytes = args.bytes(i);
     let (words, rest) = bytes.as_chunks::<8>();
-    let fits = rest.is_empty() && words.len() <= MAX_VARARGS;
+    let there = args.mem(i).is_some() || args.scalar(i + 1) == 0;
+    let fits = there && rest.is_empty() && words.len() <= MAX_VARARGS;
     fits.then(|| words.iter().map(|w| u64::from_ne_bytes(*w)).collect())
 }
 
@@ -53,7 +55,7 @@ fn print(cx: &Cx<'_>, text: &[u8], values: &[u64]) -> i64 {
 }
 
 fn snprintf(cx: &Cx<'_>, args: &Args<'_>) -> i64 {
-    let Some(values) = numbers(&args.bytes(3)) else { return EINVAL };
+    let Some(values) = numbers(args, 3) else { return EINVAL };
     let Ok(mut text) = format(&constant(cx, args.scalar(2)), &values, &|addr, len| cx.peek(addr, len)) else {
         return EINVAL;
     };

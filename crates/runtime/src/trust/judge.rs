@@ -86,12 +86,14 @@ impl Judge<'_> {
                 (or_null && value == 0) || self.map(site, args).is_some_and(fits)
             }
             Arg::Mem { access, size, or_null, aligned } => {
-                let (len, fixed) = match size {
-                    MemSize::Fixed(n) => (u64::from(n), true),
-                    MemSize::Arg(n) => (args.get(usize::from(n)).copied().unwrap_or(u64::MAX), false),
+                let len = match size {
+                    MemSize::Fixed(n) => u64::from(n),
+                    MemSize::Arg(n) => args.get(usize::from(n)).copied().unwrap_or(u64::MAX),
                 };
+                // A proven program, too, may give a pointer that turns out to be NULL, with any size: the kernel asks
+                // of such a pointer what it asks if it is there. The body then has no memory.
                 if value == 0 {
-                    return or_null && (fixed || len == 0);
+                    return or_null;
                 }
                 (len == 0 || (len < MAX_SIZE && env.covers(value, len, access != MemAccess::Read)))
                     && (!aligned || value.is_multiple_of(len.max(1)))

@@ -1,6 +1,6 @@
 //! Helper arguments are held against the row.
 
-use crate::harness::{fault, map, runtime};
+use crate::harness::{fault, map, run, runtime};
 use alveary_abi::MapType;
 
 /// Which argument, from 1, of which helper is refused.
@@ -31,7 +31,22 @@ fn memory_that_is_not_the_programs() {
     refused("r1 = r10\nr1 += -8\nr2 = 9\ncall bpf_trace_printk\nexit\n", 1, "trace_printk");
     refused("r1 = r10\nr1 += -8\nr2 = -1\ncall bpf_trace_printk\nexit\n", 1, "trace_printk");
     refused("r1 = 8\nr2 = 4\nr3 = 0\nr4 = 0\nr5 = 0\ncall bpf_csum_diff\nexit\n", 1, "csum_diff");
-    refused("r1 = 0\nr2 = 4\nr3 = 0\nr4 = 0\nr5 = 0\ncall bpf_csum_diff\nexit\n", 1, "csum_diff");
+}
+
+/// Linux's verifier takes the result of a lookup with any size, whether or not it is there.
+#[test]
+fn memory_that_may_be_null_is_none_then() {
+    let runtime = runtime();
+    let maps = [map(&runtime, MapType::HASH, 4, 4, 4)];
+    let lookup = "*(u32 *)(r10 - 4) = 7\nr1 = m0 ll\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\n";
+    let sum = "r2 = 4\nr3 = r10\nr3 += -4\nr4 = 4\nr5 = 0\ncall bpf_csum_diff\nexit\n";
+    let found = run(&runtime, &format!("{lookup}r1 = r0\n{sum}"), &maps);
+    assert_eq!(found, run(&runtime, &format!("*(u32 *)(r10 - 4) = 7\nr1 = 0\n{sum}"), &maps));
+    // Numbers to print that are not there are an error: EINVAL.
+    let text = "r1 = 0\n*(u64 *)(r10 - 8) = r1\nr1 = r10\nr1 += -8\nr2 = 8\nr3 = 0\nr4 = SIZE\n\
+                call bpf_trace_vprintk\nexit\n";
+    assert_eq!(run(&runtime, &text.replace("SIZE", "8"), &[]) as i64, -22);
+    assert_eq!(run(&runtime, &text.replace("SIZE", "0"), &[]), 0);
 }
 
 #[test]
