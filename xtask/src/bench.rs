@@ -8,6 +8,7 @@
 //! - how long an object with 500 CO-RE relocations takes to be resolved, beside libbpf,
 //! - how fast a ring buffer of the kernel is read, and how long an object of 10,000 instructions takes to be loaded, beside
 //!   libbpf,
+//! - delays and goodput of the labs of segment routing, medians of nine rounds, and their drawings,
 //! - `alveary show` on a small object: wall time from start to end, median of several runs.
 
 use std::{
@@ -54,6 +55,7 @@ pub(crate) fn measure_all(arguments: &[String]) -> Outcome {
     throughput(alveary)?;
     start_up(alveary)?;
     header(alveary)?;
+    labs(alveary)?;
     libbpf::measure()?;
     libbpf::measure_load()
 }
@@ -123,6 +125,20 @@ fn header(alveary: &str) -> Outcome {
         println!("C header of the kernel's types, {order}: {ours:.0} ms, {:.2} of bpftool's time", ours / theirs);
     }
     Ok(())
+}
+
+/// What the labs of segment routing tell and draw.
+fn labs(alveary: &str) -> Outcome {
+    if !process::is_root() {
+        println!("SKIP: the labs need root");
+        return Ok(());
+    }
+    for lab in ["delay", "hybrid"] {
+        let drawing = process::path(&format!("docs/srv6-{lab}.svg"));
+        let mut command = command(alveary, &["srv6", "lab", lab, "--rounds", "9", "--plot"]);
+        run(command.arg(drawing))?;
+    }
+    run(&mut command(alveary, &["srv6", "lab", "hybrid", "--simulated", "--transfer", "65536"]))
 }
 
 /// Runs a command: its wall time, and the largest `RssAnon` that was seen, in KiB.

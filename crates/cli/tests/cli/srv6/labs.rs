@@ -190,6 +190,18 @@ fn what_cannot_be_measured_is_said() {
     assert!(text.contains("there is no network device `nowhere0`"), "{text}");
 }
 
+#[test]
+fn virtual_time_needs_no_privilege_and_repeats() {
+    let run = || lab("hybrid --simulated --transfer 1024");
+    let told = run();
+    let rates: Vec<_> = (0..4).filter_map(|case| told["cases"][case]["bits_per_second"].as_u64()).collect();
+    let [dsl, lte, apart, alike] = rates[..] else { panic!("{told}") };
+    assert!(apart < lte && lte < alike && lte < dsl, "{rates:?}");
+    assert_eq!(told["cases"][3]["ends"][0][1]["hold"], 0);
+    assert!(told["cases"][3]["ends"][0][0]["hold"].as_u64().is_some_and(|hold| hold > 0), "{told}");
+    assert_eq!(run(), told);
+}
+
 /// An end as the documentation has it.
 const HOME: &str = "\
 to = \"2001:db8:b::/48\"

@@ -24,9 +24,9 @@ pub(super) mod shown;
 mod statistics;
 
 pub(super) use collector::Collector;
-pub(super) use monitor::{Counts, Measured, Receiver, Transmitter};
+pub(super) use monitor::{Counts, Measured, OBJECT, Receiver, Transmitter};
 pub(super) use packet::{Kind, Report};
-pub(super) use statistics::Statistics;
+pub(super) use statistics::{Path, Statistics};
 
 use crate::failure::Failure;
 use clap::{Args, Subcommand};

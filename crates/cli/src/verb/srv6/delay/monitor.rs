@@ -19,7 +19,8 @@ use std::{
     time::Duration,
 };
 
-const OBJECT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/srv6-delay.bpf.o"));
+pub(in super::super) const OBJECT: &[u8] =
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/srv6-delay.bpf.o"));
 /// `SEG6_LOCAL_ACTION_END_BPF`.
 const END_BPF: u32 = 15;
 /// Before routes that are there already, which have 1024 unless somebody says otherwise.
@@ -48,6 +49,18 @@ pub(in super::super) struct Measured {
     pub(in super::super) kind: packet::Kind,
     /// One of so many packets is measured.
     pub(in super::super) every: u32,
+}
+
+impl Measured {
+    /// What `transmit` is told.
+    pub(in super::super) fn settings(&self) -> Vec<u8> {
+        let headers = packet::headers(self.path, self.source, &self.segments, self.kind);
+        let numbers = [self.every, headers.bytes.len() as u32, headers.tlv as u32, 0];
+        let mut settings = numbers.map(u32::to_ne_bytes).concat();
+        settings.extend(&headers.bytes);
+        settings.resize(size_of_val(&numbers) + LONGEST, 0);
+        settings
+    }
 }
 
 /// What the programs count, by the names of `bpf/srv6/delay.h`.
@@ -110,13 +123,9 @@ pub(in super::super) struct Transmitter {
 
 impl Transmitter {
     pub(in super::super) fn new(measured: &Measured) -> Result<Transmitter, Failure> {
-        let Measured { path, to, table, device, gateway, source, ref segments, kind, every } = *measured;
+        let Measured { to, table, device, gateway, .. } = *measured;
         let (program, in_route) = Program::load("transmit")?;
-        let headers = packet::headers(path, source, segments, kind);
-        let mut settings = [every, headers.bytes.len() as u32, headers.tlv as u32, 0].map(u32::to_ne_bytes).concat();
-        settings.extend(&headers.bytes);
-        settings.resize(4 * size_of::<u32>() + LONGEST, 0);
-        program.0.map("settings")?.update(&[0; 4], &settings, 0)?;
+        program.0.map("settings")?.update(&[0; 4], &measured.settings(), 0)?;
         let key = RouteKey { destination: to.0, prefix: to.1, table, metric: METRIC };
         let encap = Some(Encap::Programs { programs: vec![(Hook::Xmit, in_route)], headroom: HEADROOM });
         let route = Installed::new(SteeredRoute { key, next: vec![Next { device, gateway, encap, weight: 0 }] })?;

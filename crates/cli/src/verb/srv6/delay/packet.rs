@@ -66,7 +66,7 @@ pub(in super::super) struct Report {
 
 impl Report {
     /// A record of the ring buffer; `None` if it is none.
-    pub(super) fn read(record: &[u8]) -> Option<Report> {
+    pub(in super::super) fn read(record: &[u8]) -> Option<Report> {
         let half = |at: usize| Some(u32::from_ne_bytes(*record.get(at..)?.first_chunk()?));
         let word = |at: usize| Some(u64::from_ne_bytes(*record.get(at..)?.first_chunk()?));
         Some(Report {

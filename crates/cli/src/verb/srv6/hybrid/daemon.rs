@@ -27,7 +27,7 @@ use std::{
 /// `SEG6_LOCAL_ACTION_END_DT6`.
 const END_DT6: u32 = 7;
 /// What measures a link goes to one of these addresses, of a prefix for what is discarded (RFC 6666): by their routes it
-/// gets its headers.
+/// gets its headers. Its last number is the link's.
 const DISCARD: [u16; 8] = [0x100, 0, 0, 0, 0, 0, 0x5352, 0];
 const PORT: u16 = 9;
 /// How often is decided anew.
@@ -82,6 +82,21 @@ pub(in super::super) struct Known {
     /// How long its packets are held, in nanoseconds.
     pub(in super::super) hold: u64,
     pub(in super::super) sent: Sent,
+}
+
+impl Known {
+    pub(in super::super) fn new(link: &Link, meter: &Meter, decision: Decision, now: u64, sent: Sent) -> Known {
+        Known {
+            name: link.name.get_ref().clone(),
+            alive: meter.alive(now),
+            round_trip: meter.there().map(|_| meter.round_trip()),
+            there: meter.there(),
+            loss: meter.loss(),
+            weight: f64::from(decision.weight) / f64::from(SCALE),
+            hold: decision.hold,
+            sent,
+        }
+    }
 }
 
 impl<'a> Daemon<'a> {
@@ -161,22 +176,35 @@ impl<'a> Daemon<'a> {
     pub(in super::super) fn known(&self) -> Result<Vec<Known>, Failure> {
         let now = self.begun.elapsed().as_nanos() as u64;
         let sent = self.spread.sent()?;
-        let known = |(link, sent): (&Running, Sent)| Known {
-            name: link.config.name.get_ref().clone(),
-            alive: link.meter.alive(now),
-            round_trip: link.meter.there().map(|_| link.meter.round_trip()),
-            there: link.meter.there(),
-            loss: link.meter.loss(),
-            weight: f64::from(link.decision.weight) / f64::from(SCALE),
-            hold: link.decision.hold,
-            sent,
-        };
+        let known = |(link, sent): (&Running, Sent)| Known::new(&link.config, &link.meter, link.decision, now, sent);
         Ok(self.links.iter().zip(sent).map(known).collect())
     }
 
     /// Packets that no link got.
     pub(in super::super) fn nowhere(&self) -> Result<Sent, Failure> {
         Ok(self.spread.sent()?.get(LINKS).copied().unwrap_or_default())
+    }
+}
+
+/// Where what measures a link goes to.
+pub(in super::super) fn target(number: u16) -> Ipv6Addr {
+    let mut target = DISCARD;
+    target[7] = number;
+    target.into()
+}
+
+/// How a link is measured: over it to the other end, and back to this end's monitor.
+pub(in super::super) fn measured(number: u16, link: &Link, source: Ipv6Addr, device: u32) -> Measured {
+    Measured {
+        path: u32::from(number),
+        to: (target(number).into(), 128),
+        table: MAIN,
+        device,
+        gateway: None,
+        source,
+        segments: vec![link.far_monitor, link.monitor, link.monitor],
+        kind: Kind { two_way: true, probe: true },
+        every: 1,
     }
 }
 
@@ -187,25 +215,13 @@ impl Running {
                 .help("`ip link` shows the devices that there are")
         })?;
         let device = named.index;
-        let mut target = DISCARD;
-        target[7] = number;
-        let target = Ipv6Addr::from(target);
+        let target = target(number);
         let key = RouteKey { destination: link.decapsulate.into(), prefix: 128, table: MAIN, metric: 0 };
         let endpoint = Endpoint { action: END_DT6, table: Some(MAIN), ..Endpoint::default() };
         let next = Next { device, gateway: None, encap: Some(Encap::Endpoint(endpoint)), weight: 0 };
         let decapsulation = Installed::new(SteeredRoute { key, next: vec![next] })?;
         let monitor = Receiver::new((link.monitor.into(), 128), device)?;
-        let transmitter = Transmitter::new(&Measured {
-            path: u32::from(number),
-            to: (target.into(), 128),
-            table: MAIN,
-            device,
-            gateway: None,
-            source: *config.source.get_ref(),
-            segments: vec![link.far_monitor, link.monitor, link.monitor],
-            kind: Kind { two_way: true, probe: true },
-            every: 1,
-        })?;
+        let transmitter = Transmitter::new(&measured(number, link, *config.source.get_ref(), device))?;
         let socket = UdpSocket::bind((*config.source.get_ref(), 0)).and_then(|socket| {
             socket.connect((target, PORT))?;
             socket.set_nonblocking(true)?;

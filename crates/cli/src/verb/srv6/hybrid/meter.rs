@@ -16,11 +16,11 @@ const STEADY: u64 = 500_000;
 /// Around a change of the hold it is not clear which probes were held.
 const UNCLEAR: u64 = 2;
 /// Weights are told to a thousandth, so that little loss counts, too.
-pub(super) const SCALE: u32 = 1000;
+pub(in super::super) const SCALE: u32 = 1000;
 
 /// A link. Times are nanoseconds since somewhen.
 #[derive(Clone, Debug)]
-pub(super) struct Meter {
+pub(in super::super) struct Meter {
     interval: Duration,
     /// Delays without what the link was held, and when they were told.
     delays: VecDeque<(u64, i64)>,
@@ -37,7 +37,7 @@ pub(super) struct Meter {
 
 impl Meter {
     /// A link that is measured that often, from now on.
-    pub(super) fn new(interval: Duration, now: u64) -> Meter {
+    pub(in super::super) fn new(interval: Duration, now: u64) -> Meter {
         Meter {
             interval,
             delays: VecDeque::new(),
@@ -51,7 +51,7 @@ impl Meter {
     }
 
     /// A probe came back: its number, how long it took there, and there and back.
-    pub(super) fn came(&mut self, now: u64, number: u64, there: i64, round_trip: i64) {
+    pub(in super::super) fn came(&mut self, now: u64, number: u64, there: i64, round_trip: i64) {
         self.heard = now;
         self.round_trip = round_trip.max(0) as u64;
         match self.highest {
@@ -75,31 +75,31 @@ impl Meter {
     }
 
     /// From this number on packets are held that long.
-    pub(super) fn held(&mut self, number: u64, hold: u64) {
+    pub(in super::super) fn held(&mut self, number: u64, hold: u64) {
         self.held = (number, hold);
     }
 
-    pub(super) fn hold(&self) -> u64 {
+    pub(in super::super) fn hold(&self) -> u64 {
         self.held.1
     }
 
     /// How long the way there takes, less what differs between the two ends' clocks; `None`: it is not known.
-    pub(super) fn there(&self) -> Option<i64> {
+    pub(in super::super) fn there(&self) -> Option<i64> {
         self.delays.iter().map(|(_, delay)| *delay).min()
     }
 
-    pub(super) fn round_trip(&self) -> u64 {
+    pub(in super::super) fn round_trip(&self) -> u64 {
         self.round_trip
     }
 
     /// Whether anything is heard of it.
-    pub(super) fn alive(&self, now: u64) -> bool {
+    pub(in super::super) fn alive(&self, now: u64) -> bool {
         let patience = self.interval.as_nanos() as u64 * u64::from(SILENT) + 2 * self.round_trip;
         now.saturating_sub(self.heard) <= patience.max(LEAST_PATIENCE)
     }
 
     /// The part of the last probes that did not come.
-    pub(super) fn loss(&self) -> f64 {
+    pub(in super::super) fn loss(&self) -> f64 {
         let counted = self.highest.map_or(0, |highest| (highest - self.first + 1).min(COUNTED));
         if counted == 0 { 0.0 } else { 1.0 - (f64::from(self.came.count_ones()) / counted as f64).min(1.0) }
     }
@@ -107,15 +107,15 @@ impl Meter {
 
 /// What is to be done with a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Decision {
+pub(in super::super) struct Decision {
     /// Its weight, in parts of [`SCALE`]; 0: it gets nothing.
-    pub(super) weight: u32,
+    pub(in super::super) weight: u32,
     /// How long its packets are held.
-    pub(super) hold: u64,
+    pub(in super::super) hold: u64,
 }
 
 /// Decides for all links, by their meters and the weights that they should have.
-pub(super) fn decide(links: &[(&Meter, u32)], now: u64) -> Vec<Decision> {
+pub(in super::super) fn decide(links: &[(&Meter, u32)], now: u64) -> Vec<Decision> {
     // The difference of two ways by the same two clocks is true whatever the clocks say.
     let slowest = links.iter().filter(|(meter, _)| meter.alive(now)).filter_map(|(meter, _)| meter.there()).max();
     let all_silent = links.iter().all(|(meter, _)| !meter.alive(now));

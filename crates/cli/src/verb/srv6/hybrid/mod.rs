@@ -14,8 +14,10 @@ mod departure;
 mod meter;
 mod spread;
 
-pub(super) use config::Config;
-pub(super) use daemon::{Daemon, Known};
+pub(super) use config::{Config, Link};
+pub(super) use daemon::{Daemon, Known, measured, target};
+pub(super) use meter::{Decision, Meter, SCALE, decide};
+pub(super) use spread::{OBJECT, Sent, value};
 
 use super::delay::duration;
 use crate::{

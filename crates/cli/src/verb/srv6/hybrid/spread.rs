@@ -15,7 +15,7 @@ use std::{
     os::fd::{AsFd, AsRawFd},
 };
 
-pub(super) const OBJECT: &[u8] =
+pub(in super::super) const OBJECT: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/srv6-hybrid.bpf.o"));
 /// What there is room for in `bpf/srv6/hybrid.bpf.c`.
 pub(super) const LINKS: usize = 4;
@@ -29,6 +29,16 @@ const METRIC: u32 = 1;
 pub(in super::super) struct Sent {
     pub(in super::super) packets: u64,
     pub(in super::super) bytes: u64,
+}
+
+impl Sent {
+    /// What the program counts, of all CPUs.
+    pub(in super::super) fn read(all: &[u8]) -> Sent {
+        let sum = |at: usize| {
+            all.chunks_exact(16).filter_map(|cpu| cpu[at..].first_chunk()).map(|n| u64::from_ne_bytes(*n)).sum()
+        };
+        Sent { packets: sum(0), bytes: sum(8) }
+    }
 }
 
 /// A route whose packets are spread.
@@ -66,21 +76,20 @@ impl Spread {
     /// What each link got, and last what none got.
     pub(super) fn sent(&self) -> Result<Vec<Sent>, Failure> {
         let map = self.loaded.map("sent")?;
-        let one = |number: u32| {
-            let all = map.lookup(&number.to_ne_bytes())?.unwrap_or_default();
-            let sum = |at: usize| {
-                all.chunks_exact(16).filter_map(|cpu| cpu[at..].first_chunk()).map(|n| u64::from_ne_bytes(*n)).sum()
-            };
-            Ok(Sent { packets: sum(0), bytes: sum(8) })
-        };
+        let one = |number: u32| Ok(Sent::read(&map.lookup(&number.to_ne_bytes())?.unwrap_or_default()));
         (0..=LINKS as u32).map(one).collect()
     }
 }
 
 fn set(loaded: &Loaded<Linux>, number: u32, segments: &[Ipv6Addr], weight: u32) -> Result<(), Failure> {
+    Ok(loaded.map("links")?.update(&number.to_ne_bytes(), &value(segments, weight), 0)?)
+}
+
+/// What the program is told of a link.
+pub(in super::super) fn value(segments: &[Ipv6Addr], weight: u32) -> Vec<u8> {
     let srh = seg6::header_of(segments, false, None);
     let mut value = [weight, srh.len() as u32].map(u32::to_ne_bytes).concat();
     value.extend(&srh);
     value.resize(2 * size_of::<u32>() + SRH, 0);
-    Ok(loaded.map("links")?.update(&number.to_ne_bytes(), &value, 0)?)
+    value
 }

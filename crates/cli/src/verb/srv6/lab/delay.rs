@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     table::{Align, Table},
     verb::srv6::{
-        delay::{Collector, Counts, Kind, Measured, Statistics, Transmitter, shown},
+        delay::{Collector, Counts, Kind, Measured, Path, Statistics, Transmitter, shown},
         prefix::MAIN,
     },
 };
@@ -43,7 +43,8 @@ use std::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary srv6 lab delay
-  alveary srv6 lab delay --packets 2000 --share 2 --plot delays.svg")]
+  alveary srv6 lab delay --packets 2000 --share 2 --plot delays.svg
+  alveary srv6 lab delay --rounds 9")]
 pub(super) struct Delay {
     /// Datagrams along each path
     #[arg(long, value_name = "NUMBER", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -56,6 +57,10 @@ pub(super) struct Delay {
     /// Bytes that are transferred along each path, in KiB
     #[arg(long, value_name = "KIB", default_value_t = 256)]
     transfer: u64,
+
+    /// How often all of it is done; of the delays the median is told, of all else the last
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
+    rounds: u32,
 
     #[command(flatten)]
     options: Options,
@@ -130,11 +135,12 @@ const PATHS: [Along; 3] = [
 impl Delay {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         let lab = Built::new()?;
-        let outcome = self.measure(&lab)?;
-        self.options.tell(&outcome, &lab.network, json)
+        let rounds = (0..self.rounds).map(|_| self.measure(&lab)).collect::<Result<Vec<_>, _>>()?;
+        let outcome = rounds.last().map(|last| self.outcome(&lab, last, &medians(&rounds))).unwrap_or_default();
+        self.options.tell(&outcome, Some(&lab.network), json)
     }
 
-    fn measure(&self, lab: &Built) -> Result<Outcome, Failure> {
+    fn measure(&self, lab: &Built) -> Result<Round, Failure> {
         let network = &lab.network;
         network.carrier(lab.observed).record(RECORDED);
         let stop = &AtomicBool::new(false);
@@ -160,7 +166,7 @@ impl Delay {
             let [far, ours] = told;
             let told = [far?, ours?];
             let (traffic, counts) = sent??;
-            Ok(self.outcome(lab, &traffic, &counts, &told))
+            Ok(Round { traffic, counts, told })
         })
     }
 
@@ -196,17 +202,18 @@ impl Delay {
             .collect()
     }
 
-    fn outcome(&self, lab: &Built, traffic: &[(Datagrams, Transfer)], counts: &[Counts], told: &[Told; 2]) -> Outcome {
+    /// `medians`: of each path's median delays.
+    fn outcome(&self, lab: &Built, round: &Round, medians: &[Option<i64>]) -> Outcome {
+        let Round { traffic, counts, told } = round;
         let mut table = Table::new(
             [("path", Align::Left), ("link's delay", Align::Right), ("measured", Align::Right), ("lost", Align::Right)]
                 .into_iter()
-                .chain(["min", "p50", "p99", "datagrams", "TCP"].map(|name| (name, Align::Right)))
+                .chain(["min", "p50", "p99", "off by", "datagrams", "TCP"].map(|name| (name, Align::Right)))
                 .collect::<Vec<_>>(),
         );
         let (mut paths, mut drawn) = (Vec::new(), Vec::new());
-        for ((path, (sent, moved)), counts) in PATHS.iter().zip(traffic).zip(counts) {
-            let of = &told[usize::from(path.two_way)].0;
-            let known = of.paths.get(&path.number).cloned().unwrap_or_default();
+        for (((path, (sent, moved)), counts), median) in PATHS.iter().zip(traffic).zip(counts).zip(medians) {
+            let known = round.known(path);
             let delay = path.delay.as_nanos() as u64;
             let shown =
                 |value: Option<i64>| value.map_or_else(String::new, |value| format!("{:.3} ms", value as f64 / 1e6));
@@ -216,15 +223,16 @@ impl Delay {
                 format!("{} of {}", known.delay.count(), counts.sent),
                 known.lost().to_string(),
                 shown(known.delay.least()),
-                shown(known.delay.quantile(0.5)),
+                shown(*median),
                 shown(known.delay.quantile(0.99)),
+                median.map_or_else(String::new, |median| format!("{} µs", (median - delay as i64) / 1000)),
                 format!("{} of {}", sent.received, sent.sent),
                 format!("{:.1} Mbit/s", moved.rate() / 1e6),
             ]);
             paths.push(json!({
                 "path": path.number, "name": path.name, "two_way": path.two_way, "segments": path.segments,
                 "link_delay": delay, "transmitted": counts, "measured": known.delay.count(), "lost": known.lost(),
-                "overtaken": known.overtaken, "min": known.delay.least(), "p50": known.delay.quantile(0.5),
+                "overtaken": known.overtaken, "min": known.delay.least(), "p50": median,
                 "p99": known.delay.quantile(0.99), "datagrams": sent,
                 "transfer": { "bytes": moved.bytes, "right": moved.right, "bits_per_second": moved.rate() as u64 },
             }));
@@ -247,6 +255,30 @@ impl Delay {
             svg: plot::lines("Delay of measured packets", ["milliseconds", "part of the packets"], &drawn),
         }
     }
+}
+
+/// What came of one round.
+struct Round {
+    traffic: Vec<(Datagrams, Transfer)>,
+    counts: Vec<Counts>,
+    /// By the collectors of egress and ingress.
+    told: [Told; 2],
+}
+
+impl Round {
+    fn known(&self, path: &Along) -> Path {
+        self.told[usize::from(path.two_way)].0.paths.get(&path.number).cloned().unwrap_or_default()
+    }
+}
+
+/// For each path, the median of rounds' median delays.
+fn medians(rounds: &[Round]) -> Vec<Option<i64>> {
+    let of = |path: &Along| {
+        let mut all: Vec<_> = rounds.iter().filter_map(|round| round.known(path).delay.quantile(0.5)).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied()
+    };
+    PATHS.iter().map(of).collect()
 }
 
 /// What a collector knows in the end.

@@ -84,7 +84,7 @@ impl Discover {
             let all_ready = running.iter().all(|_| wait.recv_timeout(Duration::from_secs(10)).is_ok());
             // They answer as long as the network stands.
             let told = if all_ready {
-                lab.search().and_then(|graph| self.options.tell(&lab.outcome(&graph), network, json))
+                lab.search().and_then(|graph| self.options.tell(&lab.outcome(&graph), Some(network), json))
             } else {
                 Ok(())
             };

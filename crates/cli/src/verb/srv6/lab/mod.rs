@@ -54,6 +54,7 @@ struct Options {
 }
 
 /// What came of a lab.
+#[derive(Default)]
 struct Outcome {
     text: String,
     json: Value,
@@ -72,7 +73,7 @@ impl Lab {
 
 impl Options {
     /// Says what came of a lab, and lets its network stand if that is asked for.
-    fn tell(&self, outcome: &Outcome, network: &Network, json: bool) -> Result<(), Failure> {
+    fn tell(&self, outcome: &Outcome, network: Option<&Network>, json: bool) -> Result<(), Failure> {
         if let Some(path) = &self.plot {
             std::fs::write(path, &outcome.svg).map_err(|why| Failure::file("write", path, &why))?;
         }
@@ -81,7 +82,7 @@ impl Options {
         } else {
             output::plain(&outcome.text)?;
         }
-        if self.keep {
+        if let (true, Some(network)) = (self.keep, network) {
             let text = network.entrances().into_iter().map(|(name, command)| format!("{name:10}  {command}\n"));
             let text = text.collect::<String>();
             // With `--json` the result stays what it is.

@@ -4,6 +4,7 @@ use crate::{
     failure::Failure,
     verb::srv6::{hybrid::Config, topology::Text},
 };
+use alveary::net::network;
 use alveary_lab::{Network, Node, Shape};
 use std::time::Duration;
 
@@ -17,11 +18,23 @@ pub(super) const LINKS: [Slow; 2] =
     [Slow { name: "dsl", megabits: 30, milliseconds: 5 }, Slow { name: "lte", megabits: 20, milliseconds: 25 }];
 
 /// A link.
+#[derive(Clone, Copy)]
 pub(super) struct Slow {
     pub(super) name: &'static str,
     pub(super) megabits: u32,
     /// One way.
     pub(super) milliseconds: u64,
+}
+
+impl Slow {
+    /// The same in virtual time.
+    pub(super) fn in_virtual_time(&self) -> network::Link {
+        network::Link {
+            rate: Some(u64::from(self.megabits) * 1_000_000),
+            delay: self.milliseconds * 1_000_000,
+            ..network::Link::default()
+        }
+    }
 }
 
 /// The network: its hosts, and the two ends of its links.
