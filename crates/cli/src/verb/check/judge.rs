@@ -117,6 +117,12 @@ impl Task<'_> {
             .sum()
     }
 
+    /// Judges a program that may take nearly all the memory that there is: what others have freed is no longer held.
+    pub(super) fn alone(&self, name: &str, memory: usize) -> Result<Judged, Diagnostic> {
+        alveary_linux::give_back();
+        self.one(name, memory)
+    }
+
     /// Judges a program within so many bytes of memory.
     pub(super) fn one(&self, name: &str, memory: usize) -> Result<Judged, Diagnostic> {
         let wanted = Options { programs: Some(vec![name.to_owned()]), ty: self.ty };

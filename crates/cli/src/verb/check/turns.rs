@@ -63,7 +63,7 @@ pub(super) fn all(
         }
         let done = work.iter().enumerate().try_for_each(|(at, (task, name))| {
             let early = if workers > 1 { turns.take(at) } else { None };
-            each(early.unwrap_or_else(|| task.one(name, rest))?)
+            each(early.unwrap_or_else(|| task.alone(name, rest))?)
         });
         turns.end();
         done
