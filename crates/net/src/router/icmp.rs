@@ -21,7 +21,12 @@ const SOURCE: usize = 8;
 const DESTINATION: usize = 24;
 
 /// The message about a packet, if its loss is told to anyone.
-pub(super) fn about(why: Lost, packet: &[u8], from: Ipv6Addr) -> Option<Vec<u8>> {
+pub(super) fn about(
+    why: Lost,
+    packet: &[u8],
+    from: Ipv6Addr,
+    is_anycast: impl Fn(Ipv6Addr) -> bool,
+) -> Option<Vec<u8>> {
     let (ty, code, value) = match why {
         Lost::HopLimit => (TIME_EXCEEDED, 0, 0),
         Lost::TooBig(mtu) => (TOO_BIG, 0, mtu),
@@ -31,7 +36,7 @@ pub(super) fn about(why: Lost, packet: &[u8], from: Ipv6Addr) -> Option<Vec<u8>>
     };
     let to = Ipv6Addr::from(packet.array::<16>(SOURCE)?);
     let destination = Ipv6Addr::from(packet.array::<16>(DESTINATION)?);
-    let nobody = to.is_unspecified() || to.is_multicast() || from.is_unspecified();
+    let nobody = to.is_unspecified() || to.is_multicast() || is_anycast(to) || from.is_unspecified();
     let group = destination.is_multicast() && ty != TOO_BIG;
     if packet[0] >> 4 != 6 || nobody || group || is_error(packet) {
         return None;

@@ -342,7 +342,7 @@ impl Router {
     #[must_use]
     pub fn answer(&self, fate: &Fate, time: u64, programs: &mut Programs) -> Option<Fate> {
         let Fate::Lost { why, packet } = fate else { return None };
-        let message = icmp::about(*why, packet, self.source)?;
+        let message = icmp::about(*why, packet, self.source, |sender| self.is_anycast(sender))?;
         Some(self.originate(message, time, programs))
     }
 
@@ -421,6 +421,14 @@ impl Router {
     /// What is asked of packets that came from a device.
     fn policy(&self, device: u32) -> Policy<'_> {
         Policy { keys: &self.keys, require: self.require.get(&device).copied().unwrap_or_default() }
+    }
+
+    /// Whether an address is that of whichever router a link has: the link's prefix, and zeroes (RFC 4291, 2.6.1).
+    fn is_anycast(&self, address: Ipv6Addr) -> bool {
+        const LONGEST: u8 = 126;
+        let route = self.tables.get(&MAIN).and_then(|table| table.longest(address.into()));
+        matches!(route, Some((bits, Target::Device { gateway: None, .. }))
+            if bits <= LONGEST && u128::from(address) << bits == 0)
     }
 
     fn look_up(&self, table: u32, to: IpAddr) -> Result<&Target, Lost> {

@@ -28,8 +28,14 @@ impl Table {
     /// The route to a destination.
     #[must_use]
     pub fn find(&self, destination: IpAddr) -> Option<&Target> {
+        self.longest(destination).map(|(_, target)| target)
+    }
+
+    /// The route to a destination, and how many bits of that it says.
+    #[must_use]
+    pub fn longest(&self, destination: IpAddr) -> Option<(u8, &Target)> {
         let family = if destination.is_ipv4() { &self.four } else { &self.six };
-        family.find(bits(destination).0)
+        family.longest(bits(destination).0)
     }
 
     /// What its routes do.
@@ -56,8 +62,9 @@ impl Prefixes {
         self.lengths.insert(Reverse(prefix));
     }
 
-    fn find(&self, address: u128) -> Option<&Target> {
-        self.lengths.iter().find_map(|Reverse(length)| self.routes.get(&(*length, masked(address, *length))))
+    fn longest(&self, address: u128) -> Option<(u8, &Target)> {
+        let route = |length: u8| Some((length, self.routes.get(&(length, masked(address, length)))?));
+        self.lengths.iter().find_map(|Reverse(length)| route(*length))
     }
 }
 

@@ -95,6 +95,10 @@ fn more_packets() -> Vec<(String, Vec<u8>)> {
         packet[24..40].copy_from_slice(&address(text).octets());
         packet
     };
+    let from = |text: &str, mut packet: Vec<u8>| {
+        packet[8..24].copy_from_slice(&address(text).octets());
+        packet
+    };
     let udp = packets::udp(b"compressed");
     let mut all = vec![
         ("IPv4 inside", inside(4, &four)),
@@ -110,6 +114,7 @@ fn more_packets() -> Vec<(String, Vec<u8>)> {
         ("compressed before segments", towards("fc00:e:0:b::", behind(1, 17, &udp))),
         ("the last one compressed", towards("fc00:e::", behind(1, 17, &udp))),
         ("no hops left", changed(behind(1, 17, &udp), 7, 1)),
+        ("no hops left, from any router of a link", from("fc00:a::", changed(behind(1, 17, &udp), 7, 1))),
     ];
     all.extend([2, 3].map(|left| ("more segments", packets::ipv6(43, &[srh(17, 3, left, &[]), udp.clone()].concat()))));
     all.into_iter().map(|(name, packet)| (name.to_owned(), packet)).collect()
