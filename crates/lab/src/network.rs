@@ -6,7 +6,7 @@ use alveary_linux::{
     Namespace, Tun,
     netlink::{
         self, Refusal,
-        srv6::{Encap, Existing, Next, RouteKey, SteeredRoute},
+        srv6::{Encap, Existing, Found, Next, RouteKey, SteeredRoute, ways_to},
     },
 };
 use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
@@ -14,6 +14,8 @@ use std::{
     fs, io,
     net::IpAddr,
     os::fd::{AsFd, AsRawFd},
+    thread,
+    time::Duration,
 };
 
 /// The table of routes that people fill.
@@ -137,7 +139,8 @@ impl Network {
         let (ip, bits) = prefix(address)?;
         self.at(node, || {
             netlink::add_address(index(device)?, ip, bits)
-                .map_err(|why| refused(format!("`{device}` cannot have the address {address}"), &why))
+                .map_err(|why| refused(format!("`{device}` cannot have the address {address}"), &why))?;
+            settled(ip)
         })?
     }
 
@@ -206,6 +209,24 @@ impl Network {
         };
         self.nodes.iter().map(|(name, namespace)| (name.clone(), command(namespace))).collect()
     }
+}
+
+/// Waits until an address is there: the kernel has its route made by work of its own, and tells senders before that nobody
+/// is there.
+fn settled(ip: IpAddr) -> Result<(), Diagnostic> {
+    const LOOKS: u32 = 5000;
+    const PAUSE: Duration = Duration::from_millis(1);
+    // Without a device link-local ones are not asked for.
+    if matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+        return Ok(());
+    }
+    for _ in 0..LOOKS {
+        if matches!(ways_to(ip), Ok(Found::Here)) {
+            return Ok(());
+        }
+        thread::sleep(PAUSE);
+    }
+    Err(Diagnostic::new("lab", format!("the address {ip} does not come into use"), Place::Nowhere))
 }
 
 /// The number of a device of the calling thread's namespace.
