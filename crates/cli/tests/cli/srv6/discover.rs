@@ -2,90 +2,13 @@
 
 use crate::session::Session;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 
-/// Eight routers between two hosts. `r1`, `r2` and `r3` have two ways each; `r4` and `r6` do not speak End.OAMP.
-///
-/// ```text
-///            ,-- r2 --.-- r4 --.
-/// h -- r1 --<          X-- r5 --> r7 -- r8 -- t
-///            `-- r3 --'-- r6 --'
-/// ```
-const LINKS: [(&str, &str); 10] = [
-    ("r1", "r2"),
-    ("r1", "r3"),
-    ("r2", "r4"),
-    ("r2", "r5"),
-    ("r3", "r5"),
-    ("r3", "r6"),
-    ("r4", "r7"),
-    ("r5", "r7"),
-    ("r6", "r7"),
-    ("r7", "r8"),
-];
-const SILENT: [&str; 2] = ["r4", "r6"];
-/// By which neighbour each router reaches the other routers that are not on its way back to the host.
-const INNER: [(&str, &str, &str); 15] = [
-    ("r1", "2", "r2"),
-    ("r1", "3", "r3"),
-    ("r1", "4", "r2"),
-    ("r1", "5", "r3"),
-    ("r1", "6", "r3"),
-    ("r1", "7", "r3"),
-    ("r1", "8", "r3"),
-    ("r2", "4", "r4"),
-    ("r3", "5", "r5"),
-    ("r3", "6", "r6"),
-    ("r3", "7", "r6"),
-    ("r3", "8", "r6"),
-    ("r6", "7", "r7"),
-    ("r6", "8", "r7"),
-    ("r7", "8", "r8"),
-];
-
-fn route(text: &mut String, to: &str, what: &str) {
-    writeln!(text, "[[router.route]]\nto = \"{to}\"\n{what}").expect("text");
-}
-
-fn network() -> String {
-    let mut text = String::new();
-    for number in 1..=8 {
-        let name = format!("r{number}");
-        let next: Vec<_> = LINKS.iter().filter(|(from, _)| *from == name).map(|(_, to)| *to).collect();
-        let mut back: Vec<_> = LINKS.iter().filter(|(_, to)| *to == name).map(|(from, _)| *from).collect();
-        back.extend((number == 1).then_some("h"));
-        let mut all: Vec<_> = next.iter().chain(&back).map(|name| format!("{{ name = \"{name}\" }}")).collect();
-        all.extend((number == 8).then(|| "{ name = \"t\" }".to_owned()));
-        let all = all.join(", ");
-        writeln!(text, "[[router]]\nname = \"{name}\"\nsource = \"fc00:{number}::1\"\ninterface = [{all}]")
-            .expect("text");
-        route(&mut text, &format!("fc00:{number}::1"), "behaviour = \"local\"");
-        if !SILENT.contains(&&*name) {
-            let program = "behaviour = \"End.BPF\"\nprogram = \"srv6-oamp.bpf.o:oamp\"";
-            route(&mut text, &format!("fc00:{number}::a"), program);
-        }
-        for (_, to, by) in INNER.iter().filter(|(at, ..)| *at == name) {
-            route(&mut text, &format!("fc00:{to}::/32"), &format!("dev = \"{by}\""));
-        }
-        let way = |to: &&str| format!("{{ dev = \"{to}\", via = \"fc00:{}::1\" }}", &to[1..]);
-        let ways = match number {
-            8 => "dev = \"t\"".to_owned(),
-            _ => format!("ways = [{}]", next.iter().map(way).collect::<Vec<_>>().join(", ")),
-        };
-        route(&mut text, "2001:db8:b::/48", &ways);
-        route(&mut text, "::/0", &format!("dev = \"{}\"", back[0]));
-    }
-    text.push_str("[[host]]\nname = \"h\"\naddress = \"2001:db8:a::1\"\n");
-    text.push_str("[[host]]\nname = \"t\"\naddress = \"2001:db8:b::1\"\n");
-    for (from, to) in LINKS {
-        writeln!(text, "[[link]]\nends = [\"{from}:{to}\", \"{to}:{from}\"]\ndelay = \"1ms\"").expect("text");
-    }
-    text.push_str("[[link]]\nends = [\"h\", \"r1:h\"]\ndelay = \"1ms\"\n[[link]]\nends = [\"r8:t\", \"t\"]\n");
-    text
-}
+/// Eight routers between two hosts, an example: it shows how they are connected. `r1`, `r2` and `r3` have two ways each; `r4`
+/// and `r6` do not speak End.OAMP.
+const NETWORK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/srv6-network.toml"));
 
 fn session() -> Session {
-    Session::new().file("network.toml", network()).example("srv6-oamp.bpf.o")
+    Session::new().file("network.toml", NETWORK).example("srv6-oamp.bpf.o")
 }
 
 /// What follows each hop, and who told it.
@@ -140,7 +63,7 @@ fn a_network_of_eight_routers_is_discovered() {
 #[test]
 fn hops_that_do_not_tell_are_found_by_flows() {
     let silent =
-        network().replace("behaviour = \"End.BPF\"\nprogram = \"srv6-oamp.bpf.o:oamp\"", "behaviour = \"blackhole\"");
+        NETWORK.replace("behaviour = \"End.BPF\"\nprogram = \"srv6-oamp.bpf.o:oamp\"", "behaviour = \"blackhole\"");
     let session = Session::new().file("network.toml", silent).example("srv6-oamp.bpf.o");
     let line = "srv6 discover 2001:db8:b::1 --topology network.toml --from h --tries 1";
     let graph: Value = serde_json::from_str(&session.output(&format!("{line} --json")).stdout).expect("a graph");

@@ -116,7 +116,7 @@ fn what_is_wrong_with_a_network_is_said_with_its_place() {
         ("name = \"b\"", "name = \"a\"", "network.toml:17:8", "two routers or hosts have this name"),
         ("name = \"h\"", "name = \"h:1\"", "network.toml:31:8", "no file can have this name"),
         ("name = \"b\"\n", "", "network.toml:16:1", "the router lacks a name"),
-        ("routes.o:tag", "routes.o:twist", "network.toml:8:1", "`twist` does not go behind this route"),
+        ("routes.o:tag", "routes.o:twist", "network.toml:11:11", "`twist` does not go behind this route"),
     ] {
         let session = session(&NETWORK.replace(from, to));
         let output = session.output("srv6 run network.toml --pcap in.pcap --write out");

@@ -111,10 +111,10 @@ fn headends_and_messages() {
 #[test]
 fn what_is_wrong_with_a_router_is_said_with_its_place() {
     for (from, to, at, expected) in [
-        ("dev = \"east\"", "dev = \"weast\"", "router.toml:9:1", "there is no interface `weast`"),
+        ("dev = \"east\"", "dev = \"weast\"", "router.toml:11:7", "there is no interface `weast`"),
         ("End.BPF", "End.X", "router.toml:14:1", "End.X lacks a next hop (nh6)"),
-        ("End.BPF", "End.Y", "router.toml:14:1", "there is no behaviour `End.Y`"),
-        ("routes.o:tag", "routes.o:twist", "router.toml:14:1", "`twist` does not go behind this route"),
+        ("End.BPF", "End.Y", "router.toml:16:13", "there is no behaviour `End.Y`"),
+        ("routes.o:tag", "routes.o:twist", "router.toml:17:11", "`twist` does not go behind this route"),
         ("fdfd::/16", "fdfd::/160", "router.toml:10:6", "such an address has 128 bits"),
         ("\"02:00:00:00:00:aa\"", "\"02:00\"", "router.toml:4:28", "no Ethernet address"),
         ("dev = \"east\"", "dev = east", "router.toml:11:7", ""),
@@ -182,8 +182,8 @@ fn next_router(keys: &str, require: i32, capture: &[u8]) -> (Value, Value) {
 fn what_is_wrong_with_a_key_is_said_with_its_place() {
     let many = format!("segments = [{}]", vec!["\"fcaa::1\""; 15].join(", "));
     for (from, to, at, expected) in [
-        ("hmac = 7", "hmac = 8", "router.toml:14:1", "there is no key 8"),
-        ("segments = [\"fcaa::1\", \"fdfd::1\"]", &*many, "router.toml:14:1", "at most 14"),
+        ("hmac = 7", "hmac = 8", "router.toml:18:8", "there is no key 8"),
+        ("segments = [\"fcaa::1\", \"fdfd::1\"]", &*many, "router.toml:17:12", "at most 14"),
         ("key = 7", "key = 0", "router.toml:29:7", "no key has the number 0"),
         ("key = 7", "kee = 7", "router.toml:29:1", "unknown field `kee`"),
         ("\"sha256\"", "\"md5\"", "router.toml:30:13", "`md5` is no algorithm"),

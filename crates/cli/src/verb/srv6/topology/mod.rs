@@ -244,6 +244,26 @@ impl Text {
         Place::Text { file: self.file.clone(), text: self.text.clone(), bytes }
     }
 
+    /// What a key of a table is set to, as far as it stands on the key's line; the table's first line if there is none.
+    pub(super) fn value(&self, table: Range<usize>, key: &str) -> Place {
+        let mut at = table.start;
+        let body = self.text.get(at..).unwrap_or_default().split_inclusive('\n');
+        for (number, line) in body.enumerate() {
+            let said = line.trim_start();
+            // Another table begins.
+            if number > 0 && said.starts_with('[') {
+                break;
+            }
+            let value = said.strip_prefix(key).and_then(|said| said.trim_start().strip_prefix('='));
+            if let Some(value) = value.filter(|_| !key.is_empty()) {
+                let start = at + line.len() - value.trim_start().len();
+                return self.at(start..start + value.trim().len());
+            }
+            at += line.len();
+        }
+        self.first_line(table)
+    }
+
     /// The first line of a table, without what is behind it.
     pub(super) fn first_line(&self, bytes: Range<usize>) -> Place {
         let inside = self.text.get(bytes.clone()).unwrap_or_default();

@@ -46,11 +46,14 @@ pub(in super::super) fn router(
     }
     let mut wanted = Vec::new();
     for route in &topology.route {
-        let at = text.first_line(route.span());
-        let target = target(route.get_ref(), topology, &router.keys, &at, &mut wanted).map_err(|mut why| {
-            why.labels.iter_mut().filter(|label| label.primary).for_each(|label| label.at = at.clone());
-            why
-        })?;
+        let first = wanted.len();
+        let target =
+            target(route.get_ref(), topology, &router.keys, &mut wanted).map_err(|Wrong { key, mut why }| {
+                let at = text.value(route.span(), key);
+                why.labels.iter_mut().filter(|label| label.primary).for_each(|label| label.at = at.clone());
+                why
+            })?;
+        wanted[first..].iter_mut().for_each(|program| program.at = text.value(route.span(), "program"));
         let to = route.get_ref().to.0;
         router.add(route.get_ref().table.unwrap_or(MAIN), to.address, to.bits, target);
     }
@@ -61,13 +64,24 @@ fn wrong(message: impl Into<String>) -> Diagnostic {
     topology::wrong(message, Place::Nowhere)
 }
 
-fn target(
-    route: &Route,
-    topology: &Topology,
-    keys: &Keys,
-    at: &Place,
-    wanted: &mut Vec<Wanted>,
-) -> Result<Target, Diagnostic> {
+/// Something that is wrong with a route, and which key of it says so; none: it is the route as a whole.
+struct Wrong {
+    key: &'static str,
+    why: Diagnostic,
+}
+
+impl From<Diagnostic> for Wrong {
+    fn from(why: Diagnostic) -> Wrong {
+        Wrong { key: "", why }
+    }
+}
+
+/// It is that key.
+fn at(key: &'static str) -> impl Fn(Diagnostic) -> Wrong {
+    move |why| Wrong { key, why }
+}
+
+fn target(route: &Route, topology: &Topology, keys: &Keys, wanted: &mut Vec<Wanted>) -> Result<Target, Wrong> {
     let said = route.parameters();
     let plain = match route.behaviour.as_deref() {
         None => Some(by_device(route, topology)?),
@@ -80,10 +94,10 @@ fn target(
     if let Some(target) = plain {
         return Ok(target);
     }
-    let row = Row::named(route.behaviour.as_deref().unwrap_or_default())?;
+    let row = Row::named(route.behaviour.as_deref().unwrap_or_default()).map_err(at("behaviour"))?;
     said.check(row, route.program.is_some())?;
     let mut program = |ty: ProgType| {
-        wanted.push(Wanted { said: route.program.clone().unwrap_or_default(), ty, at: at.clone() });
+        wanted.push(Wanted { said: route.program.clone().unwrap_or_default(), ty, at: Place::Nowhere });
         wanted.len() - 1
     };
     match row.kind {
@@ -94,8 +108,8 @@ fn target(
         Kind::Endpoint(action) => Ok(Target::Endpoint(endpoint(action, &said, topology, keys)?)),
         Kind::Hook(hook) => {
             let name = route.dev.as_deref().ok_or_else(|| wrong(format!("{} lacks a device (dev)", row.name)))?;
-            let mut tunnel =
-                Tunnel { device: device(name, topology)?, gateway: route.via, input: None, output: None, xmit: None };
+            let device = device(name, topology).map_err(at("dev"))?;
+            let mut tunnel = Tunnel { device, gateway: route.via, input: None, output: None, xmit: None };
             match hook {
                 Hook::In => tunnel.input = Some(program(ProgType::LWT_IN)),
                 Hook::Out => tunnel.output = Some(program(ProgType::LWT_OUT)),
@@ -106,18 +120,18 @@ fn target(
     }
 }
 
-fn by_device(route: &Route, topology: &Topology) -> Result<Target, Diagnostic> {
+fn by_device(route: &Route, topology: &Topology) -> Result<Target, Wrong> {
     let by = |name: &str, gateway: Option<IpAddr>| Ok(Target::Device { device: device(name, topology)?, gateway });
     match (&route.dev, &route.ways[..]) {
-        (Some(name), []) => by(name, route.via),
+        (Some(name), []) => by(name, route.via).map_err(at("dev")),
         (None, ways @ [_, ..]) => {
             if ways.iter().all(|way| way.weight == 0) {
-                return Err(wrong("no way gets any flow").expected("weights above 0"));
+                return Err(at("ways")(wrong("no way gets any flow").expected("weights above 0")));
             }
             let ways = ways.iter().map(|way| Ok((way.weight, by(&way.dev, way.via)?)));
-            Ok(Target::Ways(ways.collect::<Result<_, Diagnostic>>()?))
+            Ok(Target::Ways(ways.collect::<Result<_, Diagnostic>>().map_err(at("ways"))?))
         }
-        _ => Err(wrong("the route does not say where packets go").expected("`behaviour`, `dev` or `ways`")),
+        _ => Err(wrong("the route does not say where packets go").expected("`behaviour`, `dev` or `ways`").into()),
     }
 }
 
@@ -131,7 +145,7 @@ pub(in super::super) fn device(name: &str, topology: &Topology) -> Result<u32, D
     })
 }
 
-fn headend(head: Head, said: &Parameters, keys: &Keys) -> Result<Headend, Diagnostic> {
+fn headend(head: Head, said: &Parameters, keys: &Keys) -> Result<Headend, Wrong> {
     Ok(match head {
         Head::Inline => Headend::Inline(header(said, keys, Put::Inside)?),
         Head::Encap => Headend::Encaps(header(said, keys, Put::Around)?),
@@ -152,10 +166,11 @@ enum Put {
 }
 
 /// The header of a route, which can be signed if it is to be.
-fn header(said: &Parameters, keys: &Keys, put: Put) -> Result<Vec<u8>, Diagnostic> {
+fn header(said: &Parameters, keys: &Keys, put: Put) -> Result<Vec<u8>, Wrong> {
     if let Some(id) = said.hmac {
         if keys.get(id).is_none() {
-            return Err(wrong(format!("there is no key {id}")).help("describe it: `[[hmac]]` with `key`"));
+            let why = wrong(format!("there is no key {id}")).help("describe it: `[[hmac]]` with `key`");
+            return Err(at("hmac")(why));
         }
         let most = match put {
             Put::Around => MOST_SIGNED,
@@ -163,23 +178,22 @@ fn header(said: &Parameters, keys: &Keys, put: Put) -> Result<Vec<u8>, Diagnosti
             Put::Inside => MOST_SIGNED - 1,
         };
         if said.segments.len() > most {
-            return Err(wrong("no header with so many segments is signed")
-                .expected(format!("at most {most}"))
-                .found(said.segments.len().to_string()));
+            let why = wrong("no header with so many segments is signed").expected(format!("at most {most}"));
+            return Err(at("segments")(why.found(said.segments.len().to_string())));
         }
     }
     Ok(seg6::header_of(&said.segments, put == Put::Inside, said.hmac))
 }
 
 /// The behaviour of an action; what it needs was checked.
-fn endpoint(action: u32, said: &Parameters, topology: &Topology, keys: &Keys) -> Result<Behaviour, Diagnostic> {
+fn endpoint(action: u32, said: &Parameters, topology: &Topology, keys: &Keys) -> Result<Behaviour, Wrong> {
     let (nh4, nh6) = (said.nh4.unwrap_or(Ipv4Addr::UNSPECIFIED), said.nh6.unwrap_or(Ipv6Addr::UNSPECIFIED));
     let table = said.lookup.or(said.vrf).unwrap_or(MAIN);
     Ok(match action {
         1 => Behaviour::End(flavours(said)?),
         2 => Behaviour::EndX(nh6, flavours(said)?),
         3 => Behaviour::EndT(table, flavours(said)?),
-        4 => Behaviour::EndDx2(device(said.oif.as_deref().unwrap_or_default(), topology)?),
+        4 => Behaviour::EndDx2(device(said.oif.as_deref().unwrap_or_default(), topology).map_err(at("oif"))?),
         5 => Behaviour::EndDx6(nh6),
         6 => Behaviour::EndDx4(nh4),
         7 => Behaviour::EndDt6(table),
@@ -187,7 +201,7 @@ fn endpoint(action: u32, said: &Parameters, topology: &Topology, keys: &Keys) ->
         16 => Behaviour::EndDt46(table),
         9 => Behaviour::EndB6(header(said, keys, Put::Inside)?),
         10 => Behaviour::EndB6Encaps(header(said, keys, Put::Around)?),
-        _ => return Err(wrong("this behaviour does not run in user space")),
+        _ => return Err(at("behaviour")(wrong("this behaviour does not run in user space"))),
     })
 }
 
