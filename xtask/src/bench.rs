@@ -6,6 +6,7 @@
 //!   runs (the kernel keeps no peak of that figure: it is looked at every millisecond),
 //! - how fast the kernel's types are opened, and written as a C header beside bpftool, if both are there,
 //! - how long an object with 500 CO-RE relocations takes to be resolved, beside libbpf,
+//! - how fast packets are forwarded through segments, by programs and without, in the kernel (as root) and in user space,
 //! - how fast a ring buffer of the kernel is read, and how long an object of 10,000 instructions takes to be loaded, beside
 //!   libbpf,
 //! - delays and goodput of the labs of segment routing, medians of nine rounds, and their drawings,
@@ -49,6 +50,7 @@ pub(crate) fn measure_all(arguments: &[String]) -> Outcome {
     run(&mut cargo(&["bench", "--package", "alveary-ports", "--bench", "read"]))?;
     run(&mut cargo(&["bench", "--package", "alveary-btf", "--bench", "open"]))?;
     run(&mut cargo(&["bench", "--package", "alveary-linux", "--bench", "ring"]))?;
+    run(&mut cargo(&["bench", "--package", "alveary", "--bench", "srv6"]))?;
     run(&mut cargo(&["build", "--release", "--package", "alveary-cli"]))?;
     let alveary = process::target().join("release/alveary");
     let alveary = alveary.to_str().ok_or("the target folder's path is not UTF-8")?;
