@@ -183,6 +183,7 @@ impl Bench {
             machine::can(&runtime, ty, needs) && (!beside_kernel || running::can(needs))
         });
         let generator = if wanted.engines { generator.careful() } else { generator };
+        let generator = if beside_kernel { generator.filling_frames() } else { generator };
         let bench = Bench { generator, runtime, kernel, maps: maps(), theirs: None };
         let theirs = if wanted.kernel && !wanted.engines {
             Some(kernel::Kernel::new(&bench.specs(), &bench.generator.program(0))?)

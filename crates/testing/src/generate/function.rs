@@ -2,7 +2,7 @@
 
 use super::{
     code::{Code, Label},
-    state::{Holds, Number, RUNS, State},
+    state::{Holds, Number, RUNS, Slot, State},
     surroundings::Surroundings,
     types::Signature,
 };
@@ -43,6 +43,7 @@ pub(super) struct Maker<'a> {
     pub(super) left: u32,
     /// How many decisions out of 1,024 are wrong ones.
     reckless: u64,
+    fills_frames: bool,
     /// Registers that the statement at hand, and those around it, need.
     pub(super) busy: u16,
     /// Where the function gives up.
@@ -61,7 +62,7 @@ pub(super) struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    pub(super) fn new(around: &'a Surroundings, mut draw: Draw, careful: bool) -> Maker<'a> {
+    pub(super) fn new(around: &'a Surroundings, mut draw: Draw, careful: bool, fills_frames: bool) -> Maker<'a> {
         let mut code = Code::default();
         let reckless = if careful || draw.chance(5, 8) { 0 } else { 1 << draw.below(7) };
         let left = 4 + draw.below(14) as u32;
@@ -75,6 +76,7 @@ impl<'a> Maker<'a> {
             bounded: true,
             left,
             reckless,
+            fills_frames,
             busy: 0,
             out,
             out_used: false,
@@ -134,6 +136,13 @@ impl<'a> Maker<'a> {
             {
                 self.leave(Inst::Jmp { wide: Wide::W64, op: CmpOp::Eq, dst: reg, src: Operand::Imm(0), off: 0 });
                 self.state.set(reg, Holds::Memory { size, writable: true });
+            }
+        }
+        if self.fills_frames {
+            for (slot, holds) in self.state.stack.iter_mut().enumerate() {
+                let off = -8 * (slot as i16 + 1);
+                self.code.push(Inst::Store { width: Width::B8, dst: Reg::FP, off, src: Operand::Imm(0) });
+                *holds = Slot::Whole(Holds::Number([0; RUNS]));
             }
         }
         let statements = if todo.depth == 0 { self.left } else { self.draw.below(5) as u32 + 1 };

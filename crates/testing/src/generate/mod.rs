@@ -50,6 +50,7 @@ pub struct Generator {
     types: Vec<Surroundings>,
     names: Vec<String>,
     careful: bool,
+    fills_frames: bool,
 }
 
 /// A program that was made.
@@ -69,7 +70,7 @@ impl Generator {
     #[must_use]
     pub fn new(types: &[ProgType], can: impl Fn(ProgType, Needs<'_>) -> bool) -> Generator {
         let types = types.iter().map(|ty| Surroundings::of(*ty, &can)).collect();
-        Generator { types, names: map_names(), careful: false }
+        Generator { types, names: map_names(), careful: false, fills_frames: false }
     }
 
     /// No program is reckless from now on: for who runs what is right and learns nothing of the rest.
@@ -78,12 +79,19 @@ impl Generator {
         Generator { careful: true, ..self }
     }
 
+    /// Functions write their whole frames first, from now on. Linux lets programs read the rest of a slot that was written
+    /// in part, where nobody knows what was before them.
+    #[must_use]
+    pub fn filling_frames(self) -> Generator {
+        Generator { fills_frames: true, ..self }
+    }
+
     /// The program of this seed.
     #[must_use]
     pub fn program(&self, seed: u64) -> Generated {
         let mut draw = Draw::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let surroundings = &self.types[draw.below(self.types.len() as u64) as usize];
-        let made = Maker::new(surroundings, draw, self.careful).program();
+        let made = Maker::new(surroundings, draw, self.careful, self.fills_frames).program();
         let program = program(&made.code, surroundings.ty, &self.names);
         Generated { program, bounded: made.bounded, code: made.code }
     }

@@ -51,7 +51,7 @@ impl Maker<'_> {
                 self.state.set(dst, Holds::Number([value; RUNS]));
                 dst
             }
-            11 | 12 if !self.is_busy(Reg(0)) && self.busy & 0x3e == 0 => {
+            11 | 12 if self.around.random && !self.is_busy(Reg(0)) && self.busy & 0x3e == 0 => {
                 self.code.push(Inst::CallHelper { id: HelperId::GET_PRANDOM_U32.0 as i32 });
                 self.called();
                 self.loaded(Reg(0), Width::B4, false)

@@ -41,7 +41,8 @@ pub(super) struct Surroundings {
     pub(super) packet: Option<PacketFields>,
     /// `ld_abs` and `ld_ind` are there.
     pub(super) legacy: bool,
-    /// Whether callbacks, records of ring buffers and tail calls can be.
+    /// Whether random numbers, callbacks, records of ring buffers and tail calls can be.
+    pub(super) random: bool,
     pub(super) loops: bool,
     pub(super) for_each: bool,
     pub(super) records: bool,
@@ -83,6 +84,7 @@ impl Surroundings {
             writable: places(true),
             packet,
             legacy: matches!(ty, ProgType::SOCKET_FILTER | ProgType::SCHED_CLS | ProgType::SCHED_ACT),
+            random: has(HelperId::GET_PRANDOM_U32),
             loops: has(HelperId::LOOP),
             for_each: has(HelperId::FOR_EACH_MAP_ELEM),
             records: has(HelperId::RINGBUF_RESERVE) && has(HelperId::RINGBUF_SUBMIT),
