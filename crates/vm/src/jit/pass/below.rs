@@ -45,6 +45,8 @@ fn by_range(plan: &Plan<'_>, graph: &Graph, node: usize, test: Test) -> Option<C
         Wide::W32 => return None,
     };
     match test.op {
+        // To be at most zero is to be zero, for the code generator, too.
+        _ if end == 0 => None,
         CmpOp::Ne if end == most => Some(CmpOp::Lt),
         CmpOp::Eq if end == most => Some(CmpOp::Ge),
         CmpOp::Ne if end == least => Some(CmpOp::Gt),
