@@ -18,4 +18,4 @@ pub use clang::compile;
 pub use draw::Draw;
 pub use generate::{Generated, Generator, Needs, PROGRAMS, map_names, maps};
 pub use held::{Counting, held};
-pub use plain::{code, def, kernel, map_spec, program};
+pub use plain::{code, def, kernel, map_spec, program, with_function};

@@ -1,37 +1,12 @@
 //! What is accepted and yet not proven: what Linux lets through because it is safe in the kernel, or because it is old.
 
 use alveary_abi::{MapType, Profile, ProgType, Version};
-use alveary_btf::{Builder, FuncInfo, Linkage, Member, New, Param, TypeId};
-use alveary_isa::{Endian, Inst};
-use alveary_spec::{Kernel, Program};
-use alveary_testing::{code, def, kernel, map_spec, program};
+use alveary_btf::Linkage;
+use alveary_isa::Inst;
+use alveary_spec::Kernel;
+use alveary_testing::{def, kernel, map_spec, with_function};
 use alveary_verifier::{Env, Verdict, check, prove};
 use std::{collections::BTreeMap, sync::Arc};
-
-/// `int main(struct xdp_md *)`, and behind `f:` a function of this linkage that takes a pointer to two 64-bit numbers.
-fn with_function(text: &str, linkage: Linkage) -> Program {
-    let mut types = Builder::new(Endian::HOST);
-    let int = types.add(&New::Int { name: "int", size: 4, bits: 32, signed: true, char: false, bool: false });
-    let long = types.add(&New::Int { name: "long", size: 8, bits: 64, signed: true, char: false, bool: false });
-    let member = |name, bit_offset| Member { name, ty: long, bit_offset, bits: None };
-    let pair = types.add(&New::Struct { name: "pair", size: 16, members: &[member("a", 0), member("b", 64)] });
-    let context = types.add(&New::Struct { name: "xdp_md", size: 4, members: &[] });
-    let [pair, context] = [pair, context].map(|to| types.add(&New::Ptr(to)));
-    let mut function = |name: &str, ty: TypeId, linkage: Linkage| {
-        let proto = types.add(&New::FuncProto { ret: int, params: &[Param { name: "a", ty }] });
-        types.add(&New::Func { name, proto, linkage })
-    };
-    let functions = [function("main", context, Linkage::Global), function("f", pair, linkage)];
-    let (main, _) = text.split_once("\nf:\n").expect("two functions");
-    let load = |dst, _: &str| Inst::MapIdx { dst, idx: 0 };
-    let start = code(&main.replace("call f", "r0 = r0"), load).len() as u32;
-    let mut program = program(ProgType::XDP, code(text, load));
-    program.maps = vec!["m".to_owned()];
-    program.btf = Some(Arc::new(types.finish().expect("the types are whole")));
-    program.funcs = [0, start].into_iter().zip(functions).map(|(insn, ty)| FuncInfo { insn, ty }).collect();
-    program.subprogs.push((start, "f".into()));
-    program
-}
 
 /// Hands over an address in a map's value that is no multiple of four, and adds to what is there.
 const MISALIGNED: &str = "r0 = 0\n*(u64 *)(r10 - 8) = r0\nr2 = r10\nr2 += -8\nr1 = m ll\ncall bpf_map_lookup_elem\n\
