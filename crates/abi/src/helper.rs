@@ -53,7 +53,8 @@ pub enum Arg {
         size: MemSize,
         /// NULL is allowed as well.
         or_null: bool,
-        /// The address must be a multiple of the (fixed) size.
+        /// The verifier asks for an address that is a multiple of the (fixed) size (`MEM_ALIGNED`). A body may not rely
+        /// on it: memory that a global function was given counts as aligned, and no caller is asked to align it.
         aligned: bool,
     },
     /// Size of the memory in the argument before.

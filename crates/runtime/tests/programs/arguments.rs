@@ -1,7 +1,11 @@
 //! Helper arguments are held against the row.
 
-use crate::harness::{fault, map, run, runtime};
+use crate::harness::{fault, map, map_spec, run, run_prog, runtime};
 use alveary_abi::MapType;
+use alveary_btf::Linkage;
+use alveary_runtime::Trust;
+use alveary_testing::with_function;
+use std::sync::Arc;
 
 /// Which argument, from 1, of which helper is refused.
 fn refused(text: &str, argument: u32, helper: &str) {
@@ -47,6 +51,27 @@ fn memory_that_may_be_null_is_none_then() {
                 call bpf_trace_vprintk\nexit\n";
     assert_eq!(run(&runtime, &text.replace("SIZE", "8"), &[]) as i64, -22);
     assert_eq!(run(&runtime, &text.replace("SIZE", "0"), &[]), 0);
+}
+
+/// Linux's verifier takes what a global function was given for aligned, and asks no caller to align it.
+#[test]
+fn a_number_may_be_given_back_at_any_address() {
+    let text = "r0 = 0\n*(u32 *)(r10 - 4) = r0\nr2 = r10\nr2 += -4\nr1 = m ll\ncall bpf_map_lookup_elem\n\
+                if r0 == 0 goto e\nr6 = r0\nr1 = r0\nr1 += 7\ncall f\nr0 = *(u64 *)(r6 + 7)\ne:\nexit\n\
+                f:\nif r1 == 0 goto n\nr4 = r1\nr1 = 0x393837\n*(u64 *)(r10 - 8) = r1\nr1 = r10\nr1 += -8\nr2 = 3\n\
+                r3 = 0\ncall bpf_strtoul\nn:\nr0 = 0\nexit";
+    let (runtime, program) = (runtime(), Arc::new(with_function(text, Linkage::Global)));
+    let maps = vec![runtime.create_map(&map_spec("m", MapType::ARRAY, 4, 32, 1)).expect("a map")];
+    let proven = runtime.load(program.clone(), maps.clone()).unwrap_or_else(|why| panic!("{why}"));
+    assert!(matches!(proven.trust(), Trust::Proven(_)), "{:?}", proven.trust());
+    let checked = runtime.load_unverified(program, maps.clone()).expect("all of it is here");
+    for prog in [proven, checked] {
+        maps[0].map.write(&[0; 4], &[0xee; 32], 0).expect("the value");
+        assert_eq!(run_prog(&runtime, &prog).expect("no trap").value, 789);
+        let mut value = [0; 32];
+        maps[0].map.read(&[0; 4], &mut value).expect("the value");
+        assert_eq!((&value[..7], &value[15..]), (&[0xee; 7][..], &[0xee; 17][..]), "nothing beside it is written");
+    }
 }
 
 #[test]
