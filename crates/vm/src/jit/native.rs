@@ -161,6 +161,8 @@ impl Service {
     }
 
     /// The function that native code calls.
+    // Never a part of its callers: the compiler may give each of them a copy of the function, with an address of its own.
+    #[inline(never)]
     pub(super) fn address(self) -> u64 {
         let function = match self {
             Service::Obey => obey as *const (),
