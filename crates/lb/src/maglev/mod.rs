@@ -1,0 +1,171 @@
+//! Consistent hashing: a VIP has a table of slots, a flow's hash names a slot, the slot a real server.
+//!
+//! After Maglev (Eisenbud et al., NSDI 2016, section 3.4): each real server has an order of preference among the slots, and
+//! they take turns. What is added: weights, and a quota for each server, so that its slots are its share of the table
+//! rounded down or up, never further away. A table depends on who is in it and with which weight alone: not on their order,
+//! nor on the table before. So all balancers of a site have the same one.
+
+mod katran;
+mod murmur;
+
+pub use katran::{Ring, katran};
+
+use murmur::murmur3;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Slots of a table: a prime number, so that each order of preference visits all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size(u32);
+
+impl Size {
+    /// The most slots of a table.
+    pub const MOST: u32 = 1 << 20;
+
+    /// A table of `slots`; `None` if that is not a prime number from 3 to [`Size::MOST`].
+    #[must_use]
+    pub fn new(slots: u32) -> Option<Size> {
+        ((3..=Size::MOST).contains(&slots) && is_prime(slots)).then_some(Size(slots))
+    }
+
+    /// The smallest table of at least that many slots, the largest that there is if that is too much.
+    #[must_use]
+    pub fn at_least(slots: u32) -> Size {
+        // The largest prime below `MOST` is 3 less.
+        let slots = (slots.max(3)..=Size::MOST).find(|slots| is_prime(*slots));
+        Size(slots.unwrap_or(Size::MOST - 3))
+    }
+
+    /// How many slots.
+    #[must_use]
+    pub fn slots(self) -> u32 {
+        self.0
+    }
+}
+
+fn is_prime(number: u32) -> bool {
+    number >= 2 && (2..).take_while(|d| d * d <= number).all(|d| !number.is_multiple_of(d))
+}
+
+/// Who wants slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What tells it from others: where its slots are follows from this.
+    pub key: u64,
+    /// Its share is this part of the sum of all. Who has 0 has no slot.
+    pub weight: u32,
+}
+
+/// The key of a real server: of its address, and of its port where servers of one address are told apart by that.
+#[must_use]
+pub fn key(address: IpAddr, port: Option<u16>) -> u64 {
+    let bits = match address {
+        IpAddr::V4(four) => four.to_ipv6_mapped(),
+        IpAddr::V6(six) => six,
+    };
+    let bits = Ipv6Addr::to_bits(bits);
+    let address = murmur3((bits >> 64) as u64, bits as u64, 0);
+    port.map_or(address, |port| murmur3(address, u64::from(port), 1))
+}
+
+/// The table of these members: for each slot the number of the member that has it. `None` if no one has any weight.
+///
+/// Of two members with one key the first one has the lower slots' preference; nobody gains by that.
+#[must_use]
+pub fn table(size: Size, members: &[Member]) -> Option<Vec<u32>> {
+    let mut turns: Vec<Turn> =
+        (0..).zip(members).filter_map(|(index, member)| Turn::of(size, index, *member)).collect();
+    // In the order of keys, so that the order of the configuration is nobody's advantage.
+    turns.sort_by_key(|turn| turn.key);
+    let most = turns.iter().map(|turn| turn.weight).max()?;
+    give_quotas(size, &mut turns);
+    let (mut slots, mut left) = (vec![FREE; size.0 as usize], size.0);
+    while left > 0 {
+        let before = left;
+        for turn in turns.iter_mut().filter(|turn| turn.quota > 0) {
+            // The heaviest takes a slot each time, who has half its weight every other time.
+            turn.credit += turn.weight;
+            if turn.credit >= most {
+                turn.credit -= most;
+                turn.take(&mut slots);
+                left -= 1;
+            }
+        }
+        if left == before {
+            // Only light ones are left: it may be billions of rounds until the next one has its turn.
+            let waiting = turns.iter().filter(|turn| turn.quota > 0);
+            let idle = waiting.map(|turn| (most - 1 - turn.credit) / turn.weight).min().unwrap_or_default();
+            turns.iter_mut().filter(|turn| turn.quota > 0).for_each(|turn| turn.credit += idle * turn.weight);
+        }
+    }
+    Some(slots)
+}
+
+/// A slot that nobody has yet.
+const FREE: u32 = u32::MAX;
+
+/// A member while the table is filled.
+struct Turn {
+    index: u32,
+    key: u64,
+    weight: u64,
+    credit: u64,
+    /// Slots that it still gets.
+    quota: u32,
+    /// The slot that it wants next, and how far behind that the one after is.
+    next: u32,
+    skip: u32,
+}
+
+impl Turn {
+    fn of(size: Size, index: u32, Member { key, weight }: Member) -> Option<Turn> {
+        let (next, skip) = preference(size, key);
+        let weight = u64::from(weight);
+        (weight > 0).then_some(Turn { index, key, weight, credit: 0, quota: 0, next, skip })
+    }
+
+    /// The free slot that it likes best. There is one: quotas are no more than there are slots.
+    fn take(&mut self, slots: &mut [u32]) {
+        let len = slots.len() as u32;
+        loop {
+            let slot = self.next;
+            self.next = if slot >= len - self.skip { slot - (len - self.skip) } else { slot + self.skip };
+            if slots[slot as usize] == FREE {
+                slots[slot as usize] = self.index;
+                self.quota -= 1;
+                return;
+            }
+        }
+    }
+}
+
+/// Seeds of the two hashes that make an order of preference. Those of Katran, whose rings need them.
+const FIRST: (u64, u32) = (42, 0);
+const SKIP: (u64, u32) = (2_718_281_828, 2307);
+
+/// The slot that a member wants most, and how far behind each slot the next one is.
+fn preference(Size(size): Size, key: u64) -> (u32, u32) {
+    let size = u64::from(size);
+    let first = murmur3(key, FIRST.0, FIRST.1) % size;
+    let skip = murmur3(key, SKIP.0, SKIP.1) % (size - 1) + 1;
+    (first as u32, skip as u32)
+}
+
+/// Divides the slots by weight: each member's share rounded down, and one more for those who lost most by that.
+fn give_quotas(Size(size): Size, turns: &mut [Turn]) {
+    let sum: u64 = turns.iter().map(|turn| turn.weight).sum();
+    let share = |turn: &Turn| u64::from(size) * turn.weight;
+    let mut left = size;
+    for turn in turns.iter_mut() {
+        turn.quota = (share(turn) / sum) as u32;
+        left -= turn.quota;
+    }
+    let mut order: Vec<usize> = (0..turns.len()).collect();
+    order.sort_by_key(|index| {
+        let turn = &turns[*index];
+        (std::cmp::Reverse(share(turn) % sum), turn.key)
+    });
+    order.iter().take(left as usize).for_each(|index| turns[*index].quota += 1);
+}
+
+#[cfg(test)]
+mod tests;
