@@ -14,7 +14,7 @@ pub enum Ring {
 }
 
 /// Katran's ring of these members: for each slot the number of the member that has it; `key` is what Katran calls the
-/// endpoint's hash. `None` if no one has any weight.
+/// endpoint's hash, `now` its weight. `None` if no one has any.
 #[must_use]
 pub fn katran(ring: Ring, size: Size, members: &[Member]) -> Option<Vec<u32>> {
     let mut turns: Vec<Turn> =
@@ -62,9 +62,9 @@ struct Turn {
 }
 
 impl Turn {
-    fn of(size: Size, index: u32, Member { key, weight }: Member) -> Option<Turn> {
+    fn of(size: Size, index: u32, Member { key, now, .. }: Member) -> Option<Turn> {
         let (first, skip) = preference(size, key);
-        let weight = u64::from(weight);
+        let weight = u64::from(now);
         (weight > 0).then_some(Turn { index, key, weight, credit: 0, first, skip, tried: 0 })
     }
 
@@ -110,8 +110,7 @@ mod tests {
         ];
         for (slots, reals, weight, [first, second], begins) in cases {
             let size = Size::new(slots).expect("a prime number");
-            let members: Vec<_> =
-                (0..reals).map(|i| Member { key: u64::from(10 * i + 3), weight: weight(i) }).collect();
+            let members: Vec<_> = (0..reals).map(|i| Member::new(u64::from(10 * i + 3), weight(i))).collect();
             let one = katran(Ring::First, size, &members).expect("weights");
             assert_eq!(one[..6], begins, "{slots} slots, {reals} reals");
             assert_eq!(digest(&one), first, "{slots} slots, {reals} reals");
@@ -123,7 +122,7 @@ mod tests {
     #[test]
     fn who_has_no_weight_has_no_slot() {
         let size = Size::new(17).expect("a prime number");
-        let members = [Member { key: 1, weight: 0 }, Member { key: 2, weight: 5 }];
+        let members = [Member::new(1, 0), Member::new(2, 5)];
         assert_eq!(katran(Ring::First, size, &members), Some(vec![1; 17]));
         assert_eq!(katran(Ring::Second, size, &members[..1]), None);
     }

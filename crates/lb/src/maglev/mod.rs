@@ -4,6 +4,9 @@
 //! they take turns. What is added: weights, and a quota for each server, so that its slots are its share of the table
 //! rounded down or up, never further away. A table depends on who is in it and with which weight alone: not on their order,
 //! nor on the table before. So all balancers of a site have the same one.
+//!
+//! Who is away for a while, or not yet at full weight, keeps its place in that order: from the table of all, it gives away
+//! what is too much for now, and nothing else moves.
 
 mod katran;
 mod murmur;
@@ -51,8 +54,18 @@ fn is_prime(number: u32) -> bool {
 pub struct Member {
     /// What tells it from others: where its slots are follows from this.
     pub key: u64,
-    /// Its share is this part of the sum of all. Who has 0 has no slot.
+    /// Its share is this part of the sum of all.
     pub weight: u32,
+    /// The same for now: 0 as long as it is away.
+    pub now: u32,
+}
+
+impl Member {
+    /// One that is there with all its weight.
+    #[must_use]
+    pub fn new(key: u64, weight: u32) -> Member {
+        Member { key, weight, now: weight }
+    }
 }
 
 /// The key of a real server: of its address, and of its port where servers of one address are told apart by that.
@@ -67,37 +80,50 @@ pub fn key(address: IpAddr, port: Option<u16>) -> u64 {
     port.map_or(address, |port| murmur3(address, u64::from(port), 1))
 }
 
-/// The table of these members: for each slot the number of the member that has it. `None` if no one has any weight.
+/// The table of these members: for each slot the number of the member that has it. `None` if no one has any weight now.
 ///
 /// Of two members with one key the first one has the lower slots' preference; nobody gains by that.
 #[must_use]
 pub fn table(size: Size, members: &[Member]) -> Option<Vec<u32>> {
-    let mut turns: Vec<Turn> =
-        (0..).zip(members).filter_map(|(index, member)| Turn::of(size, index, *member)).collect();
+    let mut turns: Vec<Turn> = (0..).zip(members).map(|(index, member)| Turn::of(size, index, *member)).collect();
     // In the order of keys, so that the order of the configuration is nobody's advantage.
     turns.sort_by_key(|turn| turn.key);
-    let most = turns.iter().map(|turn| turn.weight).max()?;
+    let mut slots = vec![FREE; size.0 as usize];
     give_quotas(size, &mut turns);
-    let (mut slots, mut left) = (vec![FREE; size.0 as usize], size.0);
+    fill(&mut slots, &mut turns);
+    if members.iter().any(|member| member.now != member.weight) {
+        let now = |turn: &Turn| u64::from(members[turn.index as usize].now);
+        turns.iter_mut().for_each(|turn| turn.weight = now(turn));
+        give_quotas(size, &mut turns);
+        turns.iter_mut().for_each(|turn| turn.give_back(&mut slots));
+        fill(&mut slots, &mut turns);
+    }
+    turns.iter().any(|turn| turn.weight > 0).then_some(slots)
+}
+
+/// Members take free slots by turns until each has its quota.
+fn fill(slots: &mut [u32], turns: &mut [Turn]) {
+    let mut left: u32 = turns.iter().map(|turn| turn.quota - turn.has).sum();
+    let most = turns.iter().map(|turn| turn.weight).max().unwrap_or_default();
+    turns.iter_mut().for_each(|turn| (turn.credit, turn.next) = (0, turn.first));
     while left > 0 {
         let before = left;
-        for turn in turns.iter_mut().filter(|turn| turn.quota > 0) {
+        for turn in turns.iter_mut().filter(|turn| turn.has < turn.quota) {
             // The heaviest takes a slot each time, who has half its weight every other time.
             turn.credit += turn.weight;
             if turn.credit >= most {
                 turn.credit -= most;
-                turn.take(&mut slots);
+                turn.take(slots);
                 left -= 1;
             }
         }
         if left == before {
             // Only light ones are left: it may be billions of rounds until the next one has its turn.
-            let waiting = turns.iter().filter(|turn| turn.quota > 0);
+            let waiting = turns.iter().filter(|turn| turn.has < turn.quota);
             let idle = waiting.map(|turn| (most - 1 - turn.credit) / turn.weight).min().unwrap_or_default();
-            turns.iter_mut().filter(|turn| turn.quota > 0).for_each(|turn| turn.credit += idle * turn.weight);
+            turns.iter_mut().filter(|turn| turn.has < turn.quota).for_each(|turn| turn.credit += idle * turn.weight);
         }
     }
-    Some(slots)
 }
 
 /// A slot that nobody has yet.
@@ -109,30 +135,53 @@ struct Turn {
     key: u64,
     weight: u64,
     credit: u64,
-    /// Slots that it still gets.
+    /// Slots that it gets, and that it has.
     quota: u32,
-    /// The slot that it wants next, and how far behind that the one after is.
+    has: u32,
+    /// The slot that it likes best, the one that it wants next, and how far behind each the one after is.
+    first: u32,
     next: u32,
     skip: u32,
 }
 
 impl Turn {
-    fn of(size: Size, index: u32, Member { key, weight }: Member) -> Option<Turn> {
-        let (next, skip) = preference(size, key);
-        let weight = u64::from(weight);
-        (weight > 0).then_some(Turn { index, key, weight, credit: 0, quota: 0, next, skip })
+    fn of(size: Size, index: u32, Member { key, weight, .. }: Member) -> Turn {
+        let (first, skip) = preference(size, key);
+        Turn { index, key, weight: weight.into(), credit: 0, quota: 0, has: 0, first, next: first, skip }
     }
 
-    /// The free slot that it likes best. There is one: quotas are no more than there are slots.
+    /// The slot that it wants next.
+    fn step(&mut self, slots: u32) -> usize {
+        let slot = self.next;
+        let rest = slots - self.skip;
+        self.next = if slot >= rest { slot - rest } else { slot + self.skip };
+        slot as usize
+    }
+
+    /// Takes the free slot that it likes best. There is one: quotas are no more than there are slots.
     fn take(&mut self, slots: &mut [u32]) {
-        let len = slots.len() as u32;
         loop {
-            let slot = self.next;
-            self.next = if slot >= len - self.skip { slot - (len - self.skip) } else { slot + self.skip };
-            if slots[slot as usize] == FREE {
-                slots[slot as usize] = self.index;
-                self.quota -= 1;
+            let slot = self.step(slots.len() as u32);
+            if slots[slot] == FREE {
+                slots[slot] = self.index;
+                self.has += 1;
                 return;
+            }
+        }
+    }
+
+    /// Gives the slots back that are more than its quota: those that it likes least.
+    fn give_back(&mut self, slots: &mut [u32]) {
+        let (mut seen, had) = (0, self.has);
+        self.next = self.first;
+        while self.has > self.quota && seen < had {
+            let slot = self.step(slots.len() as u32);
+            if slots[slot] == self.index {
+                seen += 1;
+                if seen > self.quota {
+                    slots[slot] = FREE;
+                    self.has -= 1;
+                }
             }
         }
     }
@@ -150,19 +199,23 @@ fn preference(Size(size): Size, key: u64) -> (u32, u32) {
     (first as u32, skip as u32)
 }
 
-/// Divides the slots by weight: each member's share rounded down, and one more for those who lost most by that.
+/// Divides the slots by weight: each member's share rounded down, and one more for those who have that already, and then
+/// for those who lose most by rounding.
 fn give_quotas(Size(size): Size, turns: &mut [Turn]) {
     let sum: u64 = turns.iter().map(|turn| turn.weight).sum();
+    if sum == 0 {
+        return turns.iter_mut().for_each(|turn| turn.quota = 0);
+    }
     let share = |turn: &Turn| u64::from(size) * turn.weight;
     let mut left = size;
     for turn in turns.iter_mut() {
         turn.quota = (share(turn) / sum) as u32;
         left -= turn.quota;
     }
-    let mut order: Vec<usize> = (0..turns.len()).collect();
+    let mut order: Vec<usize> = (0..turns.len()).filter(|index| !share(&turns[*index]).is_multiple_of(sum)).collect();
     order.sort_by_key(|index| {
         let turn = &turns[*index];
-        (std::cmp::Reverse(share(turn) % sum), turn.key)
+        (turn.has <= turn.quota, std::cmp::Reverse(share(turn) % sum), turn.key)
     });
     order.iter().take(left as usize).for_each(|index| turns[*index].quota += 1);
 }
