@@ -257,6 +257,22 @@ impl Profile {
         Profile { version, limits, patch, rules: Rules::of(version, patch), tables, index }
     }
 
+    /// The same rows by the rules of the newest kernel.
+    #[must_use]
+    pub fn newest(&self) -> Profile {
+        if self.version == Version::NEWEST {
+            return self.clone().at_level(Version::NEWEST.newest_level());
+        }
+        Profile::new(Version::NEWEST, self.limits, self.tables.clone())
+    }
+
+    /// Whether both are one, or clones of one: of these rows, with the same limits and rules.
+    #[must_use]
+    pub fn is(&self, other: &Profile) -> bool {
+        let same = (self.version, self.patch, self.limits) == (other.version, other.patch, other.limits);
+        same && Arc::ptr_eq(&self.index, &other.index)
+    }
+
     /// The stable level: third number of the kernel's version, which programs may read.
     #[must_use]
     pub fn patch(&self) -> u8 {

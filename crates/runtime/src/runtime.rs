@@ -14,7 +14,7 @@ use alveary_abi::{Helper, HelperId, MapDef, ProgType};
 use alveary_diag::{Diagnostic, Place};
 use alveary_maps::{Domain, Environment, Held, Map};
 use alveary_spec::{Initial, Kernel, MapSpec, Program};
-use alveary_verifier::Verdict;
+use alveary_verifier::{Report, Verdict, Verified};
 use alveary_vm::{Cache, Image, Listed, Passes, Settings};
 use std::{
     any::TypeId,
@@ -301,6 +301,27 @@ impl Runtime {
         };
         self.may_be_interpreted(&program, &why)?;
         Ok(self.load_checked(program, maps, Trust::NotProven(why))?)
+    }
+
+    /// Proves a program for this runtime and these maps, which are those that it names, in its order.
+    ///
+    /// # Errors
+    /// The verifier's report.
+    pub fn prove(&self, program: &Arc<Program>, maps: &[LoadedMap]) -> Result<Verified, Box<Report>> {
+        Proof::of(program, &self.kernel, maps).map(Proof::into_verified)
+    }
+
+    /// Loads a program that was proven already ([`Runtime::prove`]), here or by another runtime of the same kernel: it runs
+    /// as it is. `maps` are those that it names, in its order.
+    ///
+    /// # Errors
+    /// If the proof does not hold here, since the kernel is another or the maps are not like those that it was made for;
+    /// and as [`Runtime::load_unverified`].
+    pub fn load_verified(&self, verified: &Verified, maps: Vec<LoadedMap>) -> Result<Arc<Prog>, Diagnostic> {
+        let program = verified.program();
+        let maps = self.accept(program, maps)?;
+        let proof = Proof::made(verified, &self.kernel, &maps).ok_or_else(|| load::proven_elsewhere(program))?;
+        self.load_proven(program, &maps, proof).map_err(|why| load::not_worth(program, &why))
     }
 
     /// Loads a program that nothing vouches for: it runs checked.

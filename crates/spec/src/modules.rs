@@ -25,6 +25,16 @@ struct Source {
 }
 
 impl Modules {
+    /// Whether both are one, or clones of one.
+    #[must_use]
+    pub fn is(&self, other: &Modules) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// Modules that `read` gives, which is called once at most.
     #[must_use]
     pub fn new(read: impl Fn() -> Vec<Module> + Send + Sync + 'static) -> Modules {

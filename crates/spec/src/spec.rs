@@ -52,7 +52,7 @@ pub enum ExternKind {
 }
 
 /// A map as the object defines it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapSpec {
     /// Its name.
     pub name: String,

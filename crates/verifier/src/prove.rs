@@ -1,7 +1,7 @@
 //! From a verdict to a proof: what may run without being checked.
 
 use crate::{Env, Facts, Report, Stats, Verdict, check_with_facts, explain, facts::Base};
-use alveary_abi::{Profile, Version};
+use alveary_abi::Profile;
 use alveary_btf::{FuncInfo, Linkage, Type};
 use alveary_diag::Diagnostic;
 use alveary_isa::{Inst, decode};
@@ -16,8 +16,8 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Clone, Debug)]
 pub struct Verified {
     program: Arc<Program>,
-    profile: Profile,
-    cpus: u32,
+    /// By the newest kernel's rules.
+    kernel: Kernel,
     maps: Vec<MapSpec>,
     facts: Facts,
     stats: Stats,
@@ -33,13 +33,26 @@ impl Verified {
     /// The rows that it was proven by; the version is the newest, whose rules all proofs go by.
     #[must_use]
     pub fn profile(&self) -> &Profile {
-        &self.profile
+        &self.kernel.profile
     }
 
     /// The number of CPUs that it was proven for.
     #[must_use]
     pub fn cpus(&self) -> u32 {
-        self.cpus
+        self.kernel.cpus
+    }
+
+    /// Whether it holds for this kernel, too, and for maps that are as these, in the program's order: nothing that was asked
+    /// for the proof is other there. `kernel` has to be the one that was proven for, or a clone of it.
+    #[must_use]
+    pub fn holds_for(&self, kernel: &Kernel, maps: &[MapSpec]) -> bool {
+        let types = match (&self.kernel.btf, &kernel.btf) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        let same = types && self.kernel.modules.is(&kernel.modules) && self.kernel.cpus == kernel.cpus;
+        same && self.kernel.profile.is(&kernel.profile.newest()) && self.maps == maps
     }
 
     /// The maps that it was proven with, in the program's order.
@@ -86,8 +99,7 @@ pub fn prove(program: Arc<Program>, env: &Env<'_>) -> Result<Verified, Box<Repor
                 return Err(refused_at("an access to the kernel's own memory", insn));
             }
             let maps = proven_maps(&program, env.maps);
-            let Kernel { profile, cpus, .. } = kernel;
-            Ok(Verified { program, profile, cpus, maps, facts, stats: report.stats })
+            Ok(Verified { program, kernel, maps, facts, stats: report.stats })
         }
         _ => Err(Box::new(report)),
     }
@@ -102,8 +114,7 @@ pub fn explain_unproven(program: &Program, env: &Env<'_>, report: &Report) -> Op
 /// The kernel with the newest rules.
 fn newest(kernel: &Kernel) -> Kernel {
     let Kernel { profile, btf, modules, cpus, .. } = kernel;
-    let newest = Profile::new(Version::NEWEST, profile.limits, profile.tables().clone());
-    Kernel { btf: btf.clone(), modules: modules.clone(), cpus: *cpus, ..Kernel::of(newest) }
+    Kernel { btf: btf.clone(), modules: modules.clone(), cpus: *cpus, ..Kernel::of(profile.newest()) }
 }
 
 /// The maps that a program names. All are there: it could not have been judged without.

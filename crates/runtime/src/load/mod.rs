@@ -21,5 +21,7 @@ mod site;
 
 pub(crate) use lower::{Lowered, lower};
 pub(crate) use proven::Proven;
-pub(crate) use refuse::{foreign_map, not_ahead, not_native, refused_by_engine, rejected, unsupported_type};
+pub(crate) use refuse::{
+    foreign_map, not_ahead, not_native, not_worth, proven_elsewhere, refused_by_engine, rejected, unsupported_type,
+};
 pub(crate) use site::{Owner, Site, Sites, bodies};

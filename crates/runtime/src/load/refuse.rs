@@ -25,6 +25,20 @@ pub(crate) fn unsupported_type(
         .expected(format!("one of {}", names.join(", ")))
 }
 
+/// A proof does not hold for this runtime, or these maps.
+pub(crate) fn proven_elsewhere(program: &Program) -> Diagnostic {
+    let message = format!("what was proven of program `{}` is not proven here", program.name);
+    Diagnostic::new("proof-elsewhere", message, place(program, 0))
+        .found("another kernel, or maps that are not like those of the proof")
+        .expected("the kernel and maps that it was proven for; `Runtime::load` proves it anew")
+}
+
+/// A proof is not worth anything with what is here.
+pub(crate) fn not_worth(program: &Program, why: &str) -> Diagnostic {
+    let message = format!("program `{}` does not run as it was proven", program.name);
+    Diagnostic::new("proof-doubt", message, place(program, 0)).found(why.to_owned())
+}
+
 /// No kernel has a helper of this number.
 pub(super) fn unknown_helper(program: &Program, profile: &Profile, index: usize, id: u32) -> Diagnostic {
     let last = profile.tables().helpers.iter().map(|h| h.id).filter(|id| *id < HelperId::FIRST_OWN).max();

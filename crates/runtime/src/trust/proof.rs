@@ -30,6 +30,14 @@ impl Proof {
         prove(program.clone(), &Env::new(kernel, &specs)).map(|verified| Proof { verified })
     }
 
+    /// A proof that was made elsewhere, if it holds for this runtime and these maps.
+    pub(crate) fn made(verified: &Verified, kernel: &Kernel, maps: &[LoadedMap]) -> Option<Proof> {
+        let mut specs = specs(verified.program(), maps).ok()?;
+        let in_order = verified.program().maps.iter().map_while(|name| specs.remove(name));
+        let specs: Vec<MapSpec> = in_order.collect();
+        verified.holds_for(kernel, &specs).then(|| Proof { verified: verified.clone() })
+    }
+
     /// Why the verifier rejects what could not be proven, in its words.
     pub(crate) fn explain(
         program: &Program,

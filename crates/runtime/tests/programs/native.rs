@@ -1,7 +1,7 @@
 //! Proven programs as native code: what leaves the engine and comes back to it does so as when it is interpreted.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
-use crate::harness::{Bench, Bytes, kernel, map_spec, program};
+use crate::harness::{Bench, Bytes, kernel, map_spec, program, run_prog};
 use alveary_abi::MapType;
 use alveary_runtime::{Engine, Fault, Feed, LoadedMap, Prog, Ran, Runtime, World};
 use alveary_spec::Program;
@@ -62,4 +62,35 @@ fn thirty_three_tail_calls_in_each_run() {
         });
         assert_eq!(ran, (vec![3; 3], 3 * 34), "{engine:?}");
     }
+}
+
+#[test]
+fn what_one_runtime_proved_another_like_it_runs() {
+    let runtime = |engine, cpus| {
+        let kernel = alveary_spec::Kernel { cpus, ..kernel() };
+        Runtime::builder(kernel, World::repeatable()).family::<Bench>(Arc::new(())).engine(engine).build()
+    };
+    let map = |runtime: &Runtime, ty, value_size| {
+        vec![runtime.create_map(&map_spec("map", ty, 4, value_size, 1)).expect("a map")]
+    };
+    let text = "r1 = v0 ll\nr0 = *(u64 *)(r1 + 0)\nr0 += 3\n*(u64 *)(r1 + 0) = r0\nexit\n";
+    let program = Arc::new(Program { maps: vec!["map".to_owned()], ..program(text) });
+    let one = runtime(Engine::Interp, 2);
+    let maps = map(&one, MapType::ARRAY, 8);
+    let verified = one.prove(&program, &maps).expect("it is safe");
+    for engine in [Engine::Interp, Engine::Jit] {
+        let other = runtime(engine, 2);
+        let prog = other.load_verified(&verified, map(&other, MapType::ARRAY, 8)).expect("all is as there");
+        assert_eq!(prog.is_native(), engine == Engine::Jit);
+        assert_eq!(run_prog(&other, &prog).expect("it ends").value, 3, "its map is its own");
+    }
+    let refused = |runtime: &Arc<Runtime>, ty, value_size| {
+        let maps = map(runtime, ty, value_size);
+        runtime.load_verified(&verified, maps).expect_err("not what was proven").code.0
+    };
+    assert_eq!(refused(&one, MapType::ARRAY, 4), "proof-elsewhere", "the value is too short");
+    assert_eq!(refused(&one, MapType::HASH, 8), "proof-elsewhere");
+    assert_eq!(refused(&runtime(Engine::Jit, 3), MapType::ARRAY, 8), "proof-elsewhere", "other values for each CPU");
+    let maps = map(&runtime(Engine::Jit, 2), MapType::ARRAY, 8);
+    assert_eq!(one.load_verified(&verified, maps).expect_err("another's map").code.0, "map-foreign");
 }
