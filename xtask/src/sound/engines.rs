@@ -6,10 +6,18 @@
 
 use super::{Bench, Wanted, pair::Pair};
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+/// How often it is looked whether a program takes long.
+const LOOK: Duration = Duration::from_secs(10);
+/// And how often said how many have run.
+const SAY: Duration = Duration::from_secs(300);
 
 /// What came of many programs.
 #[derive(Debug, Default)]
@@ -57,14 +65,19 @@ impl Compared {
 pub(crate) fn hold(wanted: &Wanted) -> Result<Compared, String> {
     let bench = Bench::new(wanted)?;
     let (next, ran) = (AtomicU64::new(wanted.seed), AtomicU64::new(0));
+    let at: Vec<AtomicU64> = (0..wanted.threads).map(|_| AtomicU64::new(wanted.seed)).collect();
     thread::scope(|scope| {
-        let work = || {
-            let (bench, next, ran) = (&bench, &next, &ran);
+        let (working, ended) = channel::<()>();
+        let work = |at| {
+            let (bench, next, ran, working) = (&bench, &next, &ran, working.clone());
             move || {
+                // Given up when this thread ends, however it does.
+                let _working = working;
                 let mut pair = Pair::new(bench, wanted)?;
                 let mut compared = Compared::default();
                 while ran.load(Ordering::Relaxed) < wanted.count && compared.findings.len() < wanted.findings {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
+                    AtomicU64::store(at, seed, Ordering::Relaxed);
                     if pair.one(bench, wanted, seed, &mut compared)? {
                         ran.fetch_add(1, Ordering::Relaxed);
                     }
@@ -72,11 +85,32 @@ pub(crate) fn hold(wanted: &Wanted) -> Result<Compared, String> {
                 Ok::<Compared, String>(compared)
             }
         };
-        let threads: Vec<_> = (0..wanted.threads).map(|_| scope.spawn(work())).collect();
+        let threads: Vec<_> = at.iter().map(|at| scope.spawn(work(at))).collect();
+        drop(working);
+        let (at, ran) = (&at, &ran);
+        scope.spawn(move || watch(at, ran, &ended));
         let mut sum = Compared::default();
         for thread in threads {
             sum.add(thread.join().map_err(|_| "a thread panicked")??);
         }
         Ok(sum)
     })
+}
+
+/// Says which programs take long, and how many have run, until all threads have ended. `at`: the seed that each is at.
+fn watch(at: &[AtomicU64], ran: &AtomicU64, ended: &Receiver<()>) {
+    let seeds = || at.iter().map(|seed| seed.load(Ordering::Relaxed)).collect::<Vec<_>>();
+    let start = Instant::now();
+    let (mut before, mut said) = (seeds(), Duration::ZERO);
+    while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        let now = seeds();
+        for seed in now.iter().zip(&before).filter(|(now, before)| now == before).map(|(seed, _)| seed) {
+            eprintln!("seed {seed} takes long: the same as {LOOK:.0?} before");
+        }
+        before = now;
+        if start.elapsed() - said >= SAY {
+            said = start.elapsed();
+            eprintln!("{said:.0?}: {} ran, at seed {}", ran.load(Ordering::Relaxed), before.iter().max().unwrap_or(&0));
+        }
+    }
 }

@@ -4,10 +4,11 @@ use super::facts::Holder;
 use alveary_abi::{MapType, ProgType};
 use alveary_net::{Net, SkBuff, Skb, Start, Xdp, XdpBuff};
 use alveary_runtime::{
-    Engine, Family, Fault, LoadedMap, Passes, Prog, Ran, Runtime, Trap, TrapKind, Trust, Vcpu, Watched, World,
+    Engine, Family, Fault, LoadedMap, Passes, Prog, Ran, Runtime, Trap, TrapKind, Vcpu, Watched, World,
 };
 use alveary_spec::{Kernel, MapSpec, Program};
 use alveary_testing::{Draw, Needs, PROGRAMS};
+use alveary_verifier::Verified;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -211,19 +212,58 @@ impl Machine {
         Ok(())
     }
 
-    /// What a proven program does in some runs; `None` if it is none. All that is drawn for it comes from `seed`: of the
-    /// programs before, only those that were kept are left.
-    pub(crate) fn see(&mut self, program: &Arc<Program>, seed: u64, rounds: usize) -> Result<Option<Seen>, String> {
+    /// Whether one of the runs in which [`Machine::see`] would see a program takes more instructions than the budget, where
+    /// `kept` is what it may tail-call.
+    pub(crate) fn takes_long(
+        &mut self,
+        program: &Arc<Program>,
+        kept: &Kept,
+        seed: u64,
+        rounds: usize,
+    ) -> Result<bool, String> {
         let maps = self.maps_of(program.ty)?;
-        let Ok(prog) = self.runtime.load(program.clone(), maps.clone()) else { return Ok(None) };
-        if !matches!(prog.trust(), Trust::Proven(_)) {
-            return Ok(None);
+        let load = |program: &Arc<Program>| self.runtime.load_unverified(program.clone(), maps.clone());
+        // What cannot be loaded is not proven, either.
+        let Ok(prog) = load(program) else { return Ok(false) };
+        for (&(ty, slot), other) in kept.range((program.ty.0, 0)..=(program.ty.0, u32::MAX)) {
+            if self.kept.get(&(ty, slot)).is_some_and(|there| Arc::ptr_eq(there, other)) {
+                continue;
+            }
+            let other_prog = load(other).map_err(|refused| refused.to_string())?;
+            let refused = self.runtime.set_slot(&maps[PROGRAMS as usize], slot, &other_prog);
+            refused.map_err(|refused| refused.to_string())?;
+            self.kept.insert((ty, slot), other.clone());
         }
+        let ended = |end: &Result<Ran, Box<Fault>>| matches!(end, Err(fault) if fault.trap.kind == TrapKind::Budget);
+        self.begin(&maps, seed);
+        Ok((0..rounds).any(|_| {
+            self.fill(&maps, 0);
+            ended(&self.once(&prog))
+        }))
+    }
+
+    /// All that is drawn from now on comes from this seed, the contents of the maps first.
+    fn begin(&mut self, maps: &[LoadedMap], seed: u64) {
         self.draw = Draw::new(seed);
         self.cpu.set_randomness(seed);
         self.script.clear();
-        self.renew(&maps);
+        self.renew(maps);
         self.cpu.set_budget(self.budget);
+    }
+
+    /// What is proven of a program; `None` if that is nothing.
+    pub(crate) fn prove(&mut self, program: &Arc<Program>) -> Result<Option<Verified>, String> {
+        let maps = self.maps_of(program.ty)?;
+        Ok(self.runtime.prove(program, &maps).ok())
+    }
+
+    /// What a proven program does in some runs; `None` if its proof is not worth anything here. All that is drawn for it comes from `seed`: of the
+    /// programs before, only those that were kept are left.
+    pub(crate) fn see(&mut self, verified: &Verified, seed: u64, rounds: usize) -> Result<Option<Seen>, String> {
+        let program = verified.program();
+        let maps = self.maps_of(program.ty)?;
+        let Ok(prog) = self.runtime.load_verified(verified, maps.clone()) else { return Ok(None) };
+        self.begin(&maps, seed);
         let mut ends = Vec::new();
         for _ in 0..rounds {
             self.fill(&maps, 0);

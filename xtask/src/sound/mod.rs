@@ -41,7 +41,7 @@ use std::{
 use tally::{Difference, Tally};
 
 const USAGE: &str = "[--here] [--count N] [--seed N] [-j N] [--rounds N] [--findings N] [--show] [--kernel] [--facts] \
-                     [--engines [--only PASS | --without PASS]]";
+                     [--short] [--engines [--only PASS | --without PASS]]";
 
 /// Types that programs are generated for.
 const TYPES: [ProgType; 5] =
@@ -71,6 +71,8 @@ struct Wanted {
     facts: bool,
     /// Hold the engines against each other, nothing else.
     engines: bool,
+    /// Three of four programs are short.
+    short: bool,
     /// What is made over native code.
     passes: Passes,
 }
@@ -87,6 +89,7 @@ impl Default for Wanted {
             kernel: false,
             facts: false,
             engines: false,
+            short: false,
             passes: Passes::ALL,
         }
     }
@@ -153,6 +156,7 @@ fn parse<'a>(mut arguments: impl Iterator<Item = &'a String>) -> Result<Wanted, 
             "--kernel" => wanted.kernel = true,
             "--facts" => wanted.facts = true,
             "--engines" => wanted.engines = true,
+            "--short" => wanted.short = true,
             DROPPED => {}
             other => return Err(format!("no option {other}; takes {USAGE}")),
         }
@@ -183,6 +187,7 @@ impl Bench {
             machine::can(&runtime, ty, needs) && (!beside_kernel || running::can(needs))
         });
         let generator = if wanted.engines { generator.careful() } else { generator };
+        let generator = if wanted.short { generator.short_too() } else { generator };
         let generator = if beside_kernel { generator.filling_frames() } else { generator };
         let bench = Bench { generator, runtime, kernel, maps: maps(), theirs: None };
         let theirs = if wanted.kernel && !wanted.engines {

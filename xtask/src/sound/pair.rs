@@ -7,13 +7,14 @@
 use super::{
     Bench, Wanted,
     engines::Compared,
-    machine::{self, Ended, Kept, Machine, Seen},
+    machine::{self, Kept, Machine, Seen},
     running::{Running, Taken},
     text,
 };
 use alveary_runtime::Engine;
 use alveary_spec::Program;
 use alveary_testing::Draw;
+use alveary_verifier::Verified;
 use std::sync::Arc;
 
 /// The shortest packet that the kernel runs programs on.
@@ -34,7 +35,7 @@ const GAPS: [u64; 2] = [1 << 12, 1 << 30];
 
 /// The two engines, and the kernel if that is asked for.
 pub(crate) struct Pair {
-    /// Sees which programs take too long.
+    /// Sees which programs take too long: it does with them what the others do, and counts.
     scout: Machine,
     interpreted: Machine,
     pub(super) native: Machine,
@@ -67,36 +68,38 @@ impl Pair {
         if !machine::runs(program.ty) {
             return Ok(false);
         }
-        if !made.bounded && matches!(self.scout.run(&program, None, 2), Ok(Ended::Long)) {
-            compared.long += 1;
-            return Ok(false);
-        }
-        self.hold(bench, wanted, seed, &program, compared)
+        self.hold(bench, wanted, seed, (&program, made.bounded), compared)
     }
 
-    /// Holds what all make of a program against each other.
+    /// Holds what all make of a program against each other, which may be known to take few instructions.
     pub(crate) fn hold(
         &mut self,
         bench: &Bench,
         wanted: &Wanted,
         seed: u64,
-        program: &Arc<Program>,
+        (program, bounded): (&Arc<Program>, bool),
         compared: &mut Compared,
     ) -> Result<bool, String> {
+        if self.kernel.as_ref().is_some_and(|kernel| kernel.is_loose(program)) {
+            return Ok(false);
+        }
+        // Once for all: it takes as long as all the rest. The kernel would take its time over what is too long for that.
+        let Some(verified) = self.interpreted.prove(program)? else { return Ok(false) };
+        if !bounded && self.scout.takes_long(program, self.interpreted.kept(), seed, wanted.rounds)? {
+            compared.long += 1;
+            return Ok(false);
+        }
         let taken = match &mut self.kernel {
             None => None,
-            Some(kernel) if kernel.is_loose(program) => return Ok(false),
-            // The kernel would take its time over what is too long to be proven here.
-            Some(_) if !bench.proves(program) => return Ok(false),
             Some(kernel) => match kernel.take(program)? {
                 None => return Ok(false),
                 taken => taken,
             },
         };
         let kept = self.interpreted.kept().clone();
-        let Some(interpreted) = self.interpreted.see(program, seed, wanted.rounds)? else { return Ok(false) };
-        let proven_once = || format!("seed {seed} is proven only once");
-        let native = self.native.see(program, seed, wanted.rounds)?.ok_or_else(proven_once)?;
+        let Some(interpreted) = self.interpreted.see(&verified, seed, wanted.rounds)? else { return Ok(false) };
+        let only_once = || format!("seed {seed} runs as it is by one engine only");
+        let native = self.native.see(&verified, seed, wanted.rounds)?.ok_or_else(only_once)?;
         compared.ran += 1;
         let on_kernel = self.on_kernel(taken.as_ref(), &interpreted)?;
         compared.kernel += u64::from(on_kernel.is_some());
@@ -108,7 +111,7 @@ impl Pair {
             compared.traps += interpreted.traps();
             return Ok(true);
         };
-        let (here, there) = elsewhere(bench, wanted, seed, program, &kept)?;
+        let (here, there) = elsewhere(bench, wanted, seed, &verified, &kept)?;
         // Where it was at first is a place, too: a pointer whose bytes are taken for a text is a number at few of them.
         let once = interpreted != here[0] && there.iter().all(|seen| *seen == here[0]);
         if once || here.iter().any(|seen| *seen != here[0]) {
@@ -138,7 +141,7 @@ fn elsewhere(
     bench: &Bench,
     wanted: &Wanted,
     seed: u64,
-    program: &Arc<Program>,
+    verified: &Verified,
     kept: &Kept,
 ) -> Result<(Vec<Seen>, Vec<Seen>), String> {
     let mut draw = Draw::new(seed);
@@ -148,7 +151,7 @@ fn elsewhere(
         let gaps = GAPS.map(|most| Vec::<u8>::with_capacity(draw.below(most) as usize));
         let mut machine = machine(bench, wanted, engine)?;
         machine.keep(kept)?;
-        let seen = machine.see(program, seed, wanted.rounds)?.ok_or("a program is proven only once")?;
+        let seen = machine.see(verified, seed, wanted.rounds)?.ok_or("a proof is worth something only once")?;
         all.push((machine, gaps));
         Ok::<Seen, String>(seen)
     };

@@ -46,7 +46,7 @@ fn compared(text: &str, cpu: u32) -> engines::Compared {
     let mut pair = Pair::new(&bench, &wanted).expect("it is made");
     pair.native = Machine::new(&runtime, cpu, bench.specs(), 1).expect("it is made");
     let mut compared = engines::Compared::default();
-    assert!(pair.hold(&bench, &wanted, 7, &program, &mut compared).expect("it runs"), "it is proven");
+    assert!(pair.hold(&bench, &wanted, 7, (&program, true), &mut compared).expect("it runs"), "it is proven");
     compared
 }
 

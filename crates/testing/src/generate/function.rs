@@ -62,10 +62,16 @@ pub(super) struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    pub(super) fn new(around: &'a Surroundings, mut draw: Draw, careful: bool, fills_frames: bool) -> Maker<'a> {
+    pub(super) fn new(
+        around: &'a Surroundings,
+        mut draw: Draw,
+        short: bool,
+        careful: bool,
+        fills_frames: bool,
+    ) -> Maker<'a> {
         let mut code = Code::default();
         let reckless = if careful || draw.chance(5, 8) { 0 } else { 1 << draw.below(7) };
-        let left = 4 + draw.below(14) as u32;
+        let left = if short { 1 + draw.below(5) } else { 4 + draw.below(14) } as u32;
         let (out, forbidden) = (code.label(), code.label());
         Maker {
             around,

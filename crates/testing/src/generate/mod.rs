@@ -51,6 +51,7 @@ pub struct Generator {
     names: Vec<String>,
     careful: bool,
     fills_frames: bool,
+    short_too: bool,
 }
 
 /// A program that was made.
@@ -70,13 +71,19 @@ impl Generator {
     #[must_use]
     pub fn new(types: &[ProgType], can: impl Fn(ProgType, Needs<'_>) -> bool) -> Generator {
         let types = types.iter().map(|ty| Surroundings::of(*ty, &can)).collect();
-        Generator { types, names: map_names(), careful: false, fills_frames: false }
+        Generator { types, names: map_names(), careful: false, fills_frames: false, short_too: false }
     }
 
     /// No program is reckless from now on: for who runs what is right and learns nothing of the rest.
     #[must_use]
     pub fn careful(self) -> Generator {
         Generator { careful: true, ..self }
+    }
+
+    /// Three programs of four are short from now on: for who wants to see many, and takes longer the longer they are.
+    #[must_use]
+    pub fn short_too(self) -> Generator {
+        Generator { short_too: true, ..self }
     }
 
     /// Functions write their whole frames first, from now on. Linux lets programs read the rest of a slot that was written
@@ -91,7 +98,8 @@ impl Generator {
     pub fn program(&self, seed: u64) -> Generated {
         let mut draw = Draw::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let surroundings = &self.types[draw.below(self.types.len() as u64) as usize];
-        let made = Maker::new(surroundings, draw, self.careful, self.fills_frames).program();
+        let short = self.short_too && draw.chance(3, 4);
+        let made = Maker::new(surroundings, draw, short, self.careful, self.fills_frames).program();
         let program = program(&made.code, surroundings.ty, &self.names);
         Generated { program, bounded: made.bounded, code: made.code }
     }
