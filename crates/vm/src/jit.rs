@@ -10,6 +10,7 @@ mod arith;
 mod body;
 mod cache;
 mod call;
+mod divide;
 mod early;
 mod fill;
 mod frame;

@@ -1,6 +1,7 @@
 //! What arithmetic, byte swaps and constants become. The rules are RFC 9669's; `crate::arith` has them as functions.
 
 use super::lift::Lifter;
+use crate::Known;
 use alveary_isa::{AluOp, Inst, Operand, Reg, Swap, Wide, Width};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
@@ -13,7 +14,7 @@ impl Lifter<'_> {
         let waiting = self.waiting_for(inst);
         let (dst, value) = match inst {
             Inst::Alu { wide, op, dst, src } => {
-                (dst, self.gather(inst, |lifter| lifter.alu(wide, op, dst, src, known.divisor_not_zero)))
+                (dst, self.gather(inst, |lifter| lifter.alu(wide, op, dst, src, known)))
             }
             Inst::Neg { wide, dst } => {
                 let value = self.get_as(wide, dst);
@@ -43,7 +44,7 @@ impl Lifter<'_> {
         self.set(dst, value);
     }
 
-    fn alu(&mut self, wide: Wide, op: AluOp, dst: Reg, src: Operand, not_zero: bool) -> Value {
+    fn alu(&mut self, wide: Wide, op: AluOp, dst: Reg, src: Operand, known: Known) -> Value {
         // `dst` is read below alone: a move does not need what it overwrites.
         match (op, wide, src) {
             (AluOp::Mov, Wide::W32, Operand::Reg(reg)) if self.fits(reg, Width::B4) => return self.get(reg),
@@ -70,8 +71,14 @@ impl Lifter<'_> {
             }
             _ => {}
         }
-        let (x, y) = (self.get_as(wide, dst), self.operand(wide, src));
-        let not_zero = not_zero || matches!(src, Operand::Imm(imm) if imm != 0);
+        let x = self.get_as(wide, dst);
+        if let AluOp::Div | AluOp::Mod = op
+            && let Some(result) = self.by_constant(op, wide, x, src, known.range.1)
+        {
+            return result;
+        }
+        let y = self.operand(wide, src);
+        let not_zero = known.divisor_not_zero || matches!(src, Operand::Imm(imm) if imm != 0);
         let result = match op {
             AluOp::Add => self.to.ins().iadd(x, y),
             AluOp::Sub => self.to.ins().isub(x, y),

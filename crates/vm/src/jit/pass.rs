@@ -4,6 +4,7 @@
 //! | file | what becomes better |
 //! |---|---|
 //! | `inline` | small functions are made part of those that call them |
+//! | `thread` | comparisons are left out on ways that say how they end |
 //! | `lanes` | four rounds of a loop run at once, in the lanes of vectors |
 //! | `widen` | loops ask once for several rounds whether they stay inside of something |
 //! | `unroll` | several rounds of loops that count stand one behind the other |
@@ -18,6 +19,7 @@
 //! | `jit/body` | what helpers do is done in place of their calls |
 //! | `narrow` | what has 32 bits is not extended again |
 //! | `jit/multiply` | multiplications by some constants become shifts |
+//! | `jit/divide` | divisions by more constants become one multiplication |
 //! | `jit/fill` | stores of one value side by side become wide ones |
 //! | `jit/gather` | bytes of the packet that are put together are loaded as one word |
 //! | `jit/early` | what is computed of many loads is computed where the program does |
@@ -33,6 +35,7 @@ pub(super) mod narrow;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod unroll;
 mod widen;
 
@@ -46,6 +49,8 @@ use std::fmt;
 pub enum Pass {
     /// Small functions are made part of those that call them.
     Inline,
+    /// Comparisons are left out on ways that say how they end.
+    Thread,
     /// Four rounds of a loop run at once, in the lanes of vectors.
     Lanes,
     /// Loops ask once for several rounds whether they stay inside of something.
@@ -64,6 +69,8 @@ pub enum Pass {
     Narrow,
     /// Multiplications by some constants become shifts.
     Multiply,
+    /// Divisions by more constants become one multiplication.
+    Divide,
     /// Stores of one value side by side become wide ones.
     Fill,
     /// Bytes of the packet that are put together are loaded as one word.
@@ -89,6 +96,7 @@ struct Row {
 /// The passes, in their order.
 const ROWS: &[Row] = &[
     Row { pass: Pass::Inline, name: "inline", run: Some(inline::run) },
+    Row { pass: Pass::Thread, name: "thread", run: Some(thread::run) },
     Row { pass: Pass::Lanes, name: "lanes", run: Some(lanes::run) },
     Row { pass: Pass::Widen, name: "widen", run: Some(widen::run) },
     Row { pass: Pass::Unroll, name: "unroll", run: Some(unroll::run) },
@@ -98,6 +106,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Helper, name: "helper", run: None },
     Row { pass: Pass::Narrow, name: "narrow", run: None },
     Row { pass: Pass::Multiply, name: "multiply", run: None },
+    Row { pass: Pass::Divide, name: "divide", run: None },
     Row { pass: Pass::Fill, name: "fill", run: None },
     Row { pass: Pass::Gather, name: "gather", run: None },
     Row { pass: Pass::Early, name: "early", run: None },
