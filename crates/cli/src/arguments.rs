@@ -96,6 +96,7 @@ verbs! {
     "link": Link(verb::link::Link),
     "net": Net(verb::net::Net),
     "srv6": Srv6(verb::srv6::Srv6),
+    "lb": Lb(verb::lb::Lb),
     "cgroup": Cgroup(verb::cgroup::Cgroup),
     "perf": Perf(verb::perf::Perf),
     "struct_ops": StructOps(verb::struct_ops::StructOps),

@@ -14,6 +14,7 @@ pub(crate) mod feature;
 pub(crate) mod generate;
 pub(crate) mod iter;
 mod keep;
+pub(crate) mod lb;
 pub(crate) mod link;
 pub(crate) mod load;
 pub(crate) mod man;

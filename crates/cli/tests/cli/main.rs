@@ -13,6 +13,7 @@ mod errors;
 mod explain;
 mod files;
 mod help;
+mod lb;
 mod libxdp;
 mod link;
 mod linux;

@@ -1,0 +1,107 @@
+//! `alveary lb check`.
+
+use super::open;
+use crate::{
+    failure::Failure,
+    files, output,
+    table::{Align, Table, count, grouped},
+};
+use alveary_lb::config::{Config, Real, Vip};
+use clap::{Args, ValueHint};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Say everything that is wrong with a configuration; nothing is changed
+///
+/// Every fault is shown with its place. Of what is right it says how long packets may be: on the way to the reals they get
+/// further headers.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  alveary lb check lb.toml
+
+lb.toml:
+  [balancer]
+  devices = [\"eth0\"]
+  source = \"192.0.2.2\"       # where tunnels come from
+
+  [[vip]]
+  address = \"192.0.2.1\"
+  port = 443
+  mss = true                 # as much as tunnels leave
+    [vip.check]
+    type = \"tcp\"
+    [[vip.real]]
+    address = \"10.0.0.11\"
+    [[vip.real]]
+    address = \"10.0.0.12\"
+    weight = 2")]
+pub(super) struct Check {
+    /// The configuration; `-` is stdin
+    #[arg(value_name = "CONFIG.toml", value_hint = ValueHint::FilePath, value_parser = files::input)]
+    config: PathBuf,
+}
+
+/// What is left of an MTU for a segment of TCP.
+fn mss(vip: &Vip, mtu: u16) -> u16 {
+    mtu.saturating_sub(if vip.address.is_ipv6() { 60 } else { 40 })
+}
+
+/// The longest packet that reaches every real.
+fn least(config: &Config, vip: &Vip) -> Option<u16> {
+    vip.reals.iter().map(|real| config.inner_mtu(real)).min()
+}
+
+impl Check {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        let config = open(&self.config)?;
+        if json {
+            let real = |real: &Real| json!({ "name": real.name, "forward": real.forward.name(), "mtu": config.inner_mtu(real) });
+            let vip = |vip: &Vip| {
+                let least = least(&config, vip);
+                json!({
+                    "name": vip.name, "address": vip.address, "ports": vip.ports,
+                    "protocols": vip.protocols.iter().map(|protocol| protocol.name()).collect::<Vec<_>>(),
+                    "slots": vip.slots.slots(), "mtu": least, "mss": least.map(|mtu| mss(vip, mtu)),
+                    "reals": vip.reals.iter().map(real).collect::<Vec<_>>(),
+                })
+            };
+            let vips: Vec<_> = config.vips.iter().map(vip).collect();
+            return output::object(&json!({ "name": config.name, "devices": config.devices, "vips": vips }));
+        }
+        let mut table = Table::new(vec![
+            ("VIP", Align::Left),
+            ("reals", Align::Right),
+            ("slots", Align::Right),
+            ("MTU left", Align::Right),
+            ("MSS", Align::Right),
+        ]);
+        for vip in &config.vips {
+            let mtu = least(&config, vip);
+            table.row([
+                vip.name.clone(),
+                grouped(vip.reals.len() as u64),
+                grouped(vip.slots.slots().into()),
+                mtu.map_or_else(String::new, |mtu| grouped(mtu.into())),
+                mtu.map_or_else(String::new, |mtu| grouped(mss(vip, mtu).into())),
+            ]);
+        }
+        output::write(|out| {
+            let (vips, reals) = (config.vips.len() as u64, config.vips.iter().map(|vip| vip.reals.len() as u64).sum());
+            let (vips, reals) = (count(vips, "VIP", "VIPs"), count(reals, "real", "reals"));
+            writeln!(out, "{}: {vips}, {reals}: nothing is wrong", config.name)?;
+            if config.vips.is_empty() {
+                return Ok(());
+            }
+            writeln!(out)?;
+            table.write("  ", out)?;
+            let short = |vip: &&Vip| vip.mss.is_none() && least(&config, vip).is_some_and(|mtu| mtu < config.mtu);
+            let shorter: Vec<_> = config.vips.iter().filter(short).map(|vip| vip.name.as_str()).collect();
+            if !shorter.is_empty() {
+                let names = shorter.join(", ");
+                writeln!(out, "\nTunnels take from the MTU, and nothing tells clients' TCP so: {names}")?;
+                writeln!(out, "(`mss = true` does; larger packets are answered by ICMP)")?;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! The balancer.
+
+use crate::{golden::golden, session::Session};
+
+const GOOD: &str = "[balancer]
+devices = [\"eth0\"]
+source = [\"192.0.2.2\", \"2001:db8::2\"]
+
+[[vip]]
+name = \"web\"
+address = \"192.0.2.1\"
+port = [80, 443]
+  [[vip.real]]
+  address = \"10.0.0.11\"
+  [[vip.real]]
+  address = \"fc00::12\"
+  forward = \"gue\"
+
+[[vip]]
+address = \"2001:db8::1\"
+port = 53
+protocol = [\"tcp\", \"udp\"]
+slots = 4093
+mss = true
+  [[vip.real]]
+  address = \"10.0.0.11\"
+";
+
+const BAD: &str = "[balancer]
+devices = \"eth0\"
+sorce = \"192.0.2.2\"
+
+[[vip]]
+address = \"192.0.2.1\"
+port = 80
+slots = 65536
+  [[vip.real]]
+  address = \"10.0.0.11\"
+  wieght = 2
+";
+
+const KEEPALIVED: &str = "virtual_server 192.0.2.1 443 {
+    lb_algo lc
+    lb_kind TUN
+    real_server 10.0.0.1 443 {
+        weight 3
+        TCP_CHECK { connect_timeout 3 }
+    }
+}
+";
+
+#[test]
+fn configurations() {
+    let session = Session::new().file("good.toml", GOOD).file("bad.toml", BAD).file("keepalived.conf", KEEPALIVED);
+    let session = session.run("lb check good.toml").run("lb check good.toml --json").run("lb check bad.toml");
+    golden("lb-check.txt", session.run("lb import keepalived.conf").text());
+}

@@ -1,0 +1,282 @@
+//! The configuration: a TOML file, read as a whole. Everything that is wrong with it is said at once, each with its place;
+//! only what is right becomes a [`Config`].
+//!
+//! | file | holds |
+//! |---|---|
+//! | `table` | tables of the file, and what is wrong with it so far |
+//! | `value` | values, and what is expected where they are something else |
+//! | `vip` | VIPs, their reals, health checks |
+
+mod table;
+mod value;
+mod vip;
+
+pub use value::{CheckKind, Forward, Hash, Mac, Mode, Policy, Prefix, Protocol, Quic, Table, duration};
+pub use vip::{Check, Key, Real, Remember, Route, Vip};
+
+use alveary_diag::{Diagnostic, Place};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
+use table::Faults;
+use toml::de::DeTable;
+
+/// A balancer, as its file describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Its name among those of this machine: where its maps are pinned.
+    pub name: String,
+    /// Devices that packets to VIPs come in by.
+    pub devices: Vec<String>,
+    /// Which XDP they use.
+    pub mode: Mode,
+    /// Addresses that outer headers, and packets to reals behind NAT, come from.
+    pub sources: Sources,
+    /// Longest IP packet on the way to the reals.
+    pub mtu: u16,
+    /// What hashes of flows begin with: the same for balancers that share flows.
+    pub seed: u64,
+    /// How much there is room for; fixed as long as the maps live.
+    pub limits: Limits,
+    /// What may change at any time.
+    pub rates: Rates,
+    /// Ports for NAT, both included.
+    pub ports: (u16, u16),
+    /// Where the API answers.
+    pub api: Api,
+    /// Where Prometheus asks.
+    pub metrics: Option<SocketAddr>,
+    /// The services.
+    pub vips: Vec<Vip>,
+}
+
+/// Addresses of the balancer's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// For reals of IPv4.
+    pub v4: Option<Ipv4Addr>,
+    /// For reals of IPv6.
+    pub v6: Option<Ipv6Addr>,
+}
+
+/// Room in the maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// VIPs, and their keys by address, port and protocol in either family.
+    pub vips: u32,
+    /// Reals, all VIPs' together.
+    pub reals: u32,
+    /// Slots of all tables together, those of a change beside those that it replaces.
+    pub slots: u32,
+    /// Connections that all CPUs know, of each family.
+    pub connections: u32,
+    /// Connections that each CPU knows.
+    pub connections_per_cpu: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { vips: 1024, reals: 4096, slots: 1 << 20, connections: 1 << 18, connections_per_cpu: 1 << 16 }
+    }
+}
+
+/// What may change while packets pass. 0: no limit, or none at all of what is sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// New entries of tables by second and CPU.
+    pub new_connections: u32,
+    /// ICMP messages of our own by second and CPU.
+    pub answers: u32,
+    /// One of so many packets is logged.
+    pub sample: u32,
+}
+
+impl Default for Rates {
+    fn default() -> Rates {
+        Rates { new_connections: 100_000, answers: 1000, sample: 0 }
+    }
+}
+
+/// Where the API answers.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Api {
+    /// A Unix socket; unless it is said, one in `/run/alveary`.
+    pub socket: Option<PathBuf>,
+    /// An address and port as well.
+    pub address: Option<SocketAddr>,
+    /// A file with the token that whoever comes to that address has to show.
+    pub token: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads a configuration; `file` is what it is called in messages.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn read(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
+        let mut faults = Faults::new(file, text);
+        if u32::try_from(text.len()).is_err() {
+            faults.wrong("the configuration is larger than 4 GiB", 0..0);
+            return Err(faults.all);
+        }
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let message = error.message().to_owned();
+            faults.wrong(message, error.span().unwrap_or(0..0));
+        }
+        // What could not be read is missing in the table: that it is missing need not be said.
+        if !errors.is_empty() {
+            return Err(faults.all);
+        }
+        let config = read(table::Table::new("configuration", table.get_ref(), 0..0), &mut faults);
+        faults.all.sort_by_key(|fault| match fault.place() {
+            Place::Text { bytes, .. } => bytes.start,
+            _ => 0,
+        });
+        if faults.all.is_empty() { Ok(config) } else { Err(faults.all) }
+    }
+
+    /// The longest packet of a VIP that reaches a real whole, with this way to it.
+    #[must_use]
+    pub fn inner_mtu(&self, real: &Real) -> u16 {
+        let outer = if real.address.is_ipv4() { 20 } else { 40 };
+        let headers = match real.forward {
+            Forward::Ip => outer,
+            Forward::Gue => outer + 8,
+            Forward::L2 | Forward::Nat | Forward::Local => 0,
+        };
+        real.mtu.unwrap_or(self.mtu).saturating_sub(headers)
+    }
+}
+
+/// The least MTU that IPv6 asks of any link, and the most that an IP packet can have.
+const LEAST_MTU: u16 = 1280;
+
+fn read(mut file: table::Table<'_>, faults: &mut Faults) -> Config {
+    let mut balancer = file.table("balancer", faults);
+    if balancer.is_none() && file.raw("balancer").is_none() {
+        let fault = faults.wrong("the file lacks a table `[balancer]`", 0..0);
+        fault.help.push("[balancer]\ndevices = [\"eth0\"]".into());
+    }
+    let mut config = Config {
+        name: "main".into(),
+        devices: Vec::new(),
+        mode: Mode::Any,
+        sources: Sources::default(),
+        mtu: 1500,
+        seed: 0x9e37_79b9_7f4a_7c15,
+        limits: Limits::default(),
+        rates: Rates::default(),
+        ports: (32_768, 60_999),
+        api: Api::default(),
+        metrics: None,
+        vips: Vec::new(),
+    };
+    if let Some(balancer) = &mut balancer {
+        own(balancer, &mut config, faults);
+    }
+    if let Some(mut limits) = file.table("limits", faults) {
+        let all = &mut config.limits;
+        for (key, value, most) in [
+            ("vips", &mut all.vips, 1 << 20),
+            ("reals", &mut all.reals, (1 << 20) - 1),
+            ("slots", &mut all.slots, 1 << 28),
+            ("connections", &mut all.connections, 1 << 28),
+            ("connections-per-cpu", &mut all.connections_per_cpu, 1 << 24),
+        ] {
+            let Some(said) = limits.get::<u32>(key, faults) else { continue };
+            if said == 0 || said > most {
+                faults.unexpected(key, &format!("a number from 1 to {most}"), limits.value_place(key));
+            }
+            *value = said;
+        }
+        limits.finish(faults);
+    }
+    if let Some(mut rates) = file.table("rates", faults) {
+        let all = &mut config.rates;
+        all.new_connections = rates.get("new-connections", faults).unwrap_or(all.new_connections);
+        all.answers = rates.get("answers", faults).unwrap_or(all.answers);
+        all.sample = rates.get("sample", faults).unwrap_or(all.sample);
+        rates.finish(faults);
+    }
+    if let Some(mut api) = file.table("api", faults) {
+        config.api.socket = api.get("socket", faults);
+        config.api.address = api.get("address", faults);
+        config.api.token = api.get("token", faults);
+        if let Some(address) = config.api.address
+            && !address.ip().is_loopback()
+            && config.api.token.is_none()
+        {
+            let fault =
+                faults.wrong("others than this machine may ask here, and nothing says who", api.value_place("address"));
+            fault.help.push("token = \"/etc/alveary/token\": a file with what they have to show".into());
+        }
+        api.finish(faults);
+    }
+    if let Some(mut metrics) = file.table("metrics", faults) {
+        config.metrics = metrics.need("address", faults);
+        metrics.finish(faults);
+    }
+    let defaults = file.table("default", faults).map(|table| vip::defaults(table, faults)).unwrap_or_default();
+    let vips = file.tables("vip", faults);
+    config.vips = vip::read_all(vips, &defaults, &config, faults);
+    if let Some(balancer) = balancer {
+        balancer.finish(faults);
+    }
+    file.finish(faults);
+    config
+}
+
+/// What a balancer says of itself.
+fn own(balancer: &mut table::Table<'_>, config: &mut Config, faults: &mut Faults) {
+    if let Some(name) = balancer.get::<String>("name", faults) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            faults.unexpected("name", "letters, digits, - and _, at most 64", balancer.value_place("name"));
+        }
+        config.name = name;
+    }
+    for (device, at) in balancer.list::<String>("devices", faults) {
+        if device.is_empty() || device.len() > 15 || device.contains(['/', ' ', '\0']) {
+            faults.unexpected("devices", "names of network devices", at);
+        } else if config.devices.contains(&device) {
+            faults.wrong(format!("the device `{device}` is named twice"), at);
+        } else {
+            config.devices.push(device);
+        }
+    }
+    if config.devices.is_empty() && balancer.raw("devices").is_none() {
+        faults.wrong("the balancer has no devices", balancer.place()).help.push("devices = [\"eth0\"]".into());
+    }
+    config.mode = balancer.get("mode", faults).unwrap_or(config.mode);
+    for (address, at) in balancer.list::<IpAddr>("source", faults) {
+        let before = match address {
+            IpAddr::V4(four) => config.sources.v4.replace(four).is_some(),
+            IpAddr::V6(six) => config.sources.v6.replace(six).is_some(),
+        };
+        if before {
+            faults.wrong("there are two source addresses of one family", at);
+        }
+    }
+    if let Some(mtu) = balancer.get::<u16>("mtu", faults) {
+        if mtu < LEAST_MTU {
+            faults.unexpected("mtu", &format!("at least {LEAST_MTU}"), balancer.value_place("mtu"));
+        }
+        config.mtu = mtu.max(LEAST_MTU);
+    }
+    config.seed = balancer.get("seed", faults).unwrap_or(config.seed);
+    let ports = balancer.list::<u16>("nat-ports", faults);
+    match ports[..] {
+        [] => {}
+        [(first, _), (last, _)] if 0 < first && first <= last => config.ports = (first, last),
+        _ => faults.unexpected(
+            "nat-ports",
+            "the first and the last port: [32768, 60999]",
+            balancer.value_place("nat-ports"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

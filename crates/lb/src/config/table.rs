@@ -1,0 +1,179 @@
+//! Tables of a TOML file, read key by key: each fault with its place, and reading goes on behind it.
+
+use alveary_diag::{Diagnostic, Place, did_you_mean};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// A file, and what is wrong with it so far.
+pub(super) struct Faults {
+    file: Arc<str>,
+    text: Arc<str>,
+    pub(super) all: Vec<Diagnostic>,
+}
+
+impl Faults {
+    pub(super) fn new(file: &str, text: &str) -> Faults {
+        Faults { file: file.into(), text: text.into(), all: Vec::new() }
+    }
+
+    /// A place of the file.
+    pub(super) fn at(&self, bytes: Range<usize>) -> Place {
+        Place::Text { file: self.file.clone(), text: self.text.clone(), bytes: bytes.start as u32..bytes.end as u32 }
+    }
+
+    /// What stands there.
+    pub(super) fn said(&self, bytes: Range<usize>) -> String {
+        let said = self.text.get(bytes).unwrap_or_default();
+        let line = said.lines().next().unwrap_or_default();
+        if line.len() < said.len() { format!("{line} …") } else { line.to_owned() }
+    }
+
+    /// Something is wrong there.
+    pub(super) fn wrong(&mut self, message: impl Into<String>, at: Range<usize>) -> &mut Diagnostic {
+        let fault = Diagnostic::new("lb-config", message.into(), self.at(at));
+        self.all.push(fault);
+        // One was pushed.
+        let last = self.all.len() - 1;
+        &mut self.all[last]
+    }
+
+    /// A value is not what it should be.
+    pub(super) fn unexpected(&mut self, key: &str, expected: &str, at: Range<usize>) {
+        let found = self.said(at.clone());
+        let fault = self.wrong(format!("`{key}` is not what it should be"), at);
+        fault.expected = Some(expected.to_owned());
+        fault.found = Some(found);
+    }
+}
+
+/// A value of a file as a value of ours; else what is expected.
+pub(super) trait Read: Sized {
+    fn read(value: &DeValue<'_>) -> Result<Self, String>;
+}
+
+/// A table of the file.
+pub(super) struct Table<'a> {
+    table: &'a DeTable<'a>,
+    span: Range<usize>,
+    /// What it is, in messages.
+    what: &'static str,
+    known: BTreeSet<&'static str>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn new(what: &'static str, table: &'a DeTable<'a>, span: Range<usize>) -> Table<'a> {
+        Table { table, span, what, known: BTreeSet::new() }
+    }
+
+    /// Where its first line stands.
+    pub(super) fn place(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Where the value of a key stands; the table, if it has none.
+    pub(super) fn value_place(&self, key: &str) -> Range<usize> {
+        self.table.get(key).map_or_else(|| self.place(), Spanned::span)
+    }
+
+    /// What stands behind a key.
+    pub(super) fn raw(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.insert(key);
+        self.table.get(key)
+    }
+
+    /// A value, if the key is there and it is one.
+    pub(super) fn get<T: Read>(&mut self, key: &'static str, faults: &mut Faults) -> Option<T> {
+        let value = self.raw(key)?;
+        match T::read(value.get_ref()) {
+            Ok(value) => Some(value),
+            Err(expected) => {
+                faults.unexpected(key, &expected, value.span());
+                None
+            }
+        }
+    }
+
+    /// A value that there has to be.
+    pub(super) fn need<T: Read>(&mut self, key: &'static str, faults: &mut Faults) -> Option<T> {
+        if self.raw(key).is_none() {
+            let what = self.what;
+            faults.wrong(format!("`{what}` lacks `{key}`"), self.place());
+            return None;
+        }
+        self.get(key, faults)
+    }
+
+    /// One value, or an array of them.
+    pub(super) fn list<T: Read>(&mut self, key: &'static str, faults: &mut Faults) -> Vec<(T, Range<usize>)> {
+        let Some(value) = self.raw(key) else { return Vec::new() };
+        let single = std::slice::from_ref(value);
+        let all = match value.get_ref() {
+            DeValue::Array(array) => array.iter().as_slice(),
+            _ => single,
+        };
+        let mut read = Vec::new();
+        for one in all {
+            match T::read(one.get_ref()) {
+                Ok(value) => read.push((value, one.span())),
+                Err(expected) => faults.unexpected(key, &expected, one.span()),
+            }
+        }
+        read
+    }
+
+    /// A table in it.
+    pub(super) fn table(&mut self, key: &'static str, faults: &mut Faults) -> Option<Table<'a>> {
+        let value = self.raw(key)?;
+        let table = as_table(key, value);
+        if table.is_none() {
+            faults.unexpected(key, "a table", value.span());
+        }
+        table
+    }
+
+    /// An array of tables in it.
+    pub(super) fn tables(&mut self, key: &'static str, faults: &mut Faults) -> Vec<Table<'a>> {
+        let Some(value) = self.raw(key) else { return Vec::new() };
+        let DeValue::Array(array) = value.get_ref() else {
+            faults.unexpected(key, &format!("tables: [[{key}]]"), value.span());
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for one in array.iter() {
+            match as_table(key, one) {
+                Some(table) => tables.push(table),
+                None => faults.unexpected(key, "a table", one.span()),
+            }
+        }
+        tables
+    }
+
+    /// Says which keys nobody asked for.
+    pub(super) fn finish(self, faults: &mut Faults) {
+        for (key, _) in self.table {
+            let name: &str = key.get_ref();
+            if self.known.contains(name) {
+                continue;
+            }
+            let message = format!("`{}` has no key `{name}`", self.what);
+            let fault = faults.wrong(message, key.span());
+            match did_you_mean(name, self.known.iter().copied()) {
+                Some(meant) => fault.help.push(format!("did you mean `{meant}`?")),
+                None => {
+                    fault.expected =
+                        Some(self.known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
+                }
+            }
+        }
+    }
+}
+
+fn as_table<'a>(what: &'static str, value: &'a Spanned<DeValue<'a>>) -> Option<Table<'a>> {
+    match value.get_ref() {
+        DeValue::Table(table) => Some(Table::new(what, table, value.span())),
+        _ => None,
+    }
+}

@@ -1,0 +1,200 @@
+//! What is taken, and what is said of what is not.
+
+use super::*;
+use proptest::prelude::*;
+use std::time::Duration;
+
+const WHOLE: &str = r#"
+[balancer]
+name = "edge"
+devices = ["eth0", "eth1"]
+mode = "native"
+source = ["10.0.0.1", "fc00::1"]
+mtu = 1500
+seed = 42
+nat-ports = [40000, 50000]
+
+[limits]
+vips = 64
+reals = 128
+slots = 500_000
+connections = 1000
+connections-per-cpu = 4096
+
+[rates]
+new-connections = 5000
+sample = 1000
+
+[api]
+socket = "/run/edge.sock"
+address = "127.0.0.1:9200"
+
+[metrics]
+address = "127.0.0.1:9100"
+
+[default]
+slots = 4093
+drain = "30s"
+
+[[vip]]
+name = "web"
+address = "192.0.2.1"
+port = [80, 443]
+mss = true
+slow-start = "10s"
+  [vip.check]
+  type = "http"
+  path = "/health"
+  status = [200, 204]
+  interval = "500ms"
+  [[vip.real]]
+  address = "10.0.1.1"
+  weight = 2
+  [[vip.real]]
+  address = "fc00:1::2"
+  forward = "gue"
+  gue-port = 9886
+  [[vip.route]]
+  from = ["198.51.100.0/24"]
+  reals = ["fc00:1::2"]
+
+[[vip]]
+address = "2001:db8::1"
+port = 443
+protocol = "udp"
+quic = "katran"
+slots = 65_537
+options = "drop"
+real = [{ address = "10.0.1.1", id = 7 }]
+"#;
+
+fn lines(text: &str) -> Vec<String> {
+    Config::read("lb.toml", text).expect_err("faults").iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn everything_has_its_place() {
+    let config = Config::read("lb.toml", WHOLE).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!(config.name, "edge");
+    assert_eq!(config.limits.slots, 500_000);
+    assert_eq!(config.rates, Rates { new_connections: 5000, answers: 1000, sample: 1000 });
+    let [web, quic] = &config.vips[..] else { panic!("two VIPs") };
+    assert_eq!((web.name.as_str(), quic.name.as_str()), ("web", "[2001:db8::1]:443"));
+    assert_eq!((web.drain, web.slow_start), (Duration::from_secs(30), Duration::from_secs(10)));
+    assert_eq!((web.slots.slots(), quic.slots.slots()), (4093, 65_537));
+    assert_eq!(web.keys().map(|(_, port, _)| port).collect::<Vec<_>>(), [80, 443]);
+    assert_eq!(web.reals.iter().map(|real| config.inner_mtu(real)).collect::<Vec<_>>(), [1480, 1452]);
+    assert_eq!(web.routes, [Route { from: vec!["198.51.100.0/24".parse().expect("a prefix")], reals: vec![1] }]);
+    assert_eq!(quic.reals[0].id, Some(7));
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_place() {
+    let text = r#"[balancer]
+devices = ["eth0"]
+mtu = 100
+sorce = "10.0.0.1"
+
+[[vip]]
+address = "192.0.2.300"
+port = 0
+slots = 4096
+
+[[vip]]
+address = "192.0.2.2"
+port = 80
+  [vip.check]
+  type = "http"
+  query = "example.org"
+  rise = 0
+  [[vip.real]]
+  weight = -1
+  [[vip.real]]
+  address = "10.0.0.2"
+  forward = "l2"
+
+[[vip]]
+address = "192.0.2.2"
+port = 80
+[[vip.route]]
+from = "10.0.0.1/8"
+reals = ["nobody"]
+"#;
+    assert_eq!(
+        lines(text),
+        [
+            "lb.toml:3:7: `mtu` is not what it should be (expected at least 1280, found 100)",
+            "lb.toml:4:1: `balancer` has no key `sorce`",
+            "lb.toml:7:11: `address` is not what it should be (expected an IP address: \"192.0.2.1\", \"2001:db8::1\", \
+             found \"192.0.2.300\")",
+            "lb.toml:8:8: `port` is not what it should be (expected a port from 1 to 65535, several of them, or no `port` \
+             for all, found 0)",
+            "lb.toml:9:9: `slots` is not what it should be (expected a prime number from 3 to 1048576; 4099 is one, found \
+             4096)",
+            "lb.toml:16:11: `query` is of `type = \"dns\"` alone",
+            "lb.toml:17:10: `rise` is not what it should be (expected at least 1, found 0)",
+            "lb.toml:18:3: `real` lacks `address`",
+            "lb.toml:19:12: `weight` is not what it should be (expected a whole number from 0 to 65535, found -1)",
+            "lb.toml:20:3: `10.0.0.2` is reached by its Ethernet address, which is not said",
+            "lb.toml:28:8: `from` is not what it should be (expected a prefix without bits behind it: \"192.0.2.0/24\", \
+             \"2001:db8::/32\", found \"10.0.0.1/8\")",
+            "lb.toml:29:10: the VIP has no real `nobody`",
+        ]
+    );
+}
+
+#[test]
+fn what_does_not_go_together() {
+    let with = |vip: &str| lines(&format!("[balancer]\ndevices = [\"eth0\"]\n[[vip]]\naddress = \"192.0.2.1\"\n{vip}"));
+    for (vip, said) in [
+        ("port = 80\nreal = [{ address = \"10.0.0.1\" }]", "packets to `10.0.0.1` need an IPv4 address to come from"),
+        ("port = 80\nprotocol = \"icmp\"", "this protocol has no ports"),
+        ("port = 80\nquic = \"quic-lb\"", "`quic = \"quic-lb\"` and `quic-server-id` go together"),
+        ("port = 80\nquic-server-id = 4", "`quic = \"quic-lb\"` and `quic-server-id` go together"),
+        ("check = { type = \"tcp\" }", "the check has no port: the VIP takes all of them"),
+        ("port = 80\nfragments = \"drop\"", "a fragment has no ports, and the VIP has"),
+        ("check = { type = \"exec\" }", "the check lacks `command`"),
+        ("real = [{ address = \"fc00::1\", forward = \"nat\" }]", "`fc00::1` is of another family than the VIP"),
+        (
+            "real = [{ address = \"10.0.0.1\", forward = \"local\", port = 1 }]",
+            "the port of `10.0.0.1:1` is replaced with",
+        ),
+        (
+            "tcp-id = true\nreal = [{ address = \"10.0.0.1\", forward = \"local\" }]",
+            "packets shall name reals, and no real has an `id`",
+        ),
+        (
+            "real = [{ address = \"10.0.0.1\", forward = \"local\" }, { address = \"10.0.0.1\", forward = \"local\" }]",
+            "two reals of the VIP are called `10.0.0.1`",
+        ),
+        ("[[vip]]\naddress = \"192.0.2.1\"", "two VIPs are 192.0.2.1, tcp"),
+    ] {
+        let lines = lines_containing(&with(vip), said);
+        assert_eq!(lines, 1, "{vip}: {said}\n{:#?}", with(vip));
+    }
+    let open = "[balancer]\ndevices = [\"eth0\"]\n[api]\naddress = \"0.0.0.0:9200\"";
+    assert!(lines(open)[0].contains("others than this machine may ask here, and nothing says who"));
+    assert_eq!(lines("")[0], "lb.toml:1:1: the file lacks a table `[balancer]`");
+}
+
+fn lines_containing(lines: &[String], said: &str) -> usize {
+    lines.iter().filter(|line| line.contains(said)).count()
+}
+
+#[test]
+fn what_is_no_toml_is_said_where() {
+    assert_eq!(lines("[balancer]\ndevices = [\"eth0\"\nmtu = ")[0].split(": ").next(), Some("lb.toml:3:1"));
+}
+
+proptest! {
+    /// Whatever stands there, it is read or refused.
+    #[test]
+    fn nothing_makes_it_panic(cut in 0usize..WHOLE.len(), len in 0usize..40, with in "[\\PC\n\\[\\]\"={}0-9.,:]{0,12}") {
+        let end = (cut + len).min(WHOLE.len());
+        let text = format!("{}{with}{}", &WHOLE[..cut], &WHOLE[end..]);
+        if let Err(faults) = Config::read("lb.toml", &text) {
+            prop_assert!(!faults.is_empty());
+            faults.iter().for_each(|fault| drop(fault.to_string()));
+        }
+    }
+}

@@ -1,0 +1,547 @@
+//! VIPs, their reals, and how those are checked.
+
+use super::{
+    Config,
+    table::{Faults, Table as Section},
+    value::{CheckKind, Forward, Hash, Mac, Policy, Prefix, Protocol, Quic, Table},
+};
+use crate::maglev::Size;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    ops::Range,
+    time::Duration,
+};
+
+/// A service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vip {
+    /// What it is called.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its ports; none: all of them.
+    pub ports: Vec<u16>,
+    /// Its protocols.
+    pub protocols: Vec<Protocol>,
+    /// What a flow's real follows from.
+    pub hash: Hash,
+    /// How its table is made.
+    pub table: Table,
+    /// Slots of its table.
+    pub slots: Size,
+    /// Whether connections are remembered: by no one, by the CPU, by all CPUs.
+    pub remember: Remember,
+    /// Datagrams of one flow that are further apart are two connections.
+    pub idle: Option<Duration>,
+    /// How QUIC's connection ids name reals.
+    pub quic: Option<Quic>,
+    /// Bytes of server ids by configuration of `quic-lb`, for configurations 0, 1 …
+    pub quic_lengths: Vec<u8>,
+    /// TCP's option names reals.
+    pub tcp_id: bool,
+    /// Datagrams' payloads name reals.
+    pub udp_id: bool,
+    /// Echo requests are answered by the balancer.
+    pub echo: bool,
+    /// The hop limit is decreased.
+    pub hop_limit: bool,
+    /// The largest MSS that a SYN may promise; `Some(None)`: as much as the way to the reals takes.
+    pub mss: Option<Option<u16>>,
+    /// Packets in parts.
+    pub fragments: Policy,
+    /// Packets with IP options or extension headers.
+    pub options: Policy,
+    /// How long a drained real keeps its connections.
+    pub drain: Duration,
+    /// In which time a real that comes gets all its weight.
+    pub slow_start: Duration,
+    /// How reals are checked.
+    pub check: Option<Check>,
+    /// Its servers.
+    pub reals: Vec<Real>,
+    /// Clients that have servers of their own.
+    pub routes: Vec<Route>,
+    /// Where it stands in the file.
+    pub at: Range<usize>,
+}
+
+/// Who remembers connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remember {
+    /// Nobody: each packet goes by the table.
+    Nobody,
+    /// The CPU.
+    Cpu,
+    /// The CPU, and behind it all of them.
+    All,
+}
+
+/// A server of a VIP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Real {
+    /// What it is called; unless it is said, its address (and port).
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port behind NAT; `None`: that of the packet.
+    pub port: Option<u16>,
+    /// Its part of the flows.
+    pub weight: u16,
+    /// How packets get there.
+    pub forward: Forward,
+    /// Port of GUE.
+    pub gue_port: u16,
+    /// Whether GUE over IPv4 has checksums.
+    pub checksum: bool,
+    /// Its Ethernet address, or that of the router in front of it.
+    pub mac: Option<Mac>,
+    /// The device that it is behind; `None`: the one that packets come in by.
+    pub device: Option<String>,
+    /// Longest IP packet on the way to it; `None`: as the balancer says.
+    pub mtu: Option<u16>,
+    /// What names it in packets.
+    pub id: Option<u32>,
+    /// Where it stands in the file.
+    pub at: Range<usize>,
+}
+
+/// Clients that have servers of their own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Their addresses.
+    pub from: Vec<Prefix>,
+    /// The VIP's reals that they go to, by their numbers in it.
+    pub reals: Vec<usize>,
+}
+
+/// How a real's health is checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    /// By what.
+    pub kind: CheckKind,
+    /// From the beginning of one check to that of the next.
+    pub interval: Duration,
+    /// After that a check has failed.
+    pub timeout: Duration,
+    /// Checks in a row that a real has to pass to be well.
+    pub rise: u32,
+    /// Checks in a row that a real has to fail to be down.
+    pub fall: u32,
+    /// Checks of many reals are spread: each interval is longer or shorter by up to this part of it, in percent.
+    pub jitter: u16,
+    /// The port; `None`: the real's, or else the VIP's.
+    pub port: Option<u16>,
+    /// `http`: what is asked for.
+    pub path: String,
+    /// `http`: whom it is asked of.
+    pub host: Option<String>,
+    /// `http`: statuses that are expected.
+    pub status: Vec<u16>,
+    /// `dns`: the name that is asked for.
+    pub query: String,
+    /// `exec`: the program and its arguments; `{address}`, `{port}` are replaced.
+    pub command: Vec<String>,
+}
+
+/// What VIPs say unless they say otherwise.
+#[derive(Default)]
+pub(super) struct Defaults {
+    slots: Option<Size>,
+    forward: Option<Forward>,
+    drain: Option<Duration>,
+    slow_start: Option<Duration>,
+    check: Option<Check>,
+}
+
+const SLOTS: u32 = 65_537;
+const DRAIN: Duration = Duration::from_secs(300);
+/// The reals of a VIP that are most.
+const REALS: usize = 10_000;
+
+pub(super) fn defaults(mut table: Section<'_>, faults: &mut Faults) -> Defaults {
+    let defaults = Defaults {
+        slots: table.get("slots", faults),
+        forward: table.get("forward", faults),
+        drain: table.get("drain", faults),
+        slow_start: table.get("slow-start", faults),
+        check: table.table("check", faults).and_then(|check| read_check(check, faults)),
+    };
+    table.finish(faults);
+    defaults
+}
+
+/// The VIPs; and what does not go together among them.
+pub(super) fn read_all(
+    tables: Vec<Section<'_>>,
+    defaults: &Defaults,
+    config: &Config,
+    faults: &mut Faults,
+) -> Vec<Vip> {
+    let mut vips: Vec<Vip> = Vec::new();
+    let mut names: BTreeMap<String, Range<usize>> = BTreeMap::new();
+    let mut keys = BTreeMap::new();
+    for table in tables {
+        let Some(vip) = read_vip(table, defaults, config, faults) else { continue };
+        if let Some(other) = names.insert(vip.name.clone(), vip.at.clone()) {
+            let other = faults.at(other);
+            let fault = faults.wrong(format!("two VIPs are called `{}`", vip.name), vip.at.clone());
+            *fault = fault.clone().label(other, "the other one");
+        }
+        for key in vip.keys() {
+            if let Some(other) = keys.insert(key, vip.at.clone())
+                && other != vip.at
+            {
+                let other = faults.at(other);
+                let fault = faults.wrong(format!("two VIPs are {}", key_name(key)), vip.at.clone());
+                *fault = fault.clone().label(other, "the other one");
+            }
+        }
+        vips.push(vip);
+    }
+    vips
+}
+
+/// An address, a port (0: any), a protocol.
+pub type Key = (IpAddr, u16, Protocol);
+
+fn key_name((address, port, protocol): Key) -> String {
+    match port {
+        0 => format!("{address}, {}", protocol.name()),
+        port => format!("{address}, port {port}, {}", protocol.name()),
+    }
+}
+
+impl Vip {
+    /// What packets to it are addressed to.
+    pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
+        let any = [0];
+        let ports: Vec<u16> = if self.ports.is_empty() { any.to_vec() } else { self.ports.clone() };
+        self.protocols.iter().flat_map(move |protocol| {
+            let ports = match protocol {
+                // These have no ports.
+                Protocol::Icmp | Protocol::Any => vec![0],
+                Protocol::Tcp | Protocol::Udp => ports.clone(),
+            };
+            ports.into_iter().map(|port| (self.address, port, *protocol))
+        })
+    }
+}
+
+fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults: &mut Faults) -> Option<Vip> {
+    let at = table.place();
+    let before = faults.all.len();
+    let address: Option<IpAddr> = table.need("address", faults);
+    let mut ports: Vec<u16> = Vec::new();
+    for (port, at) in table.list::<u16>("port", faults) {
+        if port == 0 {
+            faults.unexpected("port", "a port from 1 to 65535, several of them, or no `port` for all", at);
+        } else if ports.contains(&port) {
+            faults.wrong(format!("port {port} is named twice"), at);
+        } else {
+            ports.push(port);
+        }
+    }
+    let mut protocols: Vec<Protocol> =
+        table.list("protocol", faults).into_iter().map(|(protocol, _)| protocol).collect();
+    if protocols.is_empty() {
+        protocols.push(Protocol::Tcp);
+    }
+    protocols.dedup();
+    if !ports.is_empty() && protocols.iter().all(|protocol| matches!(protocol, Protocol::Icmp | Protocol::Any)) {
+        faults.wrong("this protocol has no ports", table.value_place("port"));
+    }
+    let default_name = address.map(|address| match (address, ports.first()) {
+        (IpAddr::V6(_), Some(port)) => format!("[{address}]:{port}"),
+        (_, Some(port)) => format!("{address}:{port}"),
+        (_, None) => address.to_string(),
+    });
+    let name = table.get("name", faults).or(default_name);
+    let mss_place = table.value_place("mss");
+    let mss = match table.raw("mss").map(|value| value.get_ref()) {
+        None => None,
+        Some(value) if value.as_bool() == Some(true) => Some(None),
+        Some(value) if value.as_bool() == Some(false) => None,
+        Some(value) => match <u16 as super::table::Read>::read(value) {
+            Ok(mss) if mss >= 500 => Some(Some(mss)),
+            _ => {
+                faults.unexpected("mss", "true (what the way to the reals takes), or bytes from 500 on", mss_place);
+                None
+            }
+        },
+    };
+    let quic: Option<Quic> = table.get("quic", faults);
+    let lengths = table.list::<u16>("quic-server-id", faults);
+    let mut quic_lengths = Vec::new();
+    for (length, at) in lengths {
+        match length {
+            1..=15 => quic_lengths.push(length as u8),
+            _ => faults.unexpected("quic-server-id", "lengths from 1 to 15, for configurations 0, 1 …", at),
+        }
+    }
+    if quic_lengths.len() > 7 {
+        faults.wrong("there are seven configurations, 0 to 6", table.value_place("quic-server-id"));
+    }
+    if (quic == Some(Quic::QuicLb)) == quic_lengths.is_empty()
+        && (quic == Some(Quic::QuicLb) || !quic_lengths.is_empty())
+    {
+        let fault = faults.wrong("`quic = \"quic-lb\"` and `quic-server-id` go together", table.value_place("quic"));
+        fault.help.push("quic-server-id = [4]: configuration 0 has server ids of 4 bytes, in clear".into());
+    }
+    let remember = match table.get::<String>("remember", faults).as_deref() {
+        None | Some("all") => Remember::All,
+        Some("cpu") => Remember::Cpu,
+        Some("nobody") => Remember::Nobody,
+        Some(_) => {
+            faults.unexpected("remember", "\"all\", \"cpu\", \"nobody\"", table.value_place("remember"));
+            Remember::All
+        }
+    };
+    let forward = table.get("forward", faults).or(defaults.forward);
+    let slots = table.get("slots", faults).or(defaults.slots).or(Size::new(SLOTS))?;
+    let check = match table.table("check", faults) {
+        Some(check) => read_check(check, faults),
+        None => defaults.check.clone(),
+    };
+    let (real_tables, routes) = (table.tables("real", faults), table.tables("route", faults));
+    let reals: Vec<Real> =
+        real_tables.into_iter().filter_map(|real| read_real(real, forward, config, faults)).collect();
+    let has_ports = !ports.is_empty();
+    let mut vip = Vip {
+        name: name.unwrap_or_default(),
+        address: address.unwrap_or(IpAddr::from([0; 4])),
+        ports,
+        protocols,
+        hash: table.get("hash", faults).unwrap_or(Hash::Flow),
+        table: table.get("table", faults).unwrap_or(Table::Maglev),
+        slots,
+        remember,
+        idle: table.get("idle", faults),
+        quic,
+        quic_lengths,
+        tcp_id: table.get("tcp-id", faults).unwrap_or(false),
+        udp_id: table.get("udp-id", faults).unwrap_or(false),
+        echo: table.get("echo", faults).unwrap_or(false),
+        hop_limit: table.get("hop-limit", faults).unwrap_or(false),
+        mss,
+        fragments: table.get("fragments", faults).unwrap_or(if has_ports { Policy::Pass } else { Policy::Hash }),
+        options: table.get("options", faults).unwrap_or(Policy::Hash),
+        drain: table.get("drain", faults).or(defaults.drain).unwrap_or(DRAIN),
+        slow_start: table.get("slow-start", faults).or(defaults.slow_start).unwrap_or_default(),
+        check,
+        reals,
+        routes: Vec::new(),
+        at,
+    };
+    if has_ports && vip.fragments != Policy::Pass {
+        let fault = faults.wrong("a fragment has no ports, and the VIP has", table.value_place("fragments"));
+        fault.help.push("a VIP of the address without `port` gets fragments, and can balance or drop them".into());
+    }
+    together(&vip, config, faults);
+    vip.routes = read_routes(&vip, routes, faults);
+    table.finish(faults);
+    (faults.all.len() == before).then_some(vip)
+}
+
+/// What does not go together in one VIP.
+fn together(vip: &Vip, config: &Config, faults: &mut Faults) {
+    let (mut names, mut ids) = (BTreeSet::new(), BTreeMap::new());
+    if vip.reals.len() > REALS {
+        faults.wrong(format!("a VIP has at most {REALS} reals"), vip.at.clone());
+    }
+    let names_reals = vip.quic.is_some() || vip.tcp_id || vip.udp_id;
+    for real in &vip.reals {
+        if !names.insert(&real.name) {
+            faults.wrong(format!("two reals of the VIP are called `{}`", real.name), real.at.clone());
+        }
+        if let Some(id) = real.id
+            && let Some(_) = ids.insert(id, ())
+        {
+            faults.wrong(format!("two reals of the VIP have the id {id}"), real.at.clone());
+        }
+        let six = real.address.is_ipv6();
+        let source = if six { config.sources.v6.is_some() } else { config.sources.v4.is_some() };
+        let (needs_source, needs_mac) = match real.forward {
+            Forward::Ip | Forward::Gue | Forward::Nat => (true, false),
+            Forward::L2 => (false, true),
+            Forward::Local => (false, false),
+        };
+        if needs_source && !source {
+            let family = if six { "an IPv6" } else { "an IPv4" };
+            let message = format!("packets to `{}` need {family} address to come from", real.name);
+            let fault = faults.wrong(message, real.at.clone());
+            fault.help.push("[balancer]\nsource = [\"192.0.2.1\", \"2001:db8::1\"]: addresses of this machine".into());
+        }
+        if needs_mac && real.mac.is_none() {
+            let message = format!("`{}` is reached by its Ethernet address, which is not said", real.name);
+            faults.wrong(message, real.at.clone()).help.push("mac = \"02:00:00:00:00:01\"".into());
+        }
+        if real.forward == Forward::Nat && six != vip.address.is_ipv6() {
+            let message = format!("`{}` is of another family than the VIP, which NAT does not bridge", real.name);
+            faults.wrong(message, real.at.clone()).help.push("forward = \"ip\" does".into());
+        }
+        if real.port.is_some() && real.forward != Forward::Nat {
+            let message = format!("the port of `{}` is replaced with `forward = \"nat\"` alone", real.name);
+            let fault = faults.wrong(message, real.at.clone());
+            fault.help.push("without `port` it gets packets to the VIP's port".into());
+        }
+        if config.inner_mtu(real) < if vip.address.is_ipv6() { super::LEAST_MTU } else { 576 } {
+            let message = format!("{} bytes are left for a packet to `{}`", config.inner_mtu(real), real.name);
+            faults.wrong(message, real.at.clone()).help.push("a larger `mtu` of the way to it".into());
+        }
+    }
+    if names_reals && vip.reals.iter().all(|real| real.id.is_none()) && !vip.reals.is_empty() {
+        let fault = faults.wrong("packets shall name reals, and no real has an `id`", vip.at.clone());
+        fault.help.push("id = 1, in each [[vip.real]]".into());
+    }
+    if let Some(check) = &vip.check
+        && check.kind != CheckKind::Exec
+        && check.port.is_none()
+        && vip.ports.is_empty()
+    {
+        let fault = faults.wrong("the check has no port: the VIP takes all of them", vip.at.clone());
+        fault.help.push("port = 80, in [vip.check]".into());
+    }
+}
+
+fn read_real(mut table: Section<'_>, default: Option<Forward>, config: &Config, faults: &mut Faults) -> Option<Real> {
+    let at = table.place();
+    let address: Option<IpAddr> = table.need("address", faults);
+    let port = table.get::<u16>("port", faults);
+    if port == Some(0) {
+        faults.unexpected("port", "a port from 1 to 65535", table.value_place("port"));
+    }
+    let forward = table.get("forward", faults).or(default).unwrap_or(Forward::Ip);
+    let gue_port = table.get("gue-port", faults);
+    if (gue_port.is_some() || table.raw("checksum").is_some()) && forward != Forward::Gue {
+        faults.wrong("this is of `forward = \"gue\"` alone", table.value_place("gue-port"));
+    }
+    let id = table.get::<u32>("id", faults);
+    let mtu = table.get::<u16>("mtu", faults);
+    let device = table.get::<String>("device", faults);
+    let weight = table.get("weight", faults).unwrap_or(1);
+    let (checksum, mac) = (table.get("checksum", faults).unwrap_or(false), table.get("mac", faults));
+    let name = table.get("name", faults);
+    let _ = config;
+    table.finish(faults);
+    let address = address?;
+    let default_name = || match (address, port) {
+        (IpAddr::V6(_), Some(port)) => format!("[{address}]:{port}"),
+        (_, Some(port)) => format!("{address}:{port}"),
+        (_, None) => address.to_string(),
+    };
+    Some(Real {
+        name: name.unwrap_or_else(default_name),
+        address,
+        port,
+        weight,
+        forward,
+        gue_port: gue_port.unwrap_or(6080),
+        checksum,
+        mac,
+        device,
+        mtu,
+        id,
+        at,
+    })
+}
+
+fn read_routes(vip: &Vip, tables: Vec<Section<'_>>, faults: &mut Faults) -> Vec<Route> {
+    let (mut routes, mut seen) = (Vec::new(), BTreeSet::new());
+    for mut table in tables {
+        let mut route = Route { from: Vec::new(), reals: Vec::new() };
+        for (prefix, at) in table.list::<Prefix>("from", faults) {
+            if prefix.address.is_ipv6() != vip.address.is_ipv6() {
+                faults.wrong("the clients are of another family than the VIP", at);
+            } else if !seen.insert(prefix) {
+                faults.wrong(format!("clients of {prefix} have two routes"), at);
+            } else {
+                route.from.push(prefix);
+            }
+        }
+        for (name, at) in table.list::<String>("reals", faults) {
+            match vip.reals.iter().position(|real| real.name == name) {
+                Some(real) => route.reals.push(real),
+                None => {
+                    let fault = faults.wrong(format!("the VIP has no real `{name}`"), at);
+                    let meant = alveary_diag::did_you_mean(&name, vip.reals.iter().map(|real| real.name.as_str()));
+                    fault.help.extend(meant.map(|meant| format!("did you mean `{meant}`?")));
+                }
+            }
+        }
+        for key in ["from", "reals"] {
+            if table.raw(key).is_none() {
+                faults.wrong(format!("the route lacks `{key}`"), table.place());
+            }
+        }
+        table.finish(faults);
+        routes.push(route);
+    }
+    routes
+}
+
+fn read_check(mut table: Section<'_>, faults: &mut Faults) -> Option<Check> {
+    let kind: Option<CheckKind> = table.need("type", faults);
+    let interval = table.get("interval", faults).unwrap_or(Duration::from_secs(2));
+    let timeout = table.get("timeout", faults).unwrap_or(interval.min(Duration::from_secs(1)));
+    let path: Option<String> = table.get("path", faults);
+    if path.as_ref().is_some_and(|path| !path.starts_with('/') || path.contains(|c: char| c <= ' ' || c == '\x7f')) {
+        faults.unexpected("path", "a path that begins with /, without spaces", table.value_place("path"));
+    }
+    let host: Option<String> = table.get("host", faults);
+    if host.as_ref().is_some_and(|host| host.is_empty() || host.contains(|c: char| c <= ' ' || c == '\x7f')) {
+        faults.unexpected("host", "a name without spaces", table.value_place("host"));
+    }
+    let query: Option<String> = table.get("query", faults);
+    let label = |label: &str| (1..=63).contains(&label.len());
+    if query.as_ref().is_some_and(|name| name.len() > 253 || !name.trim_end_matches('.').split('.').all(label)) {
+        faults.unexpected("query", "a domain name", table.value_place("query"));
+    }
+    let command: Vec<String> = table.list("command", faults).into_iter().map(|(word, _)| word).collect();
+    let check = Check {
+        kind: kind.unwrap_or(CheckKind::Tcp),
+        interval,
+        timeout,
+        rise: table.get("rise", faults).unwrap_or(2),
+        fall: table.get("fall", faults).unwrap_or(3),
+        jitter: table.get("jitter", faults).unwrap_or(10),
+        port: table.get("port", faults),
+        path: path.clone().unwrap_or_else(|| "/".into()),
+        host: host.clone(),
+        status: table.list("status", faults).into_iter().map(|(status, _)| status).collect(),
+        query: query.clone().unwrap_or_default(),
+        command: command.clone(),
+    };
+    if interval < Duration::from_millis(10) {
+        faults.unexpected("interval", "at least 10 ms", table.value_place("interval"));
+    }
+    if timeout.is_zero() {
+        faults.unexpected("timeout", "more than nothing", table.value_place("timeout"));
+    }
+    for (key, count) in [("rise", check.rise), ("fall", check.fall)] {
+        if count == 0 {
+            faults.unexpected(key, "at least 1", table.value_place(key));
+        }
+    }
+    if check.jitter > 90 {
+        faults.unexpected("jitter", "percent from 0 to 90", table.value_place("jitter"));
+    }
+    let of = |kind: CheckKind, key: &str| format!("`{key}` is of `type = \"{}\"` alone", kind.name());
+    for (key, owner) in [
+        ("path", CheckKind::Http),
+        ("host", CheckKind::Http),
+        ("status", CheckKind::Http),
+        ("query", CheckKind::Dns),
+        ("command", CheckKind::Exec),
+    ] {
+        let there = table.value_place(key) != table.place();
+        if there && kind.is_some_and(|kind| kind != owner) {
+            faults.wrong(of(owner, key), table.value_place(key));
+        }
+        if !there && kind == Some(owner) && matches!(key, "query" | "command") {
+            faults.wrong(format!("the check lacks `{key}`"), table.place());
+        }
+    }
+    table.finish(faults);
+    kind.map(|_| check)
+}
