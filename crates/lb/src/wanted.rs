@@ -1,0 +1,286 @@
+//! What the data plane shall hold: a configuration, with how its reals are at the moment, as maps have it.
+
+use crate::{
+    config::{Config, Forward, Hash, Policy, Protocol, Quic, Real, Remember, Table, Vip},
+    maglev::{self, Member, Ring as KatranRing, Size},
+    wire::{self, Settings, Way, flag},
+};
+use std::collections::BTreeMap;
+
+/// How a real of a VIP is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What it gets of its weight, in parts of a thousand.
+    pub share: u16,
+    /// Whether packets of connections that it has get there.
+    pub keeps: bool,
+}
+
+impl Standing {
+    /// It is well.
+    pub const WELL: Standing = Standing { share: 1000, keeps: true };
+    /// It gets no new connections, and keeps those that it has.
+    pub const DRAINING: Standing = Standing { share: 0, keeps: true };
+    /// It gets nothing.
+    pub const GONE: Standing = Standing { share: 0, keeps: false };
+}
+
+/// What only the machine knows: numbers and Ethernet addresses of its devices.
+pub trait Devices {
+    /// The number of a device, and its Ethernet address.
+    fn device(&self, name: &str) -> Option<(u32, [u8; 6])>;
+}
+
+/// What the data plane shall hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// The reals, each once, whichever VIPs have it; and whether packets get there, and it is drained.
+    pub reals: Vec<(wire::Real, Standing)>,
+    /// The VIPs, in the order of the configuration.
+    pub vips: Vec<WantedVip>,
+    /// What may change at any time.
+    pub settings: Settings,
+}
+
+/// A VIP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WantedVip {
+    /// What it is called.
+    pub name: String,
+    /// Its keys in `vips4` or `vips6`.
+    pub keys: Vec<Vec<u8>>,
+    /// Its service, without number and ring.
+    pub service: wire::Service,
+    /// Its own ring, and those of clients that have reals of their own.
+    pub rings: Vec<WantedRing>,
+    /// Those clients: address, bits, which ring.
+    pub prefixes: Vec<(std::net::IpAddr, u8, usize)>,
+    /// What names reals: kind, bytes, which real.
+    pub ids: Vec<(u8, Vec<u8>, usize)>,
+}
+
+/// A ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedRing {
+    /// How it is made.
+    pub table: Table,
+    /// Slots of it.
+    pub size: Size,
+    /// Who is in it: which real of [`Wanted::reals`].
+    pub members: Vec<(usize, Member)>,
+}
+
+impl WantedRing {
+    /// For each slot which real of [`Wanted::reals`] has it; `None` if nobody takes anything.
+    #[must_use]
+    pub fn compute(&self) -> Option<Vec<u32>> {
+        let members: Vec<Member> = self.members.iter().map(|(_, member)| *member).collect();
+        let mut slots = match self.table {
+            Table::Maglev => maglev::table(self.size, &members),
+            Table::Katran => maglev::katran(KatranRing::First, self.size, &members),
+            Table::KatranV2 => maglev::katran(KatranRing::Second, self.size, &members),
+        }?;
+        slots.iter_mut().for_each(|slot| *slot = self.members[*slot as usize].0 as u32);
+        Some(slots)
+    }
+}
+
+/// Weights in tables are finer than in configurations, for those who have a part of theirs.
+const PARTS: u32 = 1000;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMP: u8 = 1;
+
+/// What a configuration wants; `standing` tells how a real (number in its VIP) of a VIP (number) is.
+///
+/// # Errors
+/// A device that there is not, by name.
+pub fn wanted(
+    config: &Config,
+    standing: &dyn Fn(usize, usize) -> Standing,
+    devices: &dyn Devices,
+) -> Result<Wanted, String> {
+    let mut wanted = Wanted { settings: settings(config), ..Wanted::default() };
+    let mut known: BTreeMap<wire::Real, usize> = BTreeMap::new();
+    for (number, vip) in config.vips.iter().enumerate() {
+        let mut places = Vec::new();
+        for (index, real) in vip.reals.iter().enumerate() {
+            let made = as_real(config, real, devices)?;
+            let place = *known.entry(made).or_insert(wanted.reals.len());
+            if place == wanted.reals.len() {
+                wanted.reals.push((made, Standing::GONE));
+            }
+            let stands = standing(number, index);
+            let so_far = &mut wanted.reals[place].1;
+            // It is there as long as one VIP sends to it.
+            *so_far = Standing { share: so_far.share.max(stands.share), keeps: so_far.keeps || stands.keeps };
+            let weight = u32::from(real.weight) * PARTS;
+            let key = maglev::key(real.address, real.port);
+            let member = Member { key, weight, now: u32::from(real.weight) * u32::from(stands.share) };
+            places.push((place, member));
+        }
+        wanted.vips.push(as_vip(config, vip, &places));
+    }
+    Ok(wanted)
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        new_rate: config.rates.new_connections,
+        answer_rate: config.rates.answers,
+        sample: config.rates.sample,
+        nat: config.ports,
+        ..Settings::default()
+    }
+}
+
+fn as_vip(config: &Config, vip: &Vip, places: &[(usize, Member)]) -> WantedVip {
+    let mut keys = Vec::new();
+    for (ip, port, protocol) in vip.keys() {
+        let protocol = match protocol {
+            Protocol::Tcp => TCP,
+            Protocol::Udp => UDP,
+            Protocol::Icmp => ICMP,
+            Protocol::Any => 0,
+        };
+        keys.push(wire::vip_key(ip, port, protocol));
+    }
+    let mut rings = vec![WantedRing { table: vip.table, size: vip.slots, members: places.to_vec() }];
+    let mut prefixes = Vec::new();
+    for route in &vip.routes {
+        let members = route.reals.iter().filter_map(|real| places.get(*real).copied()).collect();
+        prefixes.extend(route.from.iter().map(|prefix| (prefix.address, prefix.bits, rings.len())));
+        rings.push(WantedRing { table: vip.table, size: vip.slots, members });
+    }
+    let mut ids = Vec::new();
+    for (real, (place, _)) in vip.reals.iter().zip(places) {
+        if let Some(id) = real.id {
+            ids.extend(id_bytes(vip, id).into_iter().map(|(kind, bytes)| (kind, bytes, *place)));
+        }
+    }
+    WantedVip { name: vip.name.clone(), keys, service: service(config, vip), rings, prefixes, ids }
+}
+
+/// Kinds of ids, as `enum lb_id_kind` has them, and how many bytes each has.
+const QUIC_VERSIONS: [(u8, usize); 3] = [(1, 2), (2, 3), (3, 4)];
+const TCP_KIND: (u8, usize) = (4, 4);
+const UDP_KIND: (u8, usize) = (5, 3);
+const QUIC_LB_KIND: u8 = 8;
+
+/// An id as packets have it, most significant byte first; where it does not fit, it is not there.
+fn id_bytes(vip: &Vip, id: u32) -> Vec<(u8, Vec<u8>)> {
+    let mut kinds = Vec::new();
+    match vip.quic {
+        Some(Quic::Katran) => kinds.extend(QUIC_VERSIONS),
+        Some(Quic::QuicLb) => {
+            kinds.extend((QUIC_LB_KIND..).zip(&vip.quic_lengths).map(|(kind, length)| (kind, usize::from(*length))));
+        }
+        None => {}
+    }
+    if vip.tcp_id {
+        kinds.push(TCP_KIND);
+    }
+    if vip.udp_id {
+        kinds.push(UDP_KIND);
+    }
+    let fits = |(_, length): &(u8, usize)| *length >= 4 || id >> (8 * length) == 0;
+    let bytes = |length: usize| {
+        let id = id.to_be_bytes();
+        let zeros = length.saturating_sub(4);
+        let mut bytes = vec![0; zeros];
+        bytes.extend(&id[4usize.saturating_sub(length)..]);
+        bytes
+    };
+    kinds.into_iter().filter(fits).map(|(kind, length)| (kind, bytes(length))).collect()
+}
+
+fn service(config: &Config, vip: &Vip) -> wire::Service {
+    let policy = |policy: Policy| match policy {
+        Policy::Hash => 0,
+        Policy::Pass => 1,
+        Policy::Drop => 2,
+    };
+    let headers = if vip.address.is_ipv6() { 60 } else { 40 };
+    let way = vip.reals.iter().map(|real| config.inner_mtu(real)).min();
+    let mss = vip.mss.map(|said| said.unwrap_or_else(|| way.unwrap_or(config.mtu).saturating_sub(headers)));
+    let mut flags = match vip.hash {
+        Hash::Flow => 0,
+        Hash::NoSourcePort => flag::NO_SOURCE_PORT,
+        Hash::DestinationPort => flag::DESTINATION_PORT,
+        Hash::Source => flag::SOURCE,
+        Hash::Random => flag::RANDOM,
+    };
+    flags |= match vip.remember {
+        Remember::All => 0,
+        Remember::Cpu => flag::NO_GLOBAL,
+        Remember::Nobody => flag::NO_CONNECTIONS,
+    };
+    for (given, bit) in [
+        (vip.quic == Some(Quic::Katran), flag::QUIC),
+        (vip.quic == Some(Quic::QuicLb), flag::QUIC_LB),
+        (vip.tcp_id, flag::TCP_ID),
+        (vip.udp_id, flag::UDP_STABLE),
+        (!vip.routes.is_empty(), flag::PREFIXES),
+        (vip.echo, flag::ECHO),
+        (mss.is_some(), flag::CLAMP),
+        (vip.hop_limit, flag::TTL),
+    ] {
+        flags |= if given { bit } else { 0 };
+    }
+    flags |= policy(vip.fragments) << flag::FRAGMENTS | policy(vip.options) << flag::OPTIONS;
+    let quic = (0..).step_by(4).zip(&vip.quic_lengths).fold(0, |all, (at, length)| all | u32::from(*length) << at);
+    // Ticks are a bit more than a second.
+    let idle = vip.idle.map_or(0, |idle| (idle.as_secs_f64() / 1.073_741_824).ceil().clamp(1.0, 65_535.0) as u16);
+    wire::Service { flags, quic, mss: mss.unwrap_or_default(), idle, ..wire::Service::default() }
+}
+
+fn as_real(config: &Config, real: &Real, devices: &dyn Devices) -> Result<wire::Real, String> {
+    let six = real.address.is_ipv6();
+    let way = match real.forward {
+        Forward::Ip => Way::Ip,
+        Forward::Gue => Way::Gue,
+        Forward::L2 => Way::L2,
+        Forward::Nat => Way::Nat,
+        Forward::Local => Way::Local,
+    };
+    let device = |name: &str| devices.device(name).ok_or_else(|| name.to_owned());
+    let ifindex = real.device.as_deref().map(device).transpose()?;
+    let mut made = wire::Real {
+        way,
+        ifindex: ifindex.map_or(0, |(index, _)| index),
+        address: wire::address(real.address),
+        mtu: if way == Way::Local { 0 } else { real.mtu.unwrap_or(config.mtu) },
+        ..wire::Real::default()
+    };
+    if six {
+        made.flags |= flag::REAL_V6;
+    }
+    let own = match config.sources {
+        crate::config::Sources { v6: Some(own), .. } if six => Some(own.into()),
+        crate::config::Sources { v4: Some(own), .. } if !six => Some(own.into()),
+        _ => None,
+    };
+    if matches!(way, Way::Ip | Way::Gue | Way::Nat) {
+        made.source = own.map(wire::address).unwrap_or_default();
+    }
+    match way {
+        Way::Gue => {
+            made.port = real.gue_port;
+            if real.checksum {
+                made.flags |= flag::REAL_CHECKSUM;
+            }
+        }
+        Way::Nat => made.port = real.port.unwrap_or_default(),
+        _ => {}
+    }
+    if let Some(mac) = real.mac {
+        made.flags |= flag::REAL_MAC;
+        made.macs[..6].copy_from_slice(&mac.0);
+        let from = match ifindex {
+            Some((_, from)) => Some(from),
+            None => config.devices.first().map(|name| device(name)).transpose()?.map(|(_, from)| from),
+        };
+        made.macs[6..].copy_from_slice(&from.unwrap_or_default());
+    }
+    Ok(made)
+}
