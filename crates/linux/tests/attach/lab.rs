@@ -1,5 +1,5 @@
-//! A laboratory for this thread: a network namespace with two devices that are joined, a mount namespace with tracefs,
-//! a control group with this process in it. It goes with the test.
+//! A laboratory for this thread: a network namespace with two devices that are joined, a mount namespace with tracefs
+//! and a BPF file system, a control group with this process in it. It goes with the test.
 
 use alveary_linux::attach::Device;
 use std::{
@@ -32,13 +32,20 @@ pub(crate) struct Lab {
 
 static ALONE: Mutex<()> = Mutex::new(());
 
+/// A mount namespace for this thread and the processes that it starts, with a BPF file system of its own at /sys/fs/bpf,
+/// and the `other` namespaces.
+pub(crate) fn own_mounts(other: libc::c_int) {
+    // SAFETY: the call changes what this thread sees, and nothing in memory.
+    let done = unsafe { libc::unshare(libc::CLONE_NEWNS | other) };
+    assert_eq!(done, 0, "namespaces: {}", io::Error::last_os_error());
+    mount(c"none", c"/", c"", libc::MS_REC | libc::MS_PRIVATE).expect("a private tree of mounts");
+    mount(c"bpf", c"/sys/fs/bpf", c"bpf", 0).expect("a BPF file system");
+}
+
 impl Lab {
     pub(crate) fn new() -> Lab {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the call changes what this thread sees, and nothing in memory.
-        let done = unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) };
-        assert_eq!(done, 0, "namespaces: {}", io::Error::last_os_error());
-        mount(c"none", c"/", c"", libc::MS_REC | libc::MS_PRIVATE).expect("a private tree of mounts");
+        own_mounts(libc::CLONE_NEWNET);
         if fs::metadata("/sys/kernel/tracing/events").is_err() {
             drop(mount(c"tracefs", c"/sys/kernel/tracing", c"tracefs", 0));
         }

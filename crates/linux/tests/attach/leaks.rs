@@ -2,7 +2,7 @@
 
 use super::{
     bench::{Bench, Kindred},
-    lab::Lab,
+    lab::{Lab, own_mounts},
 };
 use alveary_abi::{AttachType as A, ProgType as P};
 use alveary_linux::{
@@ -98,6 +98,8 @@ fn a_killed_process_leaves_only_pins() {
     if !alveary_testing::bpf::permitted("a_killed_process_leaves_only_pins") {
         return;
     }
+    // The process that is killed sees them, too.
+    own_mounts(0);
     let exe = std::env::current_exe().expect("this program");
     let mut child = Command::new(exe)
         .args(["--exact", "leaks::a_killed_process_leaves_only_pins", "--nocapture", "--test-threads=1"])

@@ -120,7 +120,7 @@ fn a_pinned_link_stays_and_its_removal_detaches() {
     let place = Place::Xdp { device: lab.device.clone(), mode: XdpMode::Native, replace: false };
     let path = std::path::PathBuf::from(format!("/sys/fs/bpf/alveary-test-{}", std::process::id()));
     let link = attach(program(&fd, &XDP, "pinned"), &place).expect("a link");
-    link.pin(&path).expect("a BPF file system at /sys/fs/bpf");
+    link.pin(&path).expect("a pin");
     let there = alveary_linux::netlink::device_xdp(lab.device.index).progs;
     let opened = sys::obj_get(&path, sys::PathFlags::default()).map(drop);
     std::fs::remove_file(&path).expect("the pin");
