@@ -103,7 +103,8 @@ impl Responder {
     }
 }
 
-/// The kernel's ways to a target.
+/// The kernel's ways to a target, in the order of their addresses: the kernel names first the one that it would take for this
+/// very question, by the hash of a flow that is nobody's.
 fn ways(target: Ipv6Addr) -> Result<Ways, Failure> {
     let found = ways_to(target.into())
         .map_err(|why| refused(format!("the kernel does not tell the ways to {target}"), &why))?;
@@ -112,7 +113,9 @@ fn ways(target: Ipv6Addr) -> Result<Ways, Failure> {
         Found::Here => Ways::Here,
         Found::Ways(next) => {
             let hop = |next: Next| (next.gateway.unwrap_or(target.into()), u32::from(next.weight) + 1);
-            Ways::On(next.into_iter().map(hop).collect())
+            let mut hops: Vec<_> = next.into_iter().map(hop).collect();
+            hops.sort_unstable();
+            Ways::On(hops)
         }
     })
 }
