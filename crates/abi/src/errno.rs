@@ -65,6 +65,7 @@ numbers! {
     EOPNOTSUPP = 95, "This object cannot do it.";
     EAFNOSUPPORT = 97, "This address family is not supported.";
     EADDRINUSE = 98, "The address is in use.";
+    ENETDOWN = 100, "The device, or the network, is down.";
     ENETUNREACH = 101, "No way to the network.";
     ENOBUFS = 105, "No buffer.";
     EISCONN = 106, "Connected already.";

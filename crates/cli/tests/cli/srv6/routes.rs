@@ -185,3 +185,14 @@ fn what_a_behaviour_lacks_or_does_not_take_is_said() {
     let output = session.output("srv6 route add fc00::/129 End --dev lo");
     assert!(output.stderr.contains("such an address has 128 bits"), "{}", output.stderr);
 }
+
+#[test]
+fn a_device_that_is_down_is_said_to_be() {
+    let Some(_devices) = lab("a_device_that_is_down_is_said_to_be") else { return };
+    ip("link set out down");
+    let output = Session::new().output("srv6 route add fc00:e::/64 End --dev out");
+    assert_eq!(output.code, Some(1));
+    for said in ["netlink: -ENETDOWN", "`ip link set DEVICE up`"] {
+        assert!(output.stderr.contains(said), "{}", output.stderr);
+    }
+}
