@@ -195,12 +195,15 @@ impl Vcpu {
         let cpu: &Vcpu = self;
         cpu.prepare::<F>(prog, ctx);
         cpu.take_over_again(prog);
-        let _panics = Panics(cpu);
+        let panics = Panics(cpu);
         let judge = Judge { cpu, prog };
-        Ok(match prog.image.run(&cpu.env, 0, cpu.arguments(prog), Some(&judge)) {
+        let end = match prog.image.run(&cpu.env, 0, cpu.arguments(prog), Some(&judge)) {
             Ok(Exit::Return(value)) if !prog.calls() => Ok(Ran { value, insns: cpu.insns(prog) }),
             end => cpu.finish(prog, cpu.conclude(end, prog)),
-        })
+        };
+        // Nothing has panicked: nobody needs to ask.
+        std::mem::forget(panics);
+        Ok(end)
     }
 
     /// Takes back what a program has that is ready ([`Vcpu::run_ready`]): its maps and contexts may go now.
@@ -414,6 +417,7 @@ impl Vcpu {
     }
 
     /// The program of the batch goes on, after one that it tail-called.
+    #[inline]
     fn take_over_again(&self, prog: &Arc<Prog>) {
         if !std::ptr::eq(self.prog.get(), Arc::as_ptr(prog)) {
             self.take_over(prog);

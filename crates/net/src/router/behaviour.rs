@@ -49,12 +49,13 @@ pub enum Behaviour {
 }
 
 impl Behaviour {
-    /// Changes the packet; says where it is looked up. `here` is what leads to this segment again.
+    /// Changes the packet, whose next hop `to` led here, and says where it is looked up.
     pub(super) fn apply(
         &self,
         router: &Router,
         packet: &mut Vec<u8>,
-        here: Ask,
+        to: &IpAddr,
+        ask: &mut Ask,
         arrival: &Arrival<'_>,
         programs: &mut Programs,
     ) -> Result<Step, Lost> {
@@ -62,60 +63,74 @@ impl Behaviour {
         let on = |table| Ask { table, ..Ask::PLAIN };
         let by = |next_hop: IpAddr| Ask { next_hop: Some(next_hop).filter(|ip| !ip.is_unspecified()), ..Ask::PLAIN };
         let inside = |table| Ask { local: true, ..on(table) };
-        let ask = match self {
-            Behaviour::End(flavours) => return after(packet, policy, *flavours, Ask::PLAIN),
+        match self {
+            Behaviour::End(flavours) => return after(packet, policy, *flavours, ask, || Ask::PLAIN),
             Behaviour::EndX(hop, flavours) => {
-                let by = Ask { next_hop: Some((*hop).into()), ..Ask::PLAIN };
-                return after(packet, policy, *flavours, by);
+                let by = || Ask { next_hop: Some((*hop).into()), ..Ask::PLAIN };
+                return after(packet, policy, *flavours, ask, by);
             }
-            Behaviour::EndT(table, flavours) => return after(packet, policy, *flavours, on(*table)),
+            Behaviour::EndT(table, flavours) => return after(packet, policy, *flavours, ask, || on(*table)),
             Behaviour::EndDx2(device) => {
                 decapsulate(packet, policy, header::ETHERNET)?;
                 return frame(packet, *device);
             }
             Behaviour::EndDx4(hop) => {
                 decapsulate(packet, policy, header::IPV4)?;
-                Ask { local: true, ..by((*hop).into()) }
+                *ask = Ask { local: true, ..by((*hop).into()) };
             }
             Behaviour::EndDx6(hop) => {
                 decapsulate(packet, policy, header::IPV6)?;
-                by((*hop).into())
+                *ask = by((*hop).into());
             }
             Behaviour::EndDt4(table) => {
                 decapsulate(packet, policy, header::IPV4)?;
-                inside(*table)
+                *ask = inside(*table);
             }
             Behaviour::EndDt6(table) => {
                 decapsulate(packet, policy, header::IPV6)?;
-                inside(*table)
+                *ask = inside(*table);
             }
             Behaviour::EndDt46(table) => {
                 decapsulate_any(packet, policy)?;
-                inside(*table)
+                *ask = inside(*table);
             }
             Behaviour::EndB6(srh) => {
                 alive(packet, policy)?;
                 into(router, packet, srh)?;
-                Ask::PLAIN
+                *ask = Ask::PLAIN;
             }
             Behaviour::EndB6Encaps(srh) => {
                 next(packet, policy)?;
                 around(router, packet, srh)?;
-                Ask::PLAIN
+                *ask = Ask::PLAIN;
             }
-            Behaviour::EndBpf(program) => programmed(*program, packet, policy, here, arrival, programs)?,
-        };
-        Ok(Step::Again(ask))
+            Behaviour::EndBpf(program) => {
+                match programs.run(*program, ProgType::LWT_SEG6LOCAL, arrival, policy, packet)? {
+                    OK => *ask = Ask::PLAIN,
+                    REDIRECT => redirected(programs, to, ask),
+                    DROP => return Err(Lost::Dropped),
+                    _ => return Err(Lost::Illegal),
+                }
+            }
+        }
+        Ok(Step::Again)
     }
 }
 
-/// What follows an End, whose packets for the next segment are looked up by `ask`.
-fn after(packet: &mut Vec<u8>, policy: &Policy<'_>, flavours: Flavours, ask: Ask) -> Result<Step, Lost> {
-    Ok(match end(packet, policy, flavours)? {
-        End::Next => Step::Again(ask),
-        End::Inner => Step::Again(Ask { local: true, ..Ask::PLAIN }),
-        End::Here => Step::End(Fate::Delivered(std::mem::take(packet))),
-    })
+/// What follows an End, whose packets for the next segment are looked up by `next`.
+fn after(
+    packet: &mut Vec<u8>,
+    policy: &Policy<'_>,
+    flavours: Flavours,
+    ask: &mut Ask,
+    next: impl FnOnce() -> Ask,
+) -> Result<Step, Lost> {
+    match end(packet, policy, flavours)? {
+        End::Next => *ask = next(),
+        End::Inner => *ask = Ask { local: true, ..Ask::PLAIN },
+        End::Here => return Ok(Step::End(Fate::Delivered(std::mem::take(packet)))),
+    }
+    Ok(Step::Again)
 }
 
 /// The frame leaves, if it is one: what says its length instead of its type is not sent on.
@@ -127,26 +142,14 @@ fn frame(packet: &mut Vec<u8>, device: u32) -> Result<Step, Lost> {
     Ok(Step::End(Fate::Frame { device, frame: std::mem::take(packet) }))
 }
 
-/// What a program makes of the packet on its next segment.
-fn programmed(
-    program: usize,
-    packet: &mut Vec<u8>,
-    policy: &Policy<'_>,
-    here: Ask,
-    arrival: &Arrival<'_>,
-    programs: &mut Programs,
-) -> Result<Ask, Lost> {
-    match programs.run(program, ProgType::LWT_SEG6LOCAL, arrival, policy, packet)? {
-        OK => Ok(Ask::PLAIN),
-        REDIRECT => match programs.way() {
-            Some(way) => {
-                let table = if way.table == 0 { MAIN } else { way.table };
-                Ok(Ask { table, next_hop: way.next_hop.map(Into::into), ..Ask::PLAIN })
-            }
-            // The way that it came is the only one that it has.
-            None => Ok(here),
-        },
-        DROP => Err(Lost::Dropped),
-        _ => Err(Lost::Illegal),
+/// The way that a program has found for a packet.
+fn redirected(programs: &Programs, to: &IpAddr, ask: &mut Ask) {
+    match programs.way() {
+        Some(way) => {
+            let table = if way.table == 0 { MAIN } else { way.table };
+            *ask = Ask { table, next_hop: way.next_hop.map(Into::into), ..Ask::PLAIN };
+        }
+        // The way that it came is the only one that it has.
+        None => ask.next_hop = Some(*to),
     }
 }

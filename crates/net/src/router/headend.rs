@@ -1,6 +1,6 @@
 //! Headends: what sends packets on a way of segments (Linux: `net/ipv6/seg6_iptunnel.c`).
 
-use super::{Arrival, Ask, Lost, Router, Stage, Step, is_ipv4, transform::checked};
+use super::{Arrival, Ask, Lost, Router, Step, is_ipv4, transform::checked};
 use crate::seg6::{self, Inner, header};
 
 /// How packets are sent on a way of segments: the header that they get ([`List::Full`](crate::seg6::List::Full)).
@@ -24,7 +24,7 @@ impl Headend {
         &self,
         router: &Router,
         packet: &mut Vec<u8>,
-        stage: Stage,
+        ask: &mut Ask,
         arrival: &Arrival<'_>,
     ) -> Result<Step, Lost> {
         match self {
@@ -41,7 +41,8 @@ impl Headend {
             Headend::Inline(_) if is_ipv4(packet) => return Err(Lost::NotIpv6),
             Headend::Inline(srh) => into(router, packet, srh)?,
         }
-        Ok(Step::Again(Ask { local: true, stage, ..Ask::PLAIN }))
+        *ask = Ask { local: true, stage: ask.stage, ..Ask::PLAIN };
+        Ok(Step::Again)
     }
 }
 

@@ -293,10 +293,11 @@ enum Stage {
     Leaving,
 }
 
-/// What was done with a packet: it has an end, or is looked up again.
+/// What was done with a packet: it has an end, or is looked up again, as the [`Ask`] says by then. That one is changed where
+/// it is: copied as a whole, what was just written in parts would have the processor wait.
 enum Step {
     End(Fate),
-    Again(Ask),
+    Again,
 }
 
 impl Router {
@@ -362,8 +363,8 @@ impl Router {
     fn route(&self, mut packet: Vec<u8>, mut ask: Ask, arrival: &Arrival<'_>, programs: &mut Programs) -> Fate {
         let mut why = Lost::Circle;
         for _ in 0..=TUNNELS {
-            match self.step(&mut packet, ask, arrival, programs) {
-                Ok(Step::Again(next)) => ask = next,
+            match self.step(&mut packet, &mut ask, arrival, programs) {
+                Ok(Step::Again) => {}
                 Ok(Step::End(fate)) => return fate,
                 Err(lost) => {
                     why = lost;
@@ -377,7 +378,7 @@ impl Router {
     fn step(
         &self,
         packet: &mut Vec<u8>,
-        ask: Ask,
+        ask: &mut Ask,
         arrival: &Arrival<'_>,
         programs: &mut Programs,
     ) -> Result<Step, Lost> {
@@ -391,12 +392,9 @@ impl Router {
             Target::Local if ask.local => Ok(Step::End(Fate::Delivered(std::mem::take(packet)))),
             Target::Local => Err(Lost::NotForwarded),
             Target::Device { device, gateway } => self.leave(packet, ask.stage, *device, gateway.unwrap_or(to)),
-            Target::Endpoint(behaviour) => {
-                let here = Ask { next_hop: Some(to), ..ask };
-                behaviour.apply(self, packet, here, arrival, programs)
-            }
-            Target::Headend(headend) => headend.apply(self, packet, ask.stage, arrival),
-            Target::Tunnel(tunnel) => tunnel.apply(self, packet, to, ask.stage, arrival, programs),
+            Target::Endpoint(behaviour) => behaviour.apply(self, packet, &to, ask, arrival, programs),
+            Target::Headend(headend) => headend.apply(self, packet, ask, arrival),
+            Target::Tunnel(tunnel) => tunnel.apply(self, packet, to, ask, arrival, programs),
             Target::Unreachable => Err(Lost::Unreachable),
             Target::Prohibited => Err(Lost::Prohibited),
             Target::Blackhole | Target::Ways(_) => Err(Lost::Blackhole),

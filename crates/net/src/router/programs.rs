@@ -48,6 +48,7 @@ impl Programs {
     }
 
     /// Runs a program of type `ty` on the packet, as the stack does at that place; gives what it returned.
+    #[inline]
     pub(super) fn run(
         &mut self,
         number: usize,
@@ -61,17 +62,22 @@ impl Programs {
         self.buff.set_ip(packet, ty, policy)?;
         self.buff.set_ingress(arrival.device, arrival.time);
         cpu.set_time(arrival.time);
-        let ran = cpu.run_ready::<Skb>(prog, &self.buff).map_err(|_| Lost::NoProgram)?;
-        let value = match ran {
-            Ok(ran) => ran.value,
+        let ran = cpu.run_ready::<Skb>(prog, &self.buff);
+        let left = match &ran {
+            Ok(Ok(ran)) => self.buff.leave(ty, ran.value),
+            _ => Ok(()),
+        };
+        self.buff.get_ip(packet);
+        match ran.map_err(|_| Lost::NoProgram)? {
+            Ok(ran) => {
+                left?;
+                Ok(ran.value as u32 as i32)
+            }
             Err(fault) => {
                 self.fault = Some(fault);
-                return Err(Lost::Stopped);
+                Err(Lost::Stopped)
             }
-        };
-        self.buff.leave(ty, value)?;
-        self.buff.get_ip(packet);
-        Ok(value as u32 as i32)
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::Lost;
 use crate::{
-    routed::{IPV4_LEN, accepted, alive},
-    seg6::{IPV6_LEN, List, Policy, Room, Spent, Srh, advance, find, header},
+    routed::{IPV4_LEN, accepted, onward},
+    seg6::{IPV6_LEN, List, Policy, Room, Spent, Srh, find, header},
 };
 
 /// Bytes of an Ethernet header.
@@ -11,8 +11,7 @@ pub(super) const ETHERNET: usize = 14;
 
 /// On to the next segment.
 pub(super) fn next(packet: &mut Vec<u8>, policy: &Policy<'_>) -> Result<(), Lost> {
-    let srh = alive(packet, policy)?;
-    advance(packet, &srh);
+    onward(packet, packet.len(), policy)?;
     Ok(())
 }
 

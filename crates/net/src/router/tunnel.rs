@@ -34,11 +34,11 @@ impl Tunnel {
         router: &Router,
         packet: &mut Vec<u8>,
         to: IpAddr,
-        stage: Stage,
+        ask: &mut Ask,
         arrival: &Arrival<'_>,
         programs: &mut Programs,
     ) -> Result<Step, Lost> {
-        let four = is_ipv4(packet);
+        let (four, stage) = (is_ipv4(packet), ask.stage);
         let policy = &router.policy(arrival.device);
         let run = |program: Option<usize>, ty, packet: &mut Vec<u8>, programs: &mut Programs| match program {
             Some(number) => on(programs.run(number, ty, arrival, policy, packet)?).map(Some),
@@ -48,12 +48,14 @@ impl Tunnel {
             && let Some(code) = run(self.input, ProgType::LWT_IN, packet, programs)?
         {
             if code == REROUTE {
-                return Ok(Step::Again(Ask { local: true, ..Ask::PLAIN }));
+                *ask = Ask { local: true, ..Ask::PLAIN };
+                return Ok(Step::Again);
             }
             // An encapsulation has found the packet's way, on which it is forwarded; as what it was.
             if programs.way().is_some() {
                 one_hop_less(packet, four)?;
-                return Ok(Step::Again(Ask { stage: Stage::Leaving, ..Ask::PLAIN }));
+                *ask = Ask { stage: Stage::Leaving, ..Ask::PLAIN };
+                return Ok(Step::Again);
             }
         }
         if stage == Stage::Received {
@@ -62,8 +64,11 @@ impl Tunnel {
         run(self.output, ProgType::LWT_OUT, packet, programs)?;
         let next_hop = self.gateway.unwrap_or(to);
         match run(self.xmit, ProgType::LWT_XMIT, packet, programs)? {
-            Some(REROUTE) => Ok(Step::Again(Ask { local: true, stage: Stage::Leaving, ..Ask::PLAIN })),
-            Some(REDIRECT) => redirected(router, packet, programs.redirect()),
+            Some(REROUTE) => {
+                *ask = Ask { local: true, stage: Stage::Leaving, ..Ask::PLAIN };
+                Ok(Step::Again)
+            }
+            Some(REDIRECT) => redirected(router, packet, ask, programs.redirect()),
             Some(_) if is_ipv4(packet) != four => Err(Lost::NotRerouted),
             _ => router.leave(packet, Stage::Leaving, self.device, next_hop),
         }
@@ -79,10 +84,11 @@ fn on(code: i32) -> Result<i32, Lost> {
     }
 }
 
-fn redirected(router: &Router, packet: &mut Vec<u8>, redirect: Option<Redirect>) -> Result<Step, Lost> {
+fn redirected(router: &Router, packet: &mut Vec<u8>, ask: &mut Ask, redirect: Option<Redirect>) -> Result<Step, Lost> {
     match redirect {
         Some(Redirect::Device { ifindex, way: Way::Ingress }) if ifindex != 0 => {
-            Ok(Step::Again(Ask { local: true, ..Ask::PLAIN }))
+            *ask = Ask { local: true, ..Ask::PLAIN };
+            Ok(Step::Again)
         }
         Some(Redirect::Device { ifindex, .. }) if ifindex != 0 => {
             let to = destination(packet);

@@ -58,6 +58,7 @@ pub fn header_of(segments: &[Ipv6Addr], inside: bool, key: Option<u32>) -> Vec<u
 /// Makes the next segment the active one: one less is left, and the packet goes there.
 ///
 /// None must be left out of `srh`, which is the packet's own: at least one segment is left, and the list holds it.
+#[inline]
 pub fn advance(packet: &mut impl Room, srh: &Srh) {
     let left = srh.segments_left.saturating_sub(1);
     packet.write(srh.at + 3, &[left]);

@@ -35,6 +35,7 @@ pub enum Spent {
 ///
 /// # Errors
 /// There is none, or the packet ends before.
+#[inline]
 pub fn find(packet: &(impl Octets + ?Sized), wanted: Option<u8>, spent: Spent) -> Result<Found, Lost> {
     let mut at = IPV6_LEN;
     let mut header = packet.octet(6).ok_or(Lost::Short)?;

@@ -126,6 +126,7 @@ impl Default for Policy<'_> {
 
 impl Policy<'_> {
     /// Whether a packet may pass: `srh` is its header, as far as there is one.
+    #[inline]
     #[must_use]
     pub fn accepts(&self, packet: &(impl Octets + ?Sized), srh: Option<Srh>) -> bool {
         if self.require == Require::Nothing {

@@ -54,6 +54,7 @@ pub enum Flaw {
 
 impl Srh {
     /// The fixed part of a header; `None` if it is not all there.
+    #[inline]
     #[must_use]
     pub fn read(packet: &(impl Octets + ?Sized), at: usize) -> Option<Srh> {
         let [next, ext_len, ty, segments_left, last_entry, flags, high, low] = packet.array(at)?;
@@ -66,6 +67,7 @@ impl Srh {
     ///
     /// # Errors
     /// What is wrong with it.
+    #[inline]
     pub fn check(packet: &(impl Octets + ?Sized), at: usize, len: usize, list: List) -> Result<Srh, Flaw> {
         let srh = Srh::read(packet, at).filter(|_| len >= FIXED).ok_or(Flaw::Length)?;
         if srh.ty != ROUTING_TYPE {
@@ -93,6 +95,7 @@ impl Srh {
     }
 
     /// The packet's segment routing header, if the first routing header is one that holds together.
+    #[inline]
     #[must_use]
     pub fn of(packet: &(impl Octets + ?Sized), spent: Spent) -> Option<Srh> {
         let Ok::<_, Lost>(Found { at, .. }) = find(packet, Some(header::ROUTING), spent) else { return None };

@@ -35,8 +35,8 @@ const ANY: u64 = u64::MAX;
 const LAST_QUEUE: u64 = 0xfffe;
 
 // SAFETY: each backing is a cell of `SkBuff` of that width (`cb` an array of five). The region is the packet: bytes of
-// `Memory`, which are cells; it moves only when a helper whose row says `changes_packet` runs, and in `set`, which
-// takes the buffer mutably.
+// `Memory`, which are cells; it moves only when a helper whose row says `changes_packet` runs, and in `set`, `set_ip` and
+// `get_ip`, which take the buffer mutably.
 unsafe impl Family for Skb {
     type Ctx = SkBuff;
     type State = Net;

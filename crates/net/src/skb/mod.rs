@@ -167,9 +167,15 @@ impl SkBuff {
         self.memory.receive(HEADROOM, link);
         self.memory.receive(net, packet);
         self.headers.set(Headers { mac: HEADROOM, net, transport: None });
+        self.renew(len, pkt_type, protocol);
+    }
+
+    /// Says of a packet what is known of one that is new here.
+    #[inline]
+    fn renew(&mut self, wire_len: usize, pkt_type: u32, protocol: u16) {
         self.fields = Fields::default();
         self.fields.ifindex.set(1);
-        self.fields.wire_len.set(len as u32);
+        self.fields.wire_len.set(wire_len as u32);
         self.fields.pkt_type.set(pkt_type);
         self.fields.protocol.set(protocol.to_be());
         self.checksum.set(Checksum::None);
@@ -359,9 +365,10 @@ impl SkBuff {
         // If at all then to twice the length: a program that makes packets longer and shorter for ever does not grow
         // memory for ever.
         if place + room > self.memory.len() {
-            self.memory.grow((place + room).max(2 * self.memory.len()), 0);
+            self.memory.grow((place + room).max(2 * self.memory.len()), front, end - front, place);
+        } else {
+            self.memory.shift(front, place, end - front);
         }
-        self.memory.shift(front, place, end - front);
         let moved = |at: usize| (at + place).saturating_sub(front);
         let mut headers = self.headers.get();
         headers.mac = moved(headers.mac);

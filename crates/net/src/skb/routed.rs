@@ -5,7 +5,7 @@ use super::{
     ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, Fields, HEADROOM, Headers, SkBuff, Start, room,
 };
 use crate::{
-    routed::{alive, received, received4},
+    routed::{alive, onward, received, received4},
     seg6::{self, List, Octets, Policy, Room, Srh},
 };
 use alveary_abi::ProgType;
@@ -19,6 +19,8 @@ const OTHERHOST: u32 = 3;
 /// What programs return.
 const OK: i32 = 0;
 const REDIRECT: i32 = 7;
+/// What is known of the SRH of a packet without one.
+const NO_SRH: (usize, u16) = (0, 0);
 
 /// Why the stack drops a packet, whatever the program says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,11 +66,12 @@ pub(super) struct Routed {
 }
 
 impl Routed {
-    fn set(&self, protocol: u16, srh: Option<&Srh>) {
+    /// `srh`: where the header begins, and its bytes behind the first 8; 0: there is none.
+    fn set(&self, protocol: u16, srh: (usize, u16)) {
         self.protocol.set(protocol);
-        self.srh.set_at(srh.map(|srh| srh.at));
-        self.srh.len.set(srh.map_or(0, |srh| u16::from(srh.ext_len) * 8));
-        self.srh.valid.set(srh.is_some());
+        self.srh.at.set(srh.0);
+        self.srh.len.set(srh.1);
+        self.srh.valid.set(srh.0 > 0);
         self.asked.set(false);
     }
 
@@ -122,7 +125,7 @@ impl SkBuff {
     pub fn set_routed(&mut self, packet: &[u8], ty: ProgType, policy: &Policy<'_>) -> Result<(), Dropped> {
         self.set(packet, Start::Network);
         self.writable = ty == ProgType::LWT_XMIT;
-        self.routed.set(0, None);
+        self.routed.set(0, NO_SRH);
         let Arrival { ethertype, start, len, transport } = Arrival::of(packet)?;
         let ip = &packet[start..];
         let net = HEADROOM + start;
@@ -142,47 +145,40 @@ impl SkBuff {
         if let Some(srh) = &srh {
             seg6::advance(&mut &*self, srh);
         }
-        self.routed.set(ethertype, srh.as_ref());
+        self.routed.set(ethertype, srh.map_or(NO_SRH, |srh| (srh.at, u16::from(srh.ext_len) * 8)));
         Ok(())
     }
 
-    /// The same with a packet from its IP header on, which is changed as the stack changes it before the program sees it.
+    /// The same with a packet from its IP header on, without a header before that. The program sees it where it is, until
+    /// [`SkBuff::get_ip`]; dropped, it stays as it came.
     ///
     /// # Errors
     /// As those of [`SkBuff::set_routed`].
+    #[inline]
     pub(crate) fn set_ip(&mut self, packet: &mut Vec<u8>, ty: ProgType, policy: &Policy<'_>) -> Result<(), Dropped> {
         let four = packet.first().is_some_and(|version| version >> 4 == 4);
         let fits = if four { received4(packet) } else { received(packet) };
         let (len, transport) = fits.ok_or(Dropped::Malformed)?;
         let srh = match ty {
-            ProgType::LWT_SEG6LOCAL => Some(alive(&packet[..len], policy)?),
-            _ => None,
+            ProgType::LWT_SEG6LOCAL => onward(packet, len, policy)?,
+            _ => NO_SRH,
         };
-        if let Some(srh) = &srh {
-            seg6::advance(packet, srh);
-        }
         let ethertype = if four { ETH_P_IP } else { ETH_P_IPV6 };
-        let mut link = [0; ETH_HLEN];
-        link[ETH_HLEN - 2..].copy_from_slice(&ethertype.to_be_bytes());
-        self.receive(&link, packet, HOST, ethertype);
+        self.renew(ETH_HLEN + packet.len(), HOST, ethertype);
         self.writable = ty == ProgType::LWT_XMIT;
-        let net = HEADROOM + ETH_HLEN;
-        self.headers.set(Headers { mac: HEADROOM, net, transport: Some(net + transport) });
-        self.place(net, net + len);
         self.padding = packet.len() - len;
-        self.routed.set(ethertype, srh.as_ref());
+        self.memory.lend(packet);
+        self.headers.set(Headers { mac: 0, net: 0, transport: Some(transport) });
+        self.place(0, len);
+        self.routed.set(ethertype, srh);
         Ok(())
     }
 
-    /// Makes a packet that was set ([`SkBuff::set_ip`]) what the program's is by now.
-    pub(crate) fn get_ip(&self, packet: &mut Vec<u8>) {
+    /// Gives back a packet that was taken ([`SkBuff::set_ip`]), as the program left it.
+    #[inline]
+    pub(crate) fn get_ip(&mut self, packet: &mut Vec<u8>) {
         let (start, len) = (self.start(), self.len());
-        let same = start == HEADROOM + ETH_HLEN && len == packet.len();
-        if same && !self.memory.is_written() && !self.writable {
-            return;
-        }
-        packet.resize(len, 0);
-        self.memory.get(start, packet);
+        self.memory.give_back(packet, start, len);
     }
 
     /// Where the last action or encapsulation said that the packet goes: the program's last question to
@@ -196,6 +192,7 @@ impl SkBuff {
     ///
     /// # Errors
     /// Why it drops it, though the program did not.
+    #[inline]
     pub fn leave(&self, ty: ProgType, value: u64) -> Result<(), Dropped> {
         let (code, routed) = (value as u32 as i32, &self.routed);
         match ty {
@@ -209,12 +206,14 @@ impl SkBuff {
     }
 
     /// Whether the packet has an SRH that holds together. What a program changed of it is checked, once.
+    #[inline]
     pub(super) fn has_valid_srh(&self) -> bool {
         let srh = &self.routed.srh;
-        let Some(at) = srh.at() else { return false };
-        if srh.valid.get() {
-            return true;
-        }
+        srh.at().is_some_and(|at| srh.valid.get() || self.becomes_valid(at))
+    }
+
+    fn becomes_valid(&self, at: usize) -> bool {
+        let srh = &self.routed.srh;
         let len = srh.len.get();
         if !len.is_multiple_of(8) {
             return false;
