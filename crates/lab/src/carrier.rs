@@ -1,10 +1,14 @@
-//! A link between two namespaces: a TUN device at each end, and a thread that carries packets from one to the other as the
-//! link's shape says.
+//! Links between namespaces: a TUN device at each end, and a thread that carries packets from one to the other as the links'
+//! shapes say.
+//!
+//! Several links may have one thread. On a machine that is busy with other things it comes late, but late for all of them:
+//! packets of one link overtake those of another as their shapes have it, not as threads get their turns.
 
 use crate::shape::{Pipe, Shape};
 use alveary_linux::Tun;
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
+    process::setpriority_process,
     thread::set_current_timer_slack,
     time::{ClockId, clock_gettime},
 };
@@ -24,6 +28,8 @@ use std::{
 const PACKET: usize = 1 << 16;
 /// Packets that are read from one device before the other one has its turn.
 const TURN: usize = 64;
+/// Before whom else runs here (`nice`).
+const PRIORITY: i32 = -15;
 /// Parts of a loss that make all.
 const WHOLE: f64 = 1e9;
 
@@ -43,8 +49,22 @@ pub struct Carried {
 pub struct Link {
     ways: Arc<[Way; 2]>,
     record: Arc<Record>,
+    _thread: Arc<Thread>,
+}
+
+/// What carries packets until the last of its links goes.
+#[derive(Debug)]
+struct Thread {
     stop: Arc<(AtomicBool, OwnedFd)>,
-    thread: Option<JoinHandle<()>>,
+    handle: Option<JoinHandle<()>>,
+}
+
+/// A link as its thread sees it.
+struct Lane {
+    ends: [Tun; 2],
+    pipes: [Pipe<Vec<u8>>; 2],
+    ways: Arc<[Way; 2]>,
+    record: Arc<Record>,
 }
 
 /// What is set and told of one way.
@@ -74,27 +94,31 @@ impl Record {
 }
 
 impl Link {
-    /// Begins to carry between the devices.
-    pub(crate) fn new(ends: [Tun; 2], shape: Shape) -> io::Result<Link> {
-        let ways: Arc<[Way; 2]> = Arc::default();
-        ways.iter().for_each(|way| way.loss.store((shape.loss * WHOLE) as u64, Relaxed));
+    /// Begins to carry between the devices of some links, in one thread.
+    pub(crate) fn carry(links: Vec<([Tun; 2], Shape)>) -> io::Result<Vec<Link>> {
+        let lane = |(number, (ends, shape)): (u64, ([Tun; 2], Shape))| {
+            let ways: Arc<[Way; 2]> = Arc::default();
+            ways.iter().for_each(|way| way.loss.store((shape.loss * WHOLE) as u64, Relaxed));
+            let pipes = [1, 2].map(|way| Pipe::new(shape, 2 * number + way));
+            Lane { ends, pipes, ways, record: Arc::default() }
+        };
+        let mut lanes: Vec<Lane> = (0..).zip(links).map(lane).collect();
+        let told: Vec<_> = lanes.iter().map(|lane| (lane.ways.clone(), lane.record.clone())).collect();
         let stop = Arc::new((AtomicBool::new(false), eventfd(0, EventfdFlags::CLOEXEC)?));
-        let record: Arc<Record> = Arc::default();
-        let (told, until, kept) = (ways.clone(), stop.clone(), record.clone());
-        let carry = move || {
-            let mut pipes = [Pipe::new(shape, 1), Pipe::new(shape, 2)];
+        let until = stop.clone();
+        let handle = thread::Builder::new().name("links".into()).spawn(move || {
+            // Packets are to arrive when they should, not when it suits. Refused, they still arrive.
+            let _ = set_current_timer_slack(NonZeroU64::new(1));
+            let _ = setpriority_process(None, PRIORITY);
+            let mut buffer = vec![0; PACKET];
             while !until.0.load(Relaxed) {
-                if round(&ends, &mut pipes, &told, &kept, &until.1).is_err() {
+                if round(&mut lanes, &mut buffer, &until.1).is_err() {
                     return;
                 }
             }
-        };
-        let thread = thread::Builder::new().name("link".into()).spawn(move || {
-            // Packets are to arrive when they should, not when it suits. Refused, they still arrive.
-            let _ = set_current_timer_slack(NonZeroU64::new(1));
-            carry();
         })?;
-        Ok(Link { ways, record, stop, thread: Some(thread) })
+        let thread = Arc::new(Thread { stop, handle: Some(handle) });
+        Ok(told.into_iter().map(|(ways, record)| Link { ways, record, _thread: thread.clone() }).collect())
     }
 
     /// Holds packets that come in at the first or second end (0, 1) this much longer from now on.
@@ -133,60 +157,72 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for Thread {
     fn drop(&mut self) {
         self.stop.0.store(true, Relaxed);
         // Should it not be possible to wake the thread, it ends with the next packet.
         if rustix::io::write(&self.stop.1, &1u64.to_ne_bytes()).is_ok()
-            && let Some(thread) = self.thread.take()
+            && let Some(handle) = self.handle.take()
         {
-            let _ = thread.join();
+            let _ = handle.join();
         }
     }
 }
 
 /// Waits until something can be done, and does it.
-fn round(
-    ends: &[Tun; 2],
-    pipes: &mut [Pipe<Vec<u8>>; 2],
-    ways: &[Way; 2],
-    record: &Record,
-    stop: &OwnedFd,
-) -> io::Result<()> {
-    let next = pipes.iter().filter_map(Pipe::next).min();
+fn round(lanes: &mut [Lane], buffer: &mut [u8], stop: &OwnedFd) -> io::Result<()> {
+    let next = lanes.iter().flat_map(|lane| &lane.pipes).filter_map(Pipe::next).min();
     let wait = next.map(|time| timespec(time.saturating_sub(now())));
-    let mut all = [&ends[0], &ends[1]].map(|end| PollFd::new(end, PollFlags::IN)).to_vec();
+    let mut all: Vec<_> = lanes.iter().flat_map(|lane| &lane.ends).map(|end| PollFd::new(end, PollFlags::IN)).collect();
     all.push(PollFd::new(stop, PollFlags::IN));
     match poll(&mut all, wait.as_ref()) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(why) => return Err(why.into()),
     }
-    let mut buffer = [0; PACKET];
-    for (from, (pipe, way)) in pipes.iter_mut().zip(ways).enumerate() {
-        pipe.hold(Duration::from_nanos(way.hold.load(Relaxed)));
-        pipe.lose(way.loss.load(Relaxed) as f64 / WHOLE);
-        for _ in 0..TURN {
-            let Some(len) = ends[from].receive(&mut buffer)? else { break };
-            if !pipe.take(now(), len, buffer[..len].to_vec()) {
-                way.dropped.fetch_add(1, Relaxed);
+    lanes.iter_mut().try_for_each(|lane| lane.take(buffer))?;
+    let time = now();
+    loop {
+        // What arrived first comes out first, whichever link it came by.
+        let first =
+            lanes.iter().enumerate().flat_map(|(lane, it)| [0, 1].map(|from| (it.pipes[from].next(), lane, from)));
+        let first = first.filter_map(|(at, lane, from)| Some((at.filter(|at| *at <= time)?, lane, from))).min();
+        let Some((_, lane, from)) = first else { return Ok(()) };
+        lanes[lane].give(from, time);
+    }
+}
+
+impl Lane {
+    /// Takes in what the stacks at both ends have sent.
+    fn take(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        for (from, (pipe, way)) in self.pipes.iter_mut().zip(&*self.ways).enumerate() {
+            pipe.hold(Duration::from_nanos(way.hold.load(Relaxed)));
+            pipe.lose(way.loss.load(Relaxed) as f64 / WHOLE);
+            for _ in 0..TURN {
+                let Some(len) = self.ends[from].receive(buffer)? else { break };
+                if !pipe.take(now(), len, buffer[..len].to_vec()) {
+                    way.dropped.fetch_add(1, Relaxed);
+                }
             }
         }
-        let time = now();
-        while let Some(packet) = pipe.arrived(time) {
-            record.add(from, &packet);
-            // Counted before it is there: whoever has got a packet finds it counted.
-            let bytes = packet.len() as u64;
-            way.packets.fetch_add(1, Relaxed);
-            way.bytes.fetch_add(bytes, Relaxed);
-            // What the stack does not take (the device is down) is lost.
-            if ends[1 - from].send(&packet).is_err() {
-                way.packets.fetch_sub(1, Relaxed);
-                way.bytes.fetch_sub(bytes, Relaxed);
-                way.dropped.fetch_add(1, Relaxed);
-            }
+        Ok(())
+    }
+
+    /// Gives the next packet from an end to the stack at the other one.
+    fn give(&mut self, from: usize, time: u64) {
+        let Some(packet) = self.pipes[from].arrived(time) else { return };
+        self.record.add(from, &packet);
+        let way = &self.ways[from];
+        // Counted before it is there: whoever has got a packet finds it counted.
+        let bytes = packet.len() as u64;
+        way.packets.fetch_add(1, Relaxed);
+        way.bytes.fetch_add(bytes, Relaxed);
+        // What the stack does not take (the device is down) is lost.
+        if self.ends[1 - from].send(&packet).is_err() {
+            way.packets.fetch_sub(1, Relaxed);
+            way.bytes.fetch_sub(bytes, Relaxed);
+            way.dropped.fetch_add(1, Relaxed);
         }
     }
-    Ok(())
 }
 
 fn now() -> u64 {

@@ -93,15 +93,27 @@ impl Network {
     /// # Errors
     /// The system's.
     pub fn link(&mut self, ends: [(Node, &str); 2], shape: Shape) -> Result<usize, Diagnostic> {
+        self.links(&[(ends, shape)])?;
+        Ok(self.links.len() - 1)
+    }
+
+    /// Adds links between nodes that one thread carries: when the machine is busy they are late together, and packets of one
+    /// do not overtake those of another by that. They have the numbers from the one that is told on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn links(&mut self, links: &[([(Node, &str); 2], Shape)]) -> Result<usize, Diagnostic> {
         let make = |(node, name): (Node, &str)| {
             self.at(node, || {
                 let tun = Tun::new(name).map_err(|why| wrong(format!("the device `{name}` cannot be made"), &why))?;
                 up(name, Some(MTU)).map(|()| tun)
             })?
         };
-        let link = Link::new([make(ends[0])?, make(ends[1])?], shape);
-        self.links.push(link.map_err(|why| wrong("a link cannot carry packets".into(), &why))?);
-        Ok(self.links.len() - 1)
+        let made = links.iter().map(|(ends, shape)| Ok(([make(ends[0])?, make(ends[1])?], *shape)));
+        let carried = Link::carry(made.collect::<Result<_, Diagnostic>>()?);
+        let first = self.links.len();
+        self.links.extend(carried.map_err(|why| wrong("a link cannot carry packets".into(), &why))?);
+        Ok(first)
     }
 
     /// Adds a pair of Ethernet devices between two nodes: the kernel's own, as fast as it is. Their addresses on the link

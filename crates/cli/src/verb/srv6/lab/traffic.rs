@@ -3,7 +3,10 @@
 use crate::failure::Failure;
 use alveary_diag::{Diagnostic, Place};
 use alveary_lab::{Network, Node};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::sockopt::set_tcp_congestion,
+};
 use std::{
     io::{self, Read, Write},
     net::{Ipv6Addr, TcpListener, TcpStream, UdpSocket},
@@ -14,6 +17,8 @@ use std::{
 /// Who hears nothing for so long gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PORT: u16 = 5201;
+/// Congestion control of transfers: Linux's default. Where there is none, the machine's own stays.
+const CONTROL: &str = "cubic";
 /// Bytes of a datagram.
 const DATAGRAM: usize = 400;
 
@@ -102,7 +107,7 @@ fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
 }
 
 /// The byte at some place of what is transferred: no two blocks of it are alike.
-fn byte(at: u64) -> u8 {
+pub(super) fn byte(at: u64) -> u8 {
     (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
 }
 
@@ -130,6 +135,8 @@ pub(super) fn transfer(network: &Network, [from, to]: [(Node, Ipv6Addr); 2], byt
         });
         let sent = network.at(from.0, || -> io::Result<()> {
             let mut stream = TcpStream::connect_timeout(&(to.1, PORT).into(), PATIENCE)?;
+            // What this machine has for its default would decide what comes of overtaking.
+            let _ = set_tcp_congestion(&stream, CONTROL);
             stream.set_write_timeout(Some(PATIENCE))?;
             let mut at = 0;
             while at < bytes {

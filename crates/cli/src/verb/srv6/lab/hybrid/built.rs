@@ -55,15 +55,16 @@ impl Built {
         let (client, home, office, server) = (node("client")?, node("home")?, node("office")?, node("server")?);
         network.link([(client, "home"), (home, "client")], Shape::default())?;
         network.link([(office, "server"), (server, "office")], Shape::default())?;
-        let mut between = |link: &Slow| {
+        let between = LINKS.map(|link| {
             let shape = Shape {
                 rate: Some(u64::from(link.megabits) * 1_000_000),
                 delay: Duration::from_millis(link.milliseconds),
                 ..Shape::default()
             };
-            network.link([(home, link.name), (office, link.name)], shape)
-        };
-        let links = [between(&LINKS[0])?, between(&LINKS[1])?];
+            ([(home, link.name), (office, link.name)], shape)
+        });
+        let first = network.links(&between)?;
+        let links = [first, first + 1];
         network.longest(client, "home", PACKET)?;
         network.longest(server, "office", PACKET)?;
         network.address(client, "home", CLIENT)?;

@@ -12,7 +12,7 @@ mod tcp;
 mod tests;
 
 use super::{
-    super::traffic::Transfer,
+    super::traffic::{Transfer, byte},
     Case, Done,
     built::{Built, CLIENT, LINKS, SERVER},
 };
@@ -122,7 +122,8 @@ impl Lab {
             match event.what {
                 What::Received { host, frame } if host == self.hosts[1] => {
                     let Some((at, _, payload)) = read(&frame) else { continue };
-                    let upto = receiver.take(Segment { at, len: payload });
+                    done.right &= payload.iter().zip(at..).all(|(one, at)| *one == byte(at));
+                    let upto = receiver.take(Segment { at, len: payload.len() as u64 });
                     if upto > done.bytes {
                         done.bytes = upto;
                         done.time = Duration::from_nanos(event.time - BEGIN);
@@ -167,7 +168,7 @@ impl Lab {
     }
 }
 
-/// Nobody on the way looks at checksums, nor at what is in segments.
+/// Nobody on the way looks at checksums.
 fn packet([from, to]: [&str; 2], at: u64, upto: u64, len: u64) -> Result<Vec<u8>, Failure> {
     const ACK: u8 = 0x10;
     let (from, to): (Ipv6Addr, Ipv6Addr) = (super::address(from)?, super::address(to)?);
@@ -180,14 +181,14 @@ fn packet([from, to]: [&str; 2], at: u64, upto: u64, len: u64) -> Result<Vec<u8>
     packet.extend((at as u32).to_be_bytes());
     packet.extend((upto as u32).to_be_bytes());
     packet.extend([5 << 4, ACK, 0xff, 0xff, 0, 0, 0, 0]);
-    packet.resize(HEADERS + len as usize, 0);
+    packet.extend((at..at + len).map(byte));
     Ok(packet)
 }
 
-/// A frame's sequence number, acknowledgement, and bytes of payload; `None`: it is not of the connection.
-fn read(frame: &[u8]) -> Option<(u64, u64, u64)> {
+/// A frame's sequence number, acknowledgement, and payload; `None`: it is not of the connection.
+fn read(frame: &[u8]) -> Option<(u64, u64, &[u8])> {
     let packet = frame.get(ETHERNET..)?;
     let number = |at: usize| Some(u64::from(u32::from_be_bytes(*packet.get(at..)?.first_chunk()?)));
     (*packet.get(6)? == TCP).then_some(())?;
-    Some((number(44)?, number(48)?, packet.len().checked_sub(HEADERS)? as u64))
+    Some((number(44)?, number(48)?, packet.get(HEADERS..)?))
 }
