@@ -195,6 +195,7 @@ fn virtual_time_needs_no_privilege_and_repeats() {
     let run = || lab("hybrid --simulated --transfer 1024");
     let told = run();
     let rates: Vec<_> = (0..4).filter_map(|case| told["cases"][case]["bits_per_second"].as_u64()).collect();
+    assert!((0..4).all(|case| told["cases"][case]["right"] == true), "every byte comes, in order: {told}");
     let [dsl, lte, apart, alike] = rates[..] else { panic!("{told}") };
     assert!(apart < lte && lte < alike && lte < dsl, "{rates:?}");
     assert_eq!(told["cases"][3]["ends"][0][1]["hold"], 0);
