@@ -188,7 +188,8 @@ struct lb_back4 {
 	__u32 number;		/* of the VIP */
 	__u32 ifindex;		/* that the client is behind */
 	__u8 macs[12];		/* towards it */
-	__u32 unused;
+	__u16 mss;		/* that no SYN of the real's promises more than; 0: it may */
+	__u16 unused;
 };
 
 struct lb_back6 {
@@ -200,7 +201,8 @@ struct lb_back6 {
 	__u32 number;
 	__u32 ifindex;
 	__u8 macs[12];
-	__u32 unused;
+	__u16 mss;
+	__u16 unused;
 };
 
 /* What may change while packets pass: the one entry of the map `.data.settings`. */
@@ -234,7 +236,7 @@ struct lb_vip_counters {
  * host's.
  */
 enum lb_verdict {
-	LB_NOT_IP,		/* ARP and other protocols */
+	LB_NOT_IP,		/* ARP, neighbour discovery, other protocols */
 	LB_NO_VIP,		/* for nobody whom we balance */
 	LB_LEFT,		/* the service says so */
 	LB_LEFT_FRAGMENT,

@@ -192,6 +192,22 @@ struct {
 	__uint(max_entries, 65536);
 } steps SEC(".maps");
 
+/* How much of what is bounded by rate there was in this tick. */
+struct rates {
+	__u64 tick;
+	__u32 entered;
+	__u32 answered;
+	__u32 recorded;
+	__u32 sampled;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rates);
+} rates SEC(".maps");
+
 /* Entry 0: the XDP program that sees what is left to the host. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);

@@ -1,0 +1,184 @@
+//! Full NAT: both addresses and both ports, both ways.
+
+use crate::{
+    hash,
+    packet::{ACK, MACS, Packet, SYN, TCP, UDP, error, ip, packet, swapped, tcp, udp},
+    site::{Case, Settings, Setup, Site, Verdict, real},
+};
+use alveary_lb::wire::{Real, Service, Way, flag};
+
+const PORTS: (u16, u16) = (50_000, 50_099);
+
+fn nat(to: &str, port: u16) -> Real {
+    Real { port, ..real(3, Way::Nat, to) }
+}
+
+fn setup(real: Real, flags: u32) -> Setup {
+    let mut setup = Setup::default().settings(Settings { nat: PORTS, ..Settings::default() }).real(real);
+    for at in ["192.0.2.10:80", "[2001:db8::10]:80"] {
+        for protocol in [TCP, UDP] {
+            setup = setup.service(at, protocol, flags, &[3]).but(|s: &mut Service| s.mss = 1400);
+        }
+    }
+    setup
+}
+
+/// The port that a flow gets first.
+fn port_of(packet: &Packet) -> u16 {
+    let ports = u64::from(PORTS.1 - PORTS.0) + 1;
+    PORTS.0 + (u64::from((hash::flow(packet) >> 8) as u32) % ports) as u16
+}
+
+fn source_of(real: &Real) -> std::net::IpAddr {
+    ip(if real.flags & flag::REAL_V6 != 0 { "2001:db8:ff::1" } else { "198.51.100.1" })
+}
+
+/// What the real gets.
+fn towards(packet: &Packet, real: &Real, port: u16) -> Packet {
+    packet.clone().turned().with(|p| {
+        p.source = source_of(real);
+        p.destination = real.ip();
+        p.ports = (port, if real.port == 0 { packet.ports.1 } else { real.port });
+    })
+}
+
+/// What it answers, and what the client gets.
+fn answer(packet: &Packet, real: &Real, port: u16) -> (Packet, Packet) {
+    let came = [[6; 6], [5; 6]].concat().try_into().expect("12 bytes");
+    let from = packet.clone().with(|p| {
+        p.macs = came;
+        p.source = real.ip();
+        p.destination = source_of(real);
+        p.ports = (if real.port == 0 { packet.ports.1 } else { real.port }, port);
+        p.payload = b"what the server says".to_vec();
+    });
+    let to = from.clone().with(|p| {
+        p.macs = swapped(MACS);
+        p.source = packet.destination;
+        p.destination = packet.source;
+        p.ports = (packet.ports.1, packet.ports.0);
+    });
+    (from, to)
+}
+
+fn kinds() -> Vec<(&'static str, Packet, Real)> {
+    let (four, six) = ("10.1.0.3", "2001:db8:5::3");
+    let (c4, v4) = ("203.0.113.5:40000", "192.0.2.10:80");
+    let (c6, v6) = ("[2001:db8:1::5]:40000", "[2001:db8::10]:80");
+    vec![
+        ("TCP over IPv4", tcp(c4, v4), nat(four, 0)),
+        ("TCP over IPv4 to another port", tcp(c4, v4), nat(four, 8080)),
+        ("UDP over IPv4", udp(c4, v4), nat(four, 8080)),
+        ("UDP without checksum", udp(c4, v4).with(|p| p.checksum = false), nat(four, 8080)),
+        ("TCP over IPv6", tcp(c6, v6), nat(six, 0)),
+        ("TCP over IPv6 to another port", tcp(c6, v6), nat(six, 8080)),
+        ("UDP over IPv6", udp(c6, v6).with(|p| p.payload.push(9)), nat(six, 8080)),
+    ]
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut all = Vec::new();
+    for (kind, packet, real) in kinds() {
+        for (tags, list) in [("untagged", vec![]), ("VLAN", vec![(0x8100u16, 5u16)])] {
+            let packet = packet.clone().with(|p| p.tags = list);
+            let port = port_of(&packet);
+            let out = towards(&packet, &real, port).bytes();
+            let (from, to) = answer(&packet, &real, port);
+            let case = Case::new(format!("NAT of {kind}, {tags}: there, back and there"), setup(real, 0));
+            let case = case.becomes(&packet, Verdict::Forwarded, out.clone());
+            let case = case.becomes(&from, Verdict::Returned, to.bytes());
+            all.push(case.becomes(&packet, Verdict::Forwarded, out.clone()));
+            let case = Case::new(format!("NAT of {kind}, {tags}: without tables"), setup(real, flag::NO_CONNECTIONS));
+            let case = case.becomes(&packet, Verdict::Forwarded, out.clone());
+            all.push(case.becomes(&packet, Verdict::Forwarded, out));
+        }
+        let (from, _) = answer(&packet, &real, port_of(&packet));
+        let case = Case::new(format!("NAT of {kind}: an answer that nobody asked for"), setup(real, 0));
+        all.push(case.stays(&from, Verdict::NoVip));
+    }
+    let (c, v) = ("203.0.113.5:40000", "192.0.2.10:80");
+    let other = Case::new("NAT to another family", setup(nat("2001:db8:5::3", 0), 0));
+    all.push(other.stays(&tcp(c, v), Verdict::WrongFamily));
+    let none = setup(nat("10.1.0.3", 0), 0).settings(Settings::default());
+    all.push(Case::new("NAT without ports", none).stays(&tcp(c, v), Verdict::NoPort));
+    let gre = Setup::default().service("192.0.2.10:0", 0, 0, &[3]).real(nat("10.1.0.3", 0));
+    let gre = Case::new("NAT of GRE", gre.settings(Settings { nat: PORTS, ..Settings::default() }));
+    all.push(gre.stays(&packet(47, "203.0.113.5:0", "192.0.2.10:0"), Verdict::NoProtocol));
+    let server = tcp(v, c);
+    let lost = Case::new("NAT: an error about a flow that nobody knows", setup(nat("10.1.0.3", 0), 0));
+    all.push(lost.stays(&error("198.18.0.1", 3, 1, &server, 28), Verdict::NoFlow));
+    // One port for two clients.
+    let few = setup(nat("10.1.0.3", 0), 0).settings(Settings { nat: (50_000, 50_000), ..Settings::default() });
+    let (first, second) = (tcp(c, v), tcp("203.0.113.6:40000", v));
+    let out = towards(&first, &nat("10.1.0.3", 0), 50_000).bytes();
+    let case = Case::new("NAT when all ports are taken", few).becomes(&first, Verdict::Forwarded, out.clone());
+    all.push(case.stays(&second, Verdict::NoPort).becomes(&first, Verdict::Forwarded, out));
+    // Two for two: whoever comes second gets the other.
+    let two = setup(nat("10.1.0.3", 0), 0).settings(Settings { nat: (50_000, 50_001), ..Settings::default() });
+    let at = |p: &Packet| ((hash::flow(p) >> 8) as u32 % 2) as u16;
+    let mut clients = (6..).map(|n| tcp(&format!("203.0.113.{n}:40000"), v));
+    let second = clients.find(|p| at(p) == at(&first)).expect("one with the same hash");
+    let case = Case::new("NAT when the first port is taken", two);
+    let case =
+        case.becomes(&first, Verdict::Forwarded, towards(&first, &nat("10.1.0.3", 0), 50_000 + at(&first)).bytes());
+    let other = towards(&second, &nat("10.1.0.3", 0), 50_001 - at(&first)).bytes();
+    all.push(case.becomes(&second, Verdict::Forwarded, other));
+    // Clamped both ways.
+    let mss = |mss: u16| [vec![2, 4], mss.to_be_bytes().to_vec()].concat();
+    let syn = tcp(c, v).syn().with(|p| p.options = mss(1460));
+    let real = nat("10.1.0.3", 0);
+    let (from, to) = answer(&syn, &real, port_of(&syn));
+    let from = from.with(|p| p.flags = SYN | ACK);
+    let to = to.with(|p| (p.flags, p.options) = (SYN | ACK, mss(1400)));
+    let out = towards(&syn, &real, port_of(&syn)).with(|p| p.options = mss(1400));
+    let case = Case::new("NAT with a clamp", setup(real, flag::CLAMP)).becomes(&syn, Verdict::Forwarded, out.bytes());
+    all.push(case.becomes(&from, Verdict::Returned, to.bytes()));
+    errors(&mut all);
+    all
+}
+
+/// ICMP errors about both halves.
+fn errors(all: &mut Vec<Case>) {
+    for (kind, packet, real) in kinds().into_iter().filter(|(name, ..)| !name.contains("without")) {
+        let v4 = packet.source.is_ipv4();
+        let (router, code) = if v4 { ("198.18.0.1", (3, 1)) } else { ("2001:db8:99::1", (1, 0)) };
+        let port = port_of(&packet);
+        let sent = towards(&packet, &real, port);
+        let (_, answered) = answer(&packet, &real, port);
+        let quoted = if v4 { 28 } else { 48 };
+        // About what the balancer sent to the real: the client is told, by the VIP.
+        let about = error(router, code.0, code.1, &sent, quoted).with(|p| p.macs = [1; 12]);
+        let told = error(router, code.0, code.1, &packet, quoted).with(|p| {
+            p.macs = swapped(MACS);
+            p.source = packet.destination;
+            quote_sums(p, &sent, v4);
+        });
+        let case = Case::new(format!("NAT of {kind}: an error about what the real got"), setup(real, 0));
+        let case = case.becomes(&packet, Verdict::Forwarded, sent.bytes());
+        all.push(case.becomes(&about, Verdict::Returned, told.bytes()));
+        // About what the client got: the real is told.
+        let about = error(router, code.0, code.1, &answered, quoted);
+        let (from, _) = answer(&packet, &real, port);
+        let told = error(router, code.0, code.1, &from, quoted).turned().with(|p| {
+            p.destination = real.ip();
+            quote_sums(p, &answered, v4);
+        });
+        let case = Case::new(format!("NAT of {kind}: an error about what the client got"), setup(real, 0));
+        let case = case.becomes(&packet, Verdict::Forwarded, sent.bytes());
+        all.push(case.becomes(&about, Verdict::Forwarded, told.bytes()));
+    }
+}
+
+/// The transport's checksum inside of what is quoted stays what it was.
+fn quote_sums(told: &mut Packet, about: &Packet, v4: bool) {
+    let at = if v4 { 20 } else { 40 };
+    if about.protocol == UDP {
+        let bytes = about.ip();
+        told.payload[at + 6..at + 8].copy_from_slice(&bytes[at + 6..at + 8]);
+    }
+}
+
+#[test]
+fn nat_goes_there_and_back() {
+    Site::new("NAT").run(&cases());
+}
