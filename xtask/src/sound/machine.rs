@@ -159,6 +159,12 @@ impl Machine {
         Machine { budget, ..self }
     }
 
+    /// Has contexts where the other machine had its own.
+    pub(crate) fn take_contexts(&mut self, other: &mut Machine) {
+        std::mem::swap(&mut self.xdp, &mut other.xdp);
+        std::mem::swap(&mut self.skb, &mut other.skb);
+    }
+
     /// What was done to the program that was seen last.
     pub(crate) fn script(&self) -> &[Step] {
         &self.script

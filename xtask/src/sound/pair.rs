@@ -114,6 +114,11 @@ impl Pair {
         let (here, there) = elsewhere(bench, wanted, seed, &verified, &kept)?;
         // Where it was at first is a place, too: a pointer whose bytes are taken for a text is a number at few of them.
         let once = interpreted != here[0] && there.iter().all(|seen| *seen == here[0]);
+        // And so is where it was native: an interpreter is told the address of that context, too.
+        let mut in_its_place = machine(bench, wanted, Engine::Interp)?;
+        in_its_place.take_contexts(&mut self.native);
+        in_its_place.keep(&kept)?;
+        let once = once || in_its_place.see(&verified, seed, wanted.rounds)?.is_some_and(|seen| seen != here[0]);
         if once || here.iter().any(|seen| *seen != here[0]) {
             compared.addresses += 1;
         } else {

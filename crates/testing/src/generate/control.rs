@@ -361,6 +361,10 @@ impl Maker<'_> {
             Some(held) if self.draw.chance(1, 4) => self.copy(Reg(3), held),
             _ => self.set(Reg(3), index),
         }
+        if self.fills_frames {
+            // Of programs without CAP_PERFMON Linux compares all 64 bits, and goes by the lower half then.
+            self.code.push(Inst::Alu { wide: Wide::W32, op: AluOp::Mov, dst: Reg(3), src: Operand::Reg(Reg(3)) });
+        }
         self.copy(Reg(1), CTX);
         self.code.push(Inst::MapIdx { dst: Reg(2), idx: maps::PROGRAMS });
         self.code.push(Inst::CallHelper { id: HelperId::TAIL_CALL.0 as i32 });

@@ -43,7 +43,7 @@ pub(super) struct Maker<'a> {
     pub(super) left: u32,
     /// How many decisions out of 1,024 are wrong ones.
     reckless: u64,
-    fills_frames: bool,
+    pub(super) fills_frames: bool,
     /// Registers that the statement at hand, and those around it, need.
     pub(super) busy: u16,
     /// Where the function gives up.

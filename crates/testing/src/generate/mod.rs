@@ -87,7 +87,7 @@ impl Generator {
     }
 
     /// Functions write their whole frames first, from now on. Linux lets programs read the rest of a slot that was written
-    /// in part, where nobody knows what was before them.
+    /// in part, where nobody knows what was before them. And the indices of tail calls have 32 bits.
     #[must_use]
     pub fn filling_frames(self) -> Generator {
         Generator { fills_frames: true, ..self }
