@@ -22,6 +22,8 @@ const HOT: u32 = 1_000;
 /// An image is immutable and may be run by many threads at once, each with its own [`Env`].
 #[derive(Debug)]
 pub struct Image {
+    /// The first function, if it is native and nobody in it looks at what else is running.
+    alone: Option<NativeFn>,
     engine: Engine,
     origin: Box<[u32]>,
 }
@@ -97,7 +99,8 @@ impl Image {
     }
 
     fn new(code: &Code, engine: Engine) -> Image {
-        Image { engine, origin: code.origin.as_slice().into() }
+        let alone = if let Engine::Native(native) = &engine { native.alone() } else { None };
+        Image { alone, engine, origin: code.origin.as_slice().into() }
     }
 
     /// Whether native code runs now.
@@ -137,10 +140,8 @@ impl Image {
     // Part of its callers: what the shortest runs cost is the way here and back.
     #[inline]
     pub fn run(&self, env: &Env, func: u64, args: [u64; 5], checks: Option<&dyn Checks>) -> Result<Exit, Trap> {
-        if let (Engine::Native(native), 0) = (&self.engine, func)
-            && let Some(entry) = native.alone()
-        {
-            // SAFETY: as in `enter`.
+        if let (Some(entry), 0) = (self.alone, func) {
+            // SAFETY: as in `enter`; its memory is there as long as the engine, which is this image's for good.
             let returned = unsafe { entry.call(env, args) };
             if let Some(value) = returned.value() {
                 return Ok(Exit::Return(value));
