@@ -19,7 +19,8 @@ pub type HelperFn = unsafe extern "C" fn(env: *const Env, r1: u64, r2: u64, r3: 
 /// [`stop`](Env::stop), [`unwind`](Env::unwind), [`leave`](Env::leave) and [`tail`](Env::tail) take effect when the
 /// helper returns. They share one cell, so that the engine looks at one word after each call; the last one counts,
 /// except that nothing takes back a trap.
-#[repr(C)]
+// Native code relies on the lower bits of its address (`jit/hoist.rs`).
+#[repr(C, align(64))]
 #[derive(Debug)]
 pub struct Env {
     /// Number of the virtual CPU.

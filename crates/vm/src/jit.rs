@@ -17,6 +17,7 @@ mod frame;
 mod fuel;
 mod gather;
 mod graph;
+mod hoist;
 mod lanes;
 mod layout;
 mod lift;

@@ -327,3 +327,57 @@ fn bits_beside_shifted_ones() {
         }
     }
 }
+
+#[test]
+fn divisions_by_constants() {
+    let edges = |divisor: u64| {
+        let near = |x: u64| [x.wrapping_sub(1), x, x.wrapping_add(1)];
+        let last = u64::MAX / divisor * divisor;
+        let last32 = u64::from(u32::MAX) / divisor * divisor;
+        let numbers = [0, divisor, divisor << 9, last, last32, u64::MAX, u32::MAX.into(), 1 << 32, 1 << 63];
+        numbers.into_iter().flat_map(near).map(|x| [x, 0, 0, 0, 0])
+    };
+    for divisor in
+        [1, 2, 3, 5, 6, 7, 10, 24, 25, 64, 100, 127, 641, 1000, 3600, 65_536, 65_537, 1_000_000_000, i32::MAX]
+    {
+        for op in ["/=", "%="] {
+            agree(
+                &format!("main:\n r0 = r1\n r0 {op} {divisor}\n w1 {op} {divisor}\n r0 ^= r1\n exit\n"),
+                edges(divisor as u64),
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_compared_twice() {
+    let tests =
+        ["r1 < r2", "r1 >= r2", "w1 < w2", "r1 s< r2", "r1 & r2", "r1 == 5", "w1 != 5", "r3 != 0", "r3 == 1", "w3 & 1"];
+    let between = ["r3 = 1", "w3 = 0", "r1 += 1", "r3 = -1", "r0 += 7"];
+    let numbers = [0, 1, 4, 5, 6, u64::MAX, 1 << 32, 5 | 1 << 32, 1 << 63];
+    let arguments: Vec<[u64; 5]> =
+        numbers.iter().flat_map(|&one| numbers.iter().map(move |&two| [one, two, 0, 0, 0])).collect();
+    for first in tests {
+        for then in tests {
+            for between in between {
+                let text = format!(
+                    "main:\n r0 = 1\n r3 = 0\n if {first} goto .a\n r0 += 2\n r3 = 1\n.a:\n {between}\n r0 <<= 2\n if {then} goto .b\n \
+                     r0 += 8\n.b:\n r0 <<= 8\n if {first} goto .c\n r0 += r3\n.c:\n if {then} goto .d\n r0 ^= 64\n.d:\n exit\n"
+                );
+                agree_by(&["all", "none", "thread"], &text, arguments.iter().copied());
+            }
+        }
+    }
+}
+
+#[test]
+fn loops_that_ask_for_large_numbers_and_count_down_to_some() {
+    let numbers = [3, 32, 33, 40, 1 << 32 | 35];
+    for (wide, end) in [("r", 31), ("w", 31), ("r", 2), ("w", 2)] {
+        let text = format!(
+            "main:\n r0 = 0\n r4 = 0\n.loop:\n r3 = 0x123456789abcd ll\n r0 ^= r3\n r3 = 0x1234567890000 ll\n r0 += r3\n r0 *= 5\n \
+             r4 += 1\n if r4 == 200 goto .end\n {wide}1 -= 1\n if {wide}1 != {end} goto .loop\n r0 ^= r4\n.end:\n r0 += r1\n exit\n"
+        );
+        agree(&text, numbers.map(|n| [n, 0, 0, 0, 0]));
+    }
+}

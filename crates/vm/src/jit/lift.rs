@@ -13,7 +13,7 @@ use super::native::Service;
 use super::pass::Pass;
 use super::pass::narrow::{self, Widths};
 use super::plan::{Plan, Rules};
-use super::{arena, fuel, scale, select, unread};
+use super::{arena, fuel, hoist, scale, select, unread};
 use crate::Env;
 use crate::stack::{FRAME, LOOPS, Stack};
 use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide, Width};
@@ -44,6 +44,7 @@ pub(super) fn function(
     for at in 0..lifter.loops.order.len() {
         lifter.node(lifter.loops.order[at]);
     }
+    let env = lifter.env;
     lifter.finish();
     let passes = plan.rules.passes;
     if passes.has(Pass::Gather) {
@@ -54,6 +55,9 @@ pub(super) fn function(
     }
     if passes.has(Pass::Scale) {
         scale::scale(&mut function);
+    }
+    if passes.has(Pass::Hoist) && plan.rules.ahead.is_none() && plan.rules.key.is_none() {
+        hoist::hoist(&mut function, env);
     }
     function
 }

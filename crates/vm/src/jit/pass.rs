@@ -24,6 +24,7 @@
 //! | `jit/gather` | bytes of the packet that are put together are loaded as one word |
 //! | `jit/early` | what is computed of many loads is computed where the program does |
 //! | `jit/select` | short ways around what is cheap become selections |
+//! | `jit/hoist` | what loops need in each round is in a register |
 //! | `jit/scale` | bits beside shifted ones are added |
 //!
 //! `align` is made of what is compiled (`jit/layout`).
@@ -81,6 +82,8 @@ pub enum Pass {
     Select,
     /// Bits beside shifted ones are added.
     Scale,
+    /// What loops need in each round is in a register.
+    Hoist,
     /// Functions begin where their loops touch few lines of the instruction cache.
     Align,
 }
@@ -112,6 +115,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Early, name: "early", run: None },
     Row { pass: Pass::Select, name: "select", run: None },
     Row { pass: Pass::Scale, name: "scale", run: None },
+    Row { pass: Pass::Hoist, name: "hoist", run: None },
     Row { pass: Pass::Align, name: "align", run: None },
 ];
 

@@ -29,19 +29,12 @@ struct Short {
 
 /// Makes selections of short ways.
 pub(super) fn select(function: &mut Function) {
-    let blocks: Vec<Block> = function.layout.blocks().collect();
     let mut ways = Ways { flow: ControlFlowGraph::with_function(function), places: SecondaryMap::new() };
-    for (place, &block) in blocks.iter().enumerate() {
+    for (place, block) in function.layout.blocks().enumerate() {
         ways.places[block] = place;
     }
-    let mut in_loops = vec![false; blocks.len()];
-    for (place, &block) in blocks.iter().enumerate() {
-        for from in ways.flow.pred_iter(block).map(|from| ways.places[from.block]).filter(|&from| from >= place) {
-            in_loops[place..=from].fill(true);
-        }
-    }
     // What comes last is looked at first, so that ways inside of ways are gone by then.
-    for &block in blocks.iter().enumerate().rev().filter(|(place, _)| in_loops[*place]).map(|(_, block)| block) {
+    for (block, _) in in_loops(function, &ways.flow).into_iter().rev() {
         while let Some(short) = short(function, &ways, block) {
             choose(function, &short);
             for &changed in short.between.iter().chain([&block]) {
@@ -49,6 +42,32 @@ pub(super) fn select(function: &mut Function) {
             }
         }
     }
+}
+
+/// Blocks that are run again and again, in their order, and in how many loops each is.
+pub(super) fn in_loops(function: &Function, flow: &ControlFlowGraph) -> Vec<(Block, u32)> {
+    let blocks: Vec<Block> = function.layout.blocks().collect();
+    let mut places = SecondaryMap::with_default(0);
+    for (place, &block) in blocks.iter().enumerate() {
+        places[block] = place;
+    }
+    let mut loops = vec![0; blocks.len()];
+    for (place, &block) in blocks.iter().enumerate() {
+        if let Some(last) = flow.pred_iter(block).map(|from| places[from.block]).filter(|&from| from >= place).max() {
+            loops[place..=last].iter_mut().for_each(|count| *count += 1);
+        }
+    }
+    blocks.into_iter().zip(loops).filter(|(_, loops)| *loops > 0).collect()
+}
+
+/// What a value is the lower half of, or what is extended to it: a move, for most machines.
+pub(super) fn bare(function: &Function, mut value: Value) -> Value {
+    while let ValueDef::Result(inst, _) = function.dfg.value_def(value)
+        && let Opcode::Uextend | Opcode::Ireduce = function.dfg.insts[inst].opcode()
+    {
+        value = function.dfg.inst_args(inst)[0];
+    }
+    function.dfg.resolve_aliases(value)
 }
 
 /// How blocks lead to each other.
@@ -61,7 +80,7 @@ struct Ways {
 impl Ways {
     /// Whether a value is what a loop has from its last round.
     fn hand_on(&self, function: &Function, value: Value) -> bool {
-        let ValueDef::Param(block, _) = function.dfg.value_def(value) else { return false };
+        let ValueDef::Param(block, _) = function.dfg.value_def(bare(function, value)) else { return false };
         self.flow.pred_iter(block).any(|from| self.places[from.block] >= self.places[block])
     }
 }
@@ -109,7 +128,7 @@ fn short(function: &Function, all: &Ways, block: Block) -> Option<Short> {
 
 /// Whether these blocks compute a value, which is no constant.
 fn computed_in(function: &Function, between: &[Block], value: Value) -> bool {
-    let ValueDef::Result(inst, _) = function.dfg.value_def(value) else { return false };
+    let ValueDef::Result(inst, _) = function.dfg.value_def(bare(function, value)) else { return false };
     let is_here = function.layout.inst_block(inst).is_some_and(|block| between.contains(&block));
     is_here && function.dfg.insts[inst].opcode() != Opcode::Iconst
 }
