@@ -18,7 +18,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "maps.h"
+#include "lb.h"
 
 #define MAX_EXTENSIONS		6
 #define IP_FRAGMENT		0x3fff	/* more fragments, or not at the start */

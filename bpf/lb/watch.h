@@ -3,6 +3,7 @@
 #ifndef ALVEARY_LB_WATCH_H
 #define ALVEARY_LB_WATCH_H
 
+#include "maps.h"
 #include "packet.h"
 
 static __always_inline void count_event(__u32 event)

@@ -2,6 +2,7 @@
 //! byte for byte. All run on the user target and on the running kernel (there, where bpf(2) is permitted).
 
 mod connections;
+mod decap;
 mod hash;
 mod icmp;
 mod ids;

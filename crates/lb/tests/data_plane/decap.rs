@@ -1,0 +1,92 @@
+//! The program for the reals: what the balancer put around packets comes off, and nothing else changes.
+
+use crate::{
+    packet::{Packet, frame, ip, octets, swapped, tcp, udp},
+    site::real,
+    ways::{kinds, towards},
+};
+use alveary::{Backend, Linux, Loaded, MapHandle, Object, ProgramRef, Target, TestRun};
+use alveary_lb::wire::{Real, Way};
+
+const PASS: u32 = 2;
+const DROP: u32 = 1;
+
+/// Name, what comes, the action, what is left.
+type Case = (String, Vec<u8>, u32, Vec<u8>);
+
+fn reals() -> Vec<(&'static str, Real)> {
+    vec![
+        ("IP in IPv4", real(3, Way::Ip, "10.1.0.3")),
+        ("IP in IPv6", real(3, Way::Ip, "2001:db8:5::3")),
+        ("GUE over IPv4", Real { port: 6080, ..real(3, Way::Gue, "10.1.0.3") }),
+        ("GUE over IPv6", Real { port: 6080, ..real(3, Way::Gue, "2001:db8:5::3") }),
+    ]
+}
+
+fn cases() -> Vec<Case> {
+    let mut all = Vec::new();
+    for (kind, packet) in kinds() {
+        for (way, real) in reals() {
+            for tags in [vec![], vec![(0x8100, 5)], vec![(0x88a8, 6), (0x8100, 5)]] {
+                let packet = packet.clone().with(|p| p.tags = tags);
+                let left = packet.clone().turned().bytes();
+                let name = format!("{kind}, {way}, {} tags", packet.tags.len());
+                all.push((name, towards(&packet, &real), PASS, left));
+            }
+        }
+    }
+    let mut stays = |name: &str, bytes: Vec<u8>, action| all.push((name.to_owned(), bytes.clone(), action, bytes));
+    let inner = tcp("203.0.113.5:40000", "192.0.2.10:80");
+    let tunnelled = towards(&inner, &real(3, Way::Ip, "10.1.0.3"));
+    stays("for nobody here", towards(&inner, &real(3, Way::Ip, "10.1.0.4")), PASS);
+    stays("no tunnel", inner.bytes(), PASS);
+    stays("no tunnel, to an end of tunnels", tcp("203.0.113.5:40000", "10.1.0.3:80").bytes(), PASS);
+    stays("UDP to another port", udp("203.0.113.5:40000", "10.1.0.3:6081").bytes(), PASS);
+    stays("ARP", frame(swapped(crate::packet::MACS), &[], 0x0806, &[0; 28]), PASS);
+    stays("a packet that is cut", tunnelled[..30].to_vec(), PASS);
+    stays("nothing inside", tunnelled[..34].to_vec(), DROP);
+    stays("a header inside that is cut", tunnelled[..34 + 19].to_vec(), DROP);
+    let around = |payload: Vec<u8>| udp("198.51.100.1:50000", "10.1.0.3:6080").with(|p| p.payload = payload).bytes();
+    stays("GUE with nothing inside", around(vec![]), DROP);
+    stays("GUE of a version that nobody knows", around(vec![0x80; 40]), DROP);
+    stays("GUE's variant 0 with a control message", around(vec![0x20; 40]), DROP);
+    stays("GUE's variant 0 with another protocol", around([vec![0, 47, 0, 0], vec![0; 40]].concat()), DROP);
+    let mut wrong = tunnelled.clone();
+    wrong[34] = 0x65;
+    stays("IPv6 in place of IPv4", wrong, DROP);
+    let piece =
+        Packet { fragment: Some((0, true)), protocol: 4, payload: inner.ip(), ..udp("198.51.100.1:1", "10.1.0.3:1") };
+    stays("a fragment of a tunnel", piece.bytes(), PASS);
+    let other = around([vec![0, 4, 0, 0], inner.ip()].concat());
+    all.push(("GUE's variant 0".into(), other, PASS, inner.bytes()));
+    all
+}
+
+fn check<B: Backend>(target: &str, loaded: &Loaded<B>, failed: &mut Vec<String>) {
+    let ends = loaded.map("ends").expect("ends");
+    for end in ["10.1.0.3", "2001:db8:5::3"] {
+        let mut key = octets(ip(end));
+        key.resize(16, 0);
+        ends.update(&key, &[0; 4], 0).expect("an end");
+    }
+    let program: ProgramRef<'_, B> = loaded.program("decap").expect("decap");
+    for (name, bytes, action, left) in cases() {
+        let ran = loaded.target().test_run(program.handle(), &TestRun { data: &bytes, cpu: 0 });
+        match ran {
+            Ok(outcome) if outcome.value == action && (action == DROP || outcome.data == left) => {}
+            other => failed.push(format!("{name}, {target}: {other:?}\n  wanted {action} {left:?}")),
+        }
+    }
+}
+
+#[test]
+fn what_the_balancer_put_around_packets_comes_off() {
+    let object = Object::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lb-decap.bpf.o")).expect("decap");
+    let mut failed = Vec::new();
+    check("user", &object.load(Target::user()).expect("the user target takes it"), &mut failed);
+    if alveary_testing::bpf::permitted("decap") {
+        let linux = object.load(Linux::builder().without_pins().build()).expect("the kernel takes it");
+        check("linux", &linux, &mut failed);
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
