@@ -1,5 +1,6 @@
 //! The behaviours by name, with what each needs and takes: one table for what users say and for what is shown.
 
+use super::prefix::table;
 use alveary::net::seg6::MOST_SEGMENTS;
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use clap::{Args, ValueEnum};
@@ -123,11 +124,11 @@ pub(super) struct Parameters {
     pub(super) nh4: Option<Ipv4Addr>,
 
     /// The table that packets are looked up in: End.T, End.DT6
-    #[arg(long, value_name = "TABLE")]
+    #[arg(long, value_name = "TABLE", value_parser = table)]
     pub(super) lookup: Option<u32>,
 
     /// The table of a VRF: End.DT4, End.DT6, End.DT46
-    #[arg(long, value_name = "TABLE")]
+    #[arg(long, value_name = "TABLE", value_parser = table)]
     pub(super) vrf: Option<u32>,
 
     /// The device that frames leave by: End.DX2

@@ -16,7 +16,8 @@ mod run;
 mod topology;
 mod tunsrc;
 
-use crate::failure::Failure;
+use crate::{bpftool::device, failure::Failure};
+use alveary_diag::{Diagnostic, Place};
 use clap::{Args, Subcommand};
 
 /// Segment routing over IPv6: routes, tunnels' source address, keys; a router in user space
@@ -61,4 +62,17 @@ impl Srv6 {
             Action::Oamp(oamp) => oamp.run(json),
         }
     }
+}
+
+/// The number of the device of an IPv6 route that does something.
+fn routed_device(name: &str) -> Result<u32, Failure> {
+    if name == "lo" {
+        let why = "Linux drops what comes to a route of IPv6 whose device is `lo`, whatever that does";
+        let help = "which device it is does not matter to segments: name one that is up";
+        return Err(Diagnostic::new("srv6", why, Place::Nowhere)
+            .expected("another device than `lo`")
+            .help(help)
+            .into());
+    }
+    device::named(name)
 }

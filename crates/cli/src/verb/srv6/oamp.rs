@@ -1,7 +1,7 @@
 //! `alveary srv6 oamp`: a segment of this machine that tells who asks by which next hops packets to a target go.
 
-use super::{discover::probing, installed::Installed, prefix::MAIN, prefix::Prefix, refused::refused};
-use crate::{bpftool::device, failure::Failure, output, table::count};
+use super::{discover::probing, installed::Installed, prefix::MAIN, prefix::Prefix, refused::refused, routed_device};
+use crate::{failure::Failure, output, table::count};
 use alveary::{
     Linux, Loaded, Loader, Object,
     kernel::{
@@ -48,7 +48,7 @@ pub(super) struct Oamp {
 impl Oamp {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         let ending = Ending::expect()?;
-        let mut responder = Responder::new((self.sid.address, self.sid.bits), device::named(&self.dev)?)?;
+        let mut responder = Responder::new((self.sid.address, self.sid.bits), routed_device(&self.dev)?)?;
         while !ending.came() {
             responder.turn(TURN)?;
         }

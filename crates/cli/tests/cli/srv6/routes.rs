@@ -176,6 +176,8 @@ fn what_a_behaviour_lacks_or_does_not_take_is_said() {
         ("End --nh6 :: --dev lo", "End does not take a next hop (nh6)"),
         ("End --block-bits 16 --dev lo", "say `next-csid` among the flavours"),
         ("End.BPF --dev lo", "End.BPF lacks a program"),
+        ("End --dev lo", "another device than `lo`"),
+        ("End.T --lookup blue --dev lo", "`blue` is no table"),
         ("End --dev nowhere", "there is no network device `nowhere`"),
         ("End.Y --dev lo", "a similar value exists"),
     ] {

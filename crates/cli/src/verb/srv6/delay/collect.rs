@@ -1,7 +1,11 @@
 //! `alveary srv6 delay collect`.
 
 use super::{Collector, duration, shown};
-use crate::{bpftool::device, failure::Failure, output, verb::srv6::prefix::Prefix};
+use crate::{
+    failure::Failure,
+    output,
+    verb::srv6::{prefix::Prefix, routed_device},
+};
 use alveary::kernel::signal::Ending;
 use clap::{Args, ValueHint};
 use std::{
@@ -51,7 +55,7 @@ pub(super) struct Collect {
 impl Collect {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         let ending = Ending::expect()?;
-        let mut collector = Collector::new((self.sid.address, self.sid.bits), device::named(&self.dev)?)?;
+        let mut collector = Collector::new((self.sid.address, self.sid.bits), routed_device(&self.dev)?)?;
         if let Some(path) = &self.export {
             collector.export(path)?;
         }

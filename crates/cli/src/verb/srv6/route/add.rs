@@ -5,6 +5,7 @@ use super::{
         behaviour::{Hook, Kind, Parameters, ROWS, Row},
         prefix::{MAIN, Prefix, table},
         refused::refused,
+        routed_device,
     },
     encap, show,
 };
@@ -74,7 +75,8 @@ impl Add {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         let row = Row::named(&self.behaviour)?;
         self.parameters.check(row, self.program.is_some())?;
-        let device = device::named(&self.dev)?;
+        let device =
+            if self.destination.address.is_ipv6() { routed_device(&self.dev) } else { device::named(&self.dev) }?;
         // The programs live until the route holds them.
         let held = self.program.as_deref().map(|said| self.load(row, said)).transpose()?;
         let encap = encap::of(row, &self.parameters, held.as_ref().map(|(_, program)| program.clone()))?;
