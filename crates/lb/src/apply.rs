@@ -2,6 +2,8 @@
 //! never something between. A pure function of the two; who carries out the steps is not its matter.
 
 use crate::{
+    config::Table,
+    maglev::{Member, Size},
     wanted::{Wanted, WantedRing, WantedVip},
     wire::{self, Service, Settings, Way},
 };
@@ -51,13 +53,41 @@ pub struct Running {
     /// Slots of `services` that something names.
     pub services: BTreeMap<u32, Service>,
     /// What stands in their rings.
-    pub digests: BTreeMap<u32, u64>,
+    pub rings: BTreeMap<u32, Ring>,
     /// `reals` by number, those that are gone among them.
     pub reals: BTreeMap<u32, wire::Real>,
     /// The settings, if they are known.
     pub settings: Option<Settings>,
     /// Which real was made from what: those that are gone have lost it in the map.
-    made: BTreeMap<wire::Real, u32>,
+    pub(crate) made: BTreeMap<wire::Real, u32>,
+    /// The same the other way round.
+    pub(crate) contents: BTreeMap<u32, wire::Real>,
+}
+
+/// A ring that is there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ring {
+    /// What stands in it, as one number.
+    digest: u64,
+    /// For each real, by number, how many places it has.
+    pub places: BTreeMap<u32, u32>,
+    /// What it was made from, unless it was read: who wants the same need not make it.
+    recipe: Option<Recipe>,
+}
+
+/// What a ring follows from.
+type Recipe = (Table, Size, Vec<(u32, Member)>);
+
+impl Ring {
+    /// The ring that holds these names of reals.
+    #[must_use]
+    pub fn of(names: &[u32]) -> Ring {
+        let mut places = BTreeMap::new();
+        for name in names {
+            *places.entry(wire::number(*name)).or_default() += 1;
+        }
+        Ring { digest: digest(names), places, recipe: None }
+    }
 }
 
 /// How much room there is.
@@ -96,11 +126,10 @@ pub enum Refused<E> {
 }
 
 /// What stands in a ring, as one number.
-#[must_use]
-pub fn digest(names: impl IntoIterator<Item = u32>) -> u64 {
+fn digest(names: &[u32]) -> u64 {
     // Multiplication by an odd number and rotation lose nothing: two rings that differ in one place differ.
     let mix = |hash: u64, name: u32| (hash ^ u64::from(name)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    names.into_iter().fold(0x243f_6a88_85a3_08d3, mix)
+    names.iter().copied().fold(0x243f_6a88_85a3_08d3, mix)
 }
 
 /// Brings what runs to what is wanted: hands over the steps, and remembers what each has done.
@@ -151,7 +180,15 @@ impl Running {
     /// Notes what reals are made from, as far as the map tells.
     pub fn learn(&mut self) {
         let there = self.reals.iter().filter(|(_, real)| real.way != Way::None);
-        self.made = there.map(|(number, real)| (real.content(), *number)).collect();
+        self.contents = there.map(|(number, real)| (*number, real.content())).collect();
+        self.made = self.contents.iter().map(|(number, content)| (*content, *number)).collect();
+    }
+
+    /// What the real of this number was made from is no real's any more.
+    fn forget(&mut self, number: u32) {
+        if let Some(content) = self.contents.remove(&number) {
+            self.made.remove(&content);
+        }
     }
 
     /// The number of a VIP: that of whichever of its keys is there.
@@ -230,7 +267,7 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
         let wanted_names: BTreeSet<u32> = names.iter().copied().collect();
         let gone = |real: &&wire::Real| real.way != Way::None && !wanted_names.contains(&real.name);
         for real in self.running.reals.values().filter(gone).copied().collect::<Vec<_>>() {
-            self.running.made.retain(|_, number| *number != wire::number(real.name));
+            self.running.forget(wire::number(real.name));
             self.changed.reals += 1;
             self.take(Step::Real(wire::Real { way: Way::None, ..real }))?;
         }
@@ -265,8 +302,9 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
         if there.is_none_or(|there| there.name != real.name) {
             self.take(Step::ResetReal(number))?;
         }
-        self.running.made.retain(|_, other| *other != number);
+        self.running.forget(number);
         self.running.made.insert(content.content(), number);
+        self.running.contents.insert(number, content.content());
         self.changed.reals += 1;
         self.take(Step::Real(real))
     }
@@ -346,26 +384,39 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
         ring: &WantedRing,
         names: &[u32],
     ) -> Result<(u32, bool), Refused<E>> {
-        let words = ring.compute().unwrap_or_default();
-        let words: Vec<u32> = words.into_iter().map(|real| names[real as usize]).collect();
-        let digest = digest(words.iter().copied());
+        let members = ring.members.iter().map(|(real, member)| (names[*real], *member));
+        let recipe = (ring.table, ring.size, members.collect());
         let old = before.and_then(|slot| Some((slot, *self.running.services.get(&slot)?)));
-        let same_ring = |(slot, old): &(u32, Service)| {
-            old.ring_size as usize == words.len() && self.running.digests.get(slot) == Some(&digest)
+        let known = old.and_then(|(slot, _)| self.running.rings.get(&slot));
+        let (mut words, mut made) = (Vec::new(), service);
+        let ring = match (known, old) {
+            (Some(known), Some((_, old))) if known.recipe.as_ref() == Some(&recipe) => {
+                made.ring_size = old.ring_size;
+                known.clone()
+            }
+            _ => {
+                words = ring.compute().unwrap_or_default();
+                words.iter_mut().for_each(|real| *real = names[*real as usize]);
+                made.ring_size = words.len() as u32;
+                Ring { recipe: Some(recipe), ..Ring::of(&words) }
+            }
         };
-        let mut made = service;
-        made.ring_size = words.len() as u32;
+        let same_ring = |(slot, old): &(u32, Service)| {
+            old.ring_size == made.ring_size
+                && self.running.rings.get(slot).is_some_and(|there| there.digest == ring.digest)
+        };
         if let Some((slot, old)) = old.filter(same_ring) {
             made.ring = old.ring;
             if made == old {
+                self.running.rings.insert(slot, ring);
                 return Ok((slot, false));
             }
         } else if !words.is_empty() {
-            made.ring = self.range(words.len() as u32)?;
+            made.ring = self.range(made.ring_size)?;
             self.take(Step::Ring(made.ring, words))?;
         }
         let slot = self.slot()?;
-        self.running.digests.insert(slot, digest);
+        self.running.rings.insert(slot, ring);
         self.fresh.insert(slot);
         self.take(Step::Service(slot, made))?;
         Ok((slot, true))
@@ -426,7 +477,7 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
         let named = running.keys.values().chain(running.prefixes.values());
         let used: BTreeSet<u32> = named.chain(&self.fresh).copied().collect();
         running.services.retain(|slot, _| used.contains(slot));
-        running.digests.retain(|slot, _| used.contains(slot));
+        running.rings.retain(|slot, _| used.contains(slot));
     }
 }
 

@@ -3,17 +3,34 @@
 //! | module | holds |
 //! |---|---|
 //! | [`apply`] | from what the data plane holds to what it shall hold, step by step |
+//! | [`mod@check`] | one check of one real |
 //! | [`config`] | the configuration: a file, and what is wrong with it |
+//! | [`control`] | how reals are: health, draining, slow start |
+//! | [`http`] | as much of HTTP as an API needs |
+//! | [`instance`] | a balancer in the running kernel: pins, links, adoption |
 //! | [`keepalived`] | configurations of keepalived as ours |
 //! | [`maglev`] | which real server has which slot of a VIP's table; rings as Katran computes them |
+//! | [`report`] | what it tells of itself: JSON, Prometheus, a page |
+//! | [`serve`] | a balancer that is served: configuration, checks, API |
+//! | [`store`] | the maps on a target: steps carried out, what runs read back, counters |
 //! | [`wanted`] | what the data plane shall hold |
 //! | [`wire`] | keys and values of its maps |
 
 #![forbid(unsafe_code)]
 
 pub mod apply;
+pub mod check;
 pub mod config;
+pub mod control;
+mod fault;
+pub mod http;
+pub mod instance;
 pub mod keepalived;
 pub mod maglev;
+pub mod report;
+pub mod serve;
+pub mod store;
 pub mod wanted;
 pub mod wire;
+
+pub use fault::{Fault, Result};

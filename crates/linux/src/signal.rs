@@ -1,6 +1,6 @@
 //! Waiting for the end that a user asks for, so that what is attached can be detached in order.
 
-use std::{io, mem};
+use std::{io, mem, time::Duration};
 
 /// SIGINT and SIGTERM, held back from now on so that they end no process before it has cleaned up.
 #[derive(Debug)]
@@ -37,13 +37,56 @@ impl Ending {
     }
 }
 
+/// What a user asks of a process that goes on until the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// SIGHUP: to read its configuration again.
+    Reload,
+    /// SIGINT, SIGTERM.
+    End,
+}
+
+/// SIGHUP, held back as those of [`Ending`] are.
+#[derive(Debug)]
+pub struct Orders(Ending);
+
+impl Orders {
+    /// Holds the signals back in this thread and those that it makes: to be called before others are made.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn expect() -> io::Result<Orders> {
+        let set = set(&[libc::SIGHUP]);
+        // SAFETY: the set is filled in; nobody wants the old mask.
+        let done = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+        if done == 0 { Ending::expect().map(Orders) } else { Err(io::Error::from_raw_os_error(done)) }
+    }
+
+    /// What is asked, if anything is by then.
+    #[must_use]
+    pub fn wait(&self, most: Duration) -> Option<Asked> {
+        let set = set(&[libc::SIGHUP, SIGNALS[0], SIGNALS[1]]);
+        let most = libc::timespec { tv_sec: most.as_secs() as libc::time_t, tv_nsec: most.subsec_nanos().into() };
+        // SAFETY: set and time are filled in; nobody wants to know more of the signal than its number.
+        match unsafe { libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const most) } {
+            libc::SIGHUP => Some(Asked::Reload),
+            signal if signal > 0 => Some(Asked::End),
+            _ => None,
+        }
+    }
+}
+
 fn signals() -> libc::sigset_t {
+    set(&SIGNALS)
+}
+
+fn set(signals: &[libc::c_int]) -> libc::sigset_t {
     // SAFETY: an empty set is all that is needed for the calls, which fill it in.
     unsafe {
         let mut set = mem::zeroed();
         libc::sigemptyset(&raw mut set);
-        for signal in SIGNALS {
-            libc::sigaddset(&raw mut set, signal);
+        for signal in signals {
+            libc::sigaddset(&raw mut set, *signal);
         }
         set
     }

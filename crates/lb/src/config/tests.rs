@@ -151,7 +151,10 @@ fn what_does_not_go_together() {
         ("port = 80\nprotocol = \"icmp\"", "this protocol has no ports"),
         ("port = 80\nquic = \"quic-lb\"", "`quic = \"quic-lb\"` and `quic-server-id` go together"),
         ("port = 80\nquic-server-id = 4", "`quic = \"quic-lb\"` and `quic-server-id` go together"),
-        ("check = { type = \"tcp\" }", "the check has no port: the VIP takes all of them"),
+        (
+            "check = { type = \"tcp\" }\nreal = [{ address = \"10.0.0.1\", forward = \"local\" }]",
+            "the check has no port: the VIP takes all of them",
+        ),
         ("port = 80\nfragments = \"drop\"", "a fragment has no ports, and the VIP has"),
         ("check = { type = \"exec\" }", "the check lacks `command`"),
         ("real = [{ address = \"fc00::1\", forward = \"nat\" }]", "`fc00::1` is of another family than the VIP"),

@@ -398,6 +398,7 @@ fn together(vip: &Vip, config: &Config, faults: &mut Faults) {
         && check.kind != CheckKind::Exec
         && check.port.is_none()
         && vip.ports.is_empty()
+        && !vip.reals.is_empty()
     {
         let fault = faults.wrong("the check has no port: the VIP takes all of them", vip.at.clone());
         fault.help.push("port = 80, in [vip.check]".into());

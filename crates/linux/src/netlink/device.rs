@@ -16,6 +16,7 @@ const RTM_NEWADDR: u16 = 20;
 /// Bytes of `struct ifinfomsg`.
 const IFINFO: usize = 16;
 const IFF_UP: u32 = 1;
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_QDISC: u16 = 6;
@@ -74,6 +75,20 @@ pub fn discipline(device: u32) -> Result<String, Refusal> {
         message.attributes(IFINFO).find(|(ty, _)| *ty == IFLA_QDISC).map(|(_, name)| string(name))
     })?;
     Ok(name.unwrap_or_default())
+}
+
+/// The Ethernet address of a device; `None` if it has none of that length.
+///
+/// # Errors
+/// The kernel's.
+pub fn ethernet_address(device: u32) -> Result<Option<[u8; 6]>, Refusal> {
+    let mut fixed = [0; IFINFO];
+    fixed[4..8].copy_from_slice(&device.to_ne_bytes());
+    let address = change(Request::new(RTM_GETLINK, 0, &fixed), |message| {
+        (message.ty == RTM_NEWLINK).then_some(())?;
+        message.attributes(IFINFO).find(|(ty, _)| *ty == IFLA_ADDRESS).map(|(_, address)| address.to_vec())
+    })?;
+    Ok(address.and_then(|address| address.try_into().ok()))
 }
 
 /// Gives a device an address, of which `prefix` bits are the link's. It can be used at once.

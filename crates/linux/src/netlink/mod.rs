@@ -13,7 +13,7 @@ mod tc;
 mod tc_list;
 mod xdp;
 
-pub use device::{add_address, add_veth, discipline, set_device};
+pub use device::{add_address, add_veth, discipline, ethernet_address, set_device};
 pub use message::Refusal;
 pub use route::{Hook, Route, Tunnel};
 pub use tc::{Filter, Parent, filters};

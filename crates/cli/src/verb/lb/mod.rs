@@ -1,17 +1,22 @@
 //! `alveary lb`: a layer-4 balancer.
 
 mod check;
+mod client;
 mod import;
+mod serve;
 
 use crate::{failure::Failure, files};
 use alveary_lb::config::Config;
 use clap::{Args, Subcommand};
 use std::path::Path;
 
-/// A layer-4 balancer: its configuration
+/// A layer-4 balancer on XDP: served from one file, checked, drained, looked at
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary lb check lb.toml
+  alveary lb serve lb.toml
+  alveary lb status
+  alveary lb drain 10.0.0.11 --within 30s
   alveary lb import /etc/keepalived/keepalived.conf > lb.toml")]
 pub(crate) struct Lb {
     #[command(subcommand)]
@@ -21,6 +26,15 @@ pub(crate) struct Lb {
 #[derive(Debug, Subcommand)]
 enum Action {
     Check(check::Check),
+    Serve(serve::Serve),
+    Status(client::Status),
+    Vips(client::Vips),
+    Reals(client::Reals),
+    Flows(client::Flows),
+    Drain(client::Drain),
+    Undrain(client::Undrain),
+    Reload(client::Reload),
+    Stop(client::Stop),
     Import(import::Import),
 }
 
@@ -28,6 +42,15 @@ impl Lb {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         match &self.action {
             Action::Check(check) => check.run(json),
+            Action::Serve(serve) => serve.run(json),
+            Action::Status(status) => status.run(json),
+            Action::Vips(vips) => vips.run(json),
+            Action::Reals(reals) => reals.run(json),
+            Action::Flows(flows) => flows.run(json),
+            Action::Drain(drain) => drain.run(json),
+            Action::Undrain(undrain) => undrain.run(json),
+            Action::Reload(reload) => reload.run(json),
+            Action::Stop(stop) => stop.run(json),
             Action::Import(import) => import.run(json),
         }
     }

@@ -1,5 +1,7 @@
 //! The balancer.
 
+mod serve;
+
 use crate::{golden::golden, session::Session};
 
 const GOOD: &str = "[balancer]

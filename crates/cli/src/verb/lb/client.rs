@@ -1,0 +1,311 @@
+//! What is asked of a balancer that is served: by its API, on its Unix socket.
+
+use super::serve::{ROOT, all};
+use crate::{
+    failure::Failure,
+    output,
+    table::{Align, Table, grouped},
+};
+use alveary_diag::{Diagnostic, Place};
+use alveary_lb::{http::ask, instance, serve::socket};
+use clap::{Args, ValueHint};
+use serde_json::{Value, json};
+use std::{io, os::unix::net::UnixStream, path::PathBuf};
+
+/// Which balancer.
+#[derive(Debug, Args)]
+struct Which {
+    /// The balancer's name, if it has one
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    name: String,
+
+    /// Its socket, if its configuration says another one
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl Which {
+    fn ask(&self, method: &str, target: &str, body: &Value) -> Result<Value, Failure> {
+        let path = self.socket.clone().unwrap_or_else(|| socket(&self.name));
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let answer = UnixStream::connect(&path).and_then(|mut stream| ask(&mut stream, method, target, &body));
+        let (status, answer) = answer.map_err(|why| {
+            let message = format!("no balancer answers at {}", path.display());
+            let wrong = Diagnostic::new("lb-api", message, Place::Nowhere).found(why.to_string());
+            match why.kind() {
+                io::ErrorKind::PermissionDenied => wrong.help("ask as root: sudo"),
+                _ => wrong.help("`alveary lb serve CONFIG.toml` starts one; --name or --socket says which"),
+            }
+        })?;
+        let said: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        if status == 200 {
+            return Ok(said);
+        }
+        let why = said["error"].as_str().unwrap_or("the balancer does not say why").to_owned();
+        Err(Diagnostic::new("lb-api", why, Place::Nowhere).into())
+    }
+}
+
+/// Tell how a balancer is: VIPs, reals, what became of packets
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  alveary lb status")]
+pub(super) struct Status {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// List the VIPs of a balancer
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  alveary lb vips")]
+pub(super) struct Vips {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// List the reals of a balancer, with their health and their part of the table
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  alveary lb reals")]
+pub(super) struct Reals {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// List connections that all CPUs know, 10,000 at most
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  alveary lb flows")]
+pub(super) struct Flows {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Send no new connections to a real
+///
+/// Its connections go on until the VIP's `drain` time is over, or the one that is said here; then they end.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  alveary lb drain 10.0.0.11
+  alveary lb drain 10.0.0.11 --vip web --within 30s")]
+pub(super) struct Drain {
+    /// The real, by name
+    real: String,
+
+    /// Of this VIP alone
+    #[arg(long, value_name = "NAME")]
+    vip: Option<String>,
+
+    /// In which time its connections have to end
+    #[arg(long, value_name = "TIME")]
+    within: Option<String>,
+
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Send new connections to a real again
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  alveary lb undrain 10.0.0.11")]
+pub(super) struct Undrain {
+    /// The real, by name
+    real: String,
+
+    /// Of this VIP alone
+    #[arg(long, value_name = "NAME")]
+    vip: Option<String>,
+
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Have a balancer read its configuration again
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  alveary lb reload")]
+pub(super) struct Reload {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// End a balancer: no packet is balanced any more
+///
+/// Its program is detached and its maps are gone, with all connections that they know.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  alveary lb stop main")]
+pub(super) struct Stop {
+    /// The balancer's name
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// The BPF file system in which it is pinned
+    #[arg(long, value_name = "DIR", default_value = ROOT, value_hint = ValueHint::DirPath)]
+    bpffs: PathBuf,
+}
+
+impl Status {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        let status = self.which.ask("GET", "/v1/status", &Value::Null)?;
+        if json {
+            return output::object(&status);
+        }
+        let dropped: u64 =
+            each(&status["verdicts"]).filter(|one| one["drops"] == true).map(|one| count(&one["packets"])).sum();
+        output::write(|out| {
+            let devices: Vec<&str> = each(&status["devices"]).filter_map(Value::as_str).collect();
+            writeln!(out, "{} on {}\n", text(&status["name"]), devices.join(", "))?;
+            vips(&status).write("  ", out)?;
+            writeln!(out)?;
+            reals(&status).write("  ", out)?;
+            writeln!(out)?;
+            let mut table = Table::new(vec![("packets", Align::Left), ("", Align::Right), ("", Align::Left)]);
+            for verdict in each(&status["verdicts"]).filter(|one| count(&one["packets"]) > 0) {
+                table.row([text(&verdict["name"]), grouped(count(&verdict["packets"])), text(&verdict["about"])]);
+            }
+            table.write("  ", out)?;
+            writeln!(out, "\n{} dropped", crate::table::count(dropped, "packet", "packets"))
+        })
+    }
+}
+
+impl Vips {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        let status = self.which.ask("GET", "/v1/status", &Value::Null)?;
+        if json {
+            return output::object(&json!({ "vips": status["vips"] }));
+        }
+        output::write(|out| vips(&status).write("", out))
+    }
+}
+
+impl Reals {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        let status = self.which.ask("GET", "/v1/status", &Value::Null)?;
+        if json {
+            let of = |vip: &Value| json!({ "vip": vip["name"], "reals": vip["reals"] });
+            return output::object(&json!({ "vips": each(&status["vips"]).map(of).collect::<Vec<_>>() }));
+        }
+        output::write(|out| reals(&status).write("", out))
+    }
+}
+
+impl Flows {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        let flows = self.which.ask("GET", "/v1/flows", &Value::Null)?;
+        if json {
+            return output::object(&flows);
+        }
+        let mut table = Table::new(["client", "VIP", "protocol", "real"].map(|name| (name, Align::Left)).to_vec());
+        for flow in each(&flows["flows"]) {
+            let end = |address: &Value, port: &Value| match text(address) {
+                six if six.contains(':') => format!("[{six}]:{port}"),
+                four => format!("{four}:{port}"),
+            };
+            let protocol = match flow["protocol"].as_u64() {
+                Some(6) => "tcp".to_owned(),
+                Some(17) => "udp".to_owned(),
+                _ => flow["protocol"].to_string(),
+            };
+            let (client, vip) = (end(&flow["client"], &flow["client_port"]), end(&flow["vip"], &flow["vip_port"]));
+            table.row([client, vip, protocol, text(&flow["real"])]);
+        }
+        output::write(|out| table.write("", out))
+    }
+}
+
+impl Drain {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        let body = json!({ "real": self.real, "vip": self.vip, "within": self.within });
+        said(&self.which.ask("POST", "/v1/drain", &body)?, json)
+    }
+}
+
+impl Undrain {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        let body = json!({ "real": self.real, "vip": self.vip });
+        said(&self.which.ask("POST", "/v1/undrain", &body)?, json)
+    }
+}
+
+impl Reload {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        said(&self.which.ask("POST", "/v1/reload", &Value::Null)?, json)
+    }
+}
+
+impl Stop {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        let plain = self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        if !plain || self.name.is_empty() || !instance::stop(&self.bpffs, &self.name).map_err(|why| all(vec![why]))? {
+            let message = format!("there is no balancer `{}`", self.name);
+            return Err(Diagnostic::new("lb-stop", message, Place::Nowhere).into());
+        }
+        said(&json!({}), json)
+    }
+}
+
+fn said(answer: &Value, json: bool) -> Result<(), Failure> {
+    if json { output::object(answer) } else { Ok(()) }
+}
+
+fn each(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_default()
+}
+
+fn vips(status: &Value) -> Table {
+    let right = ["reals", "packets", "bytes", "connections"].map(|name| (name, Align::Right));
+    let mut columns = vec![("VIP", Align::Left), ("address", Align::Left)];
+    columns.extend(right);
+    let mut table = Table::new(columns);
+    for vip in each(&status["vips"]) {
+        let ports: Vec<String> = each(&vip["ports"]).map(ToString::to_string).collect();
+        let protocols: Vec<&str> = each(&vip["protocols"]).filter_map(Value::as_str).collect();
+        table.row([
+            text(&vip["name"]),
+            format!("{} {} {}", text(&vip["address"]), protocols.join(","), ports.join(",")).trim_end().to_owned(),
+            grouped(each(&vip["reals"]).count() as u64),
+            grouped(count(&vip["to"]["packets"])),
+            grouped(count(&vip["to"]["bytes"])),
+            grouped(count(&vip["opened"])),
+        ]);
+    }
+    table
+}
+
+fn reals(status: &Value) -> Table {
+    let right = ["weight", "table", "packets", "bytes"].map(|name| (name, Align::Right));
+    let mut columns = vec![("real", Align::Left), ("VIP", Align::Left), ("health", Align::Left)];
+    columns.extend(right);
+    let mut table = Table::new(columns);
+    for vip in each(&status["vips"]) {
+        for real in each(&vip["reals"]) {
+            let health = match (real["drained_seconds_left"].as_u64(), real["why"].as_str()) {
+                (Some(seconds), _) => format!("drained, {seconds} s left"),
+                (None, Some(why)) => format!("{}: {why}", text(&real["health"])),
+                (None, None) => text(&real["health"]),
+            };
+            let part = count(&real["slots"]) as f64 / count(&vip["slots"]).max(1) as f64;
+            table.row([
+                text(&real["name"]),
+                text(&vip["name"]),
+                health,
+                real["weight"].to_string(),
+                format!("{:.1} %", part * 100.0),
+                grouped(count(&real["packets"])),
+                grouped(count(&real["bytes"])),
+            ]);
+        }
+    }
+    table
+}

@@ -1,0 +1,269 @@
+//! A site: a client, a router, a balancer and two reals, each in a network namespace of its own; the balancer is the binary.
+
+use alveary_lab::{Network, Node, Shape};
+use alveary_testing::BpfFs;
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+const VIP: &str = "192.0.2.1:80";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Site {
+    network: Network,
+    client: Node,
+    balancer: Node,
+    reals: [Node; 2],
+    bpffs: BpfFs,
+    folder: PathBuf,
+    served: Option<Child>,
+}
+
+impl Site {
+    fn new(test: &str) -> Option<Site> {
+        if !alveary_testing::bpf::permitted(test) {
+            return None;
+        }
+        let bpffs = BpfFs::mount(test)?;
+        let mut network = Network::new();
+        let mut node = |name: &str| network.node(name).expect("a namespace");
+        let (client, router, balancer) = (node("client"), node("router"), node("balancer"));
+        let reals = [node("one"), node("two")];
+        // Links of tun devices: what comes from them has whole checksums, as from a wire.
+        network.link([(client, "up"), (router, "client")], Shape::default()).expect("a link");
+        network.link([(reals[0], "up"), (router, "one")], Shape::default()).expect("a link");
+        network.link([(reals[1], "up"), (router, "two")], Shape::default()).expect("a link");
+        network.pair([(router, "lb"), (balancer, "eth0")]).expect("a pair");
+        for (node, device, address) in [
+            (client, "up", "10.0.0.2/24"),
+            (router, "client", "10.0.0.1/24"),
+            (reals[0], "up", "10.0.1.2/24"),
+            (router, "one", "10.0.1.1/24"),
+            (reals[1], "up", "10.0.2.2/24"),
+            (router, "two", "10.0.2.1/24"),
+            (router, "lb", "10.0.9.1/24"),
+            (balancer, "eth0", "10.0.9.2/24"),
+        ] {
+            network.address(node, device, address).expect("an address");
+        }
+        for (node, device, via) in [
+            (client, "up", "10.0.0.1"),
+            (reals[0], "up", "10.0.1.1"),
+            (reals[1], "up", "10.0.2.1"),
+            (balancer, "eth0", "10.0.9.1"),
+        ] {
+            network.route(node, "0.0.0.0/0", device, Some(via)).expect("a route");
+        }
+        network.route(router, "192.0.2.0/24", "lb", Some("10.0.9.2")).expect("a route");
+        let folder = std::env::temp_dir().join(format!("alveary-lb-{test}-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        Some(Site { network, client, balancer, reals, bpffs, folder, served: None })
+    }
+
+    fn configure(&self, more: &str) {
+        let socket = self.folder.join("lb.sock");
+        let text = format!(
+            "[balancer]\nname = \"test\"\ndevices = [\"eth0\"]\nmode = \"generic\"\nsource = \"10.0.9.2\"\n\
+             [api]\nsocket = {socket:?}\n[limits]\nvips = 16\nreals = 16\nslots = 200000\nconnections = 10000\n\
+             connections-per-cpu = 4096\n[default]\nslots = 1009\nforward = \"nat\"\ncheck = {{ type = \"tcp\", interval = \"50ms\" }}\n\
+             [[vip]]\nname = \"web\"\naddress = \"192.0.2.1\"\nport = 80\nreal = [\n\
+             {{ name = \"one\", address = \"10.0.1.2\", port = 8080 }}, {{ name = \"two\", address = \"10.0.2.2\", port = 8080 }}]\n{more}"
+        );
+        // As editors do: the new file takes the place of the old one at once.
+        fs::write(self.folder.join("new"), text).expect("a file");
+        fs::rename(self.folder.join("new"), self.folder.join("lb.toml")).expect("a file");
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alveary"));
+        command.arg("lb").args(words);
+        command
+    }
+
+    /// Starts the balancer, and waits until it answers.
+    fn serve(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a file");
+        let mut command = self.command(&["serve"]);
+        command
+            .arg(self.folder.join("lb.toml"))
+            .arg("--bpffs")
+            .arg(&self.bpffs.path)
+            .stdout(log.try_clone().expect("twice"))
+            .stderr(log);
+        let child = self.network.at(self.balancer, || command.stdin(Stdio::null()).spawn()).expect("the namespace");
+        self.served = Some(child.expect("the binary runs"));
+        self.until("it answers", |site| site.status().is_some());
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.served.take() {
+            child.kill().expect("it is ours");
+            child.wait().expect("it ends");
+        }
+    }
+
+    fn status(&self) -> Option<Value> {
+        let output =
+            self.command(&["status", "--json", "--socket"]).arg(self.folder.join("lb.sock")).output().expect("it runs");
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("it is JSON"))
+    }
+
+    /// What the first VIP's reals are.
+    fn health(&self) -> Vec<(String, u64)> {
+        let status = self.status().expect("it answers");
+        let real = |real: &Value| {
+            (real["health"].as_str().unwrap_or_default().to_owned(), real["slots"].as_u64().unwrap_or_default())
+        };
+        status["vips"][0]["reals"].as_array().expect("reals").iter().map(real).collect()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    fn ask(&self, words: &[&str]) -> String {
+        let output = self.command(words).arg("--socket").arg(self.folder.join("lb.sock")).output().expect("it runs");
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+
+    /// Looks again and again until something is so.
+    fn until(&self, what: &str, is_so: impl Fn(&Site) -> bool) {
+        for _ in 0..400 {
+            if is_so(self) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(25));
+        }
+        panic!("{what}: that does not come\n{:#?}\n{}", self.status(), self.log());
+    }
+
+    /// A server at a real, which says its name and then what it is told, until its flag is put down.
+    fn server(&self, real: usize) -> Arc<AtomicBool> {
+        let runs = Arc::new(AtomicBool::new(true));
+        let (goes_on, name) = (runs.clone(), [b'1', b'2'][real]);
+        let listener = self
+            .network
+            .at(self.reals[real], || TcpListener::bind("0.0.0.0:8080").expect("a port"))
+            .expect("the namespace");
+        listener.set_nonblocking(true).expect("it can be asked");
+        thread::spawn(move || {
+            while goes_on.load(Ordering::Relaxed) {
+                let Ok((mut stream, _)) = listener.accept() else {
+                    thread::sleep(Duration::from_millis(2));
+                    continue;
+                };
+                thread::spawn(move || {
+                    stream.set_nonblocking(false).expect("it waits");
+                    let mut byte = [name];
+                    while stream.write_all(&byte).is_ok() && stream.read_exact(&mut byte).is_ok() {}
+                });
+            }
+        });
+        runs
+    }
+
+    /// So many connections, and the name of each one's server.
+    fn connect(&self, count: usize) -> Vec<(TcpStream, u8)> {
+        let to: SocketAddr = VIP.parse().expect("an address");
+        let one = || {
+            let mut stream = TcpStream::connect_timeout(&to, PATIENCE).expect("a connection");
+            stream.set_read_timeout(Some(PATIENCE)).expect("patience");
+            let mut name = [0];
+            stream.read_exact(&mut name).expect("a name");
+            (stream, name[0])
+        };
+        self.network.at(self.client, || (0..count).map(|_| one()).collect()).expect("the namespace")
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.kill();
+        fs::remove_dir_all(self.bpffs.path.join("alveary-lb")).ok();
+        fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+/// How many of them still answer.
+fn answering(connections: &mut [(TcpStream, u8)]) -> usize {
+    let answers = |(stream, _): &mut (TcpStream, u8)| {
+        let mut byte = [b'x'];
+        stream.write_all(&byte).is_ok() && stream.read_exact(&mut byte).is_ok() && byte == [b'x']
+    };
+    connections.iter_mut().map(answers).filter(|answers| *answers).count()
+}
+
+fn names(connections: &[(TcpStream, u8)]) -> BTreeSet<u8> {
+    connections.iter().map(|(_, name)| *name).collect()
+}
+
+#[test]
+fn connections_outlive_the_process_and_follow_health() {
+    let Some(mut site) = Site::new("lb_serve") else { return };
+    let servers = [site.server(0), site.server(1)];
+    site.configure("");
+    site.serve();
+    site.until("both are well", |site| {
+        site.health().iter().all(|(health, slots)| health == "up" && (504..=505).contains(slots))
+    });
+    let mut open = site.connect(100);
+    assert_eq!(names(&open), [b'1', b'2'].into());
+
+    // Killed: packets go on, old connections and new ones.
+    site.kill();
+    assert_eq!(answering(&mut open), 100);
+    assert_eq!(names(&site.connect(40)), [b'1', b'2'].into());
+
+    // Another process takes over, with the program loaded anew.
+    site.serve();
+    assert!(site.log().contains("test: taken over, VIPs: 1, reals: 2"), "{}", site.log());
+    assert!(site.health().iter().all(|(_, slots)| (504..=505).contains(slots)), "nobody is away meanwhile");
+    assert_eq!(answering(&mut open), 100);
+
+    // A VIP comes while it runs; a configuration that is wrong changes nothing.
+    site.configure("[[vip]]\nname = \"other\"\naddress = \"192.0.2.2\"\nport = 81\n");
+    site.until("the file is read again", |site| {
+        site.status().is_some_and(|status| status["vips"][1]["name"] == "other")
+    });
+    site.configure("[[vip]]\naddress = \"nonsense\"\n");
+    assert!(site.ask(&["reload"]).contains("`address` is not what it should be"));
+    assert_eq!(answering(&mut open), 100);
+    site.configure("");
+    assert_eq!(site.ask(&["reload"]), "");
+
+    // Drained: it keeps its connections and gets no new ones.
+    assert!(site.ask(&["drain", "tow"]).contains("did you mean `two`?"));
+    assert_eq!(site.ask(&["drain", "two", "--within", "1h"]), "");
+    assert_eq!(names(&site.connect(40)), [b'1'].into());
+    assert_eq!(answering(&mut open), 100);
+    assert_eq!(site.ask(&["undrain", "two"]), "");
+    assert_eq!(names(&site.connect(60)), [b'1', b'2'].into());
+
+    // Down: new connections go elsewhere. Up again: they come back.
+    servers[1].store(false, Ordering::Relaxed);
+    site.until("it is down", |site| site.health()[1] == ("down".into(), 0));
+    assert_eq!(names(&site.connect(40)), [b'1'].into());
+    let _again = site.server(1);
+    site.until("it is up", |site| site.health()[1].0 == "up");
+    assert_eq!(names(&site.connect(60)), [b'1', b'2'].into());
+
+    let status = site.status().expect("it answers");
+    assert!(status["vips"][0]["opened"].as_u64().is_some_and(|opened| opened >= 300), "{status}");
+    site.kill();
+    let stopped = site.command(&["stop", "test", "--bpffs"]).arg(&site.bpffs.path).output().expect("it runs");
+    assert!(stopped.status.success(), "{stopped:?}");
+    assert!(!site.bpffs.path.join("alveary-lb/test").exists());
+    assert_eq!(answering(&mut open[..1]), 0, "nobody balances any more");
+}

@@ -1,0 +1,233 @@
+//! One check of one real: whether it does what it is there for. Each takes no longer than its time.
+
+use crate::config::{Check, CheckKind};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Bytes of an answer that are looked at.
+const ANSWER: usize = 4096;
+/// Longest pause between two looks whether a program has ended.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Checks a real; `port` is the one to be asked.
+///
+/// # Errors
+/// What it did not do, in a few words.
+pub fn check(check: &Check, address: IpAddr, port: u16) -> Result<(), String> {
+    let end = Instant::now() + check.timeout;
+    let to = SocketAddr::new(address, port);
+    match check.kind {
+        CheckKind::Tcp => connect(to, end).map(drop),
+        CheckKind::Http => http(check, to, end),
+        CheckKind::Dns => dns(&check.query, to, end),
+        CheckKind::Exec => exec(&check.command, to, end),
+    }
+}
+
+fn left(end: Instant) -> Result<Duration, String> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err("no answer in time".into()) } else { Ok(left) }
+}
+
+/// The system's error in a few words.
+fn words(why: &std::io::Error) -> String {
+    match why.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "no answer in time".into(),
+        ErrorKind::ConnectionRefused => "the connection is refused".into(),
+        _ => why.to_string(),
+    }
+}
+
+fn connect(to: SocketAddr, end: Instant) -> Result<TcpStream, String> {
+    TcpStream::connect_timeout(&to, left(end)?).map_err(|why| words(&why))
+}
+
+fn http(check: &Check, to: SocketAddr, end: Instant) -> Result<(), String> {
+    let mut stream = connect(to, end)?;
+    let host = check.host.clone().unwrap_or_else(|| to.to_string());
+    let request =
+        format!("GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: alveary-lb\r\nConnection: close\r\n\r\n", check.path);
+    stream.set_write_timeout(Some(left(end)?)).map_err(|why| words(&why))?;
+    stream.write_all(request.as_bytes()).map_err(|why| words(&why))?;
+    let mut answer = Vec::new();
+    let mut some = [0; 512];
+    while !answer.contains(&b'\n') && answer.len() < ANSWER {
+        stream.set_read_timeout(Some(left(end)?)).map_err(|why| words(&why))?;
+        match stream.read(&mut some).map_err(|why| words(&why))? {
+            0 => break,
+            len => answer.extend(&some[..len]),
+        }
+    }
+    let status = status(&answer).ok_or("the answer is not HTTP")?;
+    let expected = if check.status.is_empty() { (200..400).contains(&status) } else { check.status.contains(&status) };
+    if expected { Ok(()) } else { Err(format!("the answer's status is {status}")) }
+}
+
+/// The status of an answer: `HTTP/1.1 200 OK`.
+fn status(answer: &[u8]) -> Option<u16> {
+    let line = answer.split(|byte| *byte == b'\n').next()?;
+    let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    words.next().filter(|version| version.starts_with("HTTP/1."))?;
+    words.next()?.parse().ok().filter(|status| (100..600).contains(status))
+}
+
+/// What a question looks like: RFC 1035, section 4.
+fn question(name: &str, id: u16) -> Vec<u8> {
+    let mut question = id.to_be_bytes().to_vec();
+    // Recursion is desired; one question.
+    question.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        // The configuration sees to it that labels are short.
+        question.push(label.len().min(63) as u8);
+        question.extend(&label.as_bytes()[..label.len().min(63)]);
+    }
+    // The root, an address (A), of the Internet.
+    question.extend([0, 0, 1, 0, 1]);
+    question
+}
+
+fn dns(name: &str, to: SocketAddr, end: Instant) -> Result<(), String> {
+    let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
+    let socket = UdpSocket::bind((any, 0)).map_err(|why| words(&why))?;
+    socket.connect(to).map_err(|why| words(&why))?;
+    let id = socket.local_addr().map_or(1, |own| own.port());
+    socket.send(&question(name, id)).map_err(|why| words(&why))?;
+    let mut answer = [0; ANSWER];
+    loop {
+        socket.set_read_timeout(Some(left(end)?)).map_err(|why| words(&why))?;
+        let len = socket.recv(&mut answer).map_err(|why| words(&why))?;
+        if len < 12 || answer[..2] != id.to_be_bytes() || answer[2] & 0x80 == 0 {
+            // Somebody else's.
+            continue;
+        }
+        return match answer[3] & 0xf {
+            // That there is no such name is an answer.
+            0 | 3 => Ok(()),
+            code => Err(format!("the answer's code is {code}")),
+        };
+    }
+}
+
+fn exec(command: &[String], to: SocketAddr, end: Instant) -> Result<(), String> {
+    let fill =
+        |word: &String| word.replace("{address}", &to.ip().to_string()).replace("{port}", &to.port().to_string());
+    let mut all = command.iter().map(fill);
+    let program = all.next().unwrap_or_default();
+    let started =
+        Command::new(&program).args(all).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut child = started.map_err(|why| format!("`{program}` cannot be run: {}", words(&why)))?;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) => return Err(format!("`{program}`: {status}")),
+            Ok(None) => {}
+            Err(why) => return Err(words(&why)),
+        }
+        match left(end) {
+            Ok(left) => thread::sleep(left.min(PAUSE)),
+            Err(why) => {
+                // It may have ended meanwhile.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(why);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use std::net::TcpListener;
+
+    fn of(check: &str) -> Check {
+        let text = format!(
+            "[balancer]\ndevices = [\"eth0\"]\n[[vip]]\naddress = \"192.0.2.1\"\nport = 80\ncheck = {{ {check} }}"
+        );
+        let config = Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        config.vips[0].check.clone().expect("a check")
+    }
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    /// A server that gives this answer to whoever asks, once.
+    fn answering(answer: &'static str) -> (u16, thread::JoinHandle<String>) {
+        let listener = TcpListener::bind((HERE, 0)).expect("a port");
+        let port = listener.local_addr().expect("one").port();
+        let serve = move || {
+            let (mut stream, _) = listener.accept().expect("someone");
+            let mut asked = [0; 512];
+            let len = stream.read(&mut asked).expect("a request");
+            stream.write_all(answer.as_bytes()).expect("sent");
+            String::from_utf8_lossy(&asked[..len]).into_owned()
+        };
+        (port, thread::spawn(serve))
+    }
+
+    #[test]
+    fn tcp_is_a_connection() {
+        let listener = TcpListener::bind((HERE, 0)).expect("a port");
+        let port = listener.local_addr().expect("one").port();
+        assert_eq!(check(&of("type = \"tcp\""), HERE, port), Ok(()));
+        drop(listener);
+        assert_eq!(check(&of("type = \"tcp\""), HERE, port), Err("the connection is refused".into()));
+    }
+
+    #[test]
+    fn http_is_a_status() {
+        for (answer, status, expected) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", "", Ok(())),
+            ("HTTP/1.0 302 Found\r\n\r\n", "", Ok(())),
+            ("HTTP/1.1 500 No\r\n\r\n", "", Err("the answer's status is 500")),
+            ("HTTP/1.1 200 OK\r\n\r\n", ", status = [204]", Err("the answer's status is 200")),
+            ("SSH-2.0-x\r\n", "", Err("the answer is not HTTP")),
+            ("HTTP/1.1 99999 x\r\n", "", Err("the answer is not HTTP")),
+        ] {
+            let (port, server) = answering(answer);
+            let asked = of(&format!("type = \"http\", path = \"/up\", host = \"web.example\"{status}"));
+            assert_eq!(check(&asked, HERE, port), expected.map_err(String::from), "{answer}");
+            let request = server.join().expect("it ends");
+            assert!(request.starts_with("GET /up HTTP/1.1\r\nHost: web.example\r\n"), "{request}");
+        }
+    }
+
+    #[test]
+    fn dns_is_an_answer() {
+        let server = UdpSocket::bind((HERE, 0)).expect("a port");
+        let port = server.local_addr().expect("one").port();
+        for (code, expected) in [(0, Ok(())), (3, Ok(())), (2, Err("the answer's code is 2".to_owned()))] {
+            let socket = server.try_clone().expect("another");
+            let serving = thread::spawn(move || {
+                let mut asked = [0; 512];
+                let (len, from) = socket.recv_from(&mut asked).expect("a question");
+                // First one of somebody else's.
+                let mut other = asked;
+                other[0] ^= 1;
+                other[2] |= 0x80;
+                socket.send_to(&other[..len], from).expect("sent");
+                (asked[2], asked[3]) = (0x80, code);
+                socket.send_to(&asked[..len], from).expect("sent");
+                asked[12..len].to_vec()
+            });
+            let asked = of("type = \"dns\", query = \"example.org\", timeout = \"5s\"");
+            assert_eq!(check(&asked, HERE, port), expected);
+            assert_eq!(serving.join().expect("it ends"), b"\x07example\x03org\0\0\x01\0\x01");
+        }
+    }
+
+    #[test]
+    fn exec_is_an_exit_code() {
+        let asked = |words: &str| of(&format!("type = \"exec\", command = [{words}], timeout = \"200ms\""));
+        assert_eq!(check(&asked(r#""sh", "-c", "test {address}:{port} = 127.0.0.1:7""#), HERE, 7), Ok(()));
+        let said = check(&asked(r#""false""#), HERE, 7).expect_err("it fails");
+        assert!(said.contains("`false`: exit status: 1"), "{said}");
+        assert_eq!(check(&asked(r#""sleep", "60""#), HERE, 7), Err("no answer in time".into()));
+        assert!(check(&asked(r#""/no/such""#), HERE, 7).expect_err("it fails").contains("cannot be run"));
+    }
+}

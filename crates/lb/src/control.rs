@@ -1,0 +1,322 @@
+//! How reals are: what checks said of them, which are drained, which are starting. Time is told, never asked for.
+
+use crate::{
+    config::{Config, Vip},
+    wanted::Standing,
+};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// A real of a VIP, by their names.
+pub type Place = (String, String);
+
+/// What is known of a real's health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It is not checked.
+    Unchecked,
+    /// No check has said anything yet: it is taken for what it was before, if anything was.
+    Unknown {
+        /// Packets went there before this process began.
+        before: bool,
+    },
+    /// It is well.
+    Up,
+    /// It is not, and why.
+    Down(String),
+}
+
+/// A real, as it is.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Its health.
+    pub health: Health,
+    /// Checks in a row that said otherwise.
+    against: u32,
+    /// Since when it gets all its weight, or will by its slow start.
+    began: Option<Instant>,
+    /// It is drained until then; then its connections end.
+    pub drained: Option<Instant>,
+    /// What the last check said, and how long it took.
+    pub last: Option<(Result<(), String>, Duration)>,
+}
+
+/// Parts of a weight that a starting real begins with, of a thousand.
+const FIRST_SHARE: u16 = 100;
+/// Steps in which a starting real gets its weight.
+const STEPS: u32 = 10;
+
+/// All reals of a configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    states: BTreeMap<Place, State>,
+}
+
+impl Control {
+    /// Takes a configuration: reals that stay are as they were, others are new. `before` says of those that are checked
+    /// whether packets went there before, `drained` whether they were drained.
+    pub fn configure(
+        &mut self,
+        config: &Config,
+        now: Instant,
+        before: &dyn Fn(usize, usize) -> bool,
+        drained: &dyn Fn(usize, usize) -> bool,
+    ) {
+        let mut states = BTreeMap::new();
+        for (number, vip) in config.vips.iter().enumerate() {
+            for (index, real) in vip.reals.iter().enumerate() {
+                let place = (vip.name.clone(), real.name.clone());
+                let known = self.states.remove(&place);
+                let mut state = known.unwrap_or_else(|| State {
+                    health: Health::Unknown { before: before(number, index) },
+                    against: 0,
+                    began: None,
+                    drained: drained(number, index).then(|| now + vip.drain),
+                    last: None,
+                });
+                match (&vip.check, &state.health) {
+                    (None, _) => state.health = Health::Unchecked,
+                    (Some(_), Health::Unchecked) => state.health = Health::Unknown { before: true },
+                    (Some(_), _) => {}
+                }
+                states.insert(place, state);
+            }
+        }
+        self.states = states;
+    }
+
+    /// What a check said; `true` if the real is another than before by that.
+    pub fn checked(&mut self, vip: &Vip, real: &str, said: Result<(), String>, took: Duration, now: Instant) -> bool {
+        let Some(check) = &vip.check else { return false };
+        let Some(state) = self.states.get_mut(&(vip.name.clone(), real.to_owned())) else { return false };
+        state.last = Some((said.clone(), took));
+        let (up, first) = match &state.health {
+            Health::Unchecked => return false,
+            Health::Unknown { before } => (*before, true),
+            Health::Up => (true, false),
+            Health::Down(_) => (false, false),
+        };
+        if said.is_ok() == up {
+            state.against = 0;
+            match said {
+                Ok(()) => state.health = Health::Up,
+                Err(why) => state.health = Health::Down(why),
+            }
+            return false;
+        }
+        state.against += 1;
+        // Who was never looked at is what the first look says; who had connections before has the patience of all.
+        let enough = if first && !up {
+            1
+        } else if up {
+            check.fall
+        } else {
+            check.rise
+        };
+        if state.against < enough {
+            return false;
+        }
+        state.against = 0;
+        match said {
+            Ok(()) => {
+                state.health = Health::Up;
+                state.began = (!first).then_some(now);
+            }
+            Err(why) => state.health = Health::Down(why),
+        }
+        true
+    }
+
+    /// Drains reals of this name (of one VIP, if it is named); the number of them. Their connections end when their VIP's
+    /// time is over, or this one.
+    pub fn drain(
+        &mut self,
+        config: &Config,
+        vip: Option<&str>,
+        real: &str,
+        within: Option<Duration>,
+        now: Instant,
+    ) -> usize {
+        let mut count = 0;
+        for ((of, name), state) in &mut self.states {
+            if name == real && vip.is_none_or(|vip| vip == of) {
+                let own = config.vips.iter().find(|vip| vip.name == *of).map(|vip| vip.drain);
+                state.drained = Some(now + within.or(own).unwrap_or_default());
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Takes that back.
+    pub fn undrain(&mut self, vip: Option<&str>, real: &str, now: Instant) -> usize {
+        let mut count = 0;
+        for ((of, name), state) in &mut self.states {
+            if name == real && vip.is_none_or(|vip| vip == of) && state.drained.take().is_some() {
+                state.began = Some(now);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// A real of a VIP.
+    #[must_use]
+    pub fn state(&self, vip: &str, real: &str) -> Option<&State> {
+        self.states.get(&(vip.to_owned(), real.to_owned()))
+    }
+
+    /// How a real stands now.
+    #[must_use]
+    pub fn standing(&self, vip: &Vip, real: &str, now: Instant) -> Standing {
+        let Some(state) = self.state(&vip.name, real) else { return Standing::GONE };
+        let well = match &state.health {
+            Health::Unchecked | Health::Up => true,
+            Health::Unknown { before } => *before,
+            Health::Down(_) => false,
+        };
+        if !well {
+            return Standing::GONE;
+        }
+        match state.drained {
+            Some(until) if until <= now => Standing::GONE,
+            Some(_) => Standing::DRAINING,
+            None => Standing { share: state.share(vip, now), keeps: true },
+        }
+    }
+
+    /// When something changes by itself: a deadline, a step of a slow start.
+    #[must_use]
+    pub fn next(&self, config: &Config, now: Instant) -> Option<Instant> {
+        let slow = |vip: &str| config.vips.iter().find(|one| one.name == vip).map(|vip| vip.slow_start);
+        let next = |((vip, _), state): (&Place, &State)| {
+            let deadline = state.drained.filter(|until| *until > now);
+            let step = state.began.zip(slow(vip)).and_then(|(began, slow)| {
+                let step = slow / STEPS;
+                let since = now.saturating_duration_since(began);
+                (since < slow && !step.is_zero()).then(|| now + step)
+            });
+            deadline.into_iter().chain(step).min()
+        };
+        self.states.iter().filter_map(next).min()
+    }
+}
+
+impl State {
+    /// Its part of its weight.
+    fn share(&self, vip: &Vip, now: Instant) -> u16 {
+        let Some(since) = self.began.map(|began| now.saturating_duration_since(began)) else { return 1000 };
+        if since >= vip.slow_start {
+            return 1000;
+        }
+        // In steps, so that tables are not made anew for nothing.
+        let part = since.as_secs_f64() / vip.slow_start.as_secs_f64();
+        let step = (part * f64::from(STEPS)) as u16;
+        (step * (1000 / STEPS as u16)).max(FIRST_SHARE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(check: &str) -> Config {
+        let text = format!(
+            "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.0.9\"\n[[vip]]\nname = \"web\"\naddress = \"192.0.2.1\"\nport = 80\n\
+             drain = \"60s\"\nslow-start = \"10s\"\n{check}\n[[vip.real]]\nname = \"a\"\naddress = \"10.0.0.1\"\n"
+        );
+        Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"))
+    }
+
+    const CHECK: &str = "check = { type = \"tcp\", rise = 2, fall = 3 }";
+
+    struct Case {
+        config: Config,
+        control: Control,
+        start: Instant,
+    }
+
+    impl Case {
+        fn new(check: &str, before: bool) -> Case {
+            let (config, start) = (config(check), Instant::now());
+            let mut control = Control::default();
+            control.configure(&config, start, &|_, _| before, &|_, _| false);
+            Case { config, control, start }
+        }
+
+        fn at(&self, seconds: u64) -> Instant {
+            self.start + Duration::from_secs(seconds)
+        }
+
+        fn says(&mut self, up: bool, seconds: u64) -> bool {
+            let (said, at) = (if up { Ok(()) } else { Err("refused".into()) }, self.at(seconds));
+            self.control.checked(&self.config.vips[0], "a", said, Duration::ZERO, at)
+        }
+
+        fn standing(&self, seconds: u64) -> Standing {
+            self.control.standing(&self.config.vips[0], "a", self.at(seconds))
+        }
+    }
+
+    #[test]
+    fn the_first_check_of_a_new_real_counts_at_once() {
+        let mut case = Case::new(CHECK, false);
+        assert_eq!(case.standing(0), Standing::GONE);
+        assert!(case.says(true, 1));
+        assert_eq!(case.standing(1), Standing::WELL, "there was nothing before: it need not start slowly");
+    }
+
+    #[test]
+    fn who_had_packets_before_is_given_time() {
+        let mut case = Case::new(CHECK, true);
+        assert_eq!(case.standing(0), Standing::WELL);
+        assert!(!case.says(false, 1) && !case.says(false, 2) && case.says(false, 3));
+        assert_eq!(case.standing(3), Standing::GONE);
+    }
+
+    #[test]
+    fn rise_fall_and_slow_start() {
+        let mut case = Case::new(CHECK, false);
+        case.says(true, 0);
+        assert!(!case.says(false, 1) && !case.says(false, 2) && !case.says(true, 3), "three in a row are asked for");
+        assert!(!case.says(false, 4) && !case.says(false, 5) && case.says(false, 6));
+        assert!(!case.says(true, 7) && case.says(true, 8));
+        let shares: Vec<u16> = [8, 9, 11, 13, 17, 18].map(|seconds| case.standing(seconds).share).into();
+        assert_eq!(shares, [100, 100, 300, 500, 900, 1000]);
+        assert_eq!(case.control.next(&case.config, case.at(9)), Some(case.at(10)));
+        assert_eq!(case.control.next(&case.config, case.at(18)), None);
+    }
+
+    #[test]
+    fn a_drained_real_keeps_its_connections_until_the_deadline() {
+        let mut case = Case::new("", false);
+        assert_eq!(case.standing(0), Standing::WELL, "nobody checks it");
+        let (config, at) = (case.config.clone(), case.at(0));
+        assert_eq!(case.control.drain(&config, None, "b", None, at), 0);
+        assert_eq!(case.control.drain(&config, Some("web"), "a", None, at), 1);
+        assert_eq!((case.standing(59), case.standing(60)), (Standing::DRAINING, Standing::GONE));
+        assert_eq!(case.control.next(&config, case.at(1)), Some(case.at(60)));
+        let at = case.at(70);
+        assert_eq!(case.control.undrain(None, "a", at), 1);
+        assert_eq!(case.standing(70).share, 100, "it starts slowly");
+        assert_eq!(case.control.undrain(None, "a", at), 0);
+    }
+
+    #[test]
+    fn a_new_configuration_forgets_nothing_of_who_stays() {
+        let mut case = Case::new(CHECK, false);
+        for second in 0..3 {
+            case.says(false, second);
+        }
+        let (config, at) = (case.config.clone(), case.at(5));
+        case.control.configure(&config, at, &|_, _| true, &|_, _| true);
+        assert_eq!(case.standing(5), Standing::GONE);
+        // Without a check it is taken for well.
+        let unchecked = self::config("");
+        case.control.configure(&unchecked, at, &|_, _| true, &|_, _| false);
+        case.config = unchecked;
+        assert_eq!(case.standing(5), Standing::WELL);
+    }
+}

@@ -1,0 +1,202 @@
+//! A balancer in the running kernel. Its maps and links are pinned: when the process that made them ends, packets go on
+//! being balanced, and the next one takes them over, exchanging the program without a gap.
+
+use crate::{
+    Result,
+    config::{Config, Mode},
+    store::{Store, prepare},
+    wanted::Devices,
+};
+use alveary::{
+    Backend, Linux, LinuxMap, Loaded, Loader, MapHandle, Object,
+    kernel::{
+        attach::{Device, Place},
+        netlink,
+        sys::{LinkDetail, LinkUpdate, PathFlags, link_info, obj_get},
+    },
+};
+use alveary_diag::{Diagnostic, Place as At};
+use std::{
+    fs, io,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
+
+/// The program in the object.
+const PROGRAM: &str = "lb";
+/// Its constants, and the tables of CPUs, whose entries mean nothing with other constants.
+const CONSTANTS: &str = ".rodata";
+const CACHED: &str = "cached";
+
+/// A balancer in the running kernel.
+#[derive(Debug)]
+pub struct Instance {
+    /// Its maps.
+    pub store: Store<Linux>,
+    /// Whether it was there before.
+    pub adopted: bool,
+    loaded: Loaded<Linux>,
+    folder: PathBuf,
+}
+
+/// Where balancers are pinned below a BPF file system.
+#[must_use]
+pub fn folder(root: &Path, name: &str) -> PathBuf {
+    root.join("alveary-lb").join(name)
+}
+
+/// The file of a map: names of files there have no dots.
+fn file(map: &str) -> String {
+    map.trim_start_matches('.').replace('.', "-")
+}
+
+fn wrong(doing: &str, path: &Path, why: &io::Error) -> Diagnostic {
+    Diagnostic::new("lb-pins", format!("{} cannot be {doing}: {why}", path.display()), At::Nowhere)
+}
+
+impl Instance {
+    /// Opens the balancer of this configuration: the one that runs, or a new one. Nothing is attached yet.
+    ///
+    /// # Errors
+    /// The kernel's; maps of another version.
+    pub fn open(config: &Config, object: &[u8], root: &Path) -> Result<Instance> {
+        let linux = Linux::builder().without_pins().build();
+        let mut object = Object::parse(object)?;
+        prepare(&mut object, config, linux.kernel().cpus)?;
+        let folder = folder(root, &config.name);
+        let adopted = folder.join("layout").exists();
+        let mut loader = Loader::new(linux).named("lb").program(PROGRAM);
+        let fresh = |name: &str| name == CONSTANTS || (name == CACHED && !same_constants(&folder, &object));
+        if adopted {
+            for (name, spec) in &object.spec().maps {
+                let path = folder.join(file(name));
+                // A newer program may have maps that the older one had not.
+                if !fresh(name) && path.exists() {
+                    loader = loader.map(name, LinuxMap::pinned(&path, spec)?);
+                }
+            }
+        }
+        let loaded = loader.load(&object)?;
+        let store = Store::open(&loaded)?;
+        let instance = Instance { store, adopted, loaded, folder };
+        if !adopted {
+            instance.pin().inspect_err(|_| {
+                // Nothing of a balancer that could not begin remains.
+                let _ = fs::remove_dir_all(&instance.folder);
+            })?;
+        }
+        Ok(instance)
+    }
+
+    fn pin(&self) -> Result<()> {
+        fs::create_dir_all(&self.folder).map_err(|why| {
+            wrong("made", &self.folder, &why).help("mount -t bpf bpf /sys/fs/bpf: that has to be a BPF file system")
+        })?;
+        for (name, map) in self.loaded.maps() {
+            let path = self.folder.join(file(name));
+            if !path.exists() {
+                map.pin(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Attaches the program to the devices: where one of ours is, this one takes its place between two packets. Gives what
+    /// is worth knowing.
+    ///
+    /// # Errors
+    /// The kernel's; somebody else's program is there.
+    pub fn attach(&self, config: &Config) -> Result<Vec<String>> {
+        let mut notes = Vec::new();
+        let program = self.loaded.program(PROGRAM)?;
+        for name in &config.devices {
+            let device = Device::named(name)?;
+            let path = self.folder.join(link_file(name));
+            if let Ok(link) = obj_get(&path, PathFlags::default()) {
+                let there = link_info(link.as_fd()).map(|info| info.detail);
+                if matches!(there, Ok(LinkDetail::Xdp { ifindex }) if ifindex == device.index) {
+                    let update = LinkUpdate { link: link.as_fd(), new: program.handle().as_fd(), old: None, flags: 0 };
+                    update.update().map_err(Diagnostic::from)?;
+                    continue;
+                }
+                // Its device is gone; another one has the name now.
+                fs::remove_file(&path).map_err(|why| wrong("removed", &path, &why))?;
+            }
+            let mode = match config.mode {
+                Mode::Any => alveary::spec::XdpMode::Any,
+                Mode::Native => alveary::spec::XdpMode::Native,
+                Mode::Generic => alveary::spec::XdpMode::Generic,
+            };
+            let link = self.loaded.attach_to(PROGRAM, &Place::Xdp { device, mode, replace: false })?;
+            notes.extend(link.notes().iter().cloned());
+            link.pin(&path)?;
+        }
+        for path in self.links() {
+            let wanted =
+                config.devices.iter().any(|name| path.file_name().is_some_and(|file| *file == *link_file(name)));
+            if !wanted {
+                fs::remove_file(&path).map_err(|why| wrong("removed", &path, &why))?;
+            }
+        }
+        // What came with this program stands in the place of what it replaces, for the next one.
+        for name in [CONSTANTS, CACHED] {
+            let (path, map) = (self.folder.join(file(name)), self.loaded.map(name)?);
+            if self.adopted {
+                let _ = fs::remove_file(&path);
+                map.pin(&path)?;
+            }
+        }
+        self.pin()?;
+        Ok(notes)
+    }
+
+    /// Files of links.
+    fn links(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("link-"))
+            .map(|entry| entry.path())
+            .collect()
+    }
+}
+
+fn link_file(device: &str) -> String {
+    // Names of devices may have dots; `_` is no part of ours.
+    format!("link-{}", device.replace('.', "_"))
+}
+
+/// Whether the program that runs was loaded with the same constants: then it finds flows where this one looks for them.
+fn same_constants(folder: &Path, object: &Object) -> bool {
+    let Ok(spec) = object.map_spec(CONSTANTS) else { return false };
+    let there = LinuxMap::pinned(folder.join(file(CONSTANTS)), spec).and_then(|map| map.lookup(&[0; 4]));
+    let size = object.map_spec(CACHED).map(|map| map.def.max_entries);
+    let pinned = object.map_spec(CACHED).and_then(|spec| LinuxMap::pinned(folder.join(file(CACHED)), spec));
+    let same_size = matches!((size, pinned), (Ok(size), Ok(map)) if map.spec().def.max_entries == size);
+    matches!((&spec.initial, there), (alveary::spec::Initial::Bytes(ours), Ok(Some(theirs))) if *ours == theirs)
+        && same_size
+}
+
+/// Ends a balancer: its program is detached, its maps are gone. `false` if there is none of that name.
+///
+/// # Errors
+/// The system's.
+pub fn stop(root: &Path, name: &str) -> Result<bool> {
+    let folder = folder(root, name);
+    match fs::remove_dir_all(&folder) {
+        Ok(()) => Ok(true),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(why) => Err(wrong("removed", &folder, &why).into()),
+    }
+}
+
+/// The devices of this network namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct Here;
+
+impl Devices for Here {
+    fn device(&self, name: &str) -> Option<(u32, [u8; 6])> {
+        let device = Device::named(name).ok()?;
+        let address = netlink::ethernet_address(device.index).ok().flatten();
+        Some((device.index, address.unwrap_or_default()))
+    }
+}

@@ -1,0 +1,539 @@
+//! A balancer that is served: its configuration followed, its reals checked, questions answered. All changes are made by
+//! one thread; checks and conversations have theirs.
+
+use crate::{
+    Fault, Result,
+    check::check,
+    config::{Check, Config},
+    control::Control,
+    http::{Answer, Request, Stream, converse},
+    instance::{Here, Instance},
+    report,
+    wanted::{Standing, Wanted, wanted},
+    wire::{self, Way, flag},
+};
+use alveary::kernel::signal::{Asked, Orders};
+use alveary_diag::{Diagnostic, Place};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::ErrorKind,
+    net::{IpAddr, TcpListener},
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Conversations at once; who comes then is turned away.
+const CONVERSATIONS: usize = 64;
+/// Checks at once.
+const CHECKS: usize = 64;
+/// Flows that are told at most.
+const FLOWS: usize = 10_000;
+
+/// Where a balancer's API answers unless its configuration says otherwise.
+#[must_use]
+pub fn socket(name: &str) -> PathBuf {
+    Path::new("/run/alveary").join(format!("lb-{name}.sock"))
+}
+
+/// What a served balancer is told.
+enum Event {
+    Checked { vip: String, real: String, said: std::result::Result<(), String>, took: Duration },
+    Asked(Request, Sender<Answer>),
+    Signal(Asked),
+}
+
+/// A check that is due.
+struct Job {
+    vip: String,
+    real: String,
+    check: Check,
+    address: IpAddr,
+    port: u16,
+}
+
+/// A balancer that is served.
+pub struct Server<'l> {
+    path: PathBuf,
+    config: Config,
+    control: Control,
+    instance: Instance,
+    wanted: Wanted,
+    /// Reals that are no longer wanted, and until when their connections go on.
+    leaving: Vec<(wire::Real, Instant)>,
+    changed: Option<SystemTime>,
+    /// When each real is checked next.
+    due: BTreeMap<(usize, usize), Instant>,
+    random: u64,
+    log: &'l mut dyn FnMut(&str),
+}
+
+impl<'l> Server<'l> {
+    /// Opens the balancer of a configuration, brings it to what that says, and attaches it.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration; the kernel's.
+    pub fn begin(
+        path: &Path,
+        object: &[u8],
+        root: &Path,
+        log: &'l mut dyn FnMut(&str),
+    ) -> std::result::Result<Server<'l>, Vec<Fault>> {
+        let changed = modified(path);
+        let config = read(path)?;
+        let one = |why: Fault| vec![why];
+        let instance = Instance::open(&config, object, root).map_err(one)?;
+        let random =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64) | 1;
+        let mut server = Server {
+            path: path.to_owned(),
+            config,
+            control: Control::default(),
+            instance,
+            wanted: Wanted::default(),
+            leaving: Vec::new(),
+            changed,
+            due: BTreeMap::new(),
+            random,
+            log,
+        };
+        server.configure().map_err(one)?;
+        server.settle().map_err(one)?;
+        for note in server.instance.attach(&server.config).map_err(one)? {
+            (server.log)(&note);
+        }
+        let how = if server.instance.adopted { "taken over" } else { "begun" };
+        let message = format!("{}: {how}, {}", server.config.name, server.size());
+        (server.log)(&message);
+        Ok(server)
+    }
+
+    fn size(&self) -> String {
+        let reals: usize = self.config.vips.iter().map(|vip| vip.reals.len()).sum();
+        format!("VIPs: {}, reals: {reals}", self.config.vips.len())
+    }
+
+    /// Serves until it is told to end. What is attached stays.
+    ///
+    /// # Errors
+    /// Nobody can be answered where the configuration says.
+    pub fn run(mut self, orders: Orders) -> Result<()> {
+        let (events, told) = mpsc::channel();
+        let jobs = workers(&self.config, &events);
+        self.listen(&events)?;
+        let signals = events.clone();
+        thread::spawn(move || {
+            loop {
+                let Some(asked) = orders.wait(LOOK) else { continue };
+                if signals.send(Event::Signal(asked)).is_err() || asked == Asked::End {
+                    return;
+                }
+            }
+        });
+        let mut looked = Instant::now();
+        loop {
+            let now = Instant::now();
+            self.checks(&jobs, now);
+            let next = self.due.values().min().copied();
+            let own =
+                self.control.next(&self.config, now).into_iter().chain(self.leaving.iter().map(|(_, end)| *end)).min();
+            let until = next.into_iter().chain(own).chain([looked + LOOK]).min().unwrap_or(now);
+            match told.recv_timeout(until.saturating_duration_since(now)) {
+                Ok(Event::Signal(Asked::End)) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Event::Signal(Asked::Reload)) => self.reload(),
+                Ok(Event::Checked { vip, real, said, took }) => self.checked(&vip, &real, said, took),
+                Ok(Event::Asked(request, to)) => {
+                    let answer = self.answer(&request);
+                    // Who has gone does not hear it.
+                    let _ = to.send(answer);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if own.is_some_and(|own| own <= Instant::now()) {
+                self.settle_and_say();
+            }
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                let modified = modified(&self.path);
+                if modified.is_some() && modified != self.changed {
+                    self.reload();
+                }
+            }
+        }
+        let name = self.config.name.clone();
+        (self.log)(&format!("{name}: packets go on being balanced; `alveary lb stop {name}` ends that"));
+        Ok(())
+    }
+
+    /// Takes the reals of the configuration.
+    fn configure(&mut self) -> Result<()> {
+        let all = wanted(&self.config, &|_, _| Standing::WELL, &Here).map_err(|device| no_device(&device))?;
+        let running = &self.instance.store.running;
+        let there = |vip: usize, real: usize| {
+            let place = all.vips[vip].rings[0].members[real].0;
+            let number = running.real_number(&all.reals[place].0)?;
+            running.reals.get(&number).filter(|real| real.way != Way::None)
+        };
+        let before = |vip: usize, real: usize| there(vip, real).is_some();
+        let drained =
+            |vip: usize, real: usize| there(vip, real).is_some_and(|real| real.flags & flag::REAL_DRAINING != 0);
+        let now = Instant::now();
+        self.control.configure(&self.config, now, &before, &drained);
+        self.due = BTreeMap::new();
+        for (number, vip) in self.config.vips.iter().enumerate() {
+            let Some(check) = &vip.check else { continue };
+            for real in 0..vip.reals.len() {
+                // The first ones at once, but not all of many in one moment.
+                let spread = self.random % (check.interval.as_millis() as u64 / 4 + 1);
+                self.random = xorshift(self.random);
+                self.due.insert((number, real), now + Duration::from_millis(spread));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the data plane to what is wanted now.
+    fn settle(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let standing = |vip: usize, real: usize| {
+            let vip = &self.config.vips[vip];
+            self.control.standing(vip, &vip.reals[real].name, now)
+        };
+        let mut next = wanted(&self.config, &standing, &Here).map_err(|device| no_device(&device))?;
+        let contents: BTreeSet<wire::Real> = next.reals.iter().map(|(real, _)| *real).collect();
+        let is_wanted = |real: &wire::Real| contents.contains(real);
+        // Who is gone from the configuration keeps its connections for a while.
+        let longest = self.config.vips.iter().map(|vip| vip.drain).max().unwrap_or_default();
+        let gone: Vec<_> = self.wanted.reals.iter().filter(|(real, how)| how.keeps && !is_wanted(real)).collect();
+        for (real, _) in gone {
+            if !self.leaving.iter().any(|(other, _)| other == real) {
+                self.leaving.push((*real, now + longest));
+            }
+        }
+        self.leaving.retain(|(real, end)| *end > now && !is_wanted(real));
+        next.reals.extend(self.leaving.iter().map(|(real, _)| (*real, Standing::DRAINING)));
+        self.instance.store.apply(&next)?;
+        self.wanted = next;
+        Ok(())
+    }
+
+    fn settle_and_say(&mut self) {
+        if let Err(why) = self.settle() {
+            (self.log)(&format!("{}: the change could not be made: {why}", self.config.name));
+        }
+    }
+
+    /// Reads the configuration again: one that is wrong changes nothing.
+    fn reload(&mut self) {
+        if let Err(faults) = self.try_reload() {
+            (self.log)(&format!("{}: the configuration stays as it was", self.config.name));
+            for fault in faults {
+                (self.log)(&fault.to_string());
+            }
+        }
+    }
+
+    fn try_reload(&mut self) -> std::result::Result<(), Vec<Fault>> {
+        let one = |why: Fault| vec![why];
+        self.changed = modified(&self.path);
+        let config = read(&self.path)?;
+        for (what, same) in [
+            ("the balancer's name", config.name == self.config.name),
+            ("where the API answers", config.api == self.config.api && config.metrics == self.config.metrics),
+            ("`seed`", config.seed == self.config.seed),
+        ] {
+            if !same {
+                let why = Diagnostic::new("lb-reload", format!("{what} is set when it begins"), Place::Nowhere);
+                return Err(one(why
+                    .help("end `alveary lb serve`, and start it again: packets go on meanwhile")
+                    .into()));
+            }
+        }
+        let (before, control) = (std::mem::replace(&mut self.config, config), self.control.clone());
+        let done = self.configure().and_then(|()| self.settle()).and_then(|()| self.instance.attach(&self.config));
+        match done {
+            Ok(notes) => {
+                let size = self.size();
+                notes.iter().for_each(|note| (self.log)(note));
+                (self.log)(&format!("{}: read again, {size}", self.config.name));
+                Ok(())
+            }
+            Err(why) => {
+                (self.config, self.control) = (before, control);
+                let mut all = one(why);
+                all.extend(self.configure().and_then(|()| self.settle()).err());
+                Err(all)
+            }
+        }
+    }
+
+    /// Has the checks made that are due.
+    fn checks(&mut self, jobs: &Sender<Job>, now: Instant) {
+        for ((number, index), due) in &mut self.due {
+            if *due > now {
+                continue;
+            }
+            let vip = &self.config.vips[*number];
+            let (real, Some(check)) = (&vip.reals[*index], &vip.check) else { continue };
+            self.random = xorshift(self.random);
+            let part = f64::from(check.jitter) / 100.0 * ((self.random >> 11) as f64 / (1u64 << 52) as f64 - 1.0);
+            *due = now + check.interval.mul_f64(1.0 + part);
+            let port = check.port.or(real.port).or(vip.ports.first().copied()).unwrap_or_default();
+            let job = Job {
+                vip: vip.name.clone(),
+                real: real.name.clone(),
+                check: check.clone(),
+                address: real.address,
+                port,
+            };
+            // The workers live as long as we do.
+            let _ = jobs.send(job);
+        }
+    }
+
+    fn checked(&mut self, vip: &str, real: &str, said: std::result::Result<(), String>, took: Duration) {
+        let Some(vip) = self.config.vips.iter().find(|one| one.name == vip) else { return };
+        let words = said.clone().map_or_else(|why| format!("down: {why}"), |()| "up".into());
+        if self.control.checked(vip, real, said, took, Instant::now()) {
+            let line = format!("{}: {real} is {words}", vip.name);
+            (self.log)(&line);
+            self.settle_and_say();
+        }
+    }
+
+    /// Answers where the configuration says.
+    fn listen(&self, events: &Sender<Event>) -> Result<()> {
+        let busy = Arc::new(AtomicUsize::new(0));
+        let path = self.config.api.socket.clone().unwrap_or_else(|| socket(&self.config.name));
+        let wrong = |at: &str, why: std::io::Error| {
+            Fault::from(
+                Diagnostic::new("lb-api", format!("nobody can be answered at {at}"), Place::Nowhere)
+                    .found(why.to_string()),
+            )
+        };
+        let at = path.display().to_string();
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|why| wrong(&at, why))?;
+        }
+        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+            return Err(wrong(&at, ErrorKind::AddrInUse.into()));
+        }
+        // What a process that is gone has left.
+        let _ = fs::remove_file(&path);
+        let unix = UnixListener::bind(&path).map_err(|why| wrong(&at, why))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(|why| wrong(&at, why))?;
+        let (to, count) = (events.clone(), busy.clone());
+        thread::spawn(move || {
+            for stream in unix.incoming().flatten() {
+                talk(stream, &count, &to, |_| None);
+            }
+        });
+        let token = match &self.config.api.token {
+            Some(path) => {
+                let token = fs::read_to_string(path).map_err(|why| wrong(&path.display().to_string(), why))?;
+                let token = token.trim().to_owned();
+                if token.len() < 16 {
+                    let why =
+                        Diagnostic::new("lb-api", "a token of less than 16 letters can be guessed", Place::Nowhere);
+                    return Err(why.in_file(path.display().to_string()).into());
+                }
+                Some(token)
+            }
+            None => None,
+        };
+        if let Some(address) = self.config.api.address {
+            let listener = TcpListener::bind(address).map_err(|why| wrong(&address.to_string(), why))?;
+            let (to, count) = (events.clone(), busy.clone());
+            thread::spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    let token = token.clone();
+                    talk(stream, &count, &to, move |request| forbidden(request, token.as_deref()));
+                }
+            });
+        }
+        if let Some(address) = self.config.metrics {
+            let listener = TcpListener::bind(address).map_err(|why| wrong(&address.to_string(), why))?;
+            let (to, count) = (events.clone(), busy);
+            thread::spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    talk(stream, &count, &to, |request| {
+                        (request.path != "/metrics").then(|| Answer::refused(404, "ask for /metrics"))
+                    });
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, request: &Request) -> Answer {
+        let known = match (request.method.as_str(), request.path.as_str()) {
+            ("GET", "/") => return Answer { status: 200, kind: "text/html; charset=utf-8", body: report::PAGE.into() },
+            ("GET", "/openapi.json") => {
+                return Answer { status: 200, kind: "application/json", body: report::OPENAPI.into() };
+            }
+            ("GET", "/v1/status") => self.view().status().map(|status| Answer::json(&status)),
+            ("GET", "/metrics") => self.view().metrics().map(|text| Answer {
+                status: 200,
+                kind: "text/plain; version=0.0.4",
+                body: text.into_bytes(),
+            }),
+            ("GET", "/v1/flows") => self.view().flows(FLOWS).map(|flows| Answer::json(&flows)),
+            ("POST", "/v1/reload") => {
+                return match self.try_reload() {
+                    Ok(()) => Answer::json(&serde_json::json!({})),
+                    Err(faults) => {
+                        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                        Answer { status: 422, ..Answer::json(&serde_json::json!({ "error": faults.join("\n") })) }
+                    }
+                };
+            }
+            ("POST", "/v1/drain" | "/v1/undrain") => return self.drain(request),
+            (_, "/" | "/openapi.json" | "/v1/status" | "/metrics" | "/v1/flows") => {
+                return Answer::refused(405, "ask with GET");
+            }
+            (_, "/v1/reload" | "/v1/drain" | "/v1/undrain") => return Answer::refused(405, "ask with POST"),
+            _ => return Answer::refused(404, "there is nothing here; /openapi.json says what there is"),
+        };
+        known.unwrap_or_else(|why| Answer::refused(500, &why.to_string()))
+    }
+
+    fn drain(&mut self, request: &Request) -> Answer {
+        let said: serde_json::Value = match serde_json::from_slice(&request.body) {
+            Ok(said) => said,
+            Err(why) => return Answer::refused(400, &format!("the body is no JSON: {why}")),
+        };
+        let Some(real) = said["real"].as_str() else { return Answer::refused(400, "the body says no `real`") };
+        let (vip, within) = (said["vip"].as_str(), &said["within"]);
+        let within = match within.as_str().map(crate::config::duration) {
+            Some(None) => return Answer::refused(400, "`within` is no time: \"30s\""),
+            Some(within) => within,
+            None if within.is_null() => None,
+            None => return Answer::refused(400, "`within` is no time: \"30s\""),
+        };
+        let (real, now) = (real.to_owned(), Instant::now());
+        let count = if request.path == "/v1/drain" {
+            self.control.drain(&self.config, vip, &real, within, now)
+        } else {
+            self.control.undrain(vip, &real, now)
+        };
+        if count == 0 {
+            let names = self.config.vips.iter().flat_map(|vip| &vip.reals).map(|real| real.name.as_str());
+            let meant = alveary_diag::did_you_mean(&real, names).map(|meant| format!("; did you mean `{meant}`?"));
+            let drained = if request.path == "/v1/drain" { "" } else { " that is drained" };
+            return Answer::refused(404, &format!("there is no real `{real}`{drained}{}", meant.unwrap_or_default()));
+        }
+        match self.settle() {
+            Ok(()) => Answer::json(&serde_json::json!({ "reals": count })),
+            Err(why) => Answer::refused(500, &why.to_string()),
+        }
+    }
+
+    fn view(&self) -> report::View<'_, alveary::Linux> {
+        report::View {
+            config: &self.config,
+            control: &self.control,
+            store: &self.instance.store,
+            wanted: &self.wanted,
+            adopted: self.instance.adopted,
+            now: Instant::now(),
+        }
+    }
+}
+
+fn xorshift(mut state: u64) -> u64 {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^ (state << 17)
+}
+
+fn no_device(name: &str) -> Fault {
+    Diagnostic::new("lb-device", format!("there is no network device `{name}`"), Place::Nowhere).into()
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|about| about.modified()).ok()
+}
+
+fn read(path: &Path) -> std::result::Result<Config, Vec<Fault>> {
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|why| {
+        let message = format!("the configuration cannot be read: {why}");
+        vec![Fault::from(Diagnostic::new("file", message, Place::Nowhere).in_file(name.clone()))]
+    })?;
+    Config::read(&name, &text).map_err(|faults| faults.into_iter().map(Fault::from).collect())
+}
+
+/// Threads that make checks: a slow real keeps none of the others waiting, unless there are very many of them.
+fn workers(config: &Config, events: &Sender<Event>) -> Sender<Job> {
+    let (jobs, taken) = mpsc::channel::<Job>();
+    let taken: Arc<Mutex<Receiver<Job>>> = Arc::new(Mutex::new(taken));
+    let reals: usize = config.vips.iter().map(|vip| vip.reals.len()).sum();
+    for _ in 0..reals.clamp(8, CHECKS) {
+        let (taken, events) = (taken.clone(), events.clone());
+        thread::spawn(move || {
+            loop {
+                let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok(Job { vip, real, check: how, address, port }) = job else { return };
+                let begun = Instant::now();
+                let said = check(&how, address, port);
+                if events.send(Event::Checked { vip, real, said, took: begun.elapsed() }).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    jobs
+}
+
+/// Why somebody who comes by TCP is not answered, if so.
+fn forbidden(request: &Request, token: Option<&str>) -> Option<Answer> {
+    if let Some(token) = token {
+        let said = request.token.as_deref().unwrap_or_default();
+        // As long for a wrong one as for another wrong one.
+        let differ =
+            said.len() != token.len() || said.bytes().zip(token.bytes()).fold(0, |all, (a, b)| all | (a ^ b)) != 0;
+        return differ.then(|| Answer::refused(401, "the token is not the one that is asked for"));
+    }
+    // Only this machine comes here. Pages of others, which its browsers show, have other names for it.
+    let name = request.host.rsplit_once(':').map_or(request.host.as_str(), |(name, _)| name);
+    let own = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
+    (!own)
+        .then(|| Answer::refused(403, "ask for localhost"))
+        .or_else(|| (request.method != "GET").then(|| Answer::refused(403, "changes take the Unix socket, or a token")))
+}
+
+/// One conversation, in a thread of its own.
+fn talk<S: Stream + Send + 'static>(
+    mut stream: S,
+    busy: &Arc<AtomicUsize>,
+    events: &Sender<Event>,
+    refuses: impl Fn(&Request) -> Option<Answer> + Send + 'static,
+) {
+    if busy.fetch_add(1, Ordering::Relaxed) >= CONVERSATIONS {
+        busy.fetch_sub(1, Ordering::Relaxed);
+        return;
+    }
+    let (busy, events) = (busy.clone(), events.clone());
+    thread::spawn(move || {
+        let answer = |request: Request| {
+            if let Some(refused) = refuses(&request) {
+                return refused;
+            }
+            let (to, from) = mpsc::channel();
+            let sent = events.send(Event::Asked(request, to)).is_ok();
+            from.recv().ok().filter(|_| sent).unwrap_or_else(|| Answer::refused(500, "the balancer ends"))
+        };
+        // Who goes away meanwhile has no answer.
+        let _ = converse(&mut stream, answer);
+        busy.fetch_sub(1, Ordering::Relaxed);
+    });
+}
