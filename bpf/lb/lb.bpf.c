@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * The balancer's data plane: finds the service that a packet is for, the real that its connection has or gets, and sends
- * the packet there. What the maps hold, lb.h says; what each verdict means, docs/lb.md.
+ * the packet there. What the maps hold, lb.h says; what each verdict means, docs/lb-data-plane.md.
  */
 #include "answer.h"
 #include "nat.h"

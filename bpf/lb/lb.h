@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * What the balancer's data plane and its control plane tell each other: keys and values of the maps, the settings, what
- * is counted. docs/lb.md has the reasons; this file is the contract.
+ * is counted. docs/lb-data-plane.md has the reasons; this file is the contract.
  *
  * How a change reaches packets at once: a service (`struct lb_vip`) and its ring are written where nobody reads yet, in
  * a free slot of `services` and a free range of `rings`; then the one word that names the slot is put into `vips4` or

@@ -20,7 +20,7 @@ mod ways;
 fn there_are_as_many_cases_as_promised() {
     let all = [ways::cases(), malformed::cases(), services::cases(), connections::cases(), nat::cases()];
     let count: usize = all.iter().map(Vec::len).sum();
-    assert!(count >= 200, "{count}");
+    assert!(count >= 400, "{count}");
     let mut names: Vec<&str> = all.iter().flatten().map(|case| case.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
