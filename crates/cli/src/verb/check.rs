@@ -72,13 +72,15 @@ pub(crate) struct Check {
     #[command(flatten)]
     kernel: KernelOptions,
 
-    /// What the log shows: 1 the path that is rejected, 2 everything, 4 figures; sums of these
+    /// Show the kernel's log: 1 the path that is rejected, 2 everything, 4 figures; sums of these
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(0..8))]
     log: Option<u32>,
 
     /// How the verdicts are written
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Human)]
-    format: Format,
+    ///
+    /// For people unless given; the kernel's log where `--log` is.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    format: Option<Format>,
 
     /// Show how much work each program was, and where it went
     ///
@@ -87,7 +89,7 @@ pub(crate) struct Check {
     #[arg(long)]
     stats: bool,
 
-    /// With JSON: what is known of each instruction of accepted programs, in every run
+    /// With --format json: what is known of each instruction of accepted programs, in every run
     #[arg(long)]
     facts: bool,
 
@@ -118,7 +120,7 @@ pub(crate) enum Format {
 
 impl Check {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
-        let format = if json { Format::Json } else { self.format };
+        let format = self.format(json)?;
         let log = self.log.unwrap_or(if format == Format::Kernel { 1 } else { 0 });
         let caps = self.caps.as_deref().map_or(Ok(Caps::ALL), options::caps)?;
         let flags = options::load_flags(&self.flags)?;
@@ -172,15 +174,38 @@ impl Check {
             return Err(Failure::Silent);
         }
         fails |= unreadable;
-        match &comparison {
+        match comparison {
             Some(comparison) => {
-                output::write(|out| comparison.write(format, out))?;
-                fails = unreadable || comparison.is_worse();
+                let compared = comparison.pair();
+                output::write(|out| compared.write(format, out))?;
+                fails = unreadable || compared.is_worse();
             }
             None => output::write(|out| shown.finish(out))?,
         }
         if fails { Err(Failure::Silent) } else { Ok(()) }
     }
+
+    /// The format that is asked for, if what else is asked for has a place in it.
+    fn format(&self, json: bool) -> Result<Format, Failure> {
+        let implied = match (json, self.log) {
+            (true, _) => Format::Json,
+            (_, Some(_)) => Format::Kernel,
+            _ => Format::Human,
+        };
+        let format = self.format.unwrap_or(implied);
+        let human = [Format::Human, Format::Json];
+        let asked = [
+            (json, "--json", &[Format::Json][..]),
+            (self.log.is_some(), "--log", &[Format::Kernel, Format::Json]),
+            (self.facts, "--facts", &[Format::Json]),
+            (self.stats, "--stats", &human),
+        ];
+        match asked.iter().find(|(asked, _, places)| *asked && !places.contains(&format)) {
+            Some((_, option, places)) => Err(options::no_place(option, format, places)),
+            None => Ok(format),
+        }
+    }
+
     /// Adds an object to a group, with what it is held against.
     fn open<'a>(&self, path: &'a Path, spec: Spec, group: &mut Group<'a>) -> Result<(), Failure> {
         if let Some(name) = &self.prog {

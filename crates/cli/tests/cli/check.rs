@@ -14,6 +14,9 @@ bad:
     exit
 ";
 
+const GOOD: &str = ".section xdp\nprog:\n    r0 = 2\n    exit\n";
+const BAD: &str = ".section xdp\nprog:\n    r2 = *(u32 *)(r1 + 0)\n    r0 = *(u8 *)(r2 + 5)\n    exit\n";
+
 #[test]
 fn a_rejection_shows_where_and_the_kernels_words() {
     let session = Session::new()
@@ -155,6 +158,71 @@ fn a_run_is_held_against_an_earlier_one() {
     assert!(worse.stdout.contains("+1 (+100.00%)"), "{}", worse.stdout);
     let unknown = session.output("check two.o --compare empty.csv");
     assert!(unknown.stderr.contains("it has no column `file_name`"), "{}", unknown.stderr);
+}
+
+/// Once the last row of those with a file's name counted for all of them.
+#[test]
+fn objects_of_one_name_are_held_against_their_own_rows() {
+    let session = Session::new().file("good.s", GOOD).file("bad.s", BAD);
+    for folder in ["one", "two"] {
+        std::fs::create_dir(session.directory().join(folder)).expect("a folder");
+        assert_eq!(session.output(&format!("asm good.s -o {folder}/x.o")).code, Some(0));
+    }
+    let before = session.output("check one/x.o two/x.o --format csv").stdout;
+    let session = session.file("before.csv", &before);
+    assert_eq!(session.output("asm bad.s -o one/x.o").code, Some(0));
+    let worse = session.output("check two/x.o one/x.o --compare before.csv");
+    assert_eq!(worse.code, Some(1));
+    assert!(
+        worse.stdout.lines().any(|line| line.starts_with("one/x.o") && line.contains("MISMATCH")),
+        "{}",
+        worse.stdout
+    );
+    assert!(worse.stdout.ends_with("2 programs: 1 as before, 1 differ, 1 worse\n"), "{}", worse.stdout);
+    let less = session.output("check two/x.o --compare before.csv");
+    assert!(less.stdout.ends_with("2 programs: 1 as before, 1 differ, 0 worse, 1 gone\n"), "{}", less.stdout);
+}
+
+#[test]
+fn damaged_baselines_are_refused_with_their_line() {
+    let names = "file_name,prog_name,verdict,total_insns\n";
+    let cases = [
+        ("two.o,good,succ\n", "line 2: it has not a value for each column"),
+        ("two.o,good,success,1\ntwo.o,bad,failed,2\n", "line 3: this is no verdict"),
+        ("two.o,good,success,abc\n", "line 2: `total_insns` is no number"),
+        ("", "it names no program"),
+    ];
+    for (rows, expected) in cases {
+        let session = Session::new().file("two.s", GOOD_AND_BAD).file("before.csv", format!("{names}{rows}"));
+        assert_eq!(session.output("asm two.s -o two.o").code, Some(0));
+        let refused = session.output("check two.o --compare before.csv");
+        assert_eq!(
+            (refused.code, refused.stderr.contains(expected)),
+            (Some(1), true),
+            "{expected}: {}",
+            refused.stderr
+        );
+    }
+}
+
+#[test]
+fn options_without_a_place_in_the_format_are_refused() {
+    let session = Session::new().file("two.s", GOOD_AND_BAD);
+    assert_eq!(session.output("asm two.s -o two.o").code, Some(0));
+    for (options, expected) in [
+        ("--facts", "--facts has no place in --format human"),
+        ("--stats --format csv", "--stats has no place in --format csv"),
+        ("--log 2 --format human", "--log has no place in --format human"),
+        ("--json --format csv", "--json has no place in --format csv"),
+        ("--caps none,bpf", "`none` stands beside other capabilities"),
+    ] {
+        let refused = session.output(&format!("check two.o {options}"));
+        assert!(refused.code == Some(1) && refused.stderr.contains(expected), "{options}: {}", refused.stderr);
+    }
+    assert!(session.output("check two.o --prog bad --log 1").stdout.contains("processed 2 insns"));
+    let line: serde_json::Value =
+        serde_json::from_str(&session.output("check two.o --prog bad --log 1 --json").stdout).expect("JSON");
+    assert!(line["log"].as_str().is_some_and(|log| log.contains("processed 2 insns")), "{line}");
 }
 
 #[test]

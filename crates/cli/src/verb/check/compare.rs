@@ -2,9 +2,10 @@
 //!
 //! Knows rows of values; no programs, no verifier.
 
+mod baseline;
+
 use super::{Format, judge::Judged, show};
 use crate::failure::Failure;
-use alveary_diag::{Diagnostic, Place};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -24,25 +25,45 @@ struct Row {
     states: Option<u64>,
 }
 
-/// File (without its folders) and program.
-type Key = (String, String);
+/// Which program: of which file, under which name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    file: String,
+    program: String,
+}
+
+impl Key {
+    /// The name of the file without its folders: objects may be elsewhere by now.
+    fn base_name(&self) -> &str {
+        Path::new(&self.file).file_name().and_then(|name| name.to_str()).unwrap_or(&self.file)
+    }
+
+    /// How many names of the path, from its end, are the same in another's.
+    fn kinship(&self, other: &Key) -> usize {
+        let names = |key| Path::new(key).components().rev();
+        names(&self.file).zip(names(&other.file)).take_while(|(one, other)| one == other).count()
+    }
+}
+
+/// What a run said, program by program.
+type Said = Vec<(Key, Row)>;
+
+/// A program before, and now.
+type Pair = [Option<Row>; 2];
 
 /// Two runs, program by program.
 #[derive(Debug)]
 pub(super) struct Comparison {
-    rows: BTreeMap<Key, [Option<Row>; 2]>,
+    before: Said,
+    now: Said,
 }
 
 impl Comparison {
     /// With what an earlier run's file says.
     pub(super) fn read(baseline: &Path) -> Result<Comparison, Failure> {
         let text = fs::read_to_string(baseline).map_err(|why| Failure::file("read", baseline, &why))?;
-        let before = parse(&text).map_err(|why| why.in_file(baseline.display().to_string()))?;
-        let mut rows: BTreeMap<Key, [Option<Row>; 2]> = BTreeMap::new();
-        for (key, row) in before {
-            rows.entry(key).or_default()[0] = Some(row);
-        }
-        Ok(Comparison { rows })
+        let before = baseline::parse(&text).map_err(|why| why.in_file(baseline.display().to_string()))?;
+        Ok(Comparison { before, now: Vec::new() })
     }
 
     /// Adds what is said now.
@@ -52,12 +73,50 @@ impl Comparison {
             insns: Some(one.stats.insns_processed.into()),
             states: Some(one.stats.total_states.into()),
         };
-        self.rows.entry((base_name(&one.file), one.name.clone())).or_default()[1] = Some(row);
+        self.now.push((Key { file: one.file.clone(), program: one.name.clone() }, row));
     }
 
+    /// What was said before and what is said now, side by side, by the names that they are shown under.
+    pub(super) fn pair(self) -> Compared {
+        let mut groups: BTreeMap<(String, String), [Said; 2]> = BTreeMap::new();
+        for (side, rows) in [self.before, self.now].into_iter().enumerate() {
+            for (key, row) in rows {
+                let name = (key.base_name().to_owned(), key.program.clone());
+                groups.entry(name).or_default()[side].push((key, row));
+            }
+        }
+        let mut rows = Vec::new();
+        for ((base_name, _), [mut before, now]) in groups {
+            let alone = before.len() <= 1 && now.len() <= 1;
+            let shown = |key: Key| if alone { Key { file: base_name.clone(), ..key } } else { key };
+            // Where a file is where it was, it is the same; else the one belongs to it whose path has most in common.
+            let mut moved = Vec::new();
+            for (key, row) in now {
+                match before.iter().position(|(old, _)| *old == key) {
+                    Some(at) => rows.push((shown(key), [Some(before.remove(at).1), Some(row)])),
+                    None => moved.push((key, row)),
+                }
+            }
+            for (key, row) in moved {
+                let nearest = (0..before.len()).rev().max_by_key(|at| before[*at].0.kinship(&key));
+                let old = nearest.map(|at| before.remove(at).1);
+                rows.push((shown(key), [old, Some(row)]));
+            }
+            rows.extend(before.into_iter().map(|(key, row)| (shown(key), [Some(row), None])));
+        }
+        Compared { rows }
+    }
+}
+
+/// What two runs say of each program.
+pub(super) struct Compared {
+    rows: Vec<(Key, Pair)>,
+}
+
+impl Compared {
     /// Whether a program that loaded does not any more, or one takes notably more work.
     pub(super) fn is_worse(&self) -> bool {
-        self.rows.values().any(is_worse)
+        self.rows.iter().any(|(_, pair)| is_worse(pair))
     }
 
     /// Writes the programs that differ.
@@ -69,7 +128,7 @@ impl Comparison {
         }
     }
 
-    fn differing(&self) -> impl Iterator<Item = (&Key, &[Option<Row>; 2])> {
+    fn differing(&self) -> impl Iterator<Item = &(Key, Pair)> {
         self.rows.iter().filter(|(_, [before, now])| before != now)
     }
 
@@ -99,17 +158,25 @@ impl Comparison {
                 writeln!(out, "{}", padded.join("  ").trim_end())?;
             }
         }
-        let (differ, worse) = (self.differing().count(), self.rows.values().filter(|row| is_worse(row)).count());
-        writeln!(
+        let (differ, worse) = (self.differing().count(), self.rows.iter().filter(|(_, pair)| is_worse(pair)).count());
+        write!(
             out,
-            "{} programs: {} as before, {differ} differ, {worse} worse",
+            "{} program{}: {} as before, {differ} differ, {worse} worse",
             self.rows.len(),
+            if self.rows.len() == 1 { "" } else { "s" },
             self.rows.len() - differ
-        )
+        )?;
+        for (side, what) in [(0, "new"), (1, "gone")] {
+            let count = self.rows.iter().filter(|(_, pair)| pair[side].is_none()).count();
+            if count > 0 {
+                write!(out, ", {count} {what}")?;
+            }
+        }
+        writeln!(out)
     }
 }
 
-fn is_worse([before, now]: &[Option<Row>; 2]) -> bool {
+fn is_worse([before, now]: &Pair) -> bool {
     let (Some(before), Some(now)) = (before, now) else { return false };
     let more = |before: Option<u64>, now: Option<u64>| match (before, now) {
         (Some(before), Some(now)) => now as f64 > before as f64 * (1.0 + TOLERANCE),
@@ -120,7 +187,7 @@ fn is_worse([before, now]: &[Option<Row>; 2]) -> bool {
 }
 
 /// A program's cells, as veristat writes them.
-fn cells((file, program): &Key, [before, now]: &[Option<Row>; 2]) -> Vec<String> {
+fn cells(Key { file, program }: &Key, [before, now]: &Pair) -> Vec<String> {
     const NONE: &str = "N/A";
     let mut cells = vec![file.clone(), program.clone()];
     let verdict = |row: &Option<Row>| row.as_ref().map_or(NONE, |row| &row.verdict).to_owned();
@@ -150,62 +217,9 @@ fn change(before: Option<u64>, now: Option<u64>) -> Option<String> {
     Some(format!("{:+} ({share:+.2}%)", (now - before) as i64))
 }
 
-fn object((file, program): &Key, [before, now]: &[Option<Row>; 2]) -> Value {
+fn object(Key { file, program }: &Key, [before, now]: &Pair) -> Value {
     let row = |row: &Option<Row>| {
         row.as_ref().map(|row| json!({ "verdict": row.verdict, "insns": row.insns, "states": row.states }))
     };
     json!({ "file": file, "program": program, "before": row(before), "now": row(now), "worse": is_worse(&[before.clone(), now.clone()]) })
-}
-
-fn base_name(file: &str) -> String {
-    Path::new(file).file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn parse(text: &str) -> Result<Vec<(Key, Row)>, Diagnostic> {
-    if text.trim_start().starts_with('{') { parse_json(text) } else { parse_csv(text) }
-}
-
-fn parse_json(text: &str) -> Result<Vec<(Key, Row)>, Diagnostic> {
-    let one = |(n, line): (usize, &str)| {
-        let wrong = |why: String| Diagnostic::new("baseline", format!("line {}: {why}", n + 1), Place::Nowhere);
-        let value: Value = serde_json::from_str(line).map_err(|why| wrong(why.to_string()))?;
-        let text = |key: &str| value[key].as_str().ok_or_else(|| wrong(format!("has no `{key}`")));
-        let verdict = match text("verdict")? {
-            "accept" => "success",
-            "reject" => "failure",
-            _ => "unknown",
-        };
-        let row = Row {
-            verdict: verdict.to_owned(),
-            insns: value["insns_processed"].as_u64(),
-            states: value["total_states"].as_u64(),
-        };
-        Ok(((base_name(text("file")?), text("program")?.to_owned()), row))
-    };
-    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(one).collect()
-}
-
-/// Columns are found by their names, of which veristat knows several for each.
-fn parse_csv(text: &str) -> Result<Vec<(Key, Row)>, Diagnostic> {
-    let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().unwrap_or_default().split(',').map(str::trim).collect();
-    let column = |names: &[&str]| header.iter().position(|found| names.contains(found));
-    let needed = |names: &[&str]| {
-        column(names).ok_or_else(|| {
-            Diagnostic::new("baseline", format!("it has no column `{}`", names[0]), Place::Nowhere)
-                .expected("CSV as --format csv or veristat -o csv writes it, or lines of --format json")
-        })
-    };
-    let file = needed(&["file_name", "filename", "file"])?;
-    let program = needed(&["prog_name", "progname", "prog"])?;
-    let verdict = needed(&["verdict"])?;
-    let (insns, states) = (column(&["total_insns", "insns"]), column(&["total_states", "states"]));
-    let row = |line: &str| {
-        let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-        let cell = |at: usize| cells.get(at).copied().unwrap_or_default();
-        let number = |at: Option<usize>| at.and_then(|at| cell(at).parse().ok());
-        let row = Row { verdict: cell(verdict).to_owned(), insns: number(insns), states: number(states) };
-        ((base_name(cell(file)), cell(program).to_owned()), row)
-    };
-    Ok(lines.filter(|line| !line.trim().is_empty()).map(row).collect())
 }

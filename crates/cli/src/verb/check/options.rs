@@ -1,9 +1,11 @@
 //! What the options of `check` mean: rights, load flags, program types, attach types.
 
+use super::Format;
 use crate::{failure::Failure, inspect};
 use alveary_abi::{AttachType, Profile, ProgType, flags};
 use alveary_diag::{Diagnostic, Place};
 use alveary_verifier::Caps;
+use clap::ValueEnum;
 
 /// Rights by their names in capabilities(7), and what they give. Who administers the system has them all.
 const RIGHTS: &[(&str, Caps)] = &[
@@ -25,8 +27,21 @@ const FLAGS: &[(&str, u32)] = &[
     ("xdp_has_frags", flags::BPF_F_XDP_HAS_FRAGS),
 ];
 
+/// An option without effect in a format.
+pub(super) fn no_place(option: &str, format: Format, places: &[Format]) -> Failure {
+    let name = |format: &Format| format!("--format {}", format.to_possible_value().expect("none is hidden").get_name());
+    let better: Vec<String> = places.iter().map(name).collect();
+    Diagnostic::new("option", format!("{option} has no place in {}", name(&format)), Place::Nowhere)
+        .expected(better.join(" or "))
+        .into()
+}
+
 /// The rights of a list like `bpf,net_admin`.
 pub(super) fn caps(list: &[String]) -> Result<Caps, Failure> {
+    if list.len() > 1 && list.iter().any(|name| name.eq_ignore_ascii_case("none")) {
+        let both = Diagnostic::new("option", "`none` stands beside other capabilities", Place::Nowhere);
+        return Err(both.expected("none alone, or a list of some").found(list.join(",")).into());
+    }
     list.iter().try_fold(Caps::NONE, |caps, name| {
         let lower = name.to_ascii_lowercase();
         let given = named(RIGHTS, "capability", lower.strip_prefix("cap_").unwrap_or(&lower))?;

@@ -171,6 +171,9 @@ fn object(one: &Judged) -> Value {
         "max_states_per_insn": one.stats.max_states_per_insn,
         "time_us": one.time.as_micros() as u64,
     });
+    if !one.log.is_empty() {
+        object["log"] = one.log.as_str().into();
+    }
     if let Some(spent) = &one.spent {
         object["work"] = spent.object();
     }
