@@ -225,7 +225,11 @@ fn undo_call(
     }
     // A tail call that fails to return, or a packet load behind the end, leaves its function.
     if after.depth < depth {
-        return (cell == Cell::Reg(after.depth, 0)).then_some((How::Result, cell));
+        return match cell {
+            Cell::Reg(frame, 0) if frame == after.depth => Some((How::Result, cell)),
+            Cell::Reg(frame, _) | Cell::Slot(frame, _) if frame <= after.depth && differs => Some((How::Changed, cell)),
+            _ => None,
+        };
     }
     match cell {
         Cell::Reg(frame, 0) if frame == depth => Some((How::Result, cell)),

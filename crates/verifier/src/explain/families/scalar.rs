@@ -12,7 +12,7 @@ use crate::{
     },
     state::{Kind, Reg},
 };
-use alveary_abi::{ProgSet, ProgType as P};
+use alveary_abi::{HelperId, ProgSet, ProgType as P};
 use alveary_isa::{AluOp, Inst, Operand, Wide};
 
 /// Program types that look at the kernel's own memory.
@@ -45,7 +45,14 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
 /// What made a number of the value in a register. Used for arguments, too.
 pub(super) fn why(story: &Story<'_>, draft: &mut Draft, n: u8) {
     let events = story.history(n);
+    let mut later = story.last().unwrap_or_default();
     for event in &events {
+        // What is still a pointer behind an event was taken away by something after it, whatever that was.
+        if let Some(step) = lost(story, event, later) {
+            let before = read(story.state(step), event.after);
+            return changed(story, draft, &events, &Event { step, before: event.after, ..*event }, before);
+        }
+        later = event.step;
         let insn = story.moments[event.step].insn;
         let before = read(story.state(event.step), event.before);
         let was_pointer = before.is_some_and(|reg| !reg.is_scalar() && reg.ty.kind != Kind::Uninit);
@@ -53,7 +60,7 @@ pub(super) fn why(story: &Story<'_>, draft: &mut Draft, n: u8) {
             _ if event.how.begins() => return begun(story, draft, n, event),
             _ if !was_pointer => {}
             How::Changed => return changed(story, draft, &events, event, before),
-            How::Learnt => {
+            How::Learnt if read(story.state(event.step + 1), event.after).is_some_and(|reg| reg.is_null()) => {
                 draft.label(insn, "on this side of the check it is NULL");
                 if draft.code == CODE {
                     draft.say(format!("{} goes through a pointer that is NULL on this path", story.subject()));
@@ -76,13 +83,33 @@ pub(super) fn why(story: &Story<'_>, draft: &mut Draft, n: u8) {
     }
 }
 
+/// The step between an event and the next one, at which a pointer became something else.
+fn lost(story: &Story<'_>, event: &Event, later: usize) -> Option<usize> {
+    let pointer =
+        |step: usize| read(story.state(step), event.after).map(|reg| !reg.is_scalar() && reg.ty.kind != Kind::Uninit);
+    let first = event.step + 1;
+    (pointer(first.min(later)) == Some(true)).then_some(())?;
+    (first..later).find(|step| pointer(step + 1) == Some(false))
+}
+
 /// A call took the pointer away.
 fn changed(story: &Story<'_>, draft: &mut Draft, events: &[Event], event: &Event, before: Option<Reg>) {
     let insn = story.moments[event.step].insn;
-    let callee = story.callee(insn).unwrap_or_else(|| "this call".to_owned());
+    let mut callee = story.callee(insn).unwrap_or_else(|| "this call".to_owned());
     let packet = before.is_some_and(|reg| reg.ty.is_packet_or_end());
     if packet && moves_packet(story, insn) {
-        draft.label(insn, format!("`{callee}` may move the packet: pointers into it from before are no longer good"));
+        const GONE: &str = "pointers into it from before are no longer good";
+        match call_of_holder(story, event) {
+            // The function that holds the pointer calls another one, and that the helper.
+            Some((call, outer)) => {
+                let tail = story.helper_at(insn).is_some_and(|(row, _)| row.id == HelperId::TAIL_CALL);
+                let does = if tail { "makes a tail call" } else { "calls it" };
+                draft.label(insn, format!("`{callee}` may move the packet"));
+                draft.label(call, format!("`{outer}` {does}: the packet may be moved, and {GONE}"));
+                callee = outer;
+            }
+            None => draft.label(insn, format!("`{callee}` may move the packet: {GONE}")),
+        }
         let begun = events.iter().find(|event| event.how.begins());
         if let Some((begun, text)) = begun.and_then(|begun| Some((begun, loaded(story, begun)?))) {
             draft.label(story.moments[begun.step].insn, text);
@@ -100,6 +127,14 @@ fn changed(story: &Story<'_>, draft: &mut Draft, events: &[Event], event: &Event
     } else {
         draft.label(insn, format!("behind `{callee}` it is no longer known"));
     }
+}
+
+/// The call in the function that holds the pointer, and what is called there, if the event is in another function.
+fn call_of_holder(story: &Story<'_>, event: &Event) -> Option<(u32, String)> {
+    let state = story.state(event.step);
+    let (Cell::Reg(holder, _) | Cell::Slot(holder, _)) = event.before;
+    let call = (holder < state.depth).then(|| state.frame(holder + 1).callsite)?;
+    Some((call, story.callee(call)?))
 }
 
 fn computed(story: &Story<'_>, event: &Event, op: Option<AluOp>) -> &'static str {
