@@ -10,7 +10,7 @@ use super::{
 };
 use crate::state::{Kind, Reg};
 use alveary_abi::Arg;
-use alveary_isa::{AluOp, Inst, Operand, Wide};
+use alveary_isa::{AluOp, CmpOp, Inst, Operand, Wide};
 
 /// Checks that are told of at most.
 const CHECKS: usize = 3;
@@ -69,6 +69,54 @@ impl Number {
             draft.help(
                 "the check looks at 32 bits, what is used has 64: let the variable have 64 bits (`__u64`), or mask it",
             );
+        }
+    }
+
+    /// Whether a check of the number, or of what it was made of, compared signed numbers.
+    pub(super) fn compared_signed(&self, story: &Story<'_>) -> bool {
+        self.events.iter().filter(|event| event.how == How::Learnt).any(|event| {
+            let op = match story.inst(event.step) {
+                Some(Inst::Jmp { op, .. }) => op,
+                _ => return false,
+            };
+            matches!(op, CmpOp::SGt | CmpOp::SGe | CmpOp::SLt | CmpOp::SLe)
+        })
+    }
+
+    /// What the number was multiplied by at the end, by constants.
+    pub(super) fn scale(&self, story: &Story<'_>) -> i64 {
+        let mut scale = 1_i64;
+        // How far it was shifted back already, by an extension's second shift.
+        let mut back = 0_i64;
+        for event in &self.events {
+            let by = match story.inst(event.step) {
+                Some(Inst::Alu { src: Operand::Imm(by), .. }) => i64::from(by),
+                _ => 0,
+            };
+            match event.how {
+                How::Copied
+                | How::Narrowed
+                | How::Spilled
+                | How::Filled
+                | How::Passed
+                | How::Returned
+                | How::Learnt => {}
+                How::Computed(Some(AluOp::Lsh)) if (back..64).contains(&by) => {
+                    scale = scale.saturating_mul(1_i64.checked_shl((by - back) as u32).unwrap_or(1));
+                    back = 0;
+                }
+                How::Computed(Some(AluOp::Rsh | AluOp::Arsh)) if back == 0 && (1..64).contains(&by) => back = by,
+                How::Computed(Some(AluOp::Mul)) if back == 0 && by > 0 => scale = scale.saturating_mul(by),
+                _ => break,
+            }
+        }
+        if scale > 1 << 30 { 1 } else { scale.max(1) }
+    }
+
+    /// Labels where the number came from, and nothing else.
+    pub(super) fn label_beginning(&self, story: &Story<'_>, draft: &mut Draft) {
+        if let Some(event) = self.events.last().filter(|event| event.how.begins()) {
+            self.label_start(story, draft, event);
         }
     }
 

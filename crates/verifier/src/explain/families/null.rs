@@ -50,8 +50,8 @@ pub(super) fn tell(story: &Story<'_>, draft: &mut Draft, n: u8, reg: &Reg) {
             draft.label(story.moments[step].insn, "this checks the result of another call");
         }
     }
-    let name = story.insn.and_then(|insn| story.source_name(insn)).unwrap_or_else(|| "pointer".to_owned());
-    draft.help(format!("check it before: `if (!{name}) {}`", source::way_out(story.program())));
+    let name = story.insn.and_then(|insn| source::pointer_at(story, insn)).unwrap_or_else(|| "pointer".to_owned());
+    draft.help(format!("check it before: `if (!{name}) {}`", source::way_out(story)));
 }
 
 fn may_give_null(reg: &Reg) -> &'static str {

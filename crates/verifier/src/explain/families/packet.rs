@@ -3,16 +3,17 @@
 use crate::{
     explain::{
         draft::Draft,
-        history::{Event, How, read},
+        history::{Cell, Event, How, history, read},
         number::{self, Number, beginning},
         source,
         story::{AccessKind, Story, number_after},
+        way::line_of,
         words,
     },
     limits::MAX_PACKET_OFF,
     state::{Kind, Reg},
 };
-use alveary_isa::Operand;
+use alveary_isa::{AluOp, CmpOp, Inst, Operand};
 
 pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     let Some((n, reg)) = story.named_reg().and_then(|n| Some((n, *story.reg(n)?))) else { return };
@@ -46,8 +47,8 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
         draft
             .label(story.moments[check.step].insn, format!("proves {} from {from}", words::bytes(check.proven.into())));
     }
-    let history = story.history(n);
-    let computed = history.iter().find(|event| matches!(event.how, How::Computed(_)));
+    let events = story.history(n);
+    let computed = events.iter().find(|event| matches!(event.how, How::Computed(_)));
     if let Some(event) = computed {
         let at = read(story.state(event.step + 1), event.after).filter(|at| at.id == reg.id && at.off > 0);
         if let Some(at) = at.filter(|_| moved.is_none_or(|(step, _)| step != event.step)) {
@@ -61,7 +62,7 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     }
     // What the source adds may stand in the access itself: then nothing else moves the pointer.
     if let (None, Some(access), true) = (computed, access.filter(|access| access.off > 0), reg.range() > 0)
-        && let Some(begun) = history.iter().find(|event| event.how.begins())
+        && let Some(begun) = events.iter().find(|event| event.how.begins())
     {
         let name = story.insn.and_then(|insn| story.source_name(insn));
         let what = name.map_or_else(|| "the access counts".to_owned(), |name| format!("`{name}` is reached"));
@@ -89,18 +90,25 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
             added.label(story, draft);
             draft.help(format!(
                 "bound the number before it is added, to {MAX_PACKET_OFF} at most: `if (n > 1500) {}`",
-                source::way_out(story.program())
+                source::way_out(story)
             ));
             return;
         }
     } else if checks.iter().all(|check| check.proven == 0)
-        && let Some(begun) = history.iter().find(|event| event.how.begins())
+        && let Some(begun) = events.iter().find(|event| event.how.begins())
     {
         draft.label(story.moments[begun.step].insn, "the pointer comes from here: nothing is proven of the packet yet");
     }
     if let Some(check) =
         checks.iter().find(|check| check.id == reg.id && check.proven == 0 && check.umax <= MAX_PACKET_OFF)
     {
+        if before_end(story, check.step) {
+            draft.label(
+                story.moments[check.step].insn,
+                "the pointer itself is before the packet's end on this side: that proves no byte behind it, since nothing is added to it",
+            );
+            return help(story, draft, &reg, off + size, moved);
+        }
         draft.label(
             story.moments[check.step].insn,
             "compares with the packet's end, but on this side of the jump the packet may be too short",
@@ -110,7 +118,62 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
             return;
         }
     }
-    help(story, draft, &reg, off + size);
+    label_others(story, draft, &reg, &checks);
+    label_difference(story, draft, &reg);
+    help(story, draft, &reg, off + size, moved);
+}
+
+/// A check that proved something, but of another pointer: of the start of the packet, or of one that was moved elsewhere.
+fn label_others(story: &Story<'_>, draft: &mut Draft, reg: &Reg, checks: &[Check]) {
+    if reg.range() != 0 || checks.iter().any(|check| check.id == reg.id && check.kind == reg.ty.kind) {
+        return;
+    }
+    let Some(other) = checks.iter().find(|check| check.proven > 0 && check.kind == reg.ty.kind) else { return };
+    let from = if other.id == 0 { "the start of the packet" } else { "where another pointer was moved to" };
+    draft.label(
+        story.moments[other.step].insn,
+        format!("proves {} from {from}: nothing of the pointer that is used here", words::bytes(other.proven.into())),
+    );
+}
+
+/// A comparison of the difference of two pointers, by which the packet's length was meant to be checked.
+fn label_difference(story: &Story<'_>, draft: &mut Draft, reg: &Reg) {
+    if reg.range() != 0 {
+        return;
+    }
+    let difference = |step: usize, n: u8| {
+        let cell = Cell::Reg(story.state(step).depth, n);
+        history(story, cell, step).into_iter().find_map(|event| match story.inst(event.step) {
+            Some(Inst::Alu { op: AluOp::Sub, dst, src: Operand::Reg(src), .. }) => {
+                let packet = |n: u8| story.reg_at(event.step, n).ty.is_packet_or_end();
+                (packet(dst.0) && packet(src.0)).then_some(event.step)
+            }
+            _ => None,
+        })
+    };
+    let found = story.jumps().find_map(|(step, dst, src)| {
+        let src = if let Operand::Reg(src) = src { Some(src.0) } else { None };
+        [Some(dst), src].into_iter().flatten().find_map(|n| difference(step, n)).map(|made| (step, made))
+    });
+    if let Some((step, made)) = found {
+        draft.label(story.moments[made].insn, "the difference of two pointers is a number");
+        draft.label(
+            story.moments[step].insn,
+            "compares that number: this proves nothing of the packet, only comparisons of pointers do",
+        );
+    }
+}
+
+/// Whether the pointer into the packet that is compared at a step is before the packet's end on the path's side.
+fn before_end(story: &Story<'_>, step: usize) -> bool {
+    let Some(Inst::Jmp { op, dst, .. }) = story.inst(step) else { return false };
+    let less = match op {
+        CmpOp::Lt | CmpOp::Le => true,
+        CmpOp::Gt | CmpOp::Ge => false,
+        _ => return false,
+    };
+    let first = Story::is_packet(story.reg_at(step, dst.0));
+    (less == first) == (story.taken(step) == Some(true))
 }
 
 /// The pointer itself is known to be behind the packet's end.
@@ -130,17 +193,32 @@ fn beyond(story: &Story<'_>, draft: &mut Draft, n: u8) {
     draft.help("turn the comparison round, or move the access to its other side");
 }
 
-fn help(story: &Story<'_>, draft: &mut Draft, reg: &Reg, end: i64) {
-    let (data, data_end) = source::packet_names(story.program());
-    let out = source::way_out(story.program());
-    let base = story.insn.and_then(|insn| story.source_name(insn));
-    let wanted = match base {
+fn help(story: &Story<'_>, draft: &mut Draft, reg: &Reg, end: i64, moved: Option<(usize, Cell)>) {
+    let names = source::packet_names(story.program());
+    let (data, data_end) = (&names.data, names.data_end.as_deref().unwrap_or("data_end"));
+    let out = source::way_out(story);
+    let size = story.access().map(|access| access.size);
+    let behind = story.insn.and_then(|insn| source::end_at(story, insn, size));
+    let wanted = match behind {
         _ if reg.ty.kind == Kind::PacketMeta => format!("if (data_meta + {end} > {data}) {out}"),
-        Some(base) => format!("if ((void *)({base} + 1) > {data_end}) {out}"),
+        Some(behind) => format!("if ({behind} > {data_end}) {out}"),
         None if reg.id == 0 && reg.val.value().is_some() => format!("if ({data} + {end} > {data_end}) {out}"),
-        None => format!("if ((void *)pointer + {end} > {data_end}) {out}"),
+        None => {
+            let place = moved.and_then(|(step, _)| line_of(story, story.moments[step].insn));
+            let place = place.filter(|line| line.line > 0).map(|line| format!(" in line {}", line.line));
+            let wanted = format!("if ((void *)base + {end} > {data_end}) {out}");
+            draft.help(format!(
+                "before the access: `{wanted}`, where `base` is the pointer as it was moved{}",
+                place.unwrap_or_default()
+            ));
+            return;
+        }
     };
     draft.help(format!("before the access: `{wanted}`"));
+    if reg.ty.kind == Kind::Packet && names.data_end.is_none() {
+        let context = names.context.as_deref().unwrap_or("ctx");
+        draft.help(format!("with the packet's end: `void *data_end = (void *)(long){context}->data_end;`"));
+    }
 }
 
 /// A comparison of a packet pointer with the packet's end.

@@ -3,9 +3,11 @@
 use crate::{
     explain::{
         draft::Draft,
+        history::Cell,
         number::{self, Number},
         origin, source,
         story::{AccessKind, Story},
+        way::line_of,
         words,
     },
     state::{Kind, Reg},
@@ -60,6 +62,10 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
                 "the value is smaller than the {} that are asked for: make the map's value larger, or the size smaller",
                 words::bytes(size.unwrap_or_default())
             ));
+        } else if let Some(left) =
+            (story.access().is_none() && size.is_some()).then(|| limit - low).filter(|left| *left > 0)
+        {
+            draft.help(format!("from there to the end are {left} bytes: pass a size of {left} at most"));
         } else {
             draft.help(format!(
                 "only offsets below {limit} are inside: see whether the type that is used has the size of {what}"
@@ -67,23 +73,49 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
         }
         return;
     }
-    help(story, draft, limit - off - size.unwrap_or(1), negative || reg.val.wide.smin < 0);
+    let rest = limit - off - size.unwrap_or(1);
+    let index = index(story, &added, size);
+    help(story, draft, rest, &index, negative || reg.val.wide.smin < 0);
 }
 
-/// What would bound the number: `rest` is the largest one that is inside.
-fn help(story: &Story<'_>, draft: &mut Draft, rest: i64, negative: bool) {
+/// What the source indexes with.
+struct Index {
+    name: String,
+    /// How many bytes each step of it counts.
+    scale: i64,
+}
+
+/// The index that was added to a pointer, where it is one number. What is added as it is counts bytes: that is an index
+/// of an array of bytes only if single bytes are accessed.
+fn index(story: &Story<'_>, added: &[(usize, Cell)], size: Option<i64>) -> Index {
+    let bytes = Index { name: "offset".to_owned(), scale: 1 };
+    let &[(step, cell)] = added else { return bytes };
+    let Some(scale) = Number::of(story, cell, step).map(|number| number.scale(story)) else { return bytes };
+    if scale == 1 && !(size == Some(1) && story.access().is_some()) {
+        return bytes;
+    }
+    let line = |insn: u32| line_of(story, insn).map(|line| (line.file, line.line));
+    let here = story.insn.filter(|insn| line(*insn) == line(story.moments[step].insn));
+    let name = here.and_then(|insn| source::index_at(story, insn));
+    Index { name: name.unwrap_or_else(|| if scale > 1 { "index" } else { "offset" }.to_owned()), scale }
+}
+
+/// What would bound the number: `rest` is the largest one that is inside, once it was scaled.
+fn help(story: &Story<'_>, draft: &mut Draft, rest: i64, index: &Index, negative: bool) {
     if rest < 0 {
         draft.help("no value of the number would be inside: the constant part of the offset alone is too large");
         return;
     }
-    let out = source::way_out(story.program());
+    let out = source::way_out(story);
     if negative {
         draft.help("make the index unsigned (`__u32`, `__u64`), or check that it is not negative, too: comparisons of signed numbers leave the negative ones");
     }
-    let count = rest + 1;
-    draft.help(format!("before the access: `if (offset >= {count}) {out}`, on the very variable that is added then"));
+    let Index { name, scale } = index;
+    let count = rest / scale + 1;
+    let what = if *scale > 1 { "is the index" } else { "is added" };
+    draft.help(format!("before the access: `if ({name} >= {count}) {out}`, on the very variable that {what} then"));
     if (count as u64).is_power_of_two() {
-        draft.help(format!("or mask it: `offset &= {}`", count - 1));
+        draft.help(format!("or mask it: `{name} & {}`", count - 1));
     }
 }
 
