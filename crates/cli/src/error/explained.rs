@@ -12,6 +12,9 @@ const BOLD: Style = Style::new().bold();
 /// Source lines are cut, and remarks broken, to be no narrower than this.
 const NARROWEST: usize = 40;
 
+/// The fact that names the function of the program that holds the instruction: it stands in the title.
+const FUNCTION: &str = "function";
+
 /// How wide a terminal is; none if it is something else.
 pub(crate) fn terminal_width(of: impl AsFd) -> Option<usize> {
     if !rustix::termios::isatty(&of) {
@@ -73,7 +76,11 @@ impl Picture<'_> {
 
     /// Where it is: the source line's place, or the object and the instruction.
     fn place(&self, remarks: &[Remark<'_>]) -> String {
-        let program = format!("in `{}`", self.program);
+        let function = self.message.facts.iter().find(|(name, _)| *name == FUNCTION);
+        let program = match function {
+            Some((_, function)) if *function != self.program => format!("in `{function}` of `{}`", self.program),
+            _ => format!("in `{}`", self.program),
+        };
         match remarks.iter().find(|remark| remark.primary) {
             Some(Remark { file: Some(file), number, line, insn, .. }) => {
                 format!("{file}:{number}:{}  {program} (instruction {insn})", line.column)
@@ -179,7 +186,8 @@ impl Picture<'_> {
         facts.extend(message.notes.iter().map(|text| ("note", &**text)));
         facts.extend(message.kernel.as_deref().map(|text| ("kernel", text)));
         facts.extend(message.help.iter().map(|text| ("help", &**text)));
-        facts.extend(message.facts.iter().map(|(name, text)| (*name, &**text)));
+        let other = message.facts.iter().filter(|(name, _)| *name != FUNCTION);
+        facts.extend(other.map(|(name, text)| (*name, &**text)));
         for (name, text) in facts {
             let indent = margin + 5 + name.len();
             for (n, line) in self.broken(text, indent).iter().enumerate() {

@@ -120,6 +120,9 @@ impl Draft {
                 diagnostic.facts.push(("known", format!("r{reg}: {text}")));
             }
         }
+        if let Some(name) = self.insn.and_then(|insn| story.function(insn)) {
+            diagnostic.facts.push(("function", name.to_owned()));
+        }
         if let Some(path) = way::path(story) {
             diagnostic.facts.push(("path", path));
         }

@@ -150,4 +150,5 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     let Some(family) = find(story.message) else { return };
     draft.code = family.code;
     (family.explain)(story, draft);
+    function::alone(story, draft);
 }

@@ -129,6 +129,21 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// The function that holds an instruction, if that is not the program itself, and has a name.
+    pub(super) fn function(&self, insn: u32) -> Option<&str> {
+        let n = self.program().subprog_of(insn);
+        let name = &*self.program().subprogs.get(n as usize)?.name;
+        (n != 0 && !name.is_empty()).then_some(name)
+    }
+
+    /// The global function that the path begins in: it is verified by itself.
+    pub(super) fn global_function(&self) -> Option<&str> {
+        let first = self.moments.first()?;
+        let start = if first.state.depth == 0 { first.insn } else { first.state.frame(1).callsite };
+        let subprog = &self.program().subprogs[self.program().subprog_of(start) as usize];
+        (subprog.global && subprog.start != 0 && !subprog.name.is_empty()).then_some(&*subprog.name)
+    }
+
     /// The rejected instruction as the subject of a sentence.
     pub(super) fn subject(&self) -> String {
         match self.access().map(|access| access.kind) {

@@ -1,7 +1,14 @@
 //! Arithmetic on pointers, and what would show addresses.
 
 use crate::{
-    explain::{draft::Draft, number::Number, origin, story::Story, words},
+    explain::{
+        draft::Draft,
+        history::{Cell, How, history},
+        number::Number,
+        origin,
+        story::Story,
+        words,
+    },
     limits::MAX_VAR_OFF,
     state::Kind,
 };
@@ -87,6 +94,19 @@ pub(super) fn far(story: &Story<'_>, draft: &mut Draft) {
     if number.and_then(|n| story.reg(n)).is_some_and(|reg| reg.val.wide.smin < 0 && reg.val.wide.smax < MAX_VAR_OFF) {
         draft.help("let the number be unsigned (`__u32`), or check that it is not negative, too: comparisons of signed numbers leave the negative ones");
         return;
+    }
+    if let (Some(n), Some(cell), Some(last)) = (number, number.and_then(|n| story.cell(n)), story.last()) {
+        // A callback's first argument: helpers that count hand in the round.
+        let events = history(story, cell, last);
+        let begun = events
+            .last()
+            .filter(|event| event.how == How::Entered && event.after == Cell::Reg(story.state(last).depth, 1));
+        let called_back = story.state(last).depth > 0 && story.state(last).top().in_callback;
+        if begun.is_some() && called_back {
+            draft.note(format!("r{n} is the callback's first argument: the verifier does not know that it is below the number of rounds"));
+            draft.help("check it in the callback, before it is added: `if (i >= 16) return 1;`, with the array's size");
+            return;
+        }
     }
     draft.help("bound the number before it is added, from below and from above: with an unsigned variable one comparison does both");
 }
