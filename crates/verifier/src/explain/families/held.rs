@@ -2,6 +2,8 @@
 
 use crate::explain::{draft::Draft, history::How, story::Story, words};
 use alveary_abi::Arg;
+use alveary_isa::Inst;
+use std::collections::BTreeSet;
 
 /// Helpers that give back what others gave.
 const PAIRS: &[(&str, &str)] = &[
@@ -35,7 +37,40 @@ pub(super) fn leak(story: &Story<'_>, draft: &mut Draft) {
             draft.label(story.moments[step].insn, "not NULL on this path: it is held");
         }
     }
-    draft.help(format!("call {} on every path from there to the end", given_back_by(&callee)));
+    let by = given_back_by(&callee);
+    label_way_past(story, draft, taken, by);
+    draft.help(format!("call {by} on every path from there to the end"));
+}
+
+/// The last branch on the path, behind `taken`, whose other side still comes to a call of one of the helpers in `by`.
+fn label_way_past(story: &Story<'_>, draft: &mut Draft, taken: Option<u32>, by: &str) {
+    let program = story.program();
+    let gives_back = |at: u32| {
+        matches!(program.inst(at), Some(Inst::CallHelper { .. }))
+            && story.callee(at).is_some_and(|callee| by.contains(&format!("`{callee}`")))
+    };
+    let comes_to = |from: u32| {
+        let mut seen = BTreeSet::new();
+        let mut waiting = vec![from];
+        while let Some(at) = waiting.pop() {
+            if at < program.len() && seen.insert(at) {
+                if gives_back(at) {
+                    return true;
+                }
+                waiting.extend(program.successors(at));
+            }
+        }
+        false
+    };
+    let since = (0..story.moments.len()).rev().find(|n| Some(story.moments[*n].insn) == taken).unwrap_or(0);
+    let jumps: Vec<usize> = story.jumps().map(|(step, ..)| step).filter(|step| *step > since).collect();
+    for step in jumps.into_iter().rev() {
+        let (at, next) = (story.moments[step].insn, story.moments[step + 1].insn);
+        if !comes_to(next) && program.successors(at).any(|other| other != next && comes_to(other)) {
+            draft.label(at, format!("this way leaves without {by}"));
+            return;
+        }
+    }
 }
 
 /// `bpf_spin_lock` and what may be done under it.
@@ -43,6 +78,7 @@ pub(super) fn lock(story: &Story<'_>, draft: &mut Draft) {
     let callee = story.insn.and_then(|insn| story.callee(insn));
     let message = story.message;
     let mut needs_label = true;
+    let mut ends = false;
     if message.contains("Locking two") {
         draft.say("a program can hold one lock at a time");
         draft.here("a second lock is taken");
@@ -61,13 +97,18 @@ pub(super) fn lock(story: &Story<'_>, draft: &mut Draft) {
         draft.here("called between `bpf_spin_lock` and `bpf_spin_unlock`");
         draft.help("nothing but loads, stores and arithmetic goes under a lock: call before or behind it");
     } else {
+        ends = true;
         draft.say("the program ends while it holds a lock");
         draft.here("still locked here");
         draft.help("call `bpf_spin_unlock` on every path from the lock to the end");
     }
     let Some(last) = story.last().filter(|_| needs_label) else { return };
-    if let Some(reference) = story.state(last).refs.iter().rev().find(|reference| reference.lock.is_some()) {
+    let held = story.state(last).refs.iter().rev().find(|reference| reference.lock.is_some());
+    if let Some(reference) = held {
         draft.label(reference.insn, "the lock is taken here");
+    }
+    if ends {
+        label_way_past(story, draft, held.map(|reference| reference.insn), "`bpf_spin_unlock`");
     }
 }
 
