@@ -8,6 +8,7 @@ pub(super) fn not_allowed(story: &Story<'_>, draft: &mut Draft) {
     let ty = story.v.profile.prog_type(story.program().program.ty).map_or("this type", |row| row.name);
     let kernel = story.v.profile.version;
     if let Some(why) = story.insn.and_then(|insn| story.program().program.poison(insn)) {
+        draft.code = "not-in-kernel";
         draft.say(format!("the program comes to an instruction that this kernel cannot run: {}", why.message));
         draft.here("needs what the kernel does not have");
         draft.note("such an instruction becomes a call of a helper that does not exist, so that only programs that reach it are rejected");

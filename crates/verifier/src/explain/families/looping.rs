@@ -1,7 +1,14 @@
 //! Programs that are too long for the verifier: loops that never end, and paths that are too many.
 
 use crate::{
-    explain::{draft::Draft, story::Story, way::line_of, words},
+    explain::{
+        draft::Draft,
+        history::{Cell, read},
+        number::Number,
+        story::Story,
+        way::line_of,
+        words,
+    },
     state::Kind,
 };
 use alveary_isa::{Inst, Operand};
@@ -43,6 +50,12 @@ pub(super) fn too_many(story: &Story<'_>, draft: &mut Draft) {
     draft.say(format!("the paths through the program are more than {limit} instructions long, all together"));
     hottest(story, draft);
     draft.here("here the verifier gave up");
+    if let Some(callee) = calls_back(story) {
+        draft.help(format!("the callback of `{callee}` is verified again for every state that a round may leave behind: keep pointers that move, and numbers without a bound, out of what it is handed; count from the callback's index, and load pointers in the callback anew"));
+        draft.help("`alveary check --log 4 --stats` tells how much work each program is");
+        return;
+    }
+    exits(story, draft);
     draft.help("every round of a loop, and every combination of branches before it, is followed on its own: bound loops by smaller constants, use `bpf_loop`, or move parts into global functions (not `static`), which are verified once");
     draft.help("`alveary check --log 4 --stats` tells how much work each program is");
 }
@@ -53,6 +66,45 @@ pub(super) fn too_many_jumps(story: &Story<'_>, draft: &mut Draft) {
     hottest(story, draft);
     draft.here("here the verifier gave up");
     draft.help("fewer branches in a row: tables instead of chains of comparisons, loops by `bpf_loop`, parts in global functions (not `static`)");
+}
+
+/// The helper whose callback the path is in at its end, or which it comes back to time and again.
+fn calls_back(story: &Story<'_>) -> Option<String> {
+    let aux = &story.program().aux;
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    for moment in story.moments.iter().filter(|moment| aux[moment.insn as usize].calls_back) {
+        *counts.entry(moment.insn).or_default() += 1;
+    }
+    let (insn, _) = counts.into_iter().max_by_key(|(_, count)| *count).filter(|(_, count)| *count > 3)?;
+    story.callee(insn)
+}
+
+/// The condition of the loop that the path ends in, if one of its sides has no bound.
+fn exits(story: &Story<'_>, draft: &mut Draft) {
+    let Some(last) = story.last() else { return };
+    let again = story.moments[last].insn;
+    let Some(before) = (0..last).rev().find(|n| story.moments[*n].insn == again) else { return };
+    let unbounded = |step: usize, n: u8| {
+        let cell = Cell::Reg(story.state(step).depth, n);
+        let reg = read(story.state(step), cell).filter(|reg| reg.is_scalar())?;
+        let wide = reg.val.wide;
+        (wide.umax.saturating_sub(wide.umin) > 1 << 20).then_some((n, cell, reg))
+    };
+    for (step, dst, src) in story.jumps().filter(|(step, ..)| *step >= before) {
+        let src = if let Operand::Reg(src) = src { Some(src.0) } else { None };
+        let found = [Some(dst), src].into_iter().flatten().find_map(|n| unbounded(step, n));
+        let Some((n, cell, reg)) = found else { continue };
+        draft.know(n);
+        draft.label(
+            story.moments[step].insn,
+            format!("this condition decides over another round, and one of its sides is {}", words::number(&reg.val)),
+        );
+        if let Some(number) = Number::of(story, cell, step) {
+            number.label_beginning(story, draft);
+        }
+        draft.help("bound the number of rounds by a constant as well: `for (i = 0; i < n && i < 64; i++)`");
+        return;
+    }
 }
 
 /// The line that the path at the end has come through most often.

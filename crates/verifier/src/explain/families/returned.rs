@@ -2,6 +2,14 @@
 
 use crate::explain::{draft::Draft, history::How, number::Number, origin, story::Story, words};
 
+/// What a function of type `int` returns: a negative number is one of 32 bits.
+fn as_int(value: u64) -> String {
+    match u32::try_from(value).map(u32::cast_signed) {
+        Ok(negative) if negative < 0 => format!("{negative} (in 64 bits {value})"),
+        _ => words::constant(value),
+    }
+}
+
 pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     let Some(reg) = story.reg(0).copied() else { return };
     let callback = story.message.contains("callback");
@@ -23,10 +31,11 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
         let allowed = allowed.clone().unwrap_or_default();
         let others = if callback { "callbacks".to_owned() } else { format!("programs{name}") };
         match reg.val.value() {
-            Some(value) => draft.say(format!("{who} returns {}, which {others} may not", words::constant(value))),
+            Some(value) => draft.say(format!("{who} returns {}, which {others} may not", as_int(value))),
             None => draft.say(format!("{who} may return values that {others} may not")),
         }
-        draft.here(format!("returns {}; allowed is {allowed}", words::number(&reg.val)));
+        let returned = reg.val.value().map_or_else(|| words::number(&reg.val), as_int);
+        draft.here(format!("returns {returned}; allowed is {allowed}"));
     }
     if let (Some(cell), Some(last)) = (story.cell(0), story.last())
         && let Some(number) = Number::of(story, cell, last)

@@ -22,6 +22,8 @@ const TRACING: ProgSet =
 /// The family: others ask for no more than what happened to a value.
 pub(super) const CODE: &str = "not-a-pointer";
 
+const PROBED: &str = "an address in the kernel or in a process is read with `bpf_probe_read_kernel` or `bpf_probe_read_user` (in C: `BPF_CORE_READ`), not by a load";
+
 pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
     let Some(n) = story.named_reg() else { return };
     draft.know(n);
@@ -175,6 +177,12 @@ fn begun(story: &Story<'_>, draft: &mut Draft, n: u8, event: &Event) {
         How::Result => {
             let callee = story.callee(insn).unwrap_or_else(|| "the call".to_owned());
             draft.label(insn, format!("`{callee}` gives a number, no pointer"));
+            if draft.code == CODE && TRACING.has(story.program().program.ty) {
+                draft.help(PROBED);
+                if callee == "bpf_get_current_task" {
+                    draft.help("or call `bpf_get_current_task_btf`, where the kernel has it: what that gives can be read directly");
+                }
+            }
         }
         How::Entered if story.moments[event.step].state.depth == 0 && matches!(event.after, Cell::Reg(0, 1..6)) => {
             draft.label(insn, format!("r{n} is an argument of the function: a number, by its type"));
@@ -219,7 +227,7 @@ fn loaded_number(story: &Story<'_>, draft: &mut Draft, event: &Event, base: u8) 
         }
         draft.help("pointers come back from the stack only as they were stored: all 8 bytes, at an offset that is a multiple of 8, and not written to in between");
     } else if TRACING.has(ty) {
-        draft.help("an address in the kernel or in a process is read with `bpf_probe_read_kernel` or `bpf_probe_read_user` (in C: `BPF_CORE_READ`), not by a load");
+        draft.help(PROBED);
     } else if reg.ty.kind == Kind::MapValue {
         draft.help("pointers that were stored in a map are numbers when they are loaded: keep keys or offsets there, and look up again");
     } else if draft.code == CODE && matches!(reg.ty.kind, Kind::Packet | Kind::Ctx) {

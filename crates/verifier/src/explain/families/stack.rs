@@ -12,7 +12,7 @@ use crate::{
     limits::MAX_STACK,
     state::{Byte, Kind},
 };
-use alveary_abi::Rule;
+use alveary_abi::{Arg, Rule};
 
 pub(super) fn outside(story: &Story<'_>, draft: &mut Draft) {
     let n = story.named_reg().unwrap_or(10);
@@ -37,7 +37,14 @@ pub(super) fn outside(story: &Story<'_>, draft: &mut Draft) {
             draft.here(format!("{verb} {} at {}", words::bytes(size), words::frame_offset(at)));
             origin::label(story, draft, n);
             number::label_size(story, draft, n);
-            if at >= -MAX_STACK {
+            if let Some((part, name, whole)) = part_of_map(story, n) {
+                let given = words::bytes((-at).max(0));
+                draft.note(format!(
+                    "map `{name}` has {part}s of {}; from where the argument points, {given} of the stack are left",
+                    words::bytes(whole)
+                ));
+                draft.help(format!("pass the address of a variable that is as large as the map's {part}"));
+            } else if at >= -MAX_STACK {
                 draft.help(format!(
                     "{} would have to begin at {} or below: see whether the size is that of the variable",
                     words::bytes(size),
@@ -62,6 +69,20 @@ pub(super) fn outside(story: &Story<'_>, draft: &mut Draft) {
             }
             draft.help("check the index against the array's size before it is used, and let it be unsigned");
         }
+    }
+}
+
+/// Whether a helper's argument is a map's key or value: which of the two, the map's name, and the size.
+fn part_of_map(story: &Story<'_>, n: u8) -> Option<(&'static str, String, i64)> {
+    let (_, proto) = story.helper()?;
+    let arg = *proto?.args.get(n.checked_sub(1)? as usize)?;
+    let map = (1..6).filter_map(|n| story.reg(n)).find(|reg| reg.ty.kind == Kind::MapPtr)?;
+    let known = story.program().maps.get(map.extra as usize)?;
+    let name = story.map_name(map)?.to_owned();
+    match arg {
+        Arg::MapKey => Some(("key", name, known.key_size.into())),
+        Arg::MapValue { .. } => Some(("value", name, known.value_size.into())),
+        _ => None,
     }
 }
 
