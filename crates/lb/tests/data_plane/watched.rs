@@ -100,7 +100,8 @@ fn records_hold_the_packet_before_and_after() {
     let few = Settings { record_rate: 1, record_bytes: 32, ..on };
     site.run(&[three(setup.settings(few))]);
     for records in site.events("records") {
-        assert_eq!(records.len(), 1, "the rate is one");
+        // The kernel's clock may have ticked in between.
+        assert!((1..=2).contains(&records.len()), "the rate is one");
         assert_eq!(records[0].len(), RECORD + 32 + 32);
     }
 }
