@@ -46,7 +46,7 @@ pub fn folder(root: &Path, name: &str) -> PathBuf {
 }
 
 /// The file of a map: names of files there have no dots.
-fn file(map: &str) -> String {
+pub(crate) fn file(map: &str) -> String {
     map.trim_start_matches('.').replace('.', "-")
 }
 

@@ -13,6 +13,7 @@
 //! | [`report`] | what it tells of itself: JSON, Prometheus, a page |
 //! | [`serve`] | a balancer that is served: configuration, checks, API |
 //! | [`store`] | the maps on a target: steps carried out, what runs read back, counters |
+//! | [`mod@trace`] | what would become of a packet, step by step |
 //! | [`wanted`] | what the data plane shall hold |
 //! | [`wire`] | keys and values of its maps |
 
@@ -30,6 +31,7 @@ pub mod maglev;
 pub mod report;
 pub mod serve;
 pub mod store;
+pub mod trace;
 pub mod wanted;
 pub mod wire;
 

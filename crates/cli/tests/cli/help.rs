@@ -57,6 +57,7 @@ fn every_verb_explains_itself() {
         "lb check ",
         "lb serve ",
         "lb drain ",
+        "lb trace ",
         "cgroup ",
         "perf ",
         "iter ",

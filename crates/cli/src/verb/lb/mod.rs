@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod import;
 mod serve;
+mod trace;
 
 use crate::{failure::Failure, files};
 use alveary_lb::config::Config;
@@ -17,6 +18,7 @@ use std::path::Path;
   alveary lb serve lb.toml
   alveary lb status
   alveary lb drain 10.0.0.11 --within 30s
+  alveary lb trace 'tcp 198.51.100.7:40000 > 192.0.2.1:443'
   alveary lb import /etc/keepalived/keepalived.conf > lb.toml")]
 pub(crate) struct Lb {
     #[command(subcommand)]
@@ -35,6 +37,7 @@ enum Action {
     Undrain(client::Undrain),
     Reload(client::Reload),
     Stop(client::Stop),
+    Trace(trace::Trace),
     Import(import::Import),
 }
 
@@ -51,6 +54,7 @@ impl Lb {
             Action::Undrain(undrain) => undrain.run(json),
             Action::Reload(reload) => reload.run(json),
             Action::Stop(stop) => stop.run(json),
+            Action::Trace(trace) => trace.run(json),
             Action::Import(import) => import.run(json),
         }
     }

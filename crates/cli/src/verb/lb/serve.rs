@@ -8,7 +8,7 @@ use clap::{Args, ValueHint};
 use serde_json::json;
 use std::path::PathBuf;
 
-const OBJECT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lb.bpf.o"));
+pub(super) const OBJECT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lb.bpf.o"));
 /// Where balancers are pinned.
 pub(super) const ROOT: &str = "/sys/fs/bpf";
 

@@ -221,6 +221,24 @@ fn connections_outlive_the_process_and_follow_health() {
     let mut open = site.connect(100);
     assert_eq!(names(&open), [b'1', b'2'].into());
 
+    let flows = site.ask(&["flows"]);
+    let (port, real) =
+        (open[0].0.local_addr().expect("an address").port(), if open[0].1 == b'1' { "one" } else { "two" });
+    let line = flows.lines().find(|line| line.contains(&format!("10.0.0.2:{port} "))).unwrap_or_default();
+    assert!(line.contains("192.0.2.1:80") && line.trim_end().ends_with(real), "{real}: {line}\n{flows}");
+
+    // What would become of a packet: the same as becomes of it.
+    for (stream, name) in &open[..4] {
+        let from = stream.local_addr().expect("an address");
+        let packet = format!("tcp {from} > {VIP}");
+        let words = ["trace", &packet, "--name", "test", "--bpffs"];
+        let traced = site.command(&words).arg(&site.bpffs.path).output().expect("it runs");
+        let said = String::from_utf8_lossy(&traced.stdout);
+        let real = format!("to the real 10.0.{}.2 (number", char::from(*name));
+        assert!(said.contains(&real), "{real}\n{traced:?}");
+        assert!(said.contains("forwarded: sent to a real\nXDP_TX, 54 bytes"), "{said}");
+    }
+
     // Killed: packets go on, old connections and new ones.
     site.kill();
     assert_eq!(answering(&mut open), 100);
