@@ -233,7 +233,7 @@ pub(super) fn types(story: &Story<'_>, draft: &mut Draft) {
         draft.at(at);
         draft.here("takes the address of a function: this kernel does not know it for one, and counts fewer functions than there are");
         draft
-            .help("write a loop with a constant bound instead of `bpf_loop`; or leave the program out on such kernels");
+            .help("no helper of this kernel calls back: write a loop with a constant bound, or leave the program out on such kernels");
         return;
     }
     draft.say("the types or lines that come with the program do not fit its code");

@@ -1,6 +1,7 @@
 //! Packet accesses that no check covers.
 
 use crate::{
+    engine::Moment,
     explain::{
         draft::Draft,
         history::{Cell, Event, How, history, read},
@@ -215,8 +216,13 @@ fn help(story: &Story<'_>, draft: &mut Draft, reg: &Reg, end: i64, moved: Option
         }
     };
     draft.help(format!("before the access: `{wanted}`"));
-    if reg.ty.kind == Kind::Packet && names.data_end.is_none() {
-        let context = names.context.as_deref().unwrap_or("ctx");
+    // Only where the source sets the start of the packet, and nothing on the path holds its end.
+    let ended = |moment: &Moment| moment.state.top().regs.iter().any(|reg| reg.ty.kind == Kind::PacketEnd);
+    if let Some(context) = names.context
+        && reg.ty.kind == Kind::Packet
+        && names.data_end.is_none()
+        && !story.moments.iter().any(ended)
+    {
         draft.help(format!("with the packet's end: `void *data_end = (void *)(long){context}->data_end;`"));
     }
 }
