@@ -108,7 +108,13 @@ pub(super) fn explain(story: &Story<'_>, draft: &mut Draft) {
                 story.moments[check.step].insn,
                 "the pointer itself is before the packet's end on this side: that proves no byte behind it, since nothing is added to it",
             );
-            return help(story, draft, &reg, off + size, moved);
+            help(story, draft, &reg, off + size, moved);
+            let names = source::packet_names(story.program());
+            let behind = story.insn.and_then(|insn| source::end_at(story, insn, Some(size)));
+            if let (Some(end), Some(behind)) = (names.data_end, behind) {
+                draft.help(format!("or let this condition ask for all of them: `{behind} <= {end}`"));
+            }
+            return;
         }
         draft.label(
             story.moments[check.step].insn,
