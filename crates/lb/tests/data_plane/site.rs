@@ -4,6 +4,7 @@
 use crate::packet::{Packet, ip};
 use alveary::runtime::Vcpu;
 use alveary::{Backend, Linux, Loaded, MapHandle, Object, Packet as Input, Target, User};
+pub(crate) use alveary_lb::wire::Settings;
 use alveary_lb::wire::{Real, Service, Way, address, flag, vip_key};
 use std::net::IpAddr;
 
@@ -52,37 +53,6 @@ impl Verdict {
             6..=10 => 3,
             _ => 1,
         }
-    }
-}
-
-/// `struct lb_settings`.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Settings {
-    pub(crate) new_rate: u32,
-    pub(crate) answer_rate: u32,
-    pub(crate) sample: u32,
-    pub(crate) recording: u32,
-    pub(crate) record_rate: u32,
-    pub(crate) record_bytes: u32,
-    pub(crate) announce: u32,
-    pub(crate) nat: (u16, u16),
-}
-
-impl Settings {
-    fn to_bytes(self) -> Vec<u8> {
-        let words = [
-            self.new_rate,
-            self.answer_rate,
-            self.sample,
-            self.recording,
-            self.record_rate,
-            self.record_bytes,
-            self.announce,
-        ];
-        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        bytes.extend(self.nat.0.to_ne_bytes());
-        bytes.extend(self.nat.1.to_ne_bytes());
-        bytes
     }
 }
 
