@@ -1,7 +1,7 @@
 //! What the data plane takes for a packet: `cargo bench -p alveary-lb --bench data_plane`, as root. Median of 25 rounds, in
 //! which everything takes its turn, each of 200,000 packets of one known TCP flow: on the kernel by `BPF_PROG_TEST_RUN`
-//! (every run of it restores the packet first, which is in the figures: `nothing` is that alone), on the user target as
-//! native code. `-- --katran IPIP.o --katran-gue GUE.o` measures objects built from Katran's source beside it.
+//! (every run of it restores the packet first, which is in the figures), on the user target as native code, each packet
+//! copied in. `-- --katran IPIP.o --katran-gue GUE.o` measures objects built from Katran's source beside it.
 
 use alveary::{
     Backend, Linux, Loaded, MapHandle, Object, Origin, Packet, Target, User,
