@@ -10,6 +10,7 @@ use std::{
     process::Command,
     ptr,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 pub(crate) struct Lab {
@@ -31,6 +32,19 @@ pub(crate) struct Lab {
 }
 
 static ALONE: Mutex<()> = Mutex::new(());
+
+/// Whether it becomes so. The kernel lets go of programs and links behind grace periods, which are long on a busy machine:
+/// half a minute is for ever.
+pub(crate) fn becomes(mut so: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(30) {
+        if so() {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}
 
 /// A mount namespace for this thread and the processes that it starts, with a BPF file system of its own at /sys/fs/bpf,
 /// and the `other` namespaces.

@@ -2,7 +2,7 @@
 
 use super::{
     bench::{Bench, Kindred},
-    lab::Lab,
+    lab::{Lab, becomes},
 };
 use alveary_abi::{AttachType as A, ProgType as P};
 use alveary_linux::{
@@ -128,7 +128,7 @@ fn a_pinned_link_stays_and_its_removal_detaches() {
     assert!(opened.is_ok());
     // The kernel lets go of it a little later.
     let gone = || alveary_linux::netlink::device_xdp(lab.device.index).progs.is_empty();
-    assert!((0..100_000).any(|_| gone()), "it goes with its file");
+    assert!(becomes(gone), "it goes with its file");
     assert!(sys::ids(Object::Prog).map_while(Result::ok).any(|prog| prog == id(&fd)));
 }
 
