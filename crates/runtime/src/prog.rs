@@ -24,6 +24,8 @@ pub struct Prog {
     pub(crate) closures: Box<[Arc<Closure>]>,
     /// That of the runtime that loaded it: no other runs it.
     pub(crate) domain: Arc<Domain>,
+    /// It was proven, and no run of it changes the context.
+    pub(crate) leaves_context: bool,
     /// What was linked.
     pub(crate) code: Code,
     pub(crate) image: Image,
@@ -110,6 +112,13 @@ impl Prog {
     #[must_use]
     pub fn native_functions(&self) -> Vec<NativeFunction> {
         self.image.native_functions()
+    }
+
+    /// Whether it is sure that a run leaves the context as it was: it was proven, stores to no field, and calls nothing that
+    /// is handed the context or is of its family. What it writes to packets and maps is not asked.
+    #[must_use]
+    pub fn leaves_context(&self) -> bool {
+        self.leaves_context
     }
 
     /// Whether it calls anything that may hold something when the program ends, or runs another one.

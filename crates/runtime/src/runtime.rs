@@ -429,7 +429,7 @@ impl Runtime {
         image: Image,
         trust: Trust,
     ) -> Arc<Prog> {
-        let Lowered { code, sites, closures } = lowered;
+        let Lowered { code, sites, closures, leaves_context } = lowered;
         Arc::new(Prog {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             context,
@@ -439,6 +439,7 @@ impl Runtime {
             all_cpus: sites.iter().any(|s| s.row.id == HelperId::MAP_LOOKUP_PERCPU_ELEM),
             sites: sites.into(),
             closures: closures.into(),
+            leaves_context,
             domain: self.domain.clone(),
             code,
             image,

@@ -28,6 +28,22 @@ pub struct Image {
     origin: Box<[u32]>,
 }
 
+/// A native function that neither calls helpers nor stops, and looks at nothing of what else is running.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone(NativeFn);
+
+impl Alone {
+    /// Runs it; gives r0.
+    ///
+    /// # Safety
+    /// The image that it is of ([`Image::alone`]) must be there, and what was promised of it must hold of the arguments.
+    #[inline(always)]
+    pub unsafe fn run(self, env: &Env, args: [u64; 5]) -> u64 {
+        // SAFETY: as the caller promises.
+        unsafe { self.0.call(env, args) }.unstopped()
+    }
+}
+
 /// What runs the code.
 #[derive(Debug)]
 enum Engine {
@@ -111,6 +127,13 @@ impl Image {
             Engine::Adaptive(adaptive) => adaptive.native().is_some(),
             Engine::Checked(_) | Engine::Trusted(_) => false,
         }
+    }
+
+    /// Its first function, if that can be run by itself: it is native, calls no helper and cannot stop. Of code that is
+    /// compiled when it is hot there is none.
+    #[must_use]
+    pub fn alone(&self) -> Option<Alone> {
+        self.alone.map(Alone)
     }
 
     /// Its native functions, in the order of [`Code::funcs`]; none while it is interpreted.

@@ -26,7 +26,7 @@ pub use batch::Batch;
 pub use checks::Checks;
 pub use code::{Body, Call, Code, Func, Known, Link, Lookup, Memory, Sym, Table};
 pub use env::{Env, HelperFn};
-pub use image::Image;
+pub use image::{Alone, Image};
 pub use jit::ahead;
 pub use jit::{Cache, Jit, Line, Listed, NativeFunction, NoJit, Part, Pass, Passes, Settings, Store};
 pub use region::{Region, Slots};

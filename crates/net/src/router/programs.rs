@@ -3,7 +3,7 @@
 use super::{Arrival, Lost};
 use crate::{Redirect, SkBuff, Skb, seg6::Policy, skb::Lookup};
 use alveary_abi::ProgType;
-use alveary_runtime::{Fault, Prog, Vcpu};
+use alveary_runtime::{Direct, Fault, Prog, Vcpu};
 use std::{fmt, sync::Arc};
 
 /// A virtual CPU and the programs that routes name by number, with memory for packets that is used again.
@@ -13,16 +13,32 @@ use std::{fmt, sync::Arc};
 #[derive(Default)]
 pub struct Programs {
     cpu: Option<Vcpu>,
-    progs: Vec<Arc<Prog>>,
+    progs: Vec<Entry>,
     buff: SkBuff,
     fault: Option<Box<Fault>>,
+}
+
+/// A program, and what is asked of it for each packet.
+struct Entry {
+    prog: Arc<Prog>,
+    ty: ProgType,
+    /// It only looks at packets' contexts ([`Prog::leaves_context`]).
+    looks: bool,
+    /// It is run by a mere call.
+    direct: Option<Direct<Skb>>,
 }
 
 impl Programs {
     /// The programs of routes: what they call number 0 is the first.
     #[must_use]
     pub fn new(cpu: Vcpu, progs: Vec<Arc<Prog>>) -> Programs {
-        Programs { cpu: Some(cpu), progs, ..Programs::default() }
+        let entry = |prog: Arc<Prog>| Entry {
+            ty: prog.program().ty,
+            looks: prog.leaves_context(),
+            direct: Direct::of(&prog),
+            prog,
+        };
+        Programs { cpu: Some(cpu), progs: progs.into_iter().map(entry).collect(), ..Programs::default() }
     }
 
     /// None: a packet that comes to a program is lost ([`Lost::NoProgram`]).
@@ -57,17 +73,47 @@ impl Programs {
         policy: &Policy<'_>,
         packet: &mut Vec<u8>,
     ) -> Result<i32, Lost> {
-        let prog = self.progs.get(number).filter(|prog| prog.program().ty == ty).ok_or(Lost::NoProgram)?;
+        let entry = self.progs.get(number).filter(|entry| entry.ty == ty).ok_or(Lost::NoProgram)?;
         let cpu = self.cpu.as_mut().ok_or(Lost::NoProgram)?;
-        self.buff.set_ip(packet, ty, policy)?;
-        self.buff.set_ingress(arrival.device, arrival.time);
-        cpu.set_time(arrival.time);
-        let ran = cpu.run_ready::<Skb>(prog, &self.buff);
-        let left = match &ran {
-            Ok(Ok(ran)) => self.buff.leave(ty, ran.value),
-            _ => Ok(()),
+        if let Entry { looks: true, direct: Some(direct), .. } = entry {
+            let value = self.buff.show_ip(packet, ty, policy, |buff| {
+                buff.set_ingress(arrival.device, arrival.time);
+                direct.run(cpu, buff)
+            })?;
+            return Ok(value as u32 as i32);
+        }
+        self.run_prepared(number, ty, arrival, policy, packet)
+    }
+
+    /// The same of a program that takes preparations.
+    fn run_prepared(
+        &mut self,
+        number: usize,
+        ty: ProgType,
+        arrival: &Arrival<'_>,
+        policy: &Policy<'_>,
+        packet: &mut Vec<u8>,
+    ) -> Result<i32, Lost> {
+        let (Some(Entry { prog, looks, .. }), Some(cpu)) = (self.progs.get(number), self.cpu.as_mut()) else {
+            return Err(Lost::NoProgram);
         };
-        self.buff.get_ip(packet);
+        cpu.set_time(arrival.time);
+        let mut run = |buff: &mut SkBuff| {
+            buff.set_ingress(arrival.device, arrival.time);
+            cpu.run_ready::<Skb>(prog, buff)
+        };
+        let (ran, left) = if *looks {
+            (self.buff.show_ip(packet, ty, policy, run)?, Ok(()))
+        } else {
+            self.buff.set_ip(packet, ty, policy)?;
+            let ran = run(&mut self.buff);
+            let left = match &ran {
+                Ok(Ok(ran)) => self.buff.leave(ty, ran.value),
+                _ => Ok(()),
+            };
+            self.buff.get_ip(packet);
+            (ran, left)
+        };
         match ran.map_err(|_| Lost::NoProgram)? {
             Ok(ran) => {
                 left?;
@@ -83,7 +129,7 @@ impl Programs {
 
 impl fmt::Debug for Programs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.progs.iter().map(|prog| &prog.program().name);
+        let names = self.progs.iter().map(|entry| &entry.prog.program().name);
         f.debug_list().entries(names).finish()
     }
 }

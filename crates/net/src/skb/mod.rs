@@ -67,6 +67,8 @@ pub struct SkBuff {
     encapsulated: Cell<bool>,
     /// Programs may write to the packet without a helper.
     writable: bool,
+    /// Some program may have changed more of it than what is said of each packet.
+    seen: bool,
     /// Bytes behind a routed packet that were cut off.
     padding: usize,
     routed: routed::Routed,
@@ -140,6 +142,7 @@ impl SkBuff {
             hashed: Cell::new(false),
             encapsulated: Cell::new(false),
             writable: true,
+            seen: false,
             padding: 0,
             routed: routed::Routed::default(),
             redirect: RefCell::default(),
@@ -174,10 +177,8 @@ impl SkBuff {
     #[inline]
     fn renew(&mut self, wire_len: usize, pkt_type: u32, protocol: u16) {
         self.fields = Fields::default();
-        self.fields.ifindex.set(1);
-        self.fields.wire_len.set(wire_len as u32);
-        self.fields.pkt_type.set(pkt_type);
-        self.fields.protocol.set(protocol.to_be());
+        self.seen = true;
+        self.describe(wire_len, pkt_type, protocol);
         self.checksum.set(Checksum::None);
         self.hashed.set(false);
         self.encapsulated.set(false);
@@ -185,6 +186,15 @@ impl SkBuff {
         self.padding = 0;
         *self.redirect.get_mut() = None;
         self.copies.get_mut().clear();
+    }
+
+    /// Says of a packet what differs between new ones.
+    #[inline]
+    fn describe(&self, wire_len: usize, pkt_type: u32, protocol: u16) {
+        self.fields.ifindex.set(1);
+        self.fields.wire_len.set(wire_len as u32);
+        self.fields.pkt_type.set(pkt_type);
+        self.fields.protocol.set(protocol.to_be());
     }
 
     /// Says where packets come from, and when, in ns; for the packet that was just set.

@@ -156,14 +156,7 @@ impl SkBuff {
     /// As those of [`SkBuff::set_routed`].
     #[inline]
     pub(crate) fn set_ip(&mut self, packet: &mut Vec<u8>, ty: ProgType, policy: &Policy<'_>) -> Result<(), Dropped> {
-        let four = packet.first().is_some_and(|version| version >> 4 == 4);
-        let fits = if four { received4(packet) } else { received(packet) };
-        let (len, transport) = fits.ok_or(Dropped::Malformed)?;
-        let srh = match ty {
-            ProgType::LWT_SEG6LOCAL => onward(packet, len, policy)?,
-            _ => NO_SRH,
-        };
-        let ethertype = if four { ETH_P_IP } else { ETH_P_IPV6 };
+        let Came { ethertype, len, transport, srh } = Came::of(packet, ty, policy)?;
         self.renew(ETH_HLEN + packet.len(), HOST, ethertype);
         self.writable = ty == ProgType::LWT_XMIT;
         self.padding = packet.len() - len;
@@ -172,6 +165,39 @@ impl SkBuff {
         self.place(0, len);
         self.routed.set(ethertype, srh);
         Ok(())
+    }
+
+    /// Shows such a packet to a program that leaves its context as it is
+    /// ([`Prog::leaves_context`](alveary_runtime::Prog::leaves_context)), which `run` runs. Such a program asks for nothing
+    /// that is known of the packet beside its context, and nothing of it has to be made new for the next one.
+    ///
+    /// # Errors
+    /// As those of [`SkBuff::set_routed`].
+    #[inline]
+    pub(crate) fn show_ip<R>(
+        &mut self,
+        packet: &mut Vec<u8>,
+        ty: ProgType,
+        policy: &Policy<'_>,
+        run: impl FnOnce(&mut SkBuff) -> R,
+    ) -> Result<R, Dropped> {
+        let Came { ethertype, len, .. } = Came::of(packet, ty, policy)?;
+        if self.seen {
+            self.renew(0, HOST, 0);
+            self.routed.set(0, NO_SRH);
+            self.seen = false;
+        }
+        self.describe(ETH_HLEN + packet.len(), HOST, ethertype);
+        self.writable = ty == ProgType::LWT_XMIT;
+        let start = packet.as_mut_ptr() as u64;
+        self.data.set(start);
+        self.data_end.set(start + len as u64);
+        self.fields.len.set(len as u32);
+        let ran = run(self);
+        // The packet is no longer borrowed.
+        self.data_end.set(start);
+        packet.truncate(len);
+        Ok(ran)
     }
 
     /// Gives back a packet that was taken ([`SkBuff::set_ip`]), as the program left it.
@@ -233,6 +259,29 @@ impl SkBuff {
         if start >= mac + ETH_HLEN {
             self.memory.put(start - 2, &protocol.to_be_bytes());
         }
+    }
+}
+
+/// A packet that came to a program's route: what is known of it.
+struct Came {
+    ethertype: u16,
+    len: usize,
+    transport: usize,
+    srh: (usize, u16),
+}
+
+impl Came {
+    /// An SRv6 endpoint's packet is moved on to its next segment.
+    #[inline]
+    fn of(packet: &mut Vec<u8>, ty: ProgType, policy: &Policy<'_>) -> Result<Came, Dropped> {
+        let four = packet.first().is_some_and(|version| version >> 4 == 4);
+        let fits = if four { received4(packet) } else { received(packet) };
+        let (len, transport) = fits.ok_or(Dropped::Malformed)?;
+        let srh = match ty {
+            ProgType::LWT_SEG6LOCAL => onward(packet, len, policy)?,
+            _ => NO_SRH,
+        };
+        Ok(Came { ethertype: if four { ETH_P_IP } else { ETH_P_IPV6 }, len, transport, srh })
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Lowered {
     pub(crate) code: Code,
     pub(crate) sites: Vec<super::Site>,
     pub(crate) closures: Vec<Arc<Closure>>,
+    /// It was proven, and no run of it changes the context.
+    pub(crate) leaves_context: bool,
 }
 
 /// Bytes of stack that a function has.
@@ -40,13 +42,14 @@ pub(crate) fn lower(mut sites: Sites<'_>, mut proven: Option<Proven<'_>>) -> Res
     let (encoded, starts) = lines.into_code(program)?;
     let mut code = Code { insns: encoded.insns, syms: encoded.syms, origin: encoded.origin, ..Code::default() };
     code.funcs = functions(&sites, &code, &starts, proven.as_ref());
+    let leaves_context = proven.as_ref().is_some_and(|proven| proven.leaves_context(&sites));
     code.calls = sites.calls;
     if let Some(proven) = proven {
         code.known = encoded.known;
         code.lookups = proven.lookups;
         code.bodies = proven.bodies;
     }
-    Ok(Lowered { code, sites: sites.found, closures: sites.called })
+    Ok(Lowered { code, sites: sites.found, closures: sites.called, leaves_context })
 }
 
 /// What stands for one instruction of which nothing is known.

@@ -36,6 +36,8 @@ pub(crate) struct Proven<'a> {
     pub(super) virtual_time: bool,
     /// It is lowered for a library: there is no running CPU, and helpers are someone else's.
     library: bool,
+    /// A store or atomic operation may be one to the context.
+    writes_context: bool,
     /// Calls that stay calls.
     pub(super) lookups: Vec<Lookup>,
     /// What the helpers do that such calls are of.
@@ -44,11 +46,24 @@ pub(crate) struct Proven<'a> {
 
 impl<'a> Proven<'a> {
     pub(crate) fn new(verified: &'a Verified, context: &'a Context, virtual_time: bool) -> Proven<'a> {
-        Proven { verified, context, virtual_time, library: false, lookups: Vec::new(), bodies: Vec::new() }
+        Proven {
+            verified,
+            context,
+            virtual_time,
+            library: false,
+            writes_context: false,
+            lookups: Vec::new(),
+            bodies: Vec::new(),
+        }
     }
 
     pub(crate) fn for_library(self) -> Proven<'a> {
         Proven { library: true, ..self }
+    }
+
+    /// Whether nothing of what was lowered writes to the context, nor is handed it: `sites` are the program's calls.
+    pub(super) fn leaves_context(&self, sites: &Sites<'_>) -> bool {
+        !self.writes_context && sites.found.iter().all(|site| site.leaves_context(sites.common_family))
     }
 
     /// What stands for one instruction.
@@ -72,7 +87,9 @@ impl<'a> Proven<'a> {
     }
 
     /// A load, store or atomic operation.
-    fn access(&self, sites: &mut Sites<'_>, inst: Inst, fact: &Fact, at: usize) -> Result<Vec<Line>, Diagnostic> {
+    fn access(&mut self, sites: &mut Sites<'_>, inst: Inst, fact: &Fact, at: usize) -> Result<Vec<Line>, Diagnostic> {
+        let may_be_context = fact.access.is_none_or(|access| access.base == Base::Context);
+        self.writes_context |= may_be_context && !matches!(inst, Inst::Load { .. });
         let Some(Access { base, offset }) = fact.access else { return Ok(with_fact(plain(sites, inst, at)?, fact)) };
         match base {
             Base::Context => {

@@ -34,6 +34,14 @@ pub(crate) enum Owner {
     Embedder,
 }
 
+impl Site {
+    /// Whether it cannot change the context: it is of those that know no family, `common_family`, and is not handed it.
+    pub(crate) fn leaves_context(&self, common_family: TypeId) -> bool {
+        let handed = self.proto.args.iter().any(|arg| matches!(arg, Arg::Ctx { .. }));
+        self.owner == Owner::Runtime && self.bind.family == common_family && !handed
+    }
+}
+
 /// Looks up the helpers of one program. A helper has one entry, however often it is called.
 pub(crate) struct Sites<'a> {
     pub(crate) program: &'a Program,

@@ -20,6 +20,12 @@ pub(crate) struct Returned {
 impl Returned {
     const STOPPED: Returned = Returned { value: 0, stopped: 1 };
 
+    /// r0 of what cannot stop.
+    #[inline(always)]
+    pub(crate) fn unstopped(&self) -> u64 {
+        self.value
+    }
+
     /// r0; nothing when it stopped.
     #[inline(always)]
     pub(crate) fn value(&self) -> Option<u64> {
