@@ -12,7 +12,7 @@ use alveary::{
     kernel::{
         attach::{Device, Place},
         netlink,
-        sys::{LinkDetail, LinkUpdate, PathFlags, link_info, obj_get},
+        sys::{LinkDetail, LinkUpdate, PathFlags, link_detach, link_info, obj_get},
     },
 };
 use alveary_diag::{Diagnostic, Place as At};
@@ -131,7 +131,7 @@ impl Instance {
             notes.extend(link.notes().iter().cloned());
             link.pin(&path)?;
         }
-        for path in self.links() {
+        for path in links(&self.folder) {
             let wanted =
                 config.devices.iter().any(|name| path.file_name().is_some_and(|file| *file == *link_file(name)));
             if !wanted {
@@ -149,15 +149,12 @@ impl Instance {
         self.pin()?;
         Ok(notes)
     }
+}
 
-    /// Files of links.
-    fn links(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        entries
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with("link-"))
-            .map(|entry| entry.path())
-            .collect()
-    }
+/// Files of links.
+fn links(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("link-")).map(|entry| entry.path()).collect()
 }
 
 fn link_file(device: &str) -> String {
@@ -182,6 +179,13 @@ fn same_constants(folder: &Path, object: &Object) -> bool {
 /// The system's.
 pub fn stop(root: &Path, name: &str) -> Result<bool> {
     let folder = folder(root, name);
+    // A file that goes lets its link go some time later: nobody is to wait for that.
+    for path in links(&folder) {
+        if let Ok(link) = obj_get(&path, PathFlags::default()) {
+            // One whose device is gone is detached.
+            let _ = link_detach(link.as_fd());
+        }
+    }
     match fs::remove_dir_all(&folder) {
         Ok(()) => Ok(true),
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
