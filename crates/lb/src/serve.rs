@@ -184,8 +184,11 @@ impl<'l> Server<'l> {
             running.reals.get(&number).filter(|real| real.way != Way::None)
         };
         let before = |vip: usize, real: usize| there(vip, real).is_some();
-        let drained =
-            |vip: usize, real: usize| there(vip, real).is_some_and(|real| real.flags & flag::REAL_DRAINING != 0);
+        // Who was taken out of the configuration, and is in it again, comes back.
+        let left = |real: &wire::Real| self.leaving.iter().any(|(other, _)| other.content() == real.content());
+        let drained = |vip: usize, real: usize| {
+            there(vip, real).is_some_and(|real| real.flags & flag::REAL_DRAINING != 0 && !left(real))
+        };
         let now = Instant::now();
         self.control.configure(&self.config, now, &before, &drained);
         self.due = BTreeMap::new();
