@@ -3,7 +3,7 @@
 use crate::{carrier::Link, shape::Shape};
 use alveary_diag::{Diagnostic, Place};
 use alveary_linux::{
-    Namespace, Tun,
+    Namespace, Offload, Tun,
     netlink::{
         self, Refusal,
         srv6::{Encap, Existing, Found, Next, RouteKey, SteeredRoute, ways_to},
@@ -164,6 +164,32 @@ impl Network {
         self.at(node, || up(device, Some(bytes)))?
     }
 
+    /// Pulls the cable of a device of a node, or plugs it in: it is taken down, or up.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn plug(&self, node: Node, device: &str, up: bool) -> Result<(), Diagnostic> {
+        self.at(node, || set(device, up, None))?
+    }
+
+    /// Turns something on or off that a device of a node does for the stack.
+    ///
+    /// # Errors
+    /// The system's; what the device cannot do.
+    pub fn offload(&self, node: Node, device: &str, what: Offload, on: bool) -> Result<(), Diagnostic> {
+        self.at(node, || alveary_linux::set_offload(device, what, on))?
+            .map_err(|why| wrong(format!("`{device}` cannot be set to {what:?}: {on}"), &why))
+    }
+
+    /// Sets something of a node's below `/proc/sys/net`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set(&self, node: Node, key: &str, value: &str) -> Result<(), Diagnostic> {
+        let path = format!("/proc/sys/net/{key}");
+        self.at(node, || fs::write(&path, value))?.map_err(|why| wrong(format!("{path} cannot be set"), &why))
+    }
+
     /// Adds a route of a node: to `ADDRESS/BITS`, by a device, to a next hop there if it has one.
     ///
     /// # Errors
@@ -177,14 +203,15 @@ impl Network {
     /// # Errors
     /// The system's, and what is wrong with the text.
     pub fn ways(&self, node: Node, to: &str, ways: &[(&str, Option<&str>)]) -> Result<(), Diagnostic> {
-        let next = |(device, via): &(&str, Option<&str>)| {
-            let gateway = via.map(address).transpose()?;
-            Ok(Next { device: index(device)?, gateway, encap: None, weight: 0 })
-        };
-        self.at(node, || {
-            let ways: Vec<Next> = ways.iter().map(next).collect::<Result<_, Diagnostic>>()?;
-            add(to, ways)
-        })?
+        self.at(node, || add(to, nexts(ways)?, Existing::Kept))?
+    }
+
+    /// The same in place of the route that is there.
+    ///
+    /// # Errors
+    /// The system's, and what is wrong with the text.
+    pub fn ways_instead(&self, node: Node, to: &str, ways: &[(&str, Option<&str>)]) -> Result<(), Diagnostic> {
+        self.at(node, || add(to, nexts(ways)?, Existing::Replaced))?
     }
 
     /// Adds a route of a node that does something with segments.
@@ -192,7 +219,9 @@ impl Network {
     /// # Errors
     /// The system's, and what is wrong with the text.
     pub fn steer(&self, node: Node, to: &str, device: &str, encap: Encap) -> Result<(), Diagnostic> {
-        self.at(node, || add(to, vec![Next { device: index(device)?, gateway: None, encap: Some(encap), weight: 0 }]))?
+        self.at(node, || {
+            add(to, vec![Next { device: index(device)?, gateway: None, encap: Some(encap), weight: 0 }], Existing::Kept)
+        })?
     }
 
     /// Does something at a node, in a thread that ends with it.
@@ -248,17 +277,28 @@ fn index(name: &str) -> Result<u32, Diagnostic> {
         .map_err(|why| wrong(format!("there is no device `{name}`"), &why.into()))
 }
 
-fn up(name: &str, mtu: Option<u32>) -> Result<(), Diagnostic> {
-    netlink::set_device(index(name)?, true, mtu)
-        .map_err(|why| refused(format!("the device `{name}` cannot be taken up"), &why))
+fn set(name: &str, up: bool, mtu: Option<u32>) -> Result<(), Diagnostic> {
+    let how = if up { "up" } else { "down" };
+    netlink::set_device(index(name)?, up, mtu)
+        .map_err(|why| refused(format!("the device `{name}` cannot be taken {how}"), &why))
 }
 
-fn add(to: &str, next: Vec<Next>) -> Result<(), Diagnostic> {
+fn up(name: &str, mtu: Option<u32>) -> Result<(), Diagnostic> {
+    set(name, true, mtu)
+}
+
+fn nexts(ways: &[(&str, Option<&str>)]) -> Result<Vec<Next>, Diagnostic> {
+    let next = |(device, via): &(&str, Option<&str>)| {
+        let gateway = via.map(address).transpose()?;
+        Ok(Next { device: index(device)?, gateway, encap: None, weight: 0 })
+    };
+    ways.iter().map(next).collect()
+}
+
+fn add(to: &str, next: Vec<Next>, existing: Existing) -> Result<(), Diagnostic> {
     let (destination, bits) = prefix(to)?;
     let key = RouteKey { destination, prefix: bits, table: MAIN, metric: 0 };
-    SteeredRoute { key, next }
-        .add(Existing::Kept)
-        .map_err(|why| refused(format!("the route to {to} cannot be added"), &why))
+    SteeredRoute { key, next }.add(existing).map_err(|why| refused(format!("the route to {to} cannot be added"), &why))
 }
 
 fn address(text: &str) -> Result<IpAddr, Diagnostic> {

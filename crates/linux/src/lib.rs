@@ -21,11 +21,14 @@
 //! | [`signal`] | waiting for the end that a user asks for |
 //! | [`netlink`] | what rtnetlink does and says about programs: XDP, `clsact`, routes |
 //! | [`Namespace`] | network namespaces |
+//! | [`child`] | processes that end with this one, mounts of its own |
+//! | [`set_offload`] | what network devices do for the stack |
 //! | [`Probing`] | raw sockets for whole packets and ICMPv6 messages |
 //! | [`Tun`] | network devices whose wire is a descriptor |
 
 pub mod attach;
 pub mod btf;
+pub mod child;
 mod clock;
 mod context;
 mod fdinfo;
@@ -36,6 +39,7 @@ mod memory;
 pub mod modules;
 mod namespace;
 pub mod netlink;
+mod offload;
 pub mod probe;
 mod probing;
 pub mod profile;
@@ -50,5 +54,6 @@ pub use fdinfo::FdInfo;
 pub use holders::{Held, Holder, Holders, holders};
 pub use memory::give_back;
 pub use namespace::Namespace;
+pub use offload::{Offload, set_offload};
 pub use probing::Probing;
 pub use tun::Tun;

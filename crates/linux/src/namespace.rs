@@ -39,6 +39,14 @@ impl Namespace {
         Ok(Namespace { fd: File::open(OWN)?.into() })
     }
 
+    /// The same once more.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn try_clone(&self) -> io::Result<Namespace> {
+        Ok(Namespace { fd: self.fd.try_clone()? })
+    }
+
     /// Moves the calling thread, and those that it makes from now on, into it.
     ///
     /// # Errors

@@ -58,6 +58,7 @@ fn every_verb_explains_itself() {
         "lb serve ",
         "lb drain ",
         "lb trace ",
+        "lb lab ",
         "cgroup ",
         "perf ",
         "iter ",

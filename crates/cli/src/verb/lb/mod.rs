@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod import;
+mod lab;
 mod serve;
 mod trace;
 
@@ -19,7 +20,8 @@ use std::path::Path;
   alveary lb status
   alveary lb drain 10.0.0.11 --within 30s
   alveary lb trace 'tcp 198.51.100.7:40000 > 192.0.2.1:443'
-  alveary lb import /etc/keepalived/keepalived.conf > lb.toml")]
+  alveary lb import /etc/keepalived/keepalived.conf > lb.toml
+  alveary lb lab")]
 pub(crate) struct Lb {
     #[command(subcommand)]
     action: Action,
@@ -39,6 +41,7 @@ enum Action {
     Stop(client::Stop),
     Trace(trace::Trace),
     Import(import::Import),
+    Lab(lab::Lab),
 }
 
 impl Lb {
@@ -56,6 +59,7 @@ impl Lb {
             Action::Stop(stop) => stop.run(json),
             Action::Trace(trace) => trace.run(json),
             Action::Import(import) => import.run(json),
+            Action::Lab(lab) => lab.run(json),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The balancer.
 
+mod lab;
 mod serve;
 
 use crate::{golden::golden, session::Session};

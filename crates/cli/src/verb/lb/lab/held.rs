@@ -1,0 +1,212 @@
+//! Connections that are held while something happens to the site: each asks again and again, and is answered by the same
+//! real, or broken.
+
+use super::{
+    server::TCP,
+    site::{Site, VIP},
+};
+use crate::failure::Failure;
+use alveary_diag::{Diagnostic, Place};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use std::{
+    collections::BTreeMap,
+    io::{self, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Who is not answered for so long is broken: longer than TCP needs to send again several times what was lost.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two questions of all connections.
+const PAUSE: Duration = Duration::from_millis(50);
+const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n";
+/// Descriptors that are not connections.
+const OTHERS: u64 = 256;
+
+struct Connection {
+    stream: TcpStream,
+    /// Who answers it.
+    real: String,
+}
+
+/// All of them, by client.
+pub(super) struct Held {
+    clients: Vec<Vec<Connection>>,
+}
+
+/// What came of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Broken {
+    /// How many there were.
+    pub(super) of: usize,
+    /// How many broke, by the real that they had.
+    pub(super) by_real: BTreeMap<String, usize>,
+    /// How often all of them asked.
+    pub(super) rounds: usize,
+    /// What was wrong with the first one.
+    pub(super) first: Option<String>,
+}
+
+impl Broken {
+    pub(super) fn count(&self) -> usize {
+        self.by_real.values().sum()
+    }
+}
+
+/// Sees to it that there can be as many connections.
+pub(super) fn room(connections: u32) -> Result<(), Failure> {
+    let needs = u64::from(connections) + OTHERS;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < needs) {
+        if limit.maximum.is_some_and(|most| most < needs) {
+            let message = format!("{connections} connections need more descriptors than a process may have");
+            return Err(Diagnostic::new("lab", message, Place::Nowhere)
+                .expected(format!("at least {needs}"))
+                .found(limit.maximum.unwrap_or_default().to_string())
+                .help("ulimit -Hn says how many; fewer --connections")
+                .into());
+        }
+        limit.current = limit.maximum;
+        setrlimit(Resource::Nofile, limit).map_err(io::Error::from)?;
+    }
+    Ok(())
+}
+
+impl Held {
+    pub(super) fn new(site: &Site) -> Held {
+        Held { clients: site.clients.iter().map(|_| Vec::new()).collect() }
+    }
+
+    /// Opens connections until there are so many.
+    pub(super) fn fill(&mut self, site: &Site, count: usize) -> Result<(), Failure> {
+        let clients = self.clients.len();
+        let opened: Vec<io::Result<()>> = thread::scope(|scope| {
+            let all = self.clients.iter_mut().zip(&site.clients).enumerate().map(|(number, (held, node))| {
+                let own = count / clients + usize::from(number < count % clients);
+                scope.spawn(move || {
+                    let open = || {
+                        while held.len() < own {
+                            held.push(connect()?);
+                        }
+                        Ok(())
+                    };
+                    site.network.at(*node, open).unwrap_or_else(|why| Err(io::Error::other(why.message.clone())))
+                })
+            });
+            let all: Vec<_> = all.collect();
+            all.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        opened.into_iter().collect::<io::Result<()>>().map_err(|why| {
+            Diagnostic::new("lab", "a client of the lab cannot connect", Place::Nowhere).found(why.to_string()).into()
+        })
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.clients.iter().map(Vec::len).sum()
+    }
+
+    /// How many each real has.
+    pub(super) fn by_real(&self) -> BTreeMap<String, usize> {
+        let mut all = BTreeMap::new();
+        for connection in self.clients.iter().flatten() {
+            *all.entry(connection.real.clone()).or_default() += 1;
+        }
+        all
+    }
+
+    /// Has all of them ask while something is done, and once more behind it. Those that broke are gone then.
+    pub(super) fn through(&mut self, step: impl FnOnce() -> Result<(), Failure>) -> Result<Broken, Failure> {
+        let (over, of) = (AtomicBool::new(false), self.count());
+        let (done, told) = thread::scope(|scope| {
+            let over = &over;
+            let asking: Vec<_> =
+                self.clients.iter_mut().map(|held| scope.spawn(move || asks_until(held, over))).collect();
+            let done = step();
+            over.store(true, Ordering::Relaxed);
+            let told =
+                asking.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            (done, told.collect::<Vec<_>>())
+        });
+        done?;
+        let mut all =
+            Broken { of, rounds: told.iter().map(|one| one.rounds).min().unwrap_or_default(), ..Broken::default() };
+        for one in told {
+            one.by_real.into_iter().for_each(|(real, count)| *all.by_real.entry(real).or_default() += count);
+            all.first = all.first.or(one.first);
+        }
+        Ok(all)
+    }
+}
+
+fn connect() -> io::Result<Connection> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((VIP, TCP)), PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    stream.write_all(ASK)?;
+    let real = answer(&mut stream)?;
+    Ok(Connection { stream, real })
+}
+
+/// Reads an answer: the name of who gave it.
+fn answer(stream: &mut TcpStream) -> io::Result<String> {
+    let (mut all, mut some) = (Vec::new(), [0; 512]);
+    loop {
+        match stream.read(&mut some)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            len => all.extend(&some[..len]),
+        }
+        let text = String::from_utf8_lossy(&all);
+        let Some((_, body)) = text.split_once("\r\n\r\n") else { continue };
+        if let Some(name) = body.strip_suffix('\n') {
+            return Ok(name.to_owned());
+        }
+    }
+}
+
+/// Has connections ask again and again; the last time begins when all else is over.
+fn asks_until(held: &mut Vec<Connection>, over: &AtomicBool) -> Broken {
+    let mut told = Broken::default();
+    loop {
+        let last = over.load(Ordering::Relaxed);
+        ask(held, &mut told);
+        told.rounds += 1;
+        if last {
+            return told;
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// All of them ask, then all answers are read.
+fn ask(held: &mut Vec<Connection>, told: &mut Broken) {
+    let end = Instant::now() + PATIENCE;
+    let mut failed: Vec<Option<String>> =
+        held.iter_mut().map(|one| one.stream.write_all(ASK).err().map(|why| why.to_string())).collect();
+    for (one, failed) in held.iter_mut().zip(&mut failed) {
+        if failed.is_some() {
+            continue;
+        }
+        // Each has waited as long as the ones before it.
+        if Instant::now() > end {
+            // A socket that is open takes it.
+            let _ = one.stream.set_read_timeout(Some(Duration::from_millis(1)));
+        }
+        *failed = match answer(&mut one.stream) {
+            Ok(real) if real == one.real => None,
+            Ok(real) => Some(format!("answered by {real}")),
+            Err(why) => Some(why.to_string()),
+        };
+    }
+    let mut failed = failed.into_iter();
+    held.retain(|one| match failed.next().flatten() {
+        Some(why) => {
+            *told.by_real.entry(one.real.clone()).or_default() += 1;
+            told.first.get_or_insert(format!("{:?}: {why}", one.stream.local_addr().ok()));
+            false
+        }
+        None => true,
+    });
+}

@@ -1,0 +1,138 @@
+//! `alveary lb lab`: a whole site in network namespaces, with connections that are held through all that may happen to it.
+//! What is made ends with the process, however that ends.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `site` | the network, its processes, what can be done to them |
+//! | `children` | processes that end with this one |
+//! | `server` | what reals answer with |
+//! | `held` | connections that ask again and again |
+//! | `steps` | what happens, and how many connections that may break |
+
+mod children;
+mod held;
+mod server;
+mod site;
+mod steps;
+
+use crate::{failure::Failure, output};
+use alveary::kernel::child::own_mounts;
+use alveary_diag::{Diagnostic, Place};
+use clap::Args;
+use serde_json::json;
+use site::{Forward, Plan, Site};
+use std::{io::Write, net::IpAddr, thread};
+
+/// Try a whole site in network namespaces: balancers, reals, clients, a router before them
+///
+/// Clients open connections to reals through balancers on XDP, behind a router with as many ways as there are balancers.
+/// Then all that may happen to a balancer happens: it is told anew what to do, killed, replaced by another version, halted as
+/// a machine. Meanwhile each connection asks again and again; those that break are counted, beside the number that has to
+/// break. Needs root; nothing of it can be seen from outside, and nothing remains.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  alveary lb lab
+  alveary lb lab --connections 10000
+  alveary lb lab --forward nat --balancers 1 --keep")]
+pub(super) struct Lab {
+    /// Reals
+    #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=32))]
+    reals: u8,
+
+    /// Clients
+    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=32))]
+    clients: u8,
+
+    /// Balancers
+    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+    balancers: u8,
+
+    /// Connections that are held through everything
+    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    connections: u32,
+
+    /// How packets get to the reals
+    #[arg(long, value_name = "WAY", value_enum, default_value_t = Forward::Ip)]
+    forward: Forward,
+
+    /// Let the site stand when all is told, until Ctrl-C; says how to enter it
+    #[arg(long)]
+    keep: bool,
+
+    /// Be the server of a real: what the lab starts itself as
+    #[arg(long, value_name = "NAME", hide = true, requires = "at")]
+    answer_as: Option<String>,
+
+    /// Where its datagrams come to
+    #[arg(long, value_name = "ADDRESS", hide = true)]
+    at: Vec<IpAddr>,
+}
+
+impl Lab {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        if let Some(name) = &self.answer_as {
+            return server::serve(name, &self.at).map_err(|why| {
+                Diagnostic::new("lab", "the server cannot go on", Place::Nowhere).found(why.to_string()).into()
+            });
+        }
+        held::room(self.connections)?;
+        own_mounts().map_err(|why| {
+            Diagnostic::new("lab", "the lab cannot have mounts of its own", Place::Nowhere)
+                .expected("CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF")
+                .found(why.to_string())
+                .help("run it as root: sudo")
+        })?;
+        site::folders()?;
+        let plan = Plan {
+            clients: self.clients,
+            balancers: self.balancers,
+            reals: self.reals,
+            forward: self.forward,
+            connections: self.connections,
+        };
+        let mut site = Site::new(plan)?;
+        let told = steps::all(&mut site, self.connections as usize)?;
+        if json {
+            output::object(&json!({
+                "lab": "lb", "connections": self.connections, "reals": self.reals, "clients": self.clients,
+                "balancers": self.balancers, "steps": told.iter().map(steps::Told::json).collect::<Vec<_>>(),
+            }))?;
+        } else {
+            let table = steps::table(&told);
+            output::write(|out| table.write("", out))?;
+        }
+        if self.keep {
+            stand(&site, json)?;
+        }
+        let worse = told.iter().filter(|told| told.is_worse()).count();
+        if worse > 0 {
+            let message = "more connections broke than had to";
+            return Err(Diagnostic::new("lab", message, Place::Nowhere)
+                .found(format!("in {worse} of the steps"))
+                .into());
+        }
+        Ok(())
+    }
+}
+
+/// Lets the site stand, and says how to enter it.
+fn stand(site: &Site, json: bool) -> Result<(), Failure> {
+    let mut text = format!(
+        "\nThe site stands until Ctrl-C. http://{} is balanced; its files are in {}:\n",
+        site::VIP,
+        site::FOLDER
+    );
+    for (name, command) in site.network.entrances() {
+        text += &format!("{name:10}  {command} --mount=/proc/{}/ns/mnt\n", std::process::id());
+    }
+    text += &format!("\nthere, for one:\n  alveary lb status --socket {}/lb1.sock\n", site::FOLDER);
+    // With `--json` the result stays what it is.
+    if json {
+        write!(std::io::stderr(), "{text}")?;
+    } else {
+        output::plain(&text)?;
+    }
+    loop {
+        thread::park();
+    }
+}

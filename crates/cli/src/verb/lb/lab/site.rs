@@ -1,0 +1,394 @@
+//! A site in network namespaces: clients and reals behind a router, balancers beside it. Each node has an Ethernet pair to the
+//! router.
+//!
+//! ```text
+//! client1 10.1.1.2 --.                 .-- lb1 10.9.1.2
+//! client2 10.1.2.2 ---- router (ECMP) <
+//! real1   10.2.1.2 --'                 '-- lb2 10.9.2.2
+//! ```
+
+use super::{
+    children::{Running, Starter},
+    server,
+};
+use crate::{failure::Failure, verb::lb::serve::all};
+use alveary::{
+    Linux, Loader, MapHandle, Object,
+    kernel::{
+        Offload,
+        attach::{Device, Link, Place as Hook},
+        child::mount_on,
+    },
+    spec::XdpMode,
+};
+use alveary_diag::{Diagnostic, Place};
+use alveary_lab::{Network, Node};
+use alveary_lb::{http::ask, instance};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What is balanced.
+pub(super) const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// All that the lab has in files, in a file system that only its processes see.
+pub(super) const FOLDER: &str = "/run/alveary-lab";
+/// The program of the reals, which takes tunnels off.
+const DECAP: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lb-decap.bpf.o"));
+/// Packets of clients, and those with headers around them.
+const PACKET: u32 = 1500;
+/// What a site takes its time for at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
+/// Ports of the balancers' own connections: NAT has others.
+const OWN_PORTS: &str = "20001 30000";
+
+/// How packets get to the reals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Forward {
+    /// In another IP header
+    Ip,
+    /// In UDP
+    Gue,
+    /// With their addresses replaced: answers come back through the balancer
+    Nat,
+}
+
+/// What a site has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) clients: u8,
+    pub(super) balancers: u8,
+    /// Those that are balanced in the beginning; a further one waits.
+    pub(super) reals: u8,
+    pub(super) forward: Forward,
+    /// Connections that it has to have room for.
+    pub(super) connections: u32,
+}
+
+pub(super) struct Real {
+    pub(super) name: String,
+    pub(super) address: Ipv4Addr,
+    node: Node,
+    server: Option<Running>,
+    _decap: Option<Link>,
+}
+
+pub(super) struct Balancer {
+    pub(super) name: String,
+    node: Node,
+    /// What is run: a copy of this binary, so that it can be replaced.
+    binary: PathBuf,
+    process: Option<Running>,
+    /// A program at the router's end of its cable.
+    _far: Link,
+}
+
+/// A site. Its processes end before its namespaces do.
+pub(super) struct Site {
+    pub(super) plan: Plan,
+    pub(super) reals: Vec<Real>,
+    pub(super) balancers: Vec<Balancer>,
+    pub(super) clients: Vec<Node>,
+    router: Node,
+    starter: Starter,
+    pub(super) network: Network,
+}
+
+fn wrong(message: String, why: &dyn std::fmt::Display) -> Failure {
+    Diagnostic::new("lab", message, Place::Nowhere).found(why.to_string()).into()
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(FOLDER).join(name)
+}
+
+/// The BPF file system of the site.
+pub(super) fn bpffs() -> PathBuf {
+    file("bpf")
+}
+
+/// Makes the file systems of a lab. Before that the calling thread needs mounts of its own.
+pub(super) fn folders() -> Result<(), Failure> {
+    let made = || {
+        mount_on("tmpfs", Path::new("/run"))?;
+        fs::create_dir_all(bpffs())?;
+        mount_on("bpf", &bpffs())
+    };
+    made().map_err(|why| wrong("the lab's file systems cannot be mounted".into(), &why))
+}
+
+impl Site {
+    pub(super) fn new(plan: Plan) -> Result<Site, Failure> {
+        let mut network = Network::new();
+        let router = network.node("router")?;
+        network.set(router, "ipv4/fib_multipath_hash_policy", "1")?;
+        let starter = Starter::new().map_err(|why| wrong("nothing can be started".into(), &why))?;
+        let mut clients = Vec::new();
+        for number in 1..=plan.clients {
+            let node = joined(&mut network, router, &format!("client{number}"), 1, number)?;
+            network.set(node, "ipv4/ip_local_port_range", "1024 65000")?;
+            clients.push(node);
+        }
+        let mut reals = Vec::new();
+        for number in 1..=plan.reals + 1 {
+            let (name, address) = (format!("real{number}"), Ipv4Addr::new(10, 2, number, 2));
+            let node = joined(&mut network, router, &name, 2, number)?;
+            let decap = match plan.forward {
+                Forward::Nat => None,
+                Forward::Ip | Forward::Gue => {
+                    network.address(node, "lo", &format!("{VIP}/32"))?;
+                    Some(network.at(node, || decapsulates("eth0", Some(address)))??)
+                }
+            };
+            reals.push(Real { name, address, node, server: None, _decap: decap });
+        }
+        let (mut balancers, mut ways) = (Vec::new(), Vec::new());
+        for number in 1..=plan.balancers {
+            let name = format!("lb{number}");
+            let node = joined(&mut network, router, &name, 9, number)?;
+            network.set(node, "ipv4/ip_local_port_range", OWN_PORTS)?;
+            // What a program sends back, the other end of a pair takes only if it has a program itself (GRO is not enough:
+            // nobody wakes it).
+            let link = network.at(router, || decapsulates(&name, None))??;
+            ways.push((name.clone(), format!("10.9.{number}.2")));
+            balancers.push(Balancer { name, node, binary: file("alveary-0"), process: None, _far: link });
+        }
+        let ways: Vec<(&str, Option<&str>)> =
+            ways.iter().map(|(name, via)| (name.as_str(), Some(via.as_str()))).collect();
+        network.ways(router, &format!("{VIP}/32"), &ways)?;
+        let mut site = Site { plan, reals, balancers, clients, router, starter, network };
+        site.binary(0)?;
+        for real in 0..site.reals.len() {
+            site.start_server(real)?;
+        }
+        Ok(site)
+    }
+
+    /// A binary that was not there before, for the balancers that are started from now on.
+    pub(super) fn binary(&mut self, version: u32) -> Result<(), Failure> {
+        let to = file(&format!("alveary-{version}"));
+        std::env::current_exe()
+            .and_then(|own| fs::copy(own, &to))
+            .map_err(|why| wrong("the binary cannot be copied".into(), &why))?;
+        self.balancers.iter_mut().for_each(|balancer| balancer.binary.clone_from(&to));
+        Ok(())
+    }
+
+    /// Where what a process says is kept.
+    fn log(name: &str) -> PathBuf {
+        file(&format!("{name}.log"))
+    }
+
+    /// Starts the server of a real, and waits until it answers.
+    pub(super) fn start_server(&mut self, real: usize) -> Result<(), Failure> {
+        let nat = self.plan.forward == Forward::Nat;
+        let real = &mut self.reals[real];
+        let mut command = Command::new(file("alveary-0"));
+        command.args(["lb", "lab", "--answer-as", &real.name, "--at", &real.address.to_string()]);
+        if !nat {
+            command.args(["--at", &VIP.to_string()]);
+        }
+        let namespace = self.network.namespace(real.node);
+        real.server = Some(self.starter.start(&real.name, namespace, command, &Site::log(&real.name))?);
+        let to = (IpAddr::from(real.address), server::TCP);
+        let (network, node, name) = (&self.network, real.node, real.name.clone());
+        until(&name, || network.at(node, || std::net::TcpStream::connect(to).is_ok()).unwrap_or(false))
+    }
+
+    /// Ends the server of a real, without a word to its clients.
+    pub(super) fn kill_server(&mut self, real: usize) -> Result<(), Failure> {
+        // A machine that dies says nothing: no connection is closed.
+        self.network.plug(self.router, &format!("real{}", real + 1), false)?;
+        self.reals[real].server = None;
+        Ok(())
+    }
+
+    /// The configuration of the balancers, with these reals; each takes it when it looks next.
+    pub(super) fn configure(&self, reals: &[usize], more: &str) -> Result<(), Failure> {
+        for (number, balancer) in (1..).zip(&self.balancers) {
+            let text = self.configuration(number, balancer, reals, more);
+            let (new, path) = (file("new"), file(&format!("{}.toml", balancer.name)));
+            fs::write(&new, text)
+                .and_then(|()| fs::rename(&new, &path))
+                .map_err(|why| wrong("a configuration cannot be written".into(), &why))?;
+        }
+        Ok(())
+    }
+
+    fn configuration(&self, number: u8, balancer: &Balancer, reals: &[usize], more: &str) -> String {
+        let name = &balancer.name;
+        let forward = match self.plan.forward {
+            Forward::Ip => "ip",
+            Forward::Gue => "gue",
+            Forward::Nat => "nat",
+        };
+        let room = (4 * self.plan.connections).max(16_384);
+        let reals: Vec<String> = reals
+            .iter()
+            .map(|real| {
+                format!("{{ name = \"{}\", address = \"{}\" }}", self.reals[*real].name, self.reals[*real].address)
+            })
+            .collect();
+        let reals = reals.join(",\n    ");
+        format!(
+            "[balancer]\nname = \"{name}\"\ndevices = [\"eth0\"]\nmode = \"native\"\nsource = \"10.9.{number}.2\"\nmtu = 2000\n\n\
+             [api]\nsocket = \"{FOLDER}/{name}.sock\"\n\n[metrics]\naddress = \"10.9.{number}.2:9100\"\n\n\
+             [limits]\nvips = 64\nreals = 256\nslots = 262144\nconnections = {room}\nconnections-per-cpu = {room}\n\n\
+             [default]\nslots = 16381\nforward = \"{forward}\"\n\
+             check = {{ type = \"tcp\", port = {tcp}, interval = \"200ms\", timeout = \"500ms\" }}\n\n\
+             [[vip]]\nname = \"web\"\naddress = \"{VIP}\"\nport = {tcp}\necho = true\nreal = [\n    {reals},\n]\n\n\
+             [[vip]]\nname = \"datagrams\"\naddress = \"{VIP}\"\nprotocol = \"udp\"\nport = {udp}\nreal = [\n    {reals},\n]\n{more}",
+            tcp = server::TCP,
+            udp = server::UDP,
+        )
+    }
+
+    /// Starts a balancer, and waits until it answers.
+    pub(super) fn serve(&mut self, number: usize) -> Result<(), Failure> {
+        let balancer = &mut self.balancers[number];
+        let mut command = Command::new(&balancer.binary);
+        command.args(["lb", "serve"]).arg(file(&format!("{}.toml", balancer.name))).arg("--bpffs").arg(bpffs());
+        let namespace = self.network.namespace(balancer.node);
+        let started = self.starter.start(&balancer.name, namespace, command, &Site::log(&balancer.name))?;
+        let running = balancer.process.insert(started);
+        let name = balancer.name.clone();
+        until(&name, || running.ended() || status(&name).is_some())?;
+        if running.ended() {
+            let said = fs::read_to_string(Site::log(&name)).unwrap_or_default();
+            return Err(wrong(format!("the balancer {name} ends"), &said.trim_end()));
+        }
+        Ok(())
+    }
+
+    /// Waits until all of these reals, and no others, have their part of each balancer's table.
+    pub(super) fn settled(&self, reals: &[usize]) -> Result<(), Failure> {
+        let wanted: Vec<&str> = reals.iter().map(|real| self.reals[*real].name.as_str()).collect();
+        for balancer in self.balancers.iter().filter(|balancer| balancer.process.is_some()) {
+            until(&format!("{} with {}", balancer.name, wanted.join(", ")), || {
+                let Some(status) = status(&balancer.name) else { return false };
+                let all = status["vips"][0]["reals"].as_array().cloned().unwrap_or_default();
+                let has = all.iter().filter(|real| real["slots"] != 0).filter_map(|real| real["name"].as_str());
+                has.eq(wanted.iter().copied())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The balancer's process is killed: its program stays where it is.
+    pub(super) fn kill(&mut self, number: usize) {
+        self.balancers[number].process = None;
+    }
+
+    /// The balancer's process is told to end, or to read its configuration again.
+    pub(super) fn tell(&mut self, number: usize, signal: Signal) {
+        if let Some(process) = &mut self.balancers[number].process {
+            process.signal(signal);
+            if signal == Signal::TERM {
+                process.wait();
+            }
+        }
+    }
+
+    /// A balancer as a machine: it goes without a word, with all that it knows.
+    pub(super) fn halt(&mut self, number: usize) -> Result<(), Failure> {
+        self.kill(number);
+        let name = self.balancers[number].name.clone();
+        self.network.plug(self.router, &name, false)?;
+        instance::stop(&bpffs(), &name).map_err(|why| all(vec![why]))?;
+        Ok(())
+    }
+
+    /// That machine begins anew: packets come when it is ready.
+    pub(super) fn boot(&mut self, number: usize, reals: &[usize]) -> Result<(), Failure> {
+        // Its checks need the cable before packets to the VIP do.
+        self.ways_without(number)?;
+        let name = self.balancers[number].name.clone();
+        self.network.plug(self.router, &name, true)?;
+        self.serve(number)?;
+        self.settled(reals)?;
+        self.all_ways()
+    }
+
+    fn way(number: usize) -> (String, String) {
+        (format!("lb{}", number + 1), format!("10.9.{}.2", number + 1))
+    }
+
+    fn set_ways(&self, numbers: impl Iterator<Item = usize>) -> Result<(), Failure> {
+        let ways: Vec<_> = numbers.map(Site::way).collect();
+        let ways: Vec<(&str, Option<&str>)> =
+            ways.iter().map(|(name, via)| (name.as_str(), Some(via.as_str()))).collect();
+        Ok(self.network.ways_instead(self.router, &format!("{VIP}/32"), &ways)?)
+    }
+
+    fn ways_without(&self, number: usize) -> Result<(), Failure> {
+        self.set_ways((0..self.balancers.len()).filter(|other| *other != number))
+    }
+
+    fn all_ways(&self) -> Result<(), Failure> {
+        self.set_ways(0..self.balancers.len())
+    }
+
+    /// The process of a balancer, if it has one.
+    pub(super) fn process(&self, number: usize) -> Option<u32> {
+        self.balancers[number].process.as_ref().map(Running::id)
+    }
+}
+
+/// Adds a node `10.NET.NUMBER.2` with an Ethernet pair to the router.
+fn joined(network: &mut Network, router: Node, name: &str, net: u8, number: u8) -> Result<Node, Failure> {
+    let node = network.node(name)?;
+    network.pair([(router, name), (node, "eth0")])?;
+    for (node, device, host) in [(router, name, 1), (node, "eth0", 2)] {
+        network.address(node, device, &format!("10.{net}.{number}.{host}/24"))?;
+        // There is no wire that would reckon them, and the balancer looks at packets as from one.
+        network.offload(node, device, Offload::TxChecksum, false)?;
+    }
+    if net != 9 {
+        network.longest(node, "eth0", PACKET)?;
+    }
+    network.route(node, "0.0.0.0/0", "eth0", Some(&format!("10.{net}.{number}.1")))?;
+    Ok(node)
+}
+
+/// A device of the calling thread's node takes tunnels off that end at this address; all else passes.
+fn decapsulates(device: &str, address: Option<Ipv4Addr>) -> Result<Link, Failure> {
+    let object = Object::parse(DECAP)?;
+    let loaded = Loader::new(Linux::builder().without_pins().build()).load(&object)?;
+    if let Some(address) = address {
+        let mut key = address.octets().to_vec();
+        key.resize(16, 0);
+        loaded.map("ends")?.update(&key, &[0; 4], 0)?;
+    }
+    Ok(loaded
+        .attach_to("decap", &Hook::Xdp { device: Device::named(device)?, mode: XdpMode::Native, replace: false })?)
+}
+
+/// What a balancer says of itself, if it answers.
+pub(super) fn status(name: &str) -> Option<Value> {
+    let mut stream = UnixStream::connect(file(&format!("{name}.sock"))).ok()?;
+    let (status, body) = ask(&mut stream, "GET", "/v1/status", &[]).ok()?;
+    (status == 200).then(|| serde_json::from_slice(&body).ok())?
+}
+
+/// Looks again and again until something is so.
+pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), Failure> {
+    let begun = Instant::now();
+    while !is_so() {
+        if begun.elapsed() > PATIENCE {
+            return Err(wrong(
+                format!("{what}: that does not come"),
+                &format!("nothing within {} s", PATIENCE.as_secs()),
+            ));
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
