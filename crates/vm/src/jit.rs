@@ -12,6 +12,7 @@ mod cache;
 mod call;
 mod divide;
 mod early;
+mod emitted;
 mod fill;
 mod frame;
 mod fuel;
@@ -37,6 +38,7 @@ mod select;
 mod text;
 mod trips;
 mod unread;
+mod x64;
 
 pub(crate) use arena::SLACK;
 pub use cache::{Cache, Store};
@@ -53,8 +55,9 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
-use cranelift_codegen::{CodegenError, CompiledCode, Context};
+use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
+use emitted::Emitted;
 use plan::Plan;
 pub(crate) use plan::Rules;
 use std::collections::hash_map::RandomState;
@@ -203,8 +206,8 @@ impl Jit {
         let (mut text, mut number) = (Text::default(), 0);
         self.functions(plan, |stage| {
             each(number, &stage);
-            if let Stage::Compiled(function, compiled) = stage {
-                text.add(self.begin(compiled), compiled.code_buffer(), compiled.buffer.relocs(), function);
+            if let Stage::Compiled(function, emitted) = stage {
+                text.add(self.begin(emitted), emitted, function);
                 number += 1;
             }
         })?;
@@ -212,8 +215,8 @@ impl Jit {
     }
 
     /// How far behind a multiple of [`Text::ALIGNMENT`] a function begins.
-    fn begin(&self, compiled: &CompiledCode) -> usize {
-        if self.settings.passes.has(Pass::Align) { layout::begin(compiled) } else { 0 }
+    fn begin(&self, emitted: &Emitted<'_>) -> usize {
+        if self.settings.passes.has(Pass::Align) { layout::begin(emitted) } else { 0 }
     }
 
     /// Takes each function through all stages.
@@ -239,7 +242,7 @@ fn functions(
         each(Stage::Lifted(&context.func));
         context.compile(isa, &mut ControlPlane::default()).map_err(|error| bad(plan.code, start, why(&error.inner)))?;
         if let Some(compiled) = context.compiled_code() {
-            each(Stage::Compiled(&context.func, compiled));
+            each(Stage::Compiled(&context.func, &Emitted::of(compiled, isa, passes)));
         }
         context.clear();
     }
@@ -263,7 +266,7 @@ fn flags() -> Result<settings::Flags, NoJit> {
 enum Stage<'a> {
     Lifted(&'a Function),
     /// Optimised, and its machine code.
-    Compiled(&'a Function, &'a CompiledCode),
+    Compiled(&'a Function, &'a Emitted<'a>),
 }
 
 impl fmt::Debug for Jit {

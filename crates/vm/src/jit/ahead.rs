@@ -13,6 +13,7 @@ mod machine;
 pub use machine::{Cpu, Machine, NoCode};
 
 use super::address::{Ahead, FUNCTIONS, SYMBOLS};
+use super::emitted::Emitted;
 use super::plan::{Plan, Rules};
 use super::{Passes, Stage, flags, functions, layout};
 use crate::bad_code::{BadCode, BadCodeKind};
@@ -27,7 +28,7 @@ use cranelift_codegen::ir::{
     AbiParam, ExternalName, Function, GlobalValueData, InstBuilder, Signature, UserExternalName, UserFuncName,
 };
 use cranelift_codegen::isa::OwnedTargetIsa;
-use cranelift_codegen::{CompiledCode, Context, FinalizedRelocTarget};
+use cranelift_codegen::{Context, FinalizedRelocTarget};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::fmt;
 
@@ -142,10 +143,10 @@ impl Library {
         let (first, isa, passes) = (self.functions.len(), self.isa.clone(), self.passes);
         let mut strange = None;
         functions(&*isa, passes, &plan, |stage| {
-            let Stage::Compiled(function, compiled) = stage else { return };
+            let Stage::Compiled(function, emitted) = stage else { return };
             let number = self.functions.len() - first;
             let name = if number == 0 { name.to_owned() } else { format!("{name}.{number}") };
-            let added = self.add(name, number == 0, function, compiled, |name| match *name {
+            let added = self.add(name, number == 0, function, emitted, |name| match *name {
                 UserExternalName { namespace: FUNCTIONS, index } => Some((Target::Function(first + index as usize), 0)),
                 UserExternalName { namespace: SYMBOLS, index } => {
                     let place = places.get(index as usize).copied().flatten()?;
@@ -171,7 +172,8 @@ impl Library {
         context.func = address_of(&self.isa);
         context.compile(&*self.isa.clone(), &mut ControlPlane::default()).map_err(|_| refused)?;
         let compiled = context.compiled_code().ok_or(refused)?;
-        self.add(name.to_owned(), true, &context.func, compiled, |_| Some((Target::Data(data), 0))).ok_or(refused)
+        let emitted = Emitted::of(compiled, &*self.isa.clone(), Passes::NONE);
+        self.add(name.to_owned(), true, &context.func, &emitted, |_| Some((Target::Data(data), 0))).ok_or(refused)
     }
 
     /// The object file: ELF, for the system's linker.
@@ -200,15 +202,15 @@ impl Library {
         name: String,
         exported: bool,
         function: &Function,
-        compiled: &CompiledCode,
+        emitted: &Emitted<'_>,
         target: impl Fn(&UserExternalName) -> Option<(Target, i64)>,
     ) -> Option<()> {
-        let begin = if self.passes.has(Pass::Align) { layout::begin(compiled) } else { 0 };
+        let begin = if self.passes.has(Pass::Align) { layout::begin(emitted) } else { 0 };
         let start = self.text.len().next_multiple_of(Self::ALIGNMENT) + begin;
         self.text.resize(start, 0);
-        self.text.extend_from_slice(compiled.code_buffer());
-        self.functions.push(Symbol { name, start, size: compiled.code_buffer().len(), exported });
-        for relocation in compiled.buffer.relocs() {
+        self.text.extend_from_slice(&emitted.code);
+        self.functions.push(Symbol { name, start, size: emitted.code.len(), exported });
+        for relocation in emitted.compiled.buffer.relocs() {
             let (to, off) = match &relocation.target {
                 FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => {
                     target(&function.params.user_named_funcs()[*name])?
@@ -217,7 +219,7 @@ impl Library {
                 FinalizedRelocTarget::ExternalName(_) => return None,
             };
             elf::kind(self.machine, relocation.kind)?;
-            let at = start + relocation.offset as usize;
+            let at = start + emitted.place(relocation.offset as usize);
             self.fixes.push(Fix { at, kind: relocation.kind, to, addend: relocation.addend + off });
         }
         Some(())

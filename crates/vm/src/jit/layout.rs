@@ -3,7 +3,7 @@
 //!
 //! Sound because code does the same wherever it stands: only the room before it changes.
 
-use cranelift_codegen::CompiledCode;
+use super::emitted::Emitted;
 use std::ops::Range;
 
 /// Bytes of a line, which processors fetch at once.
@@ -14,8 +14,8 @@ const STEP: usize = 16;
 const MOST: usize = 256;
 
 /// How many bytes behind a line's start a function begins best.
-pub(super) fn begin(compiled: &CompiledCode) -> usize {
-    let loops = loops(compiled);
+pub(super) fn begin(emitted: &Emitted<'_>) -> usize {
+    let loops = loops(emitted);
     let touched = |begin: usize| {
         let lines = loops.iter().map(|at| (begin + at.end - 1) / LINE - (begin + at.start) / LINE);
         lines.sum::<usize>()
@@ -24,12 +24,14 @@ pub(super) fn begin(compiled: &CompiledCode) -> usize {
 }
 
 /// The bytes of loops: from the target of each jump back to the end of the block that jumps.
-fn loops(compiled: &CompiledCode) -> Vec<Range<usize>> {
+fn loops(emitted: &Emitted<'_>) -> Vec<Range<usize>> {
+    let compiled = emitted.compiled;
     let size = compiled.code_buffer().len();
     let back = compiled.bb_edges.iter().filter(|(from, to)| to <= from);
     let range = |&(from, to): &(u32, u32)| {
         let next = compiled.bb_starts.partition_point(|&start| start <= from);
-        to as usize..compiled.bb_starts.get(next).map_or(size, |&start| start as usize)
+        let end = compiled.bb_starts.get(next).map_or(size, |&start| start as usize);
+        emitted.place(to as usize)..emitted.place(end)
     };
     back.map(range).filter(|at| at.len() < 8 * LINE).take(MOST).collect()
 }

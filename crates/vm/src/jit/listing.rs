@@ -1,13 +1,13 @@
 //! What becomes of code on its way to the machine, for people to look at: the code generator's IR, before and after its
 //! optimisations, and machine code; all with the slots of the code that they come from. Nothing of it can be run.
 
+use super::emitted::Emitted;
 use super::plan::Plan;
 use super::text::STRANGE;
 use super::{Jit, Stage};
 use crate::engine::{Trusted, handler_at};
 use crate::predecode::{bad, predecode};
 use crate::{BadCode, Code, Link};
-use cranelift_codegen::CompiledCode;
 use cranelift_codegen::ir::Function;
 use std::ops::Range;
 use std::sync::Arc;
@@ -59,13 +59,13 @@ impl Jit {
         let mut lifted = Vec::new();
         let text = self.text(&plan, |number, stage| match stage {
             Stage::Lifted(function) => lifted = lines(function),
-            Stage::Compiled(function, compiled) => listed.push(Listed {
+            Stage::Compiled(function, emitted) => listed.push(Listed {
                 start: plan.functions[number].start,
                 lifted: std::mem::take(&mut lifted),
                 optimized: lines(function),
                 address: 0,
-                code: vec![0; compiled.code_buffer().len()],
-                parts: parts(compiled),
+                code: vec![0; emitted.code.len()],
+                parts: parts(emitted),
             }),
         })?;
         let (bytes, starts) = text.place(&plan).ok_or_else(|| bad(code, 0, STRANGE))?;
@@ -90,7 +90,12 @@ fn lines(function: &Function) -> Vec<Line> {
     function.display().to_string().lines().map(line).collect()
 }
 
-fn parts(compiled: &CompiledCode) -> Vec<Part> {
-    let known = compiled.buffer.get_srclocs_sorted().iter().filter(|part| !part.loc.is_default());
-    known.map(|part| Part { bytes: part.start as usize..part.end as usize, slot: part.loc.bits() }).collect()
+fn parts(emitted: &Emitted<'_>) -> Vec<Part> {
+    let known = emitted.compiled.buffer.get_srclocs_sorted().iter().filter(|part| !part.loc.is_default());
+    known
+        .map(|part| Part {
+            bytes: emitted.place(part.start as usize)..emitted.place(part.end as usize),
+            slot: part.loc.bits(),
+        })
+        .collect()
 }

@@ -27,7 +27,7 @@
 //! | `jit/hoist` | what loops need in each round is in a register |
 //! | `jit/scale` | bits beside shifted ones are added |
 //!
-//! `align` is made of what is compiled (`jit/layout`).
+//! `short`, `leaf` and `align` are made of what is compiled (`jit/emitted`, `jit/layout`).
 
 mod below;
 mod inline;
@@ -84,6 +84,10 @@ pub enum Pass {
     Scale,
     /// What loops need in each round is in a register.
     Hoist,
+    /// Distances and numbers take one byte of machine code where that is enough.
+    Short,
+    /// Functions that need none have no frame.
+    Leaf,
     /// Functions begin where their loops touch few lines of the instruction cache.
     Align,
 }
@@ -116,6 +120,8 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Select, name: "select", run: None },
     Row { pass: Pass::Scale, name: "scale", run: None },
     Row { pass: Pass::Hoist, name: "hoist", run: None },
+    Row { pass: Pass::Short, name: "short", run: None },
+    Row { pass: Pass::Leaf, name: "leaf", run: None },
     Row { pass: Pass::Align, name: "align", run: None },
 ];
 

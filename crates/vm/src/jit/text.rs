@@ -2,11 +2,12 @@
 //! nothing of where they will stand.
 
 use super::address::FUNCTIONS;
+use super::emitted::Emitted;
 use super::plan::Plan;
 use crate::bad_code::BadCodeKind;
+use cranelift_codegen::FinalizedRelocTarget;
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, UserExternalName};
-use cranelift_codegen::{FinalizedMachReloc, FinalizedRelocTarget};
 
 /// What no linker here does.
 pub(super) const STRANGE: BadCodeKind = BadCodeKind::Unsupported("a relocation of the code generator");
@@ -47,14 +48,14 @@ impl Text {
     /// What stands between them: traps.
     const FILLER: u8 = 0xcc;
 
-    pub(super) fn add(&mut self, begin: usize, code: &[u8], relocations: &[FinalizedMachReloc], function: &Function) {
+    pub(super) fn add(&mut self, begin: usize, emitted: &Emitted<'_>, function: &Function) {
         let bytes = &mut self.code.bytes;
         let start = bytes.len().next_multiple_of(Self::ALIGNMENT) + begin;
         bytes.resize(start, Self::FILLER);
-        bytes.extend_from_slice(code);
+        bytes.extend_from_slice(&emitted.code);
         self.code.starts.push(start);
-        for relocation in relocations {
-            let at = start + relocation.offset as usize;
+        for relocation in emitted.compiled.buffer.relocs() {
+            let at = start + emitted.place(relocation.offset as usize);
             let FinalizedRelocTarget::ExternalName(ExternalName::User(name)) = &relocation.target else {
                 self.strange = true;
                 continue;

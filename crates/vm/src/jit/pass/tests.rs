@@ -170,6 +170,37 @@ fn golden_where_code_begins() {
     });
 }
 
+/// Passes that are made of machine code, by its instructions.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn golden_machine_code() {
+    for pass in [Pass::Short, Pass::Leaf] {
+        hold(pass.name(), |code| {
+            let [before, after] = [Passes::NONE, Passes::NONE.with(pass)].map(|passes| {
+                let listed = list(&with_bodies_and_lookups(code), passes);
+                machine_code(&listed[0].code)
+            });
+            (before, after)
+        });
+    }
+}
+
+/// Instructions, each behind its place; addresses of this process, which nobody knows, are not told.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn machine_code(code: &[u8]) -> String {
+    use iced_x86::{Formatter, GasFormatter, OpKind};
+    let mut text = String::new();
+    for instruction in iced_x86::Decoder::with_ip(64, code, 0, 0).iter() {
+        let mut line = String::new();
+        GasFormatter::new().format(&instruction, &mut line);
+        if instruction.op_kinds().any(|kind| kind == OpKind::Immediate64) {
+            line = line.split('$').next().unwrap_or_default().to_owned() + "ADDRESS";
+        }
+        let _ = writeln!(text, "  {:>3}: {line}", instruction.ip());
+    }
+    text
+}
+
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 fn list(code: &Code, passes: Passes) -> Vec<Listed> {
     let jit = Jit::with_passes(1 << 20, passes).expect("it is x86-64");
