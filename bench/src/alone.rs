@@ -10,6 +10,9 @@ const STACK: u16 = 512;
 /// Bytes of native code that there may be.
 pub(crate) const LIMIT: usize = 1 << 24;
 
+/// Packets in a batch.
+const MANY: usize = 256;
+
 /// A program that calls no helper, with its packet.
 pub(crate) struct Alone {
     image: Image,
@@ -41,16 +44,17 @@ pub(crate) struct Batched(pub(crate) Alone);
 impl Runs for Batched {
     fn run(&mut self, times: u32) -> Result<u32, String> {
         let Alone { image, env, packet } = &self.0;
-        let args = [packet.as_ptr() as u64, packet.len() as u64, 0, 0, 0];
+        let args = [[packet.as_ptr() as u64, packet.len() as u64, 0, 0, 0]; MANY];
+        let (mut results, mut left) = ([0; MANY], times as usize);
         image.batch(env, None, |batch| {
-            let mut result = 0;
-            for _ in 0..times {
-                result = match batch.run(args) {
-                    Ok(Exit::Return(value)) => std::hint::black_box(value),
-                    other => return Err(format!("{other:?}")),
-                };
+            while left > 0 {
+                let count = left.min(MANY);
+                let ended = batch.run_each(std::hint::black_box(&args[..count]), &mut results);
+                ended.map_err(|(_, end)| format!("{end:?}"))?;
+                std::hint::black_box(&mut results);
+                left -= count;
             }
-            Ok(result as u32)
+            Ok(results[0] as u32)
         })
     }
 }

@@ -33,6 +33,27 @@ impl Batch<'_> {
         }
     }
 
+    /// Runs the first function for each of these arguments in turn, as long as there is room for a result: as
+    /// [`Batch::run`] does, at less cost for each. A program that needs neither helpers nor frames that others see is
+    /// entered once for all of them.
+    ///
+    /// # Errors
+    /// The number of the first run that did not return, and how it ended; the results of those before it are there.
+    pub fn run_each(&self, args: &[[u64; 5]], results: &mut [u64]) -> Result<(), (usize, Result<Exit, Trap>)> {
+        if let Some(many) = self.image.many() {
+            // SAFETY: whoever made the image has promised what trusted code asks for, and it is borrowed.
+            unsafe { many.call(self.env, args, results) };
+            return Ok(());
+        }
+        for (number, (args, result)) in args.iter().zip(results).enumerate() {
+            match self.run(*args) {
+                Ok(Exit::Return(value)) => *result = value,
+                end => return Err((number, end)),
+            }
+        }
+        Ok(())
+    }
+
     /// Runs a function, by its word.
     pub(crate) fn function(&self, func: u64, args: [u64; 5]) -> Result<Exit, Trap> {
         if func == 0 {

@@ -3,7 +3,7 @@
 use crate::bad_code::BadCode;
 use crate::engine::{self, Checked, Trusted, handler_at};
 use crate::env::Fault;
-use crate::jit::{Native, NativeFn};
+use crate::jit::{ManyFn, Native, NativeFn};
 use crate::predecode::{Ops, function_index, function_word, predecode};
 use crate::{Checks, Code, Env, Exit, Jit, Link, NativeFunction, Trap, TrapKind};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,6 +24,8 @@ const HOT: u32 = 1_000;
 pub struct Image {
     /// The first function, if it is native and nobody in it looks at what else is running.
     alone: Option<NativeFn>,
+    /// Of what is alone from the first run on.
+    source: Option<Box<Source>>,
     engine: Engine,
     origin: Box<[u32]>,
 }
@@ -53,12 +55,19 @@ enum Engine {
     Adaptive(Box<Adaptive>),
 }
 
-/// Trusted code that is interpreted until it is hot.
+/// What a loop around an image is made of, and the loop, when it was asked for; nothing if it cannot be compiled.
 #[derive(Debug)]
-struct Adaptive {
+struct Source {
     ops: Ops,
     code: Code,
     jit: Arc<Jit>,
+    many: OnceLock<Option<Native>>,
+}
+
+/// Trusted code that is interpreted until it is hot.
+#[derive(Debug)]
+struct Adaptive {
+    source: Source,
     runs: AtomicU32,
     /// Empty until it is hot; then nothing if it cannot be compiled.
     native: OnceLock<Option<Native>>,
@@ -87,7 +96,9 @@ impl Image {
     /// As [`Image::trusted`]; or there is no room for native code, or none can be made of so large a program.
     pub unsafe fn native(code: &Code, link: &dyn Link, jit: &Arc<Jit>) -> Result<Image, BadCode> {
         let ops = predecode(code, link, handler_at::<Trusted>)?;
-        Ok(Self::new(code, Engine::Native(jit.compile(code, &ops)?)))
+        let native = jit.compile(code, &ops)?;
+        let source = native.alone().map(|_| Box::new(Source::new(ops, code, jit)));
+        Ok(Image { source, ..Self::new(code, Engine::Native(native)) })
     }
 
     /// Links `code` for trusted mode; it is interpreted at first, and compiled when it has run often. What cannot be
@@ -100,8 +111,8 @@ impl Image {
     /// As [`Image::trusted`].
     pub unsafe fn adaptive(code: &Code, link: &dyn Link, jit: &Arc<Jit>) -> Result<Image, BadCode> {
         let ops = predecode(code, link, handler_at::<Trusted>)?;
-        let (code_then, jit, runs, native) = (code.clone(), jit.clone(), AtomicU32::new(0), OnceLock::new());
-        let adaptive = Adaptive { ops, code: code_then, jit, runs, native };
+        let source = Source::new(ops, code, jit);
+        let adaptive = Adaptive { source, runs: AtomicU32::new(0), native: OnceLock::new() };
         Ok(Self::new(code, Engine::Adaptive(Box::new(adaptive))))
     }
 
@@ -116,7 +127,7 @@ impl Image {
 
     fn new(code: &Code, engine: Engine) -> Image {
         let alone = if let Engine::Native(native) = &engine { native.alone() } else { None };
-        Image { alone, engine, origin: code.origin.as_slice().into() }
+        Image { alone, source: None, engine, origin: code.origin.as_slice().into() }
     }
 
     /// Whether native code runs now.
@@ -207,7 +218,7 @@ impl Image {
             Engine::Native(native) => run(native),
             Engine::Adaptive(adaptive) => match adaptive.native() {
                 Some(native) => run(native),
-                None => interpret(&adaptive.ops),
+                None => interpret(&adaptive.source.ops),
             },
         };
         result.map_err(|fault| self.trap(fault))
@@ -228,11 +239,33 @@ impl Image {
         }
     }
 
+    /// A loop around the first function, if that is native by now and alone.
+    pub(crate) fn many(&self) -> Option<ManyFn> {
+        match &self.engine {
+            Engine::Native(_) => self.source.as_ref()?.many(),
+            Engine::Adaptive(adaptive) => adaptive.native()?.alone().and_then(|_| adaptive.source.many()),
+            Engine::Checked(_) | Engine::Trusted(_) => None,
+        }
+    }
+
     /// A run is about to begin that is interpreted.
     pub(crate) fn count_run(&self) {
         if let Engine::Adaptive(adaptive) = &self.engine {
             adaptive.count_run();
         }
+    }
+}
+
+impl Source {
+    fn new(ops: Ops, code: &Code, jit: &Arc<Jit>) -> Source {
+        Source { ops, code: code.clone(), jit: jit.clone(), many: OnceLock::new() }
+    }
+
+    /// The loop; whoever asks first has it compiled. The program must be [`Native::alone`].
+    fn many(&self) -> Option<ManyFn> {
+        let compile = || self.jit.compile_many(&self.code, &self.ops).ok();
+        // SAFETY: that is what is compiled here.
+        self.many.get_or_init(compile).as_ref().map(|native| unsafe { native.many() })
     }
 }
 
@@ -244,7 +277,7 @@ impl Adaptive {
     /// Counts a run; the one that makes the code hot compiles it, while others go on interpreting.
     fn count_run(&self) {
         if self.native.get().is_none() && self.runs.fetch_add(1, Ordering::Relaxed) == HOT {
-            let _ = self.native.set(self.jit.compile(&self.code, &self.ops).ok());
+            let _ = self.native.set(self.source.jit.compile(&self.source.code, &self.source.ops).ok());
         }
     }
 }

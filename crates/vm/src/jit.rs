@@ -26,6 +26,7 @@ mod listing;
 mod live;
 mod lookup;
 mod loops;
+mod many;
 mod memory;
 mod multiply;
 mod native;
@@ -44,7 +45,7 @@ pub(crate) use arena::SLACK;
 pub use cache::{Cache, Store};
 pub use listing::{Line, Listed, Part};
 pub use native::NativeFunction;
-pub(crate) use native::{Native, NativeFn};
+pub(crate) use native::{ManyFn, Native, NativeFn};
 pub use pass::{Pass, Passes};
 
 use crate::bad_code::{BadCode, BadCodeKind};
@@ -165,6 +166,11 @@ impl Jit {
         self.compile_by(code, ops, self.rules())
     }
 
+    /// Compiles code whose first function is [`Native::alone`], to be run for one list of arguments after the other.
+    pub(crate) fn compile_many(self: &Arc<Jit>, code: &Code, ops: &Ops) -> Result<Native, BadCode> {
+        self.compile_by(code, ops, Rules { many: true, ..self.rules() })
+    }
+
     /// The passes over programs.
     pub(crate) fn passes(&self) -> Passes {
         self.settings.passes
@@ -179,8 +185,8 @@ impl Jit {
     /// As [`Jit::compile`], by rules for each instruction.
     pub(crate) fn compile_by(self: &Arc<Jit>, code: &Code, ops: &Ops, rules: Rules<'_>) -> Result<Native, BadCode> {
         let no_room = || bad(code, 0, BadCodeKind::NoRoom { limit: self.settings.limit });
-        // Code whose constants are hidden is of this process alone.
-        let cache = self.cache.as_deref().filter(|_| rules.key.is_none());
+        // Code whose constants are hidden is of this process alone; a loop around a program is made when it is asked for.
+        let cache = self.cache.as_deref().filter(|_| rules.key.is_none() && !rules.many);
         let kept = cache.and_then(|cache| Some((cache, Key::of(self, code, &rules)?)));
         let plan = Plan::new(code, ops, Rules { kept: kept.is_some(), ..rules })?;
         let found = kept.as_ref().and_then(|(cache, key)| cache.get(key)?.place(&plan));

@@ -240,6 +240,40 @@ fn code_turns_hot_in_a_batch() {
     assert!(image.is_native());
 }
 
+unsafe extern "C" fn fail(env: *const Env, _: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    // SAFETY: helpers get the environment that the program runs in.
+    unsafe { &*env }.stop(TrapKind::Helper(9));
+    0
+}
+
+#[test]
+fn programs_run_for_one_list_of_arguments_after_the_other() {
+    let owner = Owner(vec![(0, fail as HelperFn)]);
+    // r0 is what the second argument adds to the first, by way of a frame; a frame is zero when a run begins.
+    let frame =
+        [load(Width::B8, 0, 10, -8), alu(AluOp::Add, 0, 1), alu(AluOp::Add, 0, 2), store(Width::B8, 10, -8, 0), EXIT];
+    let calls = [call_local(1), EXIT, movr(0, 1), alu(AluOp::Add, 0, 2), EXIT];
+    // The helper stops what has seven for its second argument.
+    let stops = [movr(6, 1), movr(7, 2), jne(2, 7, 1), call(0), movr(0, 6), alu(AluOp::Add, 0, 7), EXIT];
+    let args: Vec<[u64; 5]> = (0..20).map(|n| [n * n, n, 0, 0, 0]).collect();
+    let sums: Vec<u64> = args.iter().map(|args| args[0] + args[1]).collect();
+    for (insts, starts, ends) in [(&frame[..], &[0][..], 20), (&calls, &[0, 2], 20), (&stops, &[0], 7)] {
+        let code = owner.code(insts, starts);
+        // SAFETY: the programs stay inside of their frames.
+        for image in unsafe { support::images(&code, &owner) } {
+            let (env, mut results) = (Env::new(), [u64::MAX; 18]);
+            let ended = image.batch(&env, Some(&owner), |batch| batch.run_each(&args, &mut results));
+            let run = ended.err().map(|(run, end)| (run, end.expect_err("it was stopped").kind));
+            assert_eq!(run, (ends < 20).then_some((ends, TrapKind::Helper(9))), "{insts:?}");
+            assert_eq!(results[..ends.min(18)], sums[..ends.min(18)], "{insts:?}");
+            assert!(results[ends.min(18)..].iter().all(|result| *result == u64::MAX));
+            // Nothing to do, and no room for what comes of it.
+            assert_eq!(image.batch(&env, Some(&owner), |batch| batch.run_each(&[], &mut results)), Ok(()));
+            assert_eq!(image.batch(&env, Some(&owner), |batch| batch.run_each(&args, &mut [])), Ok(()));
+        }
+    }
+}
+
 // Elsewhere constants are put together of parts anyway, whose bytes stand in no row.
 #[test]
 #[cfg(target_arch = "x86_64")]

@@ -44,7 +44,9 @@ fn agree_by(compilers: &[&str], text: &str, arguments: impl IntoIterator<Item = 
         // SAFETY: as above.
         .map(|(name, jit)| (name, unsafe { Image::native(&code, &owner, jit) }.expect("well-formed")))
         .collect();
-    for args in arguments {
+    let arguments: Vec<[u64; 5]> = arguments.into_iter().collect();
+    let mut all = Vec::new();
+    for &args in &arguments {
         let run = |image: &Image| match image.run(&env, 0, args, None) {
             Ok(Exit::Return(value)) => value,
             other => panic!("{other:?}"),
@@ -53,6 +55,13 @@ fn agree_by(compilers: &[&str], text: &str, arguments: impl IntoIterator<Item = 
         for (name, image) in &native {
             assert_eq!(run(image), expected, "passes: {name}, arguments {args:x?}\n{text}");
         }
+        all.push(expected);
+    }
+    // The same in a loop around the program.
+    for (name, image) in native.iter().filter(|(name, _)| matches!(&***name, "all" | "none")) {
+        let mut results = vec![0; arguments.len()];
+        assert_eq!(image.batch(&env, None, |batch| batch.run_each(&arguments, &mut results)), Ok(()));
+        assert_eq!(results, all, "passes: {name}\n{text}");
     }
 }
 

@@ -9,6 +9,7 @@ use super::frame::Frame;
 use super::gather::Gathered;
 use super::graph::{End, Graph, Guard, Runs, Test};
 use super::loops::Loops;
+use super::many::{self, Many};
 use super::native::Service;
 use super::pass::Pass;
 use super::pass::narrow::{self, Widths};
@@ -37,7 +38,10 @@ pub(super) fn function(
     isa: &dyn TargetIsa,
     context: &mut FunctionBuilderContext,
 ) -> Function {
-    let signature = signature(isa, plan.rules, plan.functions[number].args);
+    let signature = match plan.rules.many && number == 0 {
+        true => many::signature(isa),
+        false => signature(isa, plan.rules, plan.functions[number].args),
+    };
     let mut function = Function::with_name_signature(UserFuncName::user(0, number as u32), signature);
     let mut lifter = Lifter::new(plan, number, graph, isa, FunctionBuilder::new(&mut function, context));
     lifter.begin();
@@ -109,6 +113,8 @@ pub(super) struct Lifter<'a> {
     nodes: Vec<(Block, usize)>,
     /// Where calls go on that found their callee stopped.
     stopped: Option<Block>,
+    /// In a function that runs for one list of arguments after the other.
+    pub(super) many: Option<Many>,
     /// Where the arena begins.
     pub(super) arena: Option<Value>,
     /// What nodes take of the fuel where they begin.
@@ -181,6 +187,7 @@ impl<'a> Lifter<'a> {
             loaded: HashMap::new(),
             nodes,
             stopped: None,
+            many: None,
             arena: None,
             charges,
             widths: Widths::default(),
@@ -201,6 +208,9 @@ impl<'a> Lifter<'a> {
         if self.plan.rules.takes_environment() {
             self.env = params.remove(0);
             self.set(Reg::ENV, self.env);
+        }
+        if self.plan.rules.many && self.number == 0 {
+            params = self.next_arguments(&params, function.args);
         }
         for (reg, &param) in (1..).zip(&params) {
             self.set(Reg(reg), param);
@@ -364,6 +374,7 @@ impl<'a> Lifter<'a> {
             let (nothing, yes) = (self.number(0), self.number(1));
             self.to.ins().return_(&[nothing, yes]);
         }
+        self.go_round();
         self.to.finalize(self.isa.frontend_config());
     }
 
@@ -386,6 +397,11 @@ impl<'a> Lifter<'a> {
 
     /// Returns from the function, which gives its frame back.
     pub(super) fn leave(&mut self, values: &[Value]) {
+        if let Some(many) = &self.many {
+            let next = many.next;
+            self.to.ins().jump(next, &[values[0].into()]);
+            return;
+        }
         self.store_fuel();
         if self.plan.functions[self.number].counted {
             let used = self.to.ins().load(I64, PLAIN, self.env, USED);

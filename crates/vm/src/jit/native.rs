@@ -47,6 +47,27 @@ impl NativeFn {
     }
 }
 
+/// Where a native function begins that runs a program for one list of arguments after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ManyFn(unsafe extern "C" fn(*const Env, *const [u64; 5], *mut u64, *const [u64; 5]));
+
+impl ManyFn {
+    /// As many runs as there are arguments and room for results of.
+    ///
+    /// # Safety
+    /// What [`crate::Image::trusted`] asks for must hold of the code with all of these arguments; its memory must be there.
+    #[inline(always)]
+    pub(crate) unsafe fn call(self, env: &Env, args: &[[u64; 5]], results: &mut [u64]) {
+        let args = &args[..args.len().min(results.len())];
+        let range = args.as_ptr_range();
+        if !args.is_empty() {
+            // SAFETY: the caller's promise covers what the code does; it reads these arguments, of which there is one at
+            // least, and writes as many results.
+            unsafe { (self.0)(env, range.start, results.as_mut_ptr(), range.end) }
+        }
+    }
+}
+
 /// A native function, for those who give names to addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NativeFunction {
@@ -130,6 +151,20 @@ impl Native {
     #[inline(always)]
     pub(crate) fn entry(&self) -> NativeFn {
         self.entry
+    }
+
+    /// The first function of code that [`super::Jit::compile_many`] made, while this value lives.
+    ///
+    /// # Safety
+    /// It must be such code.
+    pub(crate) unsafe fn many(&self) -> ManyFn {
+        let start = self.pages.start().wrapping_add(self.starts[0]);
+        // SAFETY: a function of this type begins there (`many`).
+        ManyFn(unsafe {
+            std::mem::transmute::<*mut u8, unsafe extern "C" fn(*const Env, *const [u64; 5], *mut u64, *const [u64; 5])>(
+                start,
+            )
+        })
     }
 
     fn function(&self, index: usize) -> NativeFn {

@@ -25,6 +25,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) key: Option<&'a u64>,
     /// Addresses are written in when the code is linked: it may be linked again.
     pub(crate) kept: bool,
+    /// The first function runs for one list of arguments after the other.
+    pub(crate) many: bool,
     /// It is compiled ahead of time, of code that is proven.
     pub(crate) ahead: Option<Ahead<'a>>,
 }
