@@ -58,7 +58,10 @@ impl<'a> Args<'a> {
     pub fn mem(&self, i: usize) -> Option<Mem<'a>> {
         let addr = self.values[i];
         let (len, write) = match self.row[i] {
-            Arg::MapValue { access, .. } => (self.the_map(i).value_size(), access != MemAccess::Read),
+            Arg::MapValue { access, .. } => {
+                let map = self.the_map(i);
+                (map.value_size(), access != MemAccess::Read && map.fills_values())
+            }
             Arg::Mem { access, size, .. } => (
                 match size {
                     MemSize::Fixed(n) => n as usize,

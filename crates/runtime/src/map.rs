@@ -82,6 +82,11 @@ impl LoadedMap {
         self.spec.def.value_size as usize
     }
 
+    /// Whether helpers write the values that they are to fill: a bloom filter reads what it is asked about.
+    pub(crate) fn fills_values(&self) -> bool {
+        self.spec.def.ty != MapType::BLOOM_FILTER
+    }
+
     /// The error of a map operation, in words.
     pub(crate) fn refused(&self, what: &'static str, e: Errno) -> Diagnostic {
         Diagnostic::new("map-operation", format!("map `{}`: {what} is refused", self.spec.name), Place::Nowhere)

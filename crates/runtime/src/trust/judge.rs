@@ -81,8 +81,8 @@ impl Judge<'_> {
                 self.map(site, args).is_some_and(|map| env.covers(value, map.spec.def.key_size.into(), false))
             }
             Arg::MapValue { access, or_null } => {
-                let write = access != MemAccess::Read;
-                let fits = |map: &LoadedMap| env.covers(value, map.value_size() as u64, write);
+                let writes = |map: &LoadedMap| access != MemAccess::Read && map.fills_values();
+                let fits = |map: &LoadedMap| env.covers(value, map.value_size() as u64, writes(map));
                 (or_null && value == 0) || self.map(site, args).is_some_and(fits)
             }
             Arg::Mem { access, size, or_null, aligned: _ } => {

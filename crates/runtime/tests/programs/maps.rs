@@ -1,7 +1,7 @@
 //! Elements, locks, ring buffers.
 
-use crate::harness::{fault, map, map_with, run, runtime};
-use alveary_abi::{MapType, Special, SpecialKind};
+use crate::harness::{fault, map, map_spec, map_with, run, runtime};
+use alveary_abi::{MapType, Special, SpecialKind, flags};
 use std::slice::from_ref;
 
 const KEY: &str = "*(u32 *)(r10 - 4) = 1\nr1 = m0 ll\nr2 = r10\nr2 += -4\n";
@@ -105,4 +105,21 @@ fn queues_push_and_pop() {
     let push = "*(u64 *)(r10 - 8) = 6\nr1 = m0 ll\nr2 = r10\nr2 += -8\nr3 = 0\ncall bpf_map_push_elem\n";
     let pop = "r1 = m0 ll\nr2 = r10\nr2 += -16\ncall bpf_map_pop_elem\nr6 = *(u64 *)(r10 - 16)\nr0 += r6\nexit\n";
     assert_eq!(run(&runtime, &format!("{push}{pop}"), &[queue]), 6);
+}
+
+/// A bloom filter reads what it is asked about: that may stand in memory that programs may not write.
+#[test]
+fn a_bloom_filter_is_asked_about_a_value_of_a_constant_map() {
+    let runtime = runtime();
+    let bloom = map(&runtime, MapType::BLOOM_FILTER, 0, 8, 16);
+    let mut constant = map_spec("constant", MapType::ARRAY, 4, 8, 1);
+    constant.def.flags = flags::BPF_F_RDONLY_PROG;
+    let constant = runtime.create_map(&constant).expect("a map");
+    let text = "r1 = m0 ll\nr2 = v1 ll\ncall bpf_map_peek_elem\nexit\n";
+    let maps = [bloom, constant];
+    assert_eq!(run(&runtime, text, &maps) as i64, -2, "nothing was put in (-ENOENT)");
+    maps[0].map.queue().expect("a queue").push(&[0; 8], 0).expect("there is room");
+    assert_eq!(run(&runtime, text, &maps), 0, "eight zeroes were");
+    let queue = [map(&runtime, MapType::QUEUE, 0, 8, 2), maps[1].clone()];
+    assert_eq!(fault(&runtime, text, &queue).code.0, "trap-argument", "a queue writes its value there");
 }
