@@ -176,6 +176,7 @@ impl Machine {
         let maps = self.maps_of(program.ty)?;
         let prog =
             self.runtime.load_unverified(program.clone(), maps.clone()).map_err(|refused| refused.to_string())?;
+        self.script.clear();
         self.renew(&maps);
         self.cpu.set_budget(steps.unwrap_or(self.budget));
         let (mut insns, mut long) = (0, false);
