@@ -59,3 +59,12 @@ SEC("xdp") int index_of_a_callback(struct xdp_md *ctx)
 	bpf_loop(16, sets, &bytes, 0);
 	return bytes.at[3] ? XDP_PASS : XDP_DROP;
 }
+
+SEC("xdp") int rounds_by_a_pointer(struct xdp_md *ctx)
+{
+	long (*loop)(void *rounds, void *callback, void *context, __u64 flags) = (void *)181;
+	struct bytes bytes = {};
+
+	loop(ctx, sets, &bytes, 0);
+	return bytes.at[3] ? XDP_PASS : XDP_DROP;
+}

@@ -6,7 +6,7 @@ use crate::{
     limits::MAX_FRAMES,
     log::{ListedRegs, ListedSlots},
     state::{ENTRY, FP, State, StateId, Step},
-    stop::{Check, Stop},
+    stop::{Check, Stop, reject},
     verifier::Verifier,
 };
 use alveary_abi::HelperId;
@@ -52,8 +52,12 @@ impl Wanted {
 struct GivenUp;
 
 impl Verifier<'_> {
-    /// The exact value of a register is relied on.
+    /// The exact value of a register is relied on. Where that is a pointer (the number of rounds of `bpf_loop` may be
+    /// anything), the kernel takes it for a bug of its own.
     pub(crate) fn mark_precise(&mut self, reg: u8) -> Check {
+        if self.env.caps.bpf && !self.reg(reg).is_scalar() {
+            reject!(self, EFAULT, "verifier bug: backtracking misuse\n");
+        }
         let mut wanted = Wanted { frame: self.cur.depth, ..Wanted::default() };
         wanted.add(reg);
         let start = Way::of(&mut self.cur);

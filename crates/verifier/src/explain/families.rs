@@ -104,6 +104,7 @@ const FAMILIES: &[Family] = &[
     family("pointer-too-far", &["math between", "pointer offset", "pointer be out of bounds"], pointer::far),
     family("misaligned", &["misaligned "], align::explain),
     family("endless-loop", &["infinite loop detected"], looping::endless),
+    family("rounds", &["backtracking misuse"], looping::rounds),
     family("too-large", &["is too large. Processed"], looping::too_many),
     family("too-complex", &["jumps is too complex"], looping::too_many_jumps),
     family("unreachable", &["unreachable insn"], control::unreachable),

@@ -45,6 +45,18 @@ pub(super) fn endless(story: &Story<'_>, draft: &mut Draft) {
     draft.help("loops over more than a few thousand rounds: `bpf_loop`, or `while (can_loop && …)` from Linux 6.9 on");
 }
 
+/// `verifier bug: backtracking misuse`, which is the program's.
+pub(super) fn rounds(story: &Story<'_>, draft: &mut Draft) {
+    const ROUNDS: u8 = 1;
+    draft.say("how many rounds `bpf_loop` makes is said by a pointer");
+    if let Some(reg) = story.reg(ROUNDS) {
+        draft.here(format!("r{ROUNDS} is {}, where a number is needed", words::describe(story, reg)));
+    }
+    draft.know(ROUNDS);
+    draft.note("Linux takes this for a bug of its own, and rejects the program");
+    draft.help("`bpf_loop(ROUNDS, callback, &context, 0)`: the number comes first");
+}
+
 pub(super) fn too_many(story: &Story<'_>, draft: &mut Draft) {
     let limit = story.v.profile.limits.insns;
     draft.say(format!("the paths through the program are more than {limit} instructions long, all together"));
