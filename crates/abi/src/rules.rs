@@ -149,4 +149,11 @@ impl Version {
     pub fn newest_level(self) -> u8 {
         Version::LEVELS.iter().find(|(version, _)| *version == self).map_or(0, |(_, level)| *level)
     }
+
+    /// The newest version that the tables know rules of, if this one is newer (`7.2.13`).
+    #[must_use]
+    pub fn newest_known(self) -> Option<String> {
+        let (newest, level) = Version::LEVELS.last().expect("some are known");
+        (self > *newest).then(|| format!("{newest}.{level}"))
+    }
 }

@@ -81,6 +81,8 @@ fn a_kernel_is_at_the_newest_level_that_is_known_unless_another_is_asked_for() {
     let old = Profile::linux(Version(6, 12)).at_level(74);
     assert_eq!((old.release().as_str(), old.has(Rule::ScalarForks)), ("6.12.74", false));
     assert!(old.at_level(75).has(Rule::ScalarForks));
+    assert_eq!(Version(7, 2).newest_known(), None);
+    assert_eq!(Version(7, 3).newest_known().as_deref(), Some("7.2.13"));
 }
 
 #[test]

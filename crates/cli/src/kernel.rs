@@ -95,16 +95,28 @@ impl KernelOptions {
         })
     }
 
+    /// Adds the types that are given, or this kernel's if there are some, to a kernel that was described without.
+    pub(crate) fn add_types(&self, kernel: &mut Kernel) -> Result<(), Failure> {
+        if kernel.btf.is_none() {
+            kernel.btf = self.types_if(|| true)?;
+            kernel.modules = self.modules(kernel.btf.as_ref());
+        }
+        Ok(())
+    }
+
     /// The types that an object is to be resolved by: those that are given, this kernel's if the object asks for some,
     /// or none.
     fn types(&self, spec: &Spec) -> Result<Option<Arc<Btf>>, Failure> {
         let relocated = || spec.functions.values().flat_map(|f| &f.core).any(|r| r.kind != CoreKind::TypeIdLocal);
         let typed = |one: &Extern| !matches!(one.kind, ExternKind::Config { .. }) && one.ty != TypeId::VOID;
-        let asks = || relocated() || spec.externs.values().any(typed);
+        self.types_if(|| relocated() || spec.externs.values().any(typed))
+    }
+
+    fn types_if(&self, asked: impl FnOnce() -> bool) -> Result<Option<Arc<Btf>>, Failure> {
         let own = Path::new(types::KERNEL);
         match &self.btf {
             Some(path) => self.read(path).map(Some),
-            None if asks() && own.exists() => self.read(own).map(Some),
+            None if asked() && own.exists() => self.read(own).map(Some),
             None => Ok(None),
         }
     }

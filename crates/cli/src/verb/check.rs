@@ -4,6 +4,7 @@ mod compare;
 mod judge;
 mod objects;
 mod options;
+mod place;
 mod show;
 mod spent;
 mod turns;
@@ -15,10 +16,12 @@ use crate::{
     kernel::{KernelOptions, untyped_symbols},
     output,
 };
+use alveary_abi::ProgType;
 use alveary_spec::{Kernel, Spec};
 use alveary_verifier::{Caps, LogLevel, Verdict};
 use clap::{Args, ValueEnum, ValueHint};
 use compare::Comparison;
+use judge::To;
 use objects::{Group, Opened};
 use show::Shown;
 use std::{
@@ -53,21 +56,25 @@ pub(crate) struct Check {
     prog: Option<String>,
 
     /// The type of programs whose section does not tell it (xdp, sched_cls …)
-    #[arg(long = "type", value_name = "TYPE")]
-    ty: Option<String>,
+    #[arg(long = "type", value_name = "TYPE", value_parser = options::prog_type)]
+    ty: Option<ProgType>,
 
-    /// What they are attached to: an attach type (cgroup_inet_egress …), where the section does not tell it
-    #[arg(long, value_name = "ATTACH_TYPE")]
+    /// What they are attached to, where the section does not tell it: a function of the kernel (tcp_connect), or an attach
+    /// type (cgroup_inet_egress …)
+    ///
+    /// A function, a tracepoint or a security hook is written as behind the / of a section's name. The kernel's types
+    /// (--btf, this kernel's if there are some) must have it.
+    #[arg(long, value_name = "BTF_FUNC|ATTACH_TYPE")]
     attach: Option<String>,
 
     /// What the one who loads them may do: none, or some of bpf, perfmon, net_admin, sys_admin; everything unless given
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    caps: Option<Vec<String>>,
+    #[arg(long, value_name = "LIST", value_parser = options::caps)]
+    caps: Option<Caps>,
 
     /// Flags that they are loaded with: strict_alignment, any_alignment, test_rnd_hi32, test_state_freq, sleepable,
     /// xdp_has_frags
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    flags: Vec<String>,
+    #[arg(long, value_name = "LIST", value_parser = options::load_flags)]
+    flags: Option<u32>,
 
     #[command(flatten)]
     kernel: KernelOptions,
@@ -122,8 +129,6 @@ impl Check {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         let format = self.format(json)?;
         let log = self.log.unwrap_or(if format == Format::Kernel { 1 } else { 0 });
-        let caps = self.caps.as_deref().map_or(Ok(Caps::ALL), options::caps)?;
-        let flags = options::load_flags(&self.flags)?;
         let mut comparison = self.compare.as_deref().map(Comparison::read).transpose()?;
         let mut shown = Shown::new(format, self.stats, self.objects.len() > 1);
         let (mut unreadable, mut fails, mut judged) = (false, false, 0);
@@ -142,14 +147,14 @@ impl Check {
             let tasks: Vec<(judge::Task<'_>, Vec<String>)> = group
                 .objects
                 .iter()
-                .map(|Opened { path, spec, kernel, ty }| {
+                .map(|Opened { path, spec, kernel, attach }| {
                     let task = judge::Task {
                         spec,
                         kernel,
-                        ty: *ty,
-                        attach: self.attach.as_deref(),
-                        caps,
-                        flags,
+                        ty: self.ty,
+                        attach: *attach,
+                        caps: self.caps.unwrap_or(Caps::ALL),
+                        flags: self.flags.unwrap_or_default(),
                         log: LogLevel(log),
                         explain: matches!(format, Format::Human | Format::Json),
                         facts: self.facts && format == Format::Json,
@@ -207,17 +212,24 @@ impl Check {
     }
 
     /// Adds an object to a group, with what it is held against.
-    fn open<'a>(&self, path: &'a Path, spec: Spec, group: &mut Group<'a>) -> Result<(), Failure> {
+    fn open<'a>(&'a self, path: &'a Path, mut spec: Spec, group: &mut Group<'a>) -> Result<(), Failure> {
         if let Some(name) = &self.prog {
             inspect::program(&spec, name, path)?;
         }
-        let kernel = Kernel {
+        let mut kernel = Kernel {
             cpus: judge::possible_cpus(),
             symbols: Some(Arc::new(untyped_symbols(&spec))),
             ..self.kernel.described(&spec)?
         };
-        let ty = self.ty.as_deref().map(|name| options::prog_type(&kernel.profile, name)).transpose()?;
-        group.objects.push(Opened { path, spec, kernel, ty });
+        let attach = match self.attach.as_deref() {
+            Some(name) if !options::names_attach_type(&kernel.profile, name) => {
+                self.kernel.add_types(&mut kernel)?;
+                place::put(&mut spec, self.prog.as_deref(), &kernel, name)?;
+                Some(To::Place)
+            }
+            named => named.map(To::Type),
+        };
+        group.objects.push(Opened { path, spec, kernel, attach });
         Ok(())
     }
 }

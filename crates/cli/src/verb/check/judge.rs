@@ -3,7 +3,9 @@
 use super::{options, spent::Spent};
 use crate::{inspect, names};
 use alveary_abi::{Profile, ProgType};
+use alveary_btf::TypeId;
 use alveary_diag::{Diagnostic, Place, SourceLine, Sources};
+use alveary_isa::disasm::{Names, Notation, Style};
 use alveary_object::{Options, resolve};
 use alveary_spec::{Kernel, Program, Spec};
 use alveary_verifier::{
@@ -29,6 +31,8 @@ pub(super) struct Judged {
     pub(super) ty: &'static str,
     /// The kernel whose rules were applied (`6.18.44`).
     pub(super) kernel: String,
+    /// The newest kernel whose rules are known, if this one is newer.
+    pub(super) rules: Option<String>,
     pub(super) verdict: Verdict,
     /// It asks for what the kernel does not have, so that it would not be loaded; the verdict says what.
     pub(super) unresolved: bool,
@@ -90,12 +94,21 @@ pub(super) struct Explanation {
     pub(super) code: Vec<Option<String>>,
 }
 
+/// What `--attach` says.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum To<'a> {
+    /// This attach type.
+    Type(&'a str),
+    /// A place, which stands in the programs.
+    Place,
+}
+
 /// What is to be judged, and against what.
 pub(super) struct Task<'a> {
     pub(super) spec: &'a Spec,
     pub(super) kernel: &'a Kernel,
     pub(super) ty: Option<ProgType>,
-    pub(super) attach: Option<&'a str>,
+    pub(super) attach: Option<To<'a>>,
     pub(super) caps: Caps,
     pub(super) flags: u32,
     pub(super) log: LogLevel,
@@ -133,6 +146,7 @@ impl Task<'_> {
             name: name.to_owned(),
             ty: "",
             kernel: self.kernel.profile.release(),
+            rules: self.kernel.profile.version.newest_known(),
             verdict: Verdict::Refused { reason: String::new(), insn: 0 },
             unresolved: false,
             exceeded: false,
@@ -182,7 +196,7 @@ impl Task<'_> {
         };
         if let Some(at) = at {
             judged.source = given.source(&Place::Insn { prog: program.name.clone(), index: at });
-            judged.instruction = instruction(program, at);
+            judged.instruction = instruction(program, at, self.kernel);
         }
         if self.facts && report.verdict == Verdict::Accept {
             let facts = check_with_facts(program, &env).1;
@@ -212,8 +226,14 @@ impl Task<'_> {
         }
         let mut loaded = Program::clone(program);
         loaded.flags |= self.flags;
-        if let Some(name) = self.attach {
-            loaded.expected = Some(options::attach_type(&self.kernel.profile, program.ty, name)?);
+        match self.attach {
+            Some(To::Type(name)) => {
+                loaded.expected = Some(options::attach_type(&self.kernel.profile, program.ty, name)?);
+            }
+            Some(To::Place) => {
+                program.target.clone().transpose()?;
+            }
+            None => {}
         }
         if !self.caps.bpf {
             (loaded.btf, loaded.funcs, loaded.lines) = (None, Vec::new(), Vec::new());
@@ -233,9 +253,20 @@ fn explanation(program: &Arc<Program>, message: Diagnostic, profile: &Profile) -
     Explanation { message, code }
 }
 
-fn instruction(program: &Arc<Program>, at: u32) -> Option<String> {
+fn instruction(program: &Arc<Program>, at: u32, kernel: &Kernel) -> Option<String> {
     let inst = alveary_isa::decode(&program.insns, at as usize).ok()?;
-    Some(format!("{at}: {inst}"))
+    let text = Notation { style: Style::Plain, names: &Kfuncs(kernel) }.text(at as usize, inst).to_string();
+    Some(format!("{at}: {text}"))
+}
+
+/// Functions of the kernel by their names, where its types are known.
+struct Kfuncs<'a>(&'a Kernel);
+
+impl Names for Kfuncs<'_> {
+    fn kfunc(&self, btf_id: i32, off: i16) -> Option<&str> {
+        let btf = self.0.btf.as_deref().filter(|_| off == 0)?;
+        Some(btf.ty(TypeId(btf_id.try_into().ok()?))?.name())
+    }
 }
 
 /// How many CPUs this machine may have: the kernel knows what `bpf_get_smp_processor_id` may give.

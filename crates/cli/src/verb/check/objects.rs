@@ -1,8 +1,8 @@
 //! The objects that are judged together, and how much memory that may take: so much that all of it stays below 256 MB,
 //! whatever is given.
 
+use super::judge::To;
 use crate::failure::Failure;
-use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place};
 use alveary_spec::{Kernel, Spec};
 use std::{
@@ -29,7 +29,7 @@ pub(super) struct Opened<'a> {
     pub(super) path: &'a Path,
     pub(super) spec: Spec,
     pub(super) kernel: Kernel,
-    pub(super) ty: Option<ProgType>,
+    pub(super) attach: Option<To<'a>>,
 }
 
 /// Objects whose programs are judged side by side.

@@ -47,7 +47,10 @@ impl Shown {
     pub(super) fn write(&mut self, one: &Judged, out: &mut dyn Write) -> io::Result<()> {
         let first = self.counts.is_empty();
         *self.counts.entry(word(&one.verdict)).or_default() += 1;
-        self.kernel.clone_from(&one.kernel);
+        self.kernel = match &one.rules {
+            Some(known) => format!("{}, by the rules of {known}, the newest that are known", one.kernel),
+            None => one.kernel.clone(),
+        };
         match self.format {
             Format::Human => self.human(one, out),
             Format::Kernel => self.kernel(one, out),
