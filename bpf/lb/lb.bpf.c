@@ -425,10 +425,10 @@ int lb(struct xdp_md *context)
 	struct run run = { .vip = ~0u };
 	struct lb_traffic *traffic;
 	__u32 verdict;
-	int action;
+	int action, recorded = 0;
 
-	if (unlikely(settings.recording))
-		record_in(context);
+	if (unlikely(lb_records && recorder.matches))
+		recorded = record_in(context);
 	verdict = balance(context, &run);
 	action = action_of(context, &run, verdict);
 	traffic = bpf_map_lookup_elem(&verdicts, &verdict);
@@ -440,7 +440,7 @@ int lb(struct xdp_md *context)
 		if (counters)
 			add(&counters->back, run.bytes);
 	}
-	if (unlikely(settings.recording))
+	if (unlikely(recorded))
 		record_out(context, &run, verdict, action);
 	if (unlikely(settings.sample))
 		sample(context, &run, verdict, run.bytes);

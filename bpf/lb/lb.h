@@ -210,9 +210,7 @@ struct lb_settings {
 	__u32 new_rate;		/* new entries of tables by tick and CPU; 0: no limit */
 	__u32 answer_rate;	/* ICMP messages of our own by tick and CPU; 0: no limit */
 	__u32 sample;		/* one of so many packets is logged; 0: none */
-	__u32 recording;	/* number of `matches` that are asked; 0: nothing is recorded */
-	__u32 record_rate;	/* records by tick and CPU; 0: no limit */
-	__u32 record_bytes;	/* of each packet, at most LB_SNAP */
+	__u32 unused[3];
 	__u32 announce;		/* 1: new entries of connections go to `news` */
 	__u16 nat_first;	/* ports of the balancer's for NAT, both included */
 	__u16 nat_last;
@@ -299,7 +297,21 @@ struct lb_about {
 	__u32 ifindex;		/* where it came in */
 };
 
-/* What is recorded: a packet that fits any of the `matches`. All of one that are set must fit. */
+/*
+ * Who records: the one entry of the map `.data.recorder`, which is the recorder's alone to write. It has to say again and
+ * again that it is there: behind `until` the data plane ends the recording by itself.
+ */
+struct lb_recorder {
+	__u32 matches;		/* number of `matches` that are asked; 0: nothing is recorded */
+	__u32 rate;		/* records by tick and CPU; 0: no limit */
+	__u32 bytes;		/* of each packet, at most LB_SNAP */
+	__u32 until;		/* tick, the lowest 32 bits */
+};
+
+/*
+ * What is recorded: a packet that fits any of the `matches`. All of one that are set must fit, and if it has LB_MATCH_AND,
+ * the next one, too. Ranges have their first and their last one.
+ */
 #define LB_MATCHES		16
 #define LB_MATCH_SOURCE		(1u << 0)
 #define LB_MATCH_DESTINATION	(1u << 1)
@@ -311,6 +323,7 @@ struct lb_about {
 #define LB_MATCH_REAL		(1u << 7)	/* its number alone */
 #define LB_MATCH_VERDICT	(1u << 8)
 #define LB_MATCH_LENGTH		(1u << 9)
+#define LB_MATCH_AND		(1u << 31)
 
 struct lb_match {
 	__u32 given;		/* LB_MATCH_… that are asked */
@@ -319,16 +332,16 @@ struct lb_match {
 	__be32 source_mask[4];
 	__be32 destination[4];
 	__be32 destination_mask[4];
-	__u16 source_ports[2];	/* first and last, in the machine's byte order */
+	__u16 source_ports[2];	/* in the machine's byte order */
 	__u16 destination_ports[2];
 	__u16 lengths[2];
-	__u8 protocol;
-	__u8 version;
-	__u16 unused;
-	__u32 vip;
-	__u32 real;
-	__u32 first_verdict;
-	__u32 last_verdict;
+	__u8 protocols[2];
+	__u8 versions[2];
+	__u8 source_version;	/* 4 or 6: whose address it is */
+	__u8 destination_version;
+	__u32 vips[2];
+	__u32 reals[2];
+	__u32 verdicts[2];
 };
 
 /* A record in `records`: this, the packet as it came, the packet as it left. */

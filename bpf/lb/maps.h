@@ -19,8 +19,10 @@ const volatile __u32 lb_cpus = 16;			/* that have one */
 const volatile __u32 lb_katran = 0;			/* hash as Katran does, with its seeds: rings of this size, so many VIPs */
 const volatile __u32 lb_katran_vips = 512;
 const volatile __u8 lb_trace = 0;			/* tell each step */
+const volatile __u8 lb_records = 1;			/* there is a recorder */
 
 struct lb_settings settings SEC(".data.settings");
+struct lb_recorder recorder SEC(".data.recorder");
 
 /* LB_LAYOUT, written by who makes the maps. */
 struct {

@@ -29,26 +29,31 @@ static __always_inline struct recorded *this_record(void)
 static __always_inline __u32 snap(struct xdp_md *context)
 {
 	__u32 bytes = bpf_xdp_get_buff_len(context);
-	__u32 most = settings.record_bytes;
+	__u32 most = recorder.bytes;
 
 	if (most > LB_SNAP)
 		most = LB_SNAP;
 	return bytes < most ? bytes : most;
 }
 
-/* The packet as it came. */
+/* The packet as it came. 0: nothing is recorded. */
 PART int record_in(struct xdp_md *context)
 {
 	struct recorded *record = this_record();
-	__u32 bytes = snap(context);
+	__u32 bytes = snap(context), length = bpf_xdp_get_buff_len(context);
 
+	/* Who recorded has gone without a word. */
+	if ((__s32)(recorder.until - (__u32)now()) < 0) {
+		recorder.matches = 0;
+		return 0;
+	}
 	if (!record)
 		return 0;
 	record->head.in = 0;
-	record->head.about.length = bpf_xdp_get_buff_len(context);
+	record->head.about.length = length > 0xffff ? 0xffff : length;
 	if (bytes - 1 < LB_SNAP && !bpf_xdp_load_bytes(context, 0, record->packets, bytes))
 		record->head.in = bytes;
-	return 0;
+	return 1;
 }
 
 static __always_inline void tell(struct lb_about *about, struct xdp_md *context, const struct run *run, __u32 verdict)
@@ -76,10 +81,9 @@ static __always_inline int covers(const __be32 *address, const __be32 *prefix, c
 	return !differs;
 }
 
-static __always_inline int in_range(__u16 number, const __u16 *range)
-{
-	return number >= range[0] && number <= range[1];
-}
+#define IN_RANGE(number, range)	((number) >= (range)[0] && (number) <= (range)[1])
+#define FITS			1
+#define AND			2	/* and so must the next one */
 
 PART int fits(const struct lb_about *about, __u32 index)
 {
@@ -88,27 +92,47 @@ PART int fits(const struct lb_about *about, __u32 index)
 
 	if (!match || !about)
 		return 0;
-	if (covers(about->source, match->source, match->source_mask))
+	if (about->version == match->source_version && covers(about->source, match->source, match->source_mask))
 		fits |= LB_MATCH_SOURCE;
-	if (covers(about->destination, match->destination, match->destination_mask))
+	if (about->version == match->destination_version &&
+	    covers(about->destination, match->destination, match->destination_mask))
 		fits |= LB_MATCH_DESTINATION;
-	if (in_range(bpf_ntohs(about->source_port), match->source_ports))
+	if (IN_RANGE(bpf_ntohs(about->source_port), match->source_ports))
 		fits |= LB_MATCH_SOURCE_PORT;
-	if (in_range(bpf_ntohs(about->destination_port), match->destination_ports))
+	if (IN_RANGE(bpf_ntohs(about->destination_port), match->destination_ports))
 		fits |= LB_MATCH_DESTINATION_PORT;
-	if (about->protocol == match->protocol)
+	if (IN_RANGE(about->protocol, match->protocols))
 		fits |= LB_MATCH_PROTOCOL;
-	if (about->version == match->version)
+	if (IN_RANGE(about->version, match->versions))
 		fits |= LB_MATCH_VERSION;
-	if (about->vip == match->vip)
+	if (IN_RANGE(about->vip, match->vips))
 		fits |= LB_MATCH_VIP;
-	if ((about->real & LB_REAL_NUMBER) == match->real)
+	if (IN_RANGE(about->real & LB_REAL_NUMBER, match->reals))
 		fits |= LB_MATCH_REAL;
-	if (about->verdict >= match->first_verdict && about->verdict <= match->last_verdict)
+	if (IN_RANGE(about->verdict, match->verdicts))
 		fits |= LB_MATCH_VERDICT;
-	if (in_range(about->length, match->lengths))
+	if (IN_RANGE(about->length, match->lengths))
 		fits |= LB_MATCH_LENGTH;
-	return ((fits ^ match->not) & match->given) == match->given;
+	fits = ((fits ^ match->not) & match->given & ~LB_MATCH_AND) == (match->given & ~LB_MATCH_AND) ? FITS : 0;
+	return match->given & LB_MATCH_AND ? fits | AND : fits;
+}
+
+/* Whether a packet fits any of the matches. */
+static __always_inline int is_wanted(const struct lb_about *about)
+{
+	int so_far = FITS;
+
+	for (__u32 i = 0; i < LB_MATCHES && i < recorder.matches; i++) {
+		int one = fits(about, i);
+
+		so_far &= one;
+		if (one & AND)
+			continue;
+		if (so_far)
+			return 1;
+		so_far = FITS;
+	}
+	return 0;
 }
 
 /* The packet as it leaves, if the record is wanted. */
@@ -116,21 +140,20 @@ PART int record_out(struct xdp_md *context, const struct run *run, __u32 verdict
 {
 	struct recorded *record = this_record();
 	struct rates *rates = this_tick();
-	__u32 in, bytes, wanted = 0;
+	__u32 in, bytes, length;
 
 	if (!record || !rates || !run)
 		return 0;
 	tell(&record->head.about, context, run, verdict);
-	for (__u32 i = 0; i < LB_MATCHES && i < settings.recording && !wanted; i++)
-		wanted = fits(&record->head.about, i);
-	if (!wanted)
+	if (!is_wanted(&record->head.about))
 		return 0;
-	if (!within(&rates->recorded, settings.record_rate)) {
+	if (!within(&rates->recorded, recorder.rate)) {
 		count_event(LB_UNRECORDED);
 		return 0;
 	}
 	record->head.action = action;
-	record->head.length = bpf_xdp_get_buff_len(context);
+	length = bpf_xdp_get_buff_len(context);
+	record->head.length = length > 0xffff ? 0xffff : length;
 	record->head.out = 0;
 	in = record->head.in;
 	if (in > LB_SNAP)

@@ -13,6 +13,7 @@
 
 struct original {
 	__u64 length;
+	__u64 device;	/* that `sent` sends it by */
 	__u64 head[HEAD / 8];
 };
 
@@ -22,6 +23,19 @@ struct {
 	__type(key, __u32);
 	__type(value, struct original);
 } original SEC(".maps");
+
+/* Packets that came back, and their bytes. */
+struct came {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct came);
+} came SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -72,6 +86,31 @@ int again_frags(struct xdp_md *context)
 	if (!restore(context))
 		bpf_tail_call(context, &target_frags, 0);
 	return XDP_ABORTED;
+}
+
+/* Of live frames, which the kernel uses again as they were left. */
+SEC("xdp")
+int sent(struct xdp_md *context)
+{
+	__u32 only = 0;
+	struct original *was = bpf_map_lookup_elem(&original, &only);
+
+	if (!was || restore(context))
+		return XDP_ABORTED;
+	return bpf_redirect(was->device, 0);
+}
+
+SEC("xdp")
+int counted(struct xdp_md *context)
+{
+	__u32 only = 0;
+	struct came *all = bpf_map_lookup_elem(&came, &only);
+
+	if (all) {
+		all->packets++;
+		all->bytes += context->data_end - context->data;
+	}
+	return XDP_DROP;
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

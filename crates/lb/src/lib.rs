@@ -10,6 +10,7 @@
 //! | [`instance`] | a balancer in the running kernel: pins, links, adoption |
 //! | [`keepalived`] | configurations of keepalived as ours |
 //! | [`maglev`] | which real server has which slot of a VIP's table; rings as Katran computes them |
+//! | [`record`] | packets of a running balancer, as they came and as they left |
 //! | [`report`] | what it tells of itself: JSON, Prometheus, a page |
 //! | [`serve`] | a balancer that is served: configuration, checks, API |
 //! | [`store`] | the maps on a target: steps carried out, what runs read back, counters |
@@ -28,6 +29,7 @@ pub mod http;
 pub mod instance;
 pub mod keepalived;
 pub mod maglev;
+pub mod record;
 pub mod report;
 pub mod serve;
 pub mod store;

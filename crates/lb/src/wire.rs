@@ -244,9 +244,6 @@ pub struct Settings {
     pub new_rate: u32,
     pub answer_rate: u32,
     pub sample: u32,
-    pub recording: u32,
-    pub record_rate: u32,
-    pub record_bytes: u32,
     pub announce: u32,
     pub nat: (u16, u16),
 }
@@ -255,15 +252,7 @@ impl Settings {
     /// As the map has it.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
-        let words = [
-            self.new_rate,
-            self.answer_rate,
-            self.sample,
-            self.recording,
-            self.record_rate,
-            self.record_bytes,
-            self.announce,
-        ];
+        let words = [self.new_rate, self.answer_rate, self.sample, 0, 0, 0, self.announce];
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         bytes.extend(self.nat.0.to_ne_bytes());
         bytes.extend(self.nat.1.to_ne_bytes());

@@ -20,4 +20,4 @@ pub use capture::{Capture, Packet};
 pub use ethernet::{ETHERNET_HEADER, EthernetView};
 pub use input::MAX_PACKET;
 pub use link::LinkType;
-pub use writer::{Format, Writer};
+pub use writer::{Direction, Format, Writer};

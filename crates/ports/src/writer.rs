@@ -11,6 +11,15 @@ use flate2::{Compression, write::GzEncoder};
 
 use crate::{input::MAX_PACKET, link::LinkType, pcap::NANOSECONDS};
 
+/// Which way a packet went through its interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// It came.
+    In,
+    /// It left.
+    Out,
+}
+
 /// What a capture is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -122,6 +131,32 @@ impl<W: Write> Writer<W> {
         data: &[u8],
         comment: &str,
     ) -> Result<(), Diagnostic> {
+        self.put_packet(timestamp_ns, original_len, data, &options(comment, None), comment)
+    }
+
+    /// The same with the way that the packet went, which pcapng keeps, too.
+    ///
+    /// # Errors
+    /// As for [`write_with_comment`](Self::write_with_comment).
+    pub fn write_with_direction(
+        &mut self,
+        timestamp_ns: u64,
+        original_len: u32,
+        data: &[u8],
+        comment: &str,
+        direction: Direction,
+    ) -> Result<(), Diagnostic> {
+        self.put_packet(timestamp_ns, original_len, data, &options(comment, Some(direction)), comment)
+    }
+
+    fn put_packet(
+        &mut self,
+        timestamp_ns: u64,
+        original_len: u32,
+        data: &[u8],
+        options: &[u8],
+        comment: &str,
+    ) -> Result<(), Diagnostic> {
         self.packets += 1;
         self.limit("packet", MAX_PACKET, data.len())?;
         self.limit("comment", u16::MAX.into(), comment.len())?;
@@ -135,14 +170,13 @@ impl<W: Write> Writer<W> {
             }
             Format::PcapNg => {
                 let padding = &[0; 3][..data.len().next_multiple_of(4) - data.len()];
-                let options = comment_option(comment);
                 let len = (32 + data.len() + padding.len() + options.len()) as u32;
                 let (high, low) = ((timestamp_ns >> 32) as u32, timestamp_ns as u32);
                 let words = [6, len, 0, high, low, data.len() as u32, original_len];
                 self.put(words.map(u32::to_le_bytes).as_flattened())?;
                 self.put(data)?;
                 self.put(padding)?;
-                self.put(&options)?;
+                self.put(options)?;
                 self.put(&len.to_le_bytes())
             }
         }
@@ -198,16 +232,25 @@ fn pcapng_header(link: LinkType) -> Vec<u8> {
     [section.map(u32::to_le_bytes).concat(), interface.map(u32::to_le_bytes).concat()].concat()
 }
 
-/// The options of a packet block that carries a comment: `opt_comment`, `opt_endofopt`. None for an empty one.
-fn comment_option(comment: &str) -> Vec<u8> {
-    if comment.is_empty() {
-        return Vec::new();
+/// The options of a packet block: `opt_comment`, `epb_flags`, `opt_endofopt`; nothing if there are none.
+fn options(comment: &str, direction: Option<Direction>) -> Vec<u8> {
+    let mut options = Vec::with_capacity(comment.len() + 20);
+    if !comment.is_empty() {
+        options.extend(1u16.to_le_bytes());
+        // What is longer is refused before it is written.
+        options.extend((comment.len() as u16).to_le_bytes());
+        options.extend(comment.as_bytes());
+        options.resize(options.len().next_multiple_of(4), 0);
     }
-    let mut option = Vec::with_capacity(comment.len() + 12);
-    option.extend(1u16.to_le_bytes());
-    option.extend((comment.len() as u16).to_le_bytes());
-    option.extend(comment.as_bytes());
-    option.resize(option.len().next_multiple_of(4), 0);
-    option.extend([0; 4]);
-    option
+    if let Some(direction) = direction {
+        let flags = match direction {
+            Direction::In => 1,
+            Direction::Out => 2,
+        };
+        options.extend([2u32 | 4 << 16, flags].iter().flat_map(|word| word.to_le_bytes()));
+    }
+    if !options.is_empty() {
+        options.extend([0; 4]);
+    }
+    options
 }

@@ -377,6 +377,14 @@ impl Site {
         all
     }
 
+    /// An entry of a map, on each target.
+    pub(crate) fn values(&self, map: &str, index: u32) -> Vec<Vec<u8>> {
+        let index = index.to_ne_bytes();
+        let mut all = vec![self.user.map(map).lookup(&index).expect("read").expect("an entry")];
+        all.extend(self.linux.as_ref().map(|linux| linux.map(map).lookup(&index).expect("read").expect("an entry")));
+        all
+    }
+
     /// Counters of a map, on each target.
     pub(crate) fn counters(&self, map: &str, index: u32, words: usize) -> Vec<Vec<u64>> {
         let mut all = vec![self.user.counters(map, index, words)];

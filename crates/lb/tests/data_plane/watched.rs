@@ -5,12 +5,15 @@ use crate::{
     site::{Case, Settings, Setup, Site, Verdict, real},
     ways::towards,
 };
-use alveary_lb::wire::Way;
+use alveary_lb::{
+    record::{Bounds, Filter, Numbers, Recorded, SNAP, matches, monotonic, order},
+    wire::Way,
+};
+use std::{collections::BTreeSet, net::IpAddr};
 
 const VIP: &str = "192.0.2.10:80";
-/// `struct lb_about`, `struct lb_record`.
+/// `struct lb_about`.
 const ABOUT: usize = 64;
-const RECORD: usize = 72;
 
 fn service() -> Setup {
     Setup::default().service(VIP, TCP, 0, &[3]).real(real(3, Way::Ip, "10.1.0.3"))
@@ -64,46 +67,123 @@ fn samples_say_what_became_of_packets() {
     assert!(site.events("samples").iter().all(Vec::is_empty), "0 is no samples");
 }
 
+/// What the test's site has: VIP 1, real 3.
+struct Numbered;
+
+impl Numbers for Numbered {
+    fn vips(&self, _: IpAddr, _: Option<u16>) -> BTreeSet<u32> {
+        [1].into()
+    }
+
+    fn reals(&self, _: IpAddr) -> BTreeSet<u32> {
+        [3].into()
+    }
+}
+
+/// The site, with a filter that is asked until this tick.
+fn recording(filter: &str, bounds: Bounds, until: u32) -> Setup {
+    let read = Filter::read(filter).expect("it can be read");
+    let all = matches(filter, &read, &Numbered).expect("it can be asked");
+    let setup = service().entry(".data.recorder", vec![0; 4], order(all.len() as u32, bounds, until));
+    (0u32..)
+        .zip(&all)
+        .fold(setup, |setup, (index, one)| setup.entry("matches", index.to_ne_bytes().to_vec(), one.to_bytes()))
+}
+
+/// Far behind now, of either target.
+fn later() -> u32 {
+    (monotonic() >> 30) as u32 + 100_000
+}
+
+const ALL: Bounds = Bounds { rate: 0, bytes: SNAP };
+
 #[test]
 fn records_hold_the_packet_before_and_after() {
     let site = Site::new("records");
-    let on = Settings { recording: 1, record_bytes: 2048, ..Settings::default() };
-    // Nothing is asked of packets but their verdict: LB_FORWARDED.
-    let mut verdict = vec![0u8; 104];
-    verdict[0..4].copy_from_slice(&(1u32 << 8).to_ne_bytes());
-    verdict[96..100].copy_from_slice(&6u32.to_ne_bytes());
-    verdict[100..104].copy_from_slice(&6u32.to_ne_bytes());
-    let setup = service().settings(on).entry("matches", 0u32.to_ne_bytes().to_vec(), verdict);
-    site.run(&[three(setup.clone())]);
+    site.run(&[three(recording("verdict forwarded", ALL, later()))]);
     let packet = tcp("203.0.113.5:40000", VIP);
     let out = towards(&packet, &real(3, Way::Ip, "10.1.0.3"));
     for records in site.events("records") {
         assert_eq!(records.len(), 2, "the one for nobody does not fit");
         for record in &records {
-            assert_eq!(record[RECORD..], [packet.bytes(), out.clone()].concat());
-            assert_eq!((word(record, 48), word(record, 52), word(record, 56)), (1, 3, 6));
+            let record = Recorded::read(record).expect("whole");
+            assert_eq!(record.came, (packet.bytes(), packet.bytes().len() as u32));
+            assert_eq!(record.left, Some((out.clone(), out.len() as u32)));
+            assert_eq!((record.vip, record.real, record.verdict, record.action), (Some(1), Some(3), 6, 3));
         }
     }
-    // A destination that no packet has.
-    let mut nobody = vec![0u8; 104];
-    nobody[0..4].copy_from_slice(&2u32.to_ne_bytes());
-    nobody[40..44].copy_from_slice(&[192, 0, 2, 11]);
-    nobody[56..60].copy_from_slice(&[255; 4]);
-    let not = |mut entry: Vec<u8>| {
-        entry[4..8].copy_from_slice(&2u32.to_ne_bytes());
-        entry
-    };
-    site.run(&[three(setup.clone().entry("matches", 0u32.to_ne_bytes().to_vec(), nobody.clone()))]);
-    assert!(site.events("records").iter().all(Vec::is_empty));
-    site.run(&[three(setup.clone().entry("matches", 0u32.to_ne_bytes().to_vec(), not(nobody)))]);
-    assert!(site.events("records").iter().all(|all| all.len() == 3), "everyone but nobody");
-    let few = Settings { record_rate: 1, record_bytes: 32, ..on };
-    site.run(&[three(setup.settings(few))]);
+    // What is not sent on has not left.
+    site.run(&[three(recording("udp", ALL, later()))]);
     for records in site.events("records") {
+        let record = Recorded::read(&records[0]).expect("whole");
+        assert_eq!((records.len(), record.left, record.vip, record.real), (1, None, None, None));
+        assert_eq!((record.verdict, record.action), (1, 2));
+    }
+}
+
+#[test]
+fn what_is_recorded_follows_the_filter() {
+    let site = Site::new("filters");
+    // Two packets of TCP to VIP 1 that go to real 3, and one of UDP for nobody.
+    for (filter, count) in [
+        ("", 3),
+        ("tcp", 2),
+        ("not tcp", 1),
+        ("not tcp and not udp", 0),
+        ("src host 203.0.113.5 and dst net 192.0.2.0/24", 3),
+        ("src host 192.0.2.10", 0),
+        ("host 192.0.2.10 and port 80", 3),
+        ("not host 203.0.113.5 and not host 203.0.113.6", 0),
+        ("not src host 203.0.113.6 and not src host 203.0.113.7 and not src net 2001:db8::/32", 3),
+        // The first word of this is the client's IPv4 address.
+        ("src net cb00:7105::/128", 0),
+        ("src portrange 40000-40001 and udp dst port 80", 1),
+        ("src port 0 or dst port 40000", 0),
+        ("ip and not ip6", 3),
+        ("vip 192.0.2.10", 2),
+        ("not vip 192.0.2.10", 1),
+        ("real 10.1.0.3", 2),
+        ("verdict passed", 1),
+        ("verdict dropped", 0),
+        ("greater 54 and tcp or less 10", 2),
+        ("udp and src port 1 or udp and src port 2 or udp and src port 40000", 1),
+    ] {
+        site.run(&[three(recording(filter, ALL, later()))]);
+        for records in site.events("records") {
+            assert_eq!(records.len(), count, "{filter}");
+        }
+    }
+}
+
+#[test]
+fn recording_is_bounded() {
+    let site = Site::new("bounds");
+    let before = site.counters("events", 7, 1);
+    site.run(&[three(recording("", Bounds { rate: 1, bytes: 32 }, later()))]);
+    for (target, records) in site.events("records").into_iter().enumerate() {
         // The kernel's clock may have ticked in between.
         assert!((1..=2).contains(&records.len()), "the rate is one");
-        assert_eq!(records[0].len(), RECORD + 32 + 32);
+        let record = Recorded::read(&records[0]).expect("whole");
+        assert_eq!((record.came.0.len(), record.left.expect("it left").0.len()), (32, 32));
+        assert_eq!(record.came.1 as usize, tcp("203.0.113.5:40000", VIP).bytes().len());
+        let missed = site.counters("events", 7, 1)[target][0] - before[target][0];
+        assert_eq!(missed, 3 - records.len() as u64, "what is not recorded is counted");
     }
+}
+
+#[test]
+fn who_does_not_say_that_he_is_there_gets_nothing() {
+    let site = Site::new("lease");
+    // The user target's clock stands at tick 5, the kernel's further on.
+    site.run(&[three(recording("", ALL, 4))]);
+    assert!(site.events("records").iter().all(Vec::is_empty));
+    for recorder in site.values(".data.recorder", 0) {
+        assert_eq!(word(&recorder, 0), 0, "the data plane ends it");
+    }
+    site.run(&[three(recording("", ALL, later()))]);
+    assert!(site.events("records").iter().all(|all| all.len() == 3));
+    site.run(&[three(service().entry(".data.recorder", vec![0; 4], vec![0; 16]))]);
+    assert!(site.events("records").iter().all(Vec::is_empty), "off");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod import;
 mod lab;
+mod record;
 mod serve;
 mod trace;
 
@@ -20,6 +21,7 @@ use std::path::Path;
   alveary lb status
   alveary lb drain 10.0.0.11 --within 30s
   alveary lb trace 'tcp 198.51.100.7:40000 > 192.0.2.1:443'
+  alveary lb record 'verdict dropped' -w drops.pcapng
   alveary lb import /etc/keepalived/keepalived.conf > lb.toml
   alveary lb lab")]
 pub(crate) struct Lb {
@@ -40,6 +42,7 @@ enum Action {
     Reload(client::Reload),
     Stop(client::Stop),
     Trace(trace::Trace),
+    Record(record::Record),
     Import(import::Import),
     Lab(lab::Lab),
 }
@@ -58,6 +61,7 @@ impl Lb {
             Action::Reload(reload) => reload.run(json),
             Action::Stop(stop) => stop.run(json),
             Action::Trace(trace) => trace.run(json),
+            Action::Record(record) => record.run(json),
             Action::Import(import) => import.run(json),
             Action::Lab(lab) => lab.run(json),
         }

@@ -1,6 +1,7 @@
 //! The balancer.
 
 mod lab;
+mod record;
 mod serve;
 
 use crate::{golden::golden, session::Session};

@@ -18,21 +18,21 @@ use std::{
     time::Duration,
 };
 
-const VIP: &str = "192.0.2.1:80";
+pub(super) const VIP: &str = "192.0.2.1:80";
 const PATIENCE: Duration = Duration::from_secs(10);
 
-struct Site {
-    network: Network,
+pub(super) struct Site {
+    pub(super) network: Network,
     client: Node,
-    balancer: Node,
+    pub(super) balancer: Node,
     reals: [Node; 2],
-    bpffs: BpfFs,
-    folder: PathBuf,
+    pub(super) bpffs: BpfFs,
+    pub(super) folder: PathBuf,
     served: Option<Child>,
 }
 
 impl Site {
-    fn new(test: &str) -> Option<Site> {
+    pub(super) fn new(test: &str) -> Option<Site> {
         if !alveary_testing::bpf::permitted(test) {
             return None;
         }
@@ -72,7 +72,7 @@ impl Site {
         Some(Site { network, client, balancer, reals, bpffs, folder, served: None })
     }
 
-    fn configure(&self, more: &str) {
+    pub(super) fn configure(&self, more: &str) {
         let socket = self.folder.join("lb.sock");
         let text = format!(
             "[balancer]\nname = \"test\"\ndevices = [\"eth0\"]\nmode = \"generic\"\nsource = \"10.0.9.2\"\n\
@@ -86,14 +86,14 @@ impl Site {
         fs::rename(self.folder.join("new"), self.folder.join("lb.toml")).expect("a file");
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(super) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_alveary"));
         command.arg("lb").args(words);
         command
     }
 
     /// Starts the balancer, and waits until it answers.
-    fn serve(&mut self) {
+    pub(super) fn serve(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a file");
         let mut command = self.command(&["serve"]);
         command
@@ -121,7 +121,7 @@ impl Site {
     }
 
     /// What the first VIP's reals are.
-    fn health(&self) -> Vec<(String, u64)> {
+    pub(super) fn health(&self) -> Vec<(String, u64)> {
         let status = self.status().expect("it answers");
         let real = |real: &Value| {
             (real["health"].as_str().unwrap_or_default().to_owned(), real["slots"].as_u64().unwrap_or_default())
@@ -139,7 +139,7 @@ impl Site {
     }
 
     /// Looks again and again until something is so.
-    fn until(&self, what: &str, is_so: impl Fn(&Site) -> bool) {
+    pub(super) fn until(&self, what: &str, is_so: impl Fn(&Site) -> bool) {
         for _ in 0..400 {
             if is_so(self) {
                 return;
@@ -150,7 +150,7 @@ impl Site {
     }
 
     /// A server at a real, which says its name and then what it is told, until its flag is put down.
-    fn server(&self, real: usize) -> Arc<AtomicBool> {
+    pub(super) fn server(&self, real: usize) -> Arc<AtomicBool> {
         let runs = Arc::new(AtomicBool::new(true));
         let (goes_on, name) = (runs.clone(), [b'1', b'2'][real]);
         let listener = self
@@ -175,7 +175,7 @@ impl Site {
     }
 
     /// So many connections, and the name of each one's server.
-    fn connect(&self, count: usize) -> Vec<(TcpStream, u8)> {
+    pub(super) fn connect(&self, count: usize) -> Vec<(TcpStream, u8)> {
         let to: SocketAddr = VIP.parse().expect("an address");
         let one = || {
             let mut stream = TcpStream::connect_timeout(&to, PATIENCE).expect("a connection");
