@@ -121,6 +121,12 @@ impl Prog {
         self.leaves_context
     }
 
+    /// The machine code of one of them.
+    #[must_use]
+    pub fn machine_code(&self, function: &NativeFunction) -> Option<&[u8]> {
+        self.image.machine_code(function)
+    }
+
     /// Whether it calls anything that may hold something when the program ends, or runs another one.
     pub(crate) fn calls(&self) -> bool {
         !self.sites.is_empty()

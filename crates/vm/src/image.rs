@@ -157,6 +157,18 @@ impl Image {
         }
     }
 
+    /// The machine code of a native function; `None`: it is none of this image's by now.
+    #[must_use]
+    pub fn machine_code(&self, function: &NativeFunction) -> Option<&[u8]> {
+        let native = match &self.engine {
+            Engine::Native(native) => native,
+            Engine::Adaptive(adaptive) => adaptive.native()?,
+            Engine::Checked(_) | Engine::Trusted(_) => return None,
+        };
+        let start = function.address.checked_sub(native.start())?;
+        native.code().get(usize::try_from(start).ok()?..)?.get(..function.size)
+    }
+
     /// The word of function `index` of [`Code::funcs`], for [`Image::run`], [`Env::callback`] and `callx`.
     #[must_use]
     pub const fn function(index: u16) -> u64 {

@@ -11,6 +11,7 @@ mod body;
 mod cache;
 mod call;
 mod divide;
+mod dump;
 mod early;
 mod emitted;
 mod fill;
@@ -43,6 +44,7 @@ mod x64;
 
 pub(crate) use arena::SLACK;
 pub use cache::{Cache, Store};
+pub use dump::{JitDump, SourcePlace};
 pub use listing::{Line, Listed, Part};
 pub use native::NativeFunction;
 pub(crate) use native::{ManyFn, Native, NativeFn};

@@ -28,6 +28,8 @@ pub use code::{Body, Call, Code, Func, Known, Link, Lookup, Memory, Sym, Table};
 pub use env::{Env, HelperFn};
 pub use image::{Alone, Image};
 pub use jit::ahead;
-pub use jit::{Cache, Jit, Line, Listed, NativeFunction, NoJit, Part, Pass, Passes, Settings, Store};
+pub use jit::{
+    Cache, Jit, JitDump, Line, Listed, NativeFunction, NoJit, Part, Pass, Passes, Settings, SourcePlace, Store,
+};
 pub use region::{Region, Slots};
 pub use trap::{Exit, Trap, TrapKind};

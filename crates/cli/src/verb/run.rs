@@ -6,6 +6,7 @@ mod dump;
 mod engine;
 mod events;
 mod fate;
+mod jit_dump;
 mod load;
 mod outputs;
 mod perf_map;
@@ -14,9 +15,10 @@ mod proof;
 mod summary;
 
 use crate::{failure::Failure, files, kernel::KernelOptions, output};
-use alveary::{Backend, runtime};
+use alveary::{Backend, Loaded, User, runtime};
 use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place};
+use alveary_vm::JitDump;
 use clap::{Args, ValueEnum, ValueHint};
 use compare::Both;
 use drive::{Job, Ran};
@@ -158,6 +160,13 @@ pub(crate) struct Run {
     #[arg(long, hide_short_help = true)]
     perf_map: bool,
 
+    /// Write native functions, with machine code and source lines, to jit-PID.dump in this folder
+    ///
+    /// For `perf record -k mono -o FILE alveary run …`, then `perf inject --jit -i FILE -o OTHER`: `perf report` and
+    /// `perf annotate` then show what programs do, instruction by instruction.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, hide_short_help = true)]
+    jitdump: Option<PathBuf>,
+
     /// Number of virtual CPUs, thus of values in per-CPU maps and of entries in a cpumap
     ///
     /// The program runs on the first.
@@ -257,6 +266,7 @@ impl Run {
     }
 
     fn on_user(&self, json: bool) -> Result<(), Failure> {
+        let dump = self.jitdump.as_deref().map(jit_dump::begin).transpose()?;
         let ready = load::on_user(self, self.cpus)?;
         let proof = ready.proof();
         if !json {
@@ -266,11 +276,17 @@ impl Run {
         let mut cpu = ready.loaded().target().vcpu(0)?;
         cpu.set_budget(self.budget);
         let ran = drive::drive(&self.job(&ready)?, &mut OnUser(ready.program()?.packets(&mut cpu)?), events)?;
-        if self.perf_map {
-            perf_map::write(ready.loaded())?;
-        }
+        self.name_native_code(dump, ready.loaded())?;
         self.show(&ready, &ran, Some(&proof), json)?;
         ended(ran)
+    }
+
+    /// For profilers.
+    fn name_native_code(&self, dump: Option<JitDump>, loaded: &Loaded<User>) -> Result<(), Failure> {
+        if self.perf_map {
+            perf_map::write(loaded)?;
+        }
+        dump.map_or(Ok(()), |dump| jit_dump::write(dump, loaded))
     }
 
     fn on_linux(&self, json: bool) -> Result<(), Failure> {
@@ -284,6 +300,7 @@ impl Run {
     }
 
     fn on_both(&self, json: bool) -> Result<(), Failure> {
+        let dump = self.jitdump.as_deref().map(jit_dump::begin).transpose()?;
         let cpus = alveary::kernel::sys::possible_cpus().unwrap_or(1) as u32;
         let (ours, theirs) = (load::on_user(self, self.cpus.max(cpus))?, load::on_linux(self)?);
         let proof = ours.proof();
@@ -298,6 +315,7 @@ impl Run {
         let linux = OnLinux::new(theirs.program()?.packets()?);
         let mut both = Both::new(OnUser(ours.program()?.packets(&mut cpu)?), linux);
         let ran = drive::drive(&self.job(&ours)?, &mut both, events)?;
+        self.name_native_code(dump, ours.loaded())?;
         self.show(&ours, &ran, Some(&proof), json)?;
         let difference = both.difference().or_else(|| compare::maps(&ours.dumps().ok()?, &theirs.dumps().ok()?));
         ended(ran)?;
@@ -342,6 +360,7 @@ impl Run {
             ("--harden", self.harden),
             ("--no-cache", self.no_cache),
             ("--perf-map", self.perf_map),
+            ("--jitdump", self.jitdump.is_some()),
         ];
         let Some((name, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
         let message = format!("`{name}` has no meaning on the running kernel");

@@ -307,3 +307,47 @@ fn proven_programs_can_be_limited_hardened_and_named() {
     assert!(!ours.is_empty());
     ours.iter().for_each(|path| drop(std::fs::remove_file(path)));
 }
+
+/// The records of a dump for `perf inject --jit`: what each is, and the rest of it.
+fn records(dump: &[u8]) -> Vec<(u32, &[u8])> {
+    let word = |at: usize| u32::from_ne_bytes(dump[at..at + 4].try_into().expect("four bytes"));
+    assert_eq!((word(0), word(4)), (0x4a69_5444, 1), "it begins with its magic number and version");
+    let (mut at, mut records) = (word(8) as usize, Vec::new());
+    while at < dump.len() {
+        let end = at + word(at + 4) as usize;
+        records.push((word(at), &dump[at + 16..end]));
+        at = end;
+    }
+    records
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn native_code_is_dumped_for_profilers() {
+    let session = Session::new().example("count.bpf.o").example("traffic.pcap");
+    let output = session.output("run count.bpf.o --pcap traffic.pcap --engine jit --jitdump .");
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let dumps = std::fs::read_dir(session.directory()).expect("the session's folder").flatten();
+    let dumps: Vec<_> = dumps.filter(|file| file.path().extension().is_some_and(|kind| kind == "dump")).collect();
+    assert_eq!(dumps.len(), 1);
+    let dump = std::fs::read(dumps[0].path()).expect("it was written");
+    let records = records(&dump);
+    // Lines of a function come before its code; the last record ends the file.
+    let kinds: Vec<u32> = records.iter().map(|(what, _)| *what).collect();
+    assert_eq!(kinds[..2], [2, 0]);
+    assert_eq!(kinds.last(), Some(&3));
+    let wide = |bytes: &[u8], at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let (lines, code) = (records[0].1, records[1].1);
+    let (address, size) = (wide(code, 8), wide(code, 24) as usize);
+    assert_eq!(wide(lines, 0), address);
+    assert!(wide(lines, 8) > 5, "many lines became this code");
+    assert!((address..address + size as u64).contains(&wide(lines, 16)), "a line's code is the function's");
+    assert!(String::from_utf8_lossy(lines).contains("count.bpf.c\0"));
+    let name = code[40..].split(|byte| *byte == 0).next().expect("there is a name");
+    assert_eq!(String::from_utf8_lossy(name), "bpf_count::count");
+    assert_eq!(code.len(), 40 + name.len() + 1 + size);
+
+    let refused = session.output("run count.bpf.o --pcap traffic.pcap --jitdump nowhere");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("nowhere") && refused.stderr.contains("--jitdump DIR"), "{}", refused.stderr);
+}

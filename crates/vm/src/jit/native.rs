@@ -121,6 +121,17 @@ impl Native {
         })
     }
 
+    /// Where its machine code is.
+    pub(crate) fn start(&self) -> u64 {
+        self.pages.start() as u64
+    }
+
+    /// The machine code of all functions, from the address of the first on.
+    pub(crate) fn code(&self) -> &[u8] {
+        // SAFETY: so many bytes were copied there, can be read, and are never written again while this value lives.
+        unsafe { std::slice::from_raw_parts(self.pages.start(), self.bytes) }
+    }
+
     /// How many functions there are.
     pub(crate) fn functions(&self) -> usize {
         self.slots.len()

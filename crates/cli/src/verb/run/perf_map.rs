@@ -23,13 +23,18 @@ pub(super) fn write(loaded: &Loaded<User>) -> Result<(), Failure> {
 }
 
 fn lines(prog: &Prog) -> String {
-    let program = prog.program();
     let line = |function: alveary_vm::NativeFunction| {
-        let origin = prog.code().origin.get(function.slot as usize).copied().unwrap_or(function.slot);
-        let named = program.subprogs.iter().find(|(at, _)| *at == origin).map_or(&program.name, |(_, name)| name);
-        format!("{:x} {:x} bpf_{}::{named}\n", function.address, function.size, program.name)
+        format!("{:x} {:x} {}\n", function.address, function.size, name(prog, function.slot))
     };
     prog.native_functions().into_iter().map(line).collect()
+}
+
+/// The name of the function that begins at a slot of a program's code.
+pub(super) fn name(prog: &Prog, slot: u32) -> String {
+    let program = prog.program();
+    let origin = prog.code().origin.get(slot as usize).copied().unwrap_or(slot);
+    let named = program.subprogs.iter().find(|(at, _)| *at == origin).map_or(&program.name, |(_, name)| name);
+    format!("bpf_{}::{named}", program.name)
 }
 
 /// Anew, so that nothing that another user has put in its place is written to.
