@@ -1,8 +1,13 @@
 //! One check of one real: whether it does what it is there for. Each takes no longer than its time.
 
-use crate::config::{Check, CheckKind};
+use crate::{
+    config::{Check, CheckKind},
+    http::Until,
+    tls,
+};
+use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
     process::{Command, Stdio},
     thread,
@@ -23,7 +28,8 @@ pub fn check(check: &Check, address: IpAddr, port: u16) -> Result<(), String> {
     let to = SocketAddr::new(address, port);
     match check.kind {
         CheckKind::Tcp => connect(to, end).map(drop),
-        CheckKind::Http => http(check, to, end),
+        CheckKind::Http => http(check, to, &mut Until::new(connect(to, end)?, end)),
+        CheckKind::Https => https(check, to, end),
         CheckKind::Dns => dns(&check.query, to, end),
         CheckKind::Exec => exec(&check.command, to, end),
     }
@@ -35,7 +41,10 @@ fn left(end: Instant) -> Result<Duration, String> {
 }
 
 /// The system's error in a few words.
-fn words(why: &std::io::Error) -> String {
+fn words(why: &io::Error) -> String {
+    if let Some(why) = why.get_ref().and_then(|why| why.downcast_ref()) {
+        return tls::words(why);
+    }
     match why.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "no answer in time".into(),
         ErrorKind::ConnectionRefused => "the connection is refused".into(),
@@ -47,20 +56,29 @@ fn connect(to: SocketAddr, end: Instant) -> Result<TcpStream, String> {
     TcpStream::connect_timeout(&to, left(end)?).map_err(|why| words(&why))
 }
 
-fn http(check: &Check, to: SocketAddr, end: Instant) -> Result<(), String> {
-    let mut stream = connect(to, end)?;
+fn https(check: &Check, to: SocketAddr, end: Instant) -> Result<(), String> {
+    let config = tls::client(&check.trust)?;
+    let host = check.host.as_deref().map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    let named = check.server_name.as_deref().or(host).and_then(|name| ServerName::try_from(name.to_owned()).ok());
+    let name = named.unwrap_or_else(|| ServerName::from(to.ip()));
+    let client = ClientConnection::new(config, name).map_err(|why| tls::words(&why))?;
+    http(check, to, &mut StreamOwned::new(client, Until::new(connect(to, end)?, end)))
+}
+
+fn http(check: &Check, to: SocketAddr, stream: &mut (impl Read + Write)) -> Result<(), String> {
     let host = check.host.clone().unwrap_or_else(|| to.to_string());
     let request =
         format!("GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: alveary-lb\r\nConnection: close\r\n\r\n", check.path);
-    stream.set_write_timeout(Some(left(end)?)).map_err(|why| words(&why))?;
-    stream.write_all(request.as_bytes()).map_err(|why| words(&why))?;
+    stream.write_all(request.as_bytes()).and_then(|()| stream.flush()).map_err(|why| words(&why))?;
     let mut answer = Vec::new();
     let mut some = [0; 512];
     while !answer.contains(&b'\n') && answer.len() < ANSWER {
-        stream.set_read_timeout(Some(left(end)?)).map_err(|why| words(&why))?;
-        match stream.read(&mut some).map_err(|why| words(&why))? {
-            0 => break,
-            len => answer.extend(&some[..len]),
+        match stream.read(&mut some) {
+            Ok(0) => break,
+            Ok(len) => answer.extend(&some[..len]),
+            // Servers that do not say in TLS that they end: what they have said is looked at.
+            Err(why) if why.kind() == ErrorKind::UnexpectedEof => break,
+            Err(why) => return Err(words(&why)),
         }
     }
     let status = status(&answer).ok_or("the answer is not HTTP")?;
@@ -144,7 +162,7 @@ fn exec(command: &[String], to: SocketAddr, end: Instant) -> Result<(), String> 
 mod tests {
     use super::*;
     use crate::config::Config;
-    use std::net::TcpListener;
+    use std::{fs, net::TcpListener, path::PathBuf};
 
     fn of(check: &str) -> Check {
         let text = format!(
@@ -195,6 +213,65 @@ mod tests {
             let request = server.join().expect("it ends");
             assert!(request.starts_with("GET /up HTTP/1.1\r\nHost: web.example\r\n"), "{request}");
         }
+    }
+
+    /// A server of TLS whose certificate, for this name, is in a file; it answers so many times.
+    fn tls_server(name: &str, times: usize) -> (u16, PathBuf, thread::JoinHandle<Vec<String>>) {
+        let folder = std::env::temp_dir().join(format!("alveary-lb-check-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
+        let (certificate, key) = (folder.join("own.pem"), folder.join("own.key"));
+        fs::write(&certificate, made.cert.pem()).expect("a file");
+        fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+        let speaks = tls::server(&certificate, &key, None).expect("a server");
+        let listener = TcpListener::bind((HERE, 0)).expect("a port");
+        let port = listener.local_addr().expect("one").port();
+        let serve = move || {
+            let mut asked = Vec::new();
+            for stream in listener.incoming().take(times) {
+                let server = rustls::ServerConnection::new(speaks.clone()).expect("a server");
+                let mut stream = StreamOwned::new(server, stream.expect("someone"));
+                let mut request = [0; 512];
+                // Who does not believe us says no more.
+                let Ok(len) = stream.read(&mut request) else { continue };
+                asked.push(String::from_utf8_lossy(&request[..len]).into_owned());
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").and_then(|()| stream.flush()).expect("sent");
+            }
+            asked
+        };
+        (port, certificate, thread::spawn(serve))
+    }
+
+    #[test]
+    fn https_is_http_of_whom_the_certificate_names() {
+        let (port, certificate, server) = tls_server("web.example", 5);
+        let ca = format!("ca = {certificate:?}");
+        for (more, expected) in [
+            (format!("{ca}, host = \"web.example:8443\""), Ok(())),
+            (format!("{ca}, server-name = \"web.example\""), Ok(())),
+            (ca, Err("the certificate is for another name")),
+            ("host = \"web.example\"".to_owned(), Err("the certificate is signed by nobody who is trusted")),
+            ("verify = false".to_owned(), Ok(())),
+        ] {
+            let asked = of(&format!("type = \"https\", timeout = \"5s\", {more}"));
+            let said = check(&asked, HERE, port);
+            // A machine may have no certificates that it trusts; then that is what is said.
+            let none = said.as_ref().is_err_and(|why| why.starts_with("this machine has no certificates"));
+            if none {
+                let _ = std::net::TcpStream::connect((HERE, port));
+                continue;
+            }
+            assert_eq!(said, expected.map_err(String::from), "{more}");
+        }
+        let asked = server.join().expect("it ends");
+        assert_eq!(asked.len(), 3, "{asked:?}");
+        assert!(asked[0].starts_with("GET / HTTP/1.1\r\nHost: web.example:8443\r\n"), "{asked:?}");
+        let (port, server) = answering("HTTP/1.1 200 OK\r\n\r\n");
+        let said = check(&of("type = \"https\", verify = false"), HERE, port).expect_err("no TLS");
+        server.join().expect("it ends");
+        assert!(said.starts_with("TLS: "), "{said}");
+        let said = check(&of("type = \"https\", ca = \"/no/such\""), HERE, port).expect_err("no file");
+        assert!(said.starts_with("/no/such: no certificates"), "{said}");
     }
 
     #[test]

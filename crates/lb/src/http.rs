@@ -1,8 +1,10 @@
 //! The few words of HTTP/1.1 that an API needs: a request, an answer, the end of the connection. Whoever is slow or says
 //! too much is turned away.
 
+use rustls::{ServerConnection, StreamOwned};
 use std::{
     io::{self, Read, Write},
+    net::TcpStream,
     time::{Duration, Instant},
 };
 
@@ -60,20 +62,78 @@ pub trait Stream: Read + Write {
     ///
     /// # Errors
     /// The system's.
-    fn patience(&self, most: Duration) -> io::Result<()>;
+    fn patience(&mut self, most: Duration) -> io::Result<()>;
+
+    /// All has been said.
+    ///
+    /// # Errors
+    /// The system's.
+    fn end(&mut self) -> io::Result<()> {
+        self.flush()
+    }
 }
 
-impl Stream for std::net::TcpStream {
-    fn patience(&self, most: Duration) -> io::Result<()> {
+impl Stream for TcpStream {
+    fn patience(&mut self, most: Duration) -> io::Result<()> {
         self.set_read_timeout(Some(most))?;
         self.set_write_timeout(Some(most))
     }
 }
 
 impl Stream for std::os::unix::net::UnixStream {
-    fn patience(&self, most: Duration) -> io::Result<()> {
+    fn patience(&mut self, most: Duration) -> io::Result<()> {
         self.set_read_timeout(Some(most))?;
         self.set_write_timeout(Some(most))
+    }
+}
+
+/// A connection that ends then, however slowly bytes come: what is read in several parts takes no longer.
+pub struct Until {
+    stream: TcpStream,
+    end: Instant,
+}
+
+impl Until {
+    /// A connection, and when it is over.
+    #[must_use]
+    pub fn new(stream: TcpStream, end: Instant) -> Until {
+        Until { stream, end }
+    }
+
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+impl Read for Until {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.read(to)
+    }
+}
+
+impl Write for Until {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// A server's end of TLS.
+impl Stream for StreamOwned<ServerConnection, Until> {
+    fn patience(&mut self, most: Duration) -> io::Result<()> {
+        self.sock.end = Instant::now() + most;
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.conn.send_close_notify();
+        self.flush()
     }
 }
 
@@ -106,7 +166,8 @@ pub fn converse(stream: &mut dyn Stream, answer: impl FnOnce(Request) -> Answer)
     );
     stream.patience(PATIENCE)?;
     stream.write_all(head.as_bytes())?;
-    stream.write_all(&body)
+    stream.write_all(&body)?;
+    stream.end()
 }
 
 /// Reads a request; `None` if it is none.

@@ -286,7 +286,7 @@ fn real_server(
                 Ok(weight) => real.set("weight", format!("{weight}")),
                 Err(_) => left.push((said.line, format!("`{value}` is no weight from 0 to 65535"))),
             },
-            "TCP_CHECK" | "HTTP_GET" | "DNS_CHECK" | "MISC_CHECK" => {
+            "TCP_CHECK" | "HTTP_GET" | "SSL_GET" | "DNS_CHECK" | "MISC_CHECK" => {
                 let made = translate_check(said, interval, left);
                 match check {
                     None => *check = made.map(|made| (made, said.line)),
@@ -307,10 +307,15 @@ fn translate_check(check: &Statement, interval: Option<u32>, left: &mut Vec<(usi
     let kind = match check.name() {
         "TCP_CHECK" => "tcp",
         "HTTP_GET" => "http",
+        "SSL_GET" => "https",
         "DNS_CHECK" => "dns",
         _ => "exec",
     };
     toml.set("type", format!("\"{kind}\""));
+    if kind == "https" {
+        // Nor does keepalived.
+        toml.set("verify", "false".into());
+    }
     if let Some(seconds) = interval.filter(|seconds| *seconds > 0) {
         toml.set("interval", format!("\"{seconds}s\""));
     }
@@ -330,7 +335,7 @@ fn translate_check(check: &Statement, interval: Option<u32>, left: &mut Vec<(usi
                 Ok(tries) => toml.set("fall", format!("{}", tries.saturating_add(1))),
                 Err(_) => left.push((said.line, format!("`{value}` is no number"))),
             },
-            ("http", "url") => {
+            ("http" | "https", "url") => {
                 urls += 1;
                 if urls > 1 {
                     left.push((said.line, "one URL is asked for, the first one".into()));
@@ -338,7 +343,7 @@ fn translate_check(check: &Statement, interval: Option<u32>, left: &mut Vec<(usi
                 }
                 url(said, &mut toml, left);
             }
-            ("http", "virtualhost") => toml.set("host", quoted(value)),
+            ("http" | "https", "virtualhost") => toml.set("host", quoted(value)),
             ("dns", "name") => {
                 named = true;
                 toml.set("query", quoted(value));
@@ -414,7 +419,10 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{CheckKind, Config, Forward, Hash, Protocol};
+    use crate::{
+        config::{CheckKind, Config, Forward, Hash, Protocol},
+        tls::Trust,
+    };
     use proptest::prelude::*;
 
     const FILE: &str = r#"! Configuration File for keepalived
@@ -434,6 +442,9 @@ virtual_server 192.0.2.1 443 {
         weight 3
         SSL_GET {
             url { path / }
+            connect_timeout 3
+            connect_port 8443
+            retry 2
         }
     }
     real_server 10.0.0.2 443
@@ -475,7 +486,8 @@ virtual_server fwmark 3 { }
         assert_eq!(web.reals.iter().map(|real| real.weight).collect::<Vec<_>>(), [3, 1]);
         assert!(web.reals.iter().all(|real| real.forward == Forward::Ip && real.port.is_none()));
         let check = web.check.as_ref().expect("a check");
-        assert_eq!((check.kind, check.port, check.fall), (CheckKind::Tcp, Some(8443), 3));
+        assert_eq!((check.kind, check.path.as_str(), &check.trust), (CheckKind::Https, "/", &Trust::Anybody));
+        assert_eq!((check.port, check.fall), (Some(8443), 3));
         assert_eq!((check.interval.as_secs(), check.timeout.as_secs()), (6, 3));
         assert_eq!(
             (dns.protocols[0], dns.reals[0].port, dns.reals[0].forward),
@@ -489,10 +501,10 @@ virtual_server fwmark 3 { }
                 "2: `global_defs` is not the balancer's",
                 "10: a client keeps its server by its address, without a time",
                 "12: `sorry_server` has nothing that it could become",
-                "16: `SSL_GET` has nothing that it could become",
-                "38: `lc` becomes consistent hashing of flows, by weight",
-                "41: `notify_up` has nothing that it could become",
-                "44: packets are not told apart by firewall marks",
+                "26: a VIP has one check: that of line 16",
+                "41: `lc` becomes consistent hashing of flows, by weight",
+                "44: `notify_up` has nothing that it could become",
+                "47: packets are not told apart by firewall marks",
             ]
         );
     }

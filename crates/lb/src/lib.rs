@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`api`] | where the API is answered, and to whom |
 //! | [`apply`] | from what the data plane holds to what it shall hold, step by step |
 //! | [`mod@check`] | one check of one real |
 //! | [`config`] | the configuration: a file, and what is wrong with it |
@@ -14,12 +15,14 @@
 //! | [`report`] | what it tells of itself: JSON, Prometheus, a page |
 //! | [`serve`] | a balancer that is served: configuration, checks, API |
 //! | [`store`] | the maps on a target: steps carried out, what runs read back, counters |
+//! | [`tls`] | TLS of checks and of the API |
 //! | [`mod@trace`] | what would become of a packet, step by step |
 //! | [`wanted`] | what the data plane shall hold |
 //! | [`wire`] | keys and values of its maps |
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod apply;
 pub mod check;
 pub mod config;
@@ -33,6 +36,7 @@ pub mod record;
 pub mod report;
 pub mod serve;
 pub mod store;
+pub mod tls;
 pub mod trace;
 pub mod wanted;
 pub mod wire;

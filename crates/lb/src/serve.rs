@@ -2,13 +2,14 @@
 //! one thread; checks and conversations have theirs.
 
 use crate::{
-    Fault, Result,
+    Fault, Result, api,
     check::check,
-    config::{Check, Config},
+    config::{Check, CheckKind, Config},
     control::Control,
-    http::{Answer, Request, Stream, converse},
+    http::{Answer, Request},
     instance::{Here, Instance},
     report,
+    tls::Trust,
     wanted::{Standing, Wanted, wanted},
     wire::{self, Way, flag},
 };
@@ -17,13 +18,10 @@ use alveary_diag::{Diagnostic, Place};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::ErrorKind,
-    net::{IpAddr, TcpListener},
-    os::unix::{fs::PermissionsExt, net::UnixListener},
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread,
@@ -32,18 +30,10 @@ use std::{
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// Conversations at once; who comes then is turned away.
-const CONVERSATIONS: usize = 64;
 /// Checks at once.
 const CHECKS: usize = 64;
 /// Flows that are told at most.
 const FLOWS: usize = 10_000;
-
-/// Where a balancer's API answers unless its configuration says otherwise.
-#[must_use]
-pub fn socket(name: &str) -> PathBuf {
-    Path::new("/run/alveary").join(format!("lb-{name}.sock"))
-}
 
 /// What a served balancer is told.
 enum Event {
@@ -129,7 +119,12 @@ impl<'l> Server<'l> {
     pub fn run(mut self, orders: Orders) -> Result<()> {
         let (events, told) = mpsc::channel();
         let jobs = workers(&self.config, &events);
-        self.listen(&events)?;
+        let to = events.clone();
+        api::listen(&self.config, move |request| {
+            let (back, answer) = mpsc::channel();
+            let sent = to.send(Event::Asked(request, back)).is_ok();
+            answer.recv().ok().filter(|_| sent).unwrap_or_else(|| Answer::refused(500, "the balancer ends"))
+        })?;
         let signals = events.clone();
         thread::spawn(move || {
             loop {
@@ -194,6 +189,9 @@ impl<'l> Server<'l> {
         self.due = BTreeMap::new();
         for (number, vip) in self.config.vips.iter().enumerate() {
             let Some(check) = &vip.check else { continue };
+            if check.kind == CheckKind::Https && check.trust == Trust::Anybody {
+                (self.log)(&format!("{}: the certificates of its reals are not verified", vip.name));
+            }
             for real in 0..vip.reals.len() {
                 // The first ones at once, but not all of many in one moment.
                 let spread = self.random % (check.interval.as_millis() as u64 / 4 + 1);
@@ -311,70 +309,6 @@ impl<'l> Server<'l> {
             (self.log)(&line);
             self.settle_and_say();
         }
-    }
-
-    /// Answers where the configuration says.
-    fn listen(&self, events: &Sender<Event>) -> Result<()> {
-        let busy = Arc::new(AtomicUsize::new(0));
-        let path = self.config.api.socket.clone().unwrap_or_else(|| socket(&self.config.name));
-        let wrong = |at: &str, why: std::io::Error| {
-            Fault::from(
-                Diagnostic::new("lb-api", format!("nobody can be answered at {at}"), Place::Nowhere)
-                    .found(why.to_string()),
-            )
-        };
-        let at = path.display().to_string();
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|why| wrong(&at, why))?;
-        }
-        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
-            return Err(wrong(&at, ErrorKind::AddrInUse.into()));
-        }
-        // What a process that is gone has left.
-        let _ = fs::remove_file(&path);
-        let unix = UnixListener::bind(&path).map_err(|why| wrong(&at, why))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(|why| wrong(&at, why))?;
-        let (to, count) = (events.clone(), busy.clone());
-        thread::spawn(move || {
-            for stream in unix.incoming().flatten() {
-                talk(stream, &count, &to, |_| None);
-            }
-        });
-        let token = match &self.config.api.token {
-            Some(path) => {
-                let token = fs::read_to_string(path).map_err(|why| wrong(&path.display().to_string(), why))?;
-                let token = token.trim().to_owned();
-                if token.len() < 16 {
-                    let why =
-                        Diagnostic::new("lb-api", "a token of less than 16 letters can be guessed", Place::Nowhere);
-                    return Err(why.in_file(path.display().to_string()).into());
-                }
-                Some(token)
-            }
-            None => None,
-        };
-        if let Some(address) = self.config.api.address {
-            let listener = TcpListener::bind(address).map_err(|why| wrong(&address.to_string(), why))?;
-            let (to, count) = (events.clone(), busy.clone());
-            thread::spawn(move || {
-                for stream in listener.incoming().flatten() {
-                    let token = token.clone();
-                    talk(stream, &count, &to, move |request| forbidden(request, token.as_deref()));
-                }
-            });
-        }
-        if let Some(address) = self.config.metrics {
-            let listener = TcpListener::bind(address).map_err(|why| wrong(&address.to_string(), why))?;
-            let (to, count) = (events.clone(), busy);
-            thread::spawn(move || {
-                for stream in listener.incoming().flatten() {
-                    talk(stream, &count, &to, |request| {
-                        (request.path != "/metrics").then(|| Answer::refused(404, "ask for /metrics"))
-                    });
-                }
-            });
-        }
-        Ok(())
     }
 
     fn answer(&mut self, request: &Request) -> Answer {
@@ -495,48 +429,4 @@ fn workers(config: &Config, events: &Sender<Event>) -> Sender<Job> {
         });
     }
     jobs
-}
-
-/// Why somebody who comes by TCP is not answered, if so.
-fn forbidden(request: &Request, token: Option<&str>) -> Option<Answer> {
-    if let Some(token) = token {
-        let said = request.token.as_deref().unwrap_or_default();
-        // As long for a wrong one as for another wrong one.
-        let differ =
-            said.len() != token.len() || said.bytes().zip(token.bytes()).fold(0, |all, (a, b)| all | (a ^ b)) != 0;
-        return differ.then(|| Answer::refused(401, "the token is not the one that is asked for"));
-    }
-    // Only this machine comes here. Pages of others, which its browsers show, have other names for it.
-    let name = request.host.rsplit_once(':').map_or(request.host.as_str(), |(name, _)| name);
-    let own = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
-    (!own)
-        .then(|| Answer::refused(403, "ask for localhost"))
-        .or_else(|| (request.method != "GET").then(|| Answer::refused(403, "changes take the Unix socket, or a token")))
-}
-
-/// One conversation, in a thread of its own.
-fn talk<S: Stream + Send + 'static>(
-    mut stream: S,
-    busy: &Arc<AtomicUsize>,
-    events: &Sender<Event>,
-    refuses: impl Fn(&Request) -> Option<Answer> + Send + 'static,
-) {
-    if busy.fetch_add(1, Ordering::Relaxed) >= CONVERSATIONS {
-        busy.fetch_sub(1, Ordering::Relaxed);
-        return;
-    }
-    let (busy, events) = (busy.clone(), events.clone());
-    thread::spawn(move || {
-        let answer = |request: Request| {
-            if let Some(refused) = refuses(&request) {
-                return refused;
-            }
-            let (to, from) = mpsc::channel();
-            let sent = events.send(Event::Asked(request, to)).is_ok();
-            from.recv().ok().filter(|_| sent).unwrap_or_else(|| Answer::refused(500, "the balancer ends"))
-        };
-        // Who goes away meanwhile has no answer.
-        let _ = converse(&mut stream, answer);
-        busy.fetch_sub(1, Ordering::Relaxed);
-    });
 }

@@ -107,6 +107,27 @@ pub struct Api {
     pub address: Option<SocketAddr>,
     /// A file with the token that whoever comes to that address has to show.
     pub token: Option<PathBuf>,
+    /// TLS at that address.
+    pub tls: Option<ApiTls>,
+}
+
+/// TLS of the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiTls {
+    /// A file with the chain of certificates.
+    pub certificate: PathBuf,
+    /// A file with the key of the first of them.
+    pub key: PathBuf,
+    /// A file with certificates: whoever comes has to show one that one of these has signed.
+    pub clients: Option<PathBuf>,
+}
+
+impl Api {
+    /// Whether whoever comes to the address says who it is.
+    #[must_use]
+    pub fn knows_clients(&self) -> bool {
+        self.token.is_some() || self.tls.as_ref().is_some_and(|tls| tls.clients.is_some())
+    }
 }
 
 impl Config {
@@ -204,13 +225,17 @@ fn read(mut file: table::Table<'_>, faults: &mut Faults) -> Config {
         config.api.socket = api.get("socket", faults);
         config.api.address = api.get("address", faults);
         config.api.token = api.get("token", faults);
+        read_tls(&mut api, &mut config.api, faults);
         if let Some(address) = config.api.address
             && !address.ip().is_loopback()
-            && config.api.token.is_none()
+            && !config.api.knows_clients()
         {
             let fault =
                 faults.wrong("others than this machine may ask here, and nothing says who", api.value_place("address"));
             fault.help.push("token = \"/etc/alveary/token\": a file with what they have to show".into());
+            fault
+                .help
+                .push("or, with `certificate` and `key`, clients = FILE: who has signed their certificates".into());
         }
         api.finish(faults);
     }
@@ -226,6 +251,27 @@ fn read(mut file: table::Table<'_>, faults: &mut Faults) -> Config {
     }
     file.finish(faults);
     config
+}
+
+/// How the API is spoken to inside TLS, if it is.
+fn read_tls(table: &mut table::Table<'_>, api: &mut Api, faults: &mut Faults) {
+    let clients = table.get("clients", faults);
+    match (table.get("certificate", faults), table.get("key", faults)) {
+        (Some(certificate), Some(key)) => api.tls = Some(ApiTls { certificate, key, clients }),
+        (None, None) if clients.is_none() => {}
+        (None, None) => drop(faults.wrong("certificates are shown in TLS alone", table.value_place("clients"))),
+        (None, _) => drop(faults.wrong("a `key` goes with a `certificate`", table.value_place("key"))),
+        (_, None) => drop(faults.wrong("a `certificate` goes with its `key`", table.value_place("certificate"))),
+    }
+    for key in ["token", "certificate", "clients"] {
+        let at = table.value_place(key);
+        if api.address.is_none() && at != table.place() {
+            let fault = faults.wrong(format!("`{key}` is for who comes to the `address`, and there is none"), at);
+            fault.help.push(
+                "address = \"127.0.0.1:9200\": the Unix socket asks for nothing, its owner alone opens it".into(),
+            );
+        }
+    }
 }
 
 /// What a balancer says of itself.

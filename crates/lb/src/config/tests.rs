@@ -157,6 +157,13 @@ fn what_does_not_go_together() {
         ),
         ("port = 80\nfragments = \"drop\"", "a fragment has no ports, and the VIP has"),
         ("check = { type = \"exec\" }", "the check lacks `command`"),
+        ("check = { type = \"http\", ca = \"x\" }", "`ca` is of `type = \"https\"` alone"),
+        ("check = { type = \"tcp\", host = \"x\" }", "`host` is of `type = \"http\"` and `type = \"https\"` alone"),
+        (
+            "check = { type = \"https\", verify = false, ca = \"x\" }",
+            "certificates are not verified, and `ca` says by what",
+        ),
+        ("check = { type = \"https\", server-name = \"a b\" }", "`server-name` is not what it should be"),
         ("real = [{ address = \"fc00::1\", forward = \"nat\" }]", "`fc00::1` is of another family than the VIP"),
         (
             "real = [{ address = \"10.0.0.1\", forward = \"local\", port = 1 }]",
@@ -177,6 +184,21 @@ fn what_does_not_go_together() {
     }
     let open = "[balancer]\ndevices = [\"eth0\"]\n[api]\naddress = \"0.0.0.0:9200\"";
     assert!(lines(open)[0].contains("others than this machine may ask here, and nothing says who"));
+    let tls = |words: &str| lines(&format!("{open}\n{words}"));
+    for (words, said) in [
+        // Inside TLS anybody may still come.
+        ("certificate = \"c\"\nkey = \"k\"", "others than this machine may ask here, and nothing says who"),
+        ("token = \"t\"\ncertificate = \"c\"", "a `certificate` goes with its `key`"),
+        ("token = \"t\"\nkey = \"k\"", "a `key` goes with a `certificate`"),
+        ("token = \"t\"\nclients = \"c\"", "certificates are shown in TLS alone"),
+    ] {
+        assert_eq!(lines_containing(&tls(words), said), 1, "{words}: {:#?}", tls(words));
+    }
+    for words in ["token = \"t\"", "certificate = \"c\"\nkey = \"k\"\nclients = \"a\""] {
+        Config::read("lb.toml", &format!("{open}\n{words}")).unwrap_or_else(|faults| panic!("{words}: {faults:#?}"));
+    }
+    let nowhere = "[balancer]\ndevices = [\"eth0\"]\n[api]\ntoken = \"t\"";
+    assert!(lines(nowhere)[0].contains("`token` is for who comes to the `address`, and there is none"));
     assert_eq!(lines("")[0], "lb.toml:1:1: the file lacks a table `[balancer]`");
 }
 

@@ -266,6 +266,8 @@ words! {
         "tcp" => Tcp,
         /// A request is answered with a status that is expected.
         "http" => Http,
+        /// The same inside TLS.
+        "https" => Https,
         /// A question is answered.
         "dns" => Dns,
         /// A program ends with 0.

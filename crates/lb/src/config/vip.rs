@@ -5,11 +5,13 @@ use super::{
     table::{Faults, Table as Section},
     value::{CheckKind, Forward, Hash, Mac, Policy, Prefix, Protocol, Quic, Table},
 };
-use crate::maglev::Size;
+use crate::{maglev::Size, tls::Trust};
+use rustls::pki_types::ServerName;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     ops::Range,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -132,12 +134,16 @@ pub struct Check {
     pub jitter: u16,
     /// The port; `None`: the real's, or else the VIP's.
     pub port: Option<u16>,
-    /// `http`: what is asked for.
+    /// `http`, `https`: what is asked for.
     pub path: String,
-    /// `http`: whom it is asked of.
+    /// `http`, `https`: whom it is asked of.
     pub host: Option<String>,
-    /// `http`: statuses that are expected.
+    /// `http`, `https`: statuses that are expected.
     pub status: Vec<u16>,
+    /// `https`: the name that the certificate has to be for; `None`: that of `host`, or else the real's address.
+    pub server_name: Option<String>,
+    /// `https`: whose certificates are believed.
+    pub trust: Trust,
     /// `dns`: the name that is asked for.
     pub query: String,
     /// `exec`: the program and its arguments; `{address}`, `{port}` are replaced.
@@ -493,6 +499,14 @@ fn read_check(mut table: Section<'_>, faults: &mut Faults) -> Option<Check> {
     if host.as_ref().is_some_and(|host| host.is_empty() || host.contains(|c: char| c <= ' ' || c == '\x7f')) {
         faults.unexpected("host", "a name without spaces", table.value_place("host"));
     }
+    let server_name: Option<String> = table.get("server-name", faults);
+    if server_name.as_ref().is_some_and(|name| ServerName::try_from(name.as_str()).is_err()) {
+        faults.unexpected("server-name", "a domain name, or an address", table.value_place("server-name"));
+    }
+    let (ca, verify): (Option<PathBuf>, Option<bool>) = (table.get("ca", faults), table.get("verify", faults));
+    if verify == Some(false) && ca.is_some() {
+        faults.wrong("certificates are not verified, and `ca` says by what", table.value_place("ca"));
+    }
     let query: Option<String> = table.get("query", faults);
     let label = |label: &str| (1..=63).contains(&label.len());
     if query.as_ref().is_some_and(|name| name.len() > 253 || !name.trim_end_matches('.').split('.').all(label)) {
@@ -510,6 +524,12 @@ fn read_check(mut table: Section<'_>, faults: &mut Faults) -> Option<Check> {
         path: path.clone().unwrap_or_else(|| "/".into()),
         host: host.clone(),
         status: table.list("status", faults).into_iter().map(|(status, _)| status).collect(),
+        server_name,
+        trust: match (verify, ca) {
+            (Some(false), _) => Trust::Anybody,
+            (_, Some(path)) => Trust::File(path),
+            (_, None) => Trust::Machine,
+        },
         query: query.clone().unwrap_or_default(),
         command: command.clone(),
     };
@@ -527,19 +547,25 @@ fn read_check(mut table: Section<'_>, faults: &mut Faults) -> Option<Check> {
     if check.jitter > 90 {
         faults.unexpected("jitter", "percent from 0 to 90", table.value_place("jitter"));
     }
-    let of = |kind: CheckKind, key: &str| format!("`{key}` is of `type = \"{}\"` alone", kind.name());
-    for (key, owner) in [
-        ("path", CheckKind::Http),
-        ("host", CheckKind::Http),
-        ("status", CheckKind::Http),
-        ("query", CheckKind::Dns),
-        ("command", CheckKind::Exec),
+    const HTTP: &[CheckKind] = &[CheckKind::Http, CheckKind::Https];
+    const HTTPS: &[CheckKind] = &[CheckKind::Https];
+    for (key, owners) in [
+        ("path", HTTP),
+        ("host", HTTP),
+        ("status", HTTP),
+        ("server-name", HTTPS),
+        ("ca", HTTPS),
+        ("verify", HTTPS),
+        ("query", &[CheckKind::Dns]),
+        ("command", &[CheckKind::Exec]),
     ] {
         let there = table.value_place(key) != table.place();
-        if there && kind.is_some_and(|kind| kind != owner) {
-            faults.wrong(of(owner, key), table.value_place(key));
+        let owned = kind.is_some_and(|kind| owners.contains(&kind));
+        if there && kind.is_some() && !owned {
+            let names: Vec<String> = owners.iter().map(|kind| format!("`type = \"{}\"`", kind.name())).collect();
+            faults.wrong(format!("`{key}` is of {} alone", names.join(" and ")), table.value_place(key));
         }
-        if !there && kind == Some(owner) && matches!(key, "query" | "command") {
+        if !there && owned && matches!(key, "query" | "command") {
             faults.wrong(format!("the check lacks `{key}`"), table.place());
         }
     }

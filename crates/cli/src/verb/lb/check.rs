@@ -6,7 +6,10 @@ use crate::{
     files, output,
     table::{Align, Table, count, grouped},
 };
-use alveary_lb::config::{Config, Real, Vip};
+use alveary_lb::{
+    config::{CheckKind, Config, Real, Vip},
+    tls::Trust,
+};
 use clap::{Args, ValueHint};
 use serde_json::json;
 use std::path::PathBuf;
@@ -44,6 +47,11 @@ pub(super) struct Check {
 /// What is left of an MTU for a segment of TCP.
 fn mss(vip: &Vip, mtu: u16) -> u16 {
     mtu.saturating_sub(if vip.address.is_ipv6() { 60 } else { 40 })
+}
+
+/// Whether it is checked by HTTPS, and nobody asks who answers.
+fn unverified(vip: &&Vip) -> bool {
+    vip.check.as_ref().is_some_and(|check| check.kind == CheckKind::Https && check.trust == Trust::Anybody)
 }
 
 /// The longest packet that reaches every real.
@@ -100,6 +108,11 @@ impl Check {
                 let names = shorter.join(", ");
                 writeln!(out, "\nTunnels take from the MTU, and nothing tells clients' TCP so: {names}")?;
                 writeln!(out, "(`mss = true` does; larger packets are answered by ICMP)")?;
+            }
+            let unverified: Vec<_> = config.vips.iter().filter(unverified).map(|vip| vip.name.as_str()).collect();
+            if !unverified.is_empty() {
+                let names = unverified.join(", ");
+                writeln!(out, "\nChecks by HTTPS believe whoever answers, since `verify = false`: {names}")?;
             }
             Ok(())
         })

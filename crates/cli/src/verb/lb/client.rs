@@ -7,7 +7,7 @@ use crate::{
     table::{Align, Table, grouped},
 };
 use alveary_diag::{Diagnostic, Place};
-use alveary_lb::{http::ask, instance, serve::socket};
+use alveary_lb::{api::socket, http::ask, instance};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 use std::{io, os::unix::net::UnixStream, path::PathBuf};

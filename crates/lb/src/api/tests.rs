@@ -1,0 +1,180 @@
+//! Who is answered, and who is not: by token, by certificate, from this machine.
+
+use super::*;
+use crate::{http::ask, tls::Trust};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    sync::atomic::AtomicU32,
+    time::Duration,
+};
+
+const TOKEN_SAID: &str = "a-token-of-many-letters";
+
+/// A folder with certificates: `ca.pem`, and `server` and `client` that it has signed, for localhost.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = Folder(std::env::temp_dir().join(format!("alveary-lb-api-{}-{number}", std::process::id())));
+        fs::create_dir_all(&folder.0).expect("a folder");
+        let mut own = CertificateParams::default();
+        own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(own, KeyPair::generate().expect("a key")).expect("a certificate");
+        folder.write("ca.pem", &ca.pem());
+        for name in ["server", "client"] {
+            let key = KeyPair::generate().expect("a key");
+            let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+            let signed = params.signed_by(&key, &ca).expect("a certificate");
+            folder.write(&format!("{name}.pem"), &signed.pem());
+            folder.write(&format!("{name}.key"), &key.serialize_pem());
+        }
+        folder.write("token", TOKEN_SAID);
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("a file");
+    }
+
+    /// Listens at a loopback address, with these words in `[api]`, in which `DIR` is the folder.
+    fn listens(&self, words: &str) -> Result<SocketAddr> {
+        let text = format!(
+            "[balancer]\ndevices = [\"eth0\"]\n[api]\nsocket = \"DIR/lb.sock\"\naddress = \"127.0.0.1:0\"\n{words}"
+        );
+        let text = text.replace("DIR", &self.0.display().to_string());
+        let config = Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let said = |request: Request| Answer::json(&serde_json::json!(request.method));
+        listen(&config, said).map(|listening| listening.address.expect("an address"))
+    }
+
+    /// What a client of TLS speaks that shows a certificate, or none.
+    fn speaks(&self, shows: Option<&str>) -> Arc<ClientConfig> {
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+        let Some(name) = shows else { return tls::client(&Trust::File(self.path("ca.pem"))).expect("certificates") };
+        let mut roots = rustls::RootCertStore::empty();
+        let read = |file: &str| CertificateDer::from_pem_file(self.path(file)).expect("a certificate");
+        roots.add(read("ca.pem")).expect("it can sign");
+        let key = PrivateKeyDer::from_pem_file(self.path(&format!("{name}.key"))).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let client = client.expect("versions").with_root_certificates(roots);
+        Arc::new(client.with_client_auth_cert(vec![read(&format!("{name}.pem"))], key).expect("its key"))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The status of what is answered to a request.
+fn status(stream: &mut (impl Read + Write), request: &str) -> io::Result<u16> {
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+fn plain(to: SocketAddr, request: &str) -> io::Result<u16> {
+    status(&mut TcpStream::connect(to)?, request)
+}
+
+fn inside(to: SocketAddr, speaks: Arc<ClientConfig>, request: &str) -> io::Result<u16> {
+    let client = ClientConnection::new(speaks, ServerName::try_from("localhost").expect("a name")).expect("a client");
+    status(&mut StreamOwned::new(client, TcpStream::connect(to)?), request)
+}
+
+fn request(method: &str, host: &str, token: Option<&str>) -> String {
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    format!("{method} /v1/status HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 0\r\n\r\n")
+}
+
+#[test]
+fn without_a_token_this_machine_may_look_and_change_nothing() {
+    let folder = Folder::new();
+    let at = folder.listens("").expect("it listens");
+    assert_eq!(plain(at, &request("GET", "localhost:1", None)).expect("an answer"), 200);
+    assert_eq!(plain(at, &request("POST", "127.0.0.1", None)).expect("an answer"), 403);
+    // A page of somebody else's, which a browser here shows under a name that leads here.
+    assert_eq!(plain(at, &request("GET", "evil.example", None)).expect("an answer"), 403);
+    let mut unix = UnixStream::connect(folder.path("lb.sock")).expect("the socket");
+    assert_eq!(ask(&mut unix, "POST", "/", b"").expect("an answer").0, 200, "the socket asks for nothing");
+    let mode = fs::metadata(folder.path("lb.sock")).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_token_is_asked_for() {
+    let folder = Folder::new();
+    let at = folder.listens("token = \"DIR/token\"").expect("it listens");
+    assert_eq!(plain(at, &request("GET", "localhost", None)).expect("an answer"), 401);
+    for wrong in ["", "a-token-of-many-letterz", "a-token-of-many-letters-and-more"] {
+        assert_eq!(plain(at, &request("GET", "localhost", Some(wrong))).expect("an answer"), 401, "{wrong}");
+    }
+    assert_eq!(plain(at, &request("POST", "other.example", Some(TOKEN_SAID))).expect("an answer"), 200);
+    folder.write("token", "short");
+    let why = folder.listens("token = \"DIR/token\"").expect_err("it can be guessed").to_string();
+    assert!(why.contains("less than 16 letters"), "{why}");
+}
+
+#[test]
+fn inside_tls_a_token_is_asked_for_too() {
+    let folder = Folder::new();
+    let own = "certificate = \"DIR/server.pem\"\nkey = \"DIR/server.key\"\ntoken = \"DIR/token\"";
+    let at = folder.listens(own).expect("it listens");
+    let speaks = folder.speaks(None);
+    assert_eq!(inside(at, speaks.clone(), &request("GET", "localhost", None)).expect("an answer"), 401);
+    assert_eq!(inside(at, speaks, &request("POST", "localhost", Some(TOKEN_SAID))).expect("an answer"), 200);
+    plain(at, &request("GET", "localhost", Some(TOKEN_SAID))).expect_err("nothing is said outside of TLS");
+    let other = Folder::new();
+    inside(at, other.speaks(None), &request("GET", "localhost", None)).expect_err("another has signed it");
+}
+
+#[test]
+fn a_certificate_is_asked_for() {
+    let folder = Folder::new();
+    let own = "certificate = \"DIR/server.pem\"\nkey = \"DIR/server.key\"\nclients = \"DIR/ca.pem\"";
+    let at = folder.listens(own).expect("it listens");
+    assert_eq!(inside(at, folder.speaks(Some("client")), &request("POST", "any", None)).expect("an answer"), 200);
+    inside(at, folder.speaks(None), &request("GET", "localhost", None)).expect_err("it shows none");
+    let other = Folder::new();
+    fs::copy(folder.path("ca.pem"), other.path("ca.pem")).expect("a copy");
+    inside(at, other.speaks(Some("client")), &request("GET", "any", None)).expect_err("another has signed it");
+}
+
+#[test]
+fn who_says_nothing_in_tls_keeps_nobody_for_long() {
+    let folder = Folder::new();
+    let at = folder.listens("certificate = \"DIR/server.pem\"\nkey = \"DIR/server.key\"").expect("it listens");
+    let mut silent = TcpStream::connect(at).expect("a connection");
+    silent.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
+    assert_eq!(silent.read(&mut [0; 64]).unwrap_or(0), 0, "it is over before we are");
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let folder = Folder::new();
+    for (words, expected) in [
+        ("certificate = \"DIR/none\"\nkey = \"DIR/server.key\"", "none: no certificates"),
+        ("certificate = \"DIR/token\"\nkey = \"DIR/server.key\"", "token: no certificates"),
+        ("certificate = \"DIR/server.pem\"\nkey = \"DIR/server.pem\"", "server.pem: no private key"),
+        ("certificate = \"DIR/server.pem\"\nkey = \"DIR/client.key\"", "server.pem and"),
+        (
+            "certificate = \"DIR/server.pem\"\nkey = \"DIR/server.key\"\nclients = \"DIR/token\"",
+            "token: no certificates",
+        ),
+    ] {
+        let why = folder.listens(words).expect_err(words).to_string();
+        assert!(why.contains(expected), "{words}: {why}");
+    }
+}
