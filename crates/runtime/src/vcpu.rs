@@ -251,6 +251,7 @@ impl Vcpu {
         self.prog.set(std::ptr::null());
     }
 
+    #[inline(always)]
     fn prepare<F: Family>(&self, prog: &Prog, ctx: &F::Ctx) {
         let env = &self.env;
         env.host.set(std::ptr::from_ref(self).cast());
@@ -562,7 +563,12 @@ impl<F: Family> Batch<'_, F> {
                 cpu.env.now.set(time);
                 cpu.prepare::<F>(prog, ctx);
                 cpu.take_over_again(prog);
-                let end = match runs.run(cpu.arguments(prog)) {
+                // As `arguments` has it, but for the way through memory: the program would wait for its first argument.
+                let end = match prog.is_trusted() {
+                    true => runs.run([std::ptr::from_ref(ctx) as u64, 0, 0, 0, 0]),
+                    false => runs.run(cpu.registers.get()),
+                };
+                let end = match end {
                     Ok(Exit::Return(value)) if !prog.calls() => Ok(Ran { value, insns: cpu.insns(prog) }),
                     end => cpu.finish(prog, cpu.conclude(end, prog)),
                 };
