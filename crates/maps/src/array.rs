@@ -56,15 +56,18 @@ impl Array {
         there.then(|| u64::from(cpu) * self.cpu_stride + u64::from(index) * u64::from(self.stride))
     }
 
+    /// In the order of `array_map_update_elem`.
     fn check(&self, key: &[u8], flags: u64) -> Result<(), Errno> {
-        self.form.check_flags(flags)?;
+        if flags & !flags::BPF_F_LOCK > flags::BPF_EXIST {
+            return Err(Errno::EINVAL);
+        }
         if index(key) >= self.max {
             return Err(Errno::E2BIG);
         }
         if flags & flags::BPF_NOEXIST != 0 {
             return Err(Errno::EEXIST);
         }
-        Ok(())
+        self.form.check_lock(flags)
     }
 }
 

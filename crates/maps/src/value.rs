@@ -41,11 +41,16 @@ impl Form {
 
     /// Refuses what `flags` may not be in any map: unknown ones, and `BPF_F_LOCK` without a lock.
     pub(crate) fn check_flags(&self, flags: u64) -> Result<(), Errno> {
-        let locked = flags & flags::BPF_F_LOCK != 0;
-        if flags & !flags::BPF_F_LOCK > flags::BPF_EXIST || (locked && self.lock.is_none()) {
+        if flags & !flags::BPF_F_LOCK > flags::BPF_EXIST {
             return Err(Errno::EINVAL);
         }
-        Ok(())
+        self.check_lock(flags)
+    }
+
+    /// Refuses `BPF_F_LOCK` without a lock.
+    pub(crate) fn check_lock(&self, flags: u64) -> Result<(), Errno> {
+        let locked = flags & flags::BPF_F_LOCK != 0;
+        if locked && self.lock.is_none() { Err(Errno::EINVAL) } else { Ok(()) }
     }
 
     /// Copies `value` into the map, under the value's own lock if `flags` has `BPF_F_LOCK`.

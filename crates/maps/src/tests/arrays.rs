@@ -12,6 +12,13 @@ fn every_index_exists_and_none_can_be_deleted() {
     assert_eq!(put(&*map, 3, 7, flags::BPF_ANY), Err(Errno::E2BIG));
     assert_eq!(put(&*map, 1, 7, 3), Err(Errno::EINVAL));
     assert_eq!(put(&*map, 1, 7, flags::BPF_F_LOCK), Err(Errno::EINVAL));
+    // What a program is told: that there is no such element comes before that there is no lock.
+    let value = 7u32.to_ne_bytes();
+    let update = |key: u32, flags| map.update(0, &key.to_ne_bytes(), &value, flags);
+    assert_eq!(update(3, flags::BPF_F_LOCK), Err(Errno::E2BIG));
+    assert_eq!(update(1, flags::BPF_F_LOCK | flags::BPF_NOEXIST), Err(Errno::EEXIST));
+    assert_eq!(update(1, flags::BPF_F_LOCK), Err(Errno::EINVAL));
+    assert_eq!(update(3, flags::BPF_F_LOCK | 3), Err(Errno::EINVAL));
     assert_eq!(u32s(&*map, 1), Ok(6));
     assert_eq!(map.remove(&1u32.to_ne_bytes()), Err(Errno::EINVAL));
     assert_eq!(
