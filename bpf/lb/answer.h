@@ -45,7 +45,8 @@ PART int answer_echo(struct xdp_md *context, struct run *run)
 		ip4->ttl = TTL;
 		ip4->check = changed(ip4->check, before, *(__u16 *)&ip4->ttl);
 		icmp->type = ICMP_ECHOREPLY;
-		icmp->checksum = changed(icmp->checksum, bpf_htons(ICMP_ECHO << 8), 0);
+		/* Of nothing but zeros the sum is another zero than any arithmetic of differences gives (RFC 1624). */
+		icmp->checksum = nonzero(~changed(icmp->checksum, bpf_htons(ICMP_ECHO << 8), 0));
 	} else {
 		struct ipv6hdr *ip6 = ip;
 

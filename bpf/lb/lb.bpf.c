@@ -8,7 +8,7 @@
 #include "record.h"
 
 #define BY_ID			(LB_QUIC | LB_QUIC_LB | LB_TCP_ID | LB_UDP_STABLE)
-#define BY_PART			(LB_NO_SOURCE_PORT | LB_DESTINATION_PORT | LB_SOURCE)
+#define BY_PART			(LB_NO_SOURCE_PORT | LB_DESTINATION_PORT | LB_SOURCE | LB_NO_DESTINATION_PORT)
 #define UNUSUAL			(LB_DROP | LB_HOST | LB_ECHO | LB_TTL)
 /* Places of a ring that are asked when the first names a real that takes no new connections. */
 #define PLACES			16
@@ -72,6 +72,8 @@ PART __u64 part_hash(const struct run *run, __u32 flags)
 	} else if (flags & LB_NO_SOURCE_PORT) {
 		flow.source_port = 0;
 	}
+	if (flags & LB_NO_DESTINATION_PORT && !(flags & LB_DESTINATION_PORT))
+		flow.destination_port = 0;
 	if (lb_katran)
 		return run->version == 4 ? katran_place(&flow, 0, lb_katran) : katran_place(&flow, 1, lb_katran);
 	return run->version == 4 ? flow_hash(&flow, 0) : flow_hash(&flow, 1);
@@ -378,6 +380,8 @@ static __always_inline int serve(struct xdp_md *context, struct run *run, const 
 		return LB_NO_REAL;
 	run->real = real->self;
 	step(LB_STEP_REAL, real->self, real->way);
+	if (lb_trace && real->way == LB_WAY_NAT)
+		step(LB_STEP_PORT, bpf_ntohs(run->port), 0);
 	if (unlikely(vip->flags & LB_CLAMP && run->tcp_flags & TCP_SYN))
 		clamp(context, run, vip->mss);
 	number = real->self & LB_REAL_NUMBER;

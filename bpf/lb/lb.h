@@ -61,6 +61,7 @@ struct lb_vip6 {
 #define LB_FRAGMENTS		16
 #define LB_OPTIONS		18
 #define LB_POLICY		3u
+#define LB_NO_DESTINATION_PORT	(1u << 20)	/* hash without the destination port */
 #define LB_BY_ADDRESSES		0u		/* fragments: hash by addresses. Options: as if they were not there */
 #define LB_PASS			1u
 #define LB_REFUSE		2u

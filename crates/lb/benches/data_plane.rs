@@ -28,7 +28,7 @@ struct Measured {
 
 impl Measured {
     fn new(name: &str, program: Loaded<Linux>, which: &str, longer: usize) -> Result<Measured, Failed> {
-        let again = again(0)?;
+        let again = again(0, longer)?;
         let handle = program.program(which)?.handle().clone();
         let frags = again.target().set_program(again.map("target_frags")?, 0, &handle).is_ok();
         if !frags {

@@ -28,10 +28,11 @@ pub(crate) fn linux() -> Linux {
     Linux::builder().without_pins().build()
 }
 
-/// What makes packets what they were: by `device` they are sent.
-pub(crate) fn again(device: u32) -> Result<Loaded<Linux>, Failed> {
+/// What makes packets what they were: by `device` they are sent, and come back longer.
+pub(crate) fn again(device: u32, longer: usize) -> Result<Loaded<Linux>, Failed> {
     let again = example("lb-repeat.bpf.o")?.load(linux())?;
-    let mut original: Vec<u8> = [packet().len() as u64, device.into()].iter().flat_map(|n| n.to_ne_bytes()).collect();
+    let lengths = [packet().len() as u64, device.into(), (packet().len() + longer) as u64];
+    let mut original: Vec<u8> = lengths.iter().flat_map(|n| n.to_ne_bytes()).collect();
     original.extend(&packet()[..64]);
     again.map("original")?.update(&[0; 4], &original, 0)?;
     Ok(again)

@@ -9,10 +9,12 @@ mod ids;
 mod malformed;
 mod nat;
 mod packet;
+mod pieces;
 mod policy;
 mod services;
 mod site;
 mod size;
+mod steps;
 mod watched;
 mod ways;
 

@@ -176,6 +176,12 @@ impl Case {
         self.raw(packet.bytes(), verdict)
     }
 
+    /// A packet that is sent on, and nobody asks how.
+    pub(crate) fn stays_forwarded(mut self, packet: &Packet) -> Case {
+        self.packets.push((packet.bytes(), Want::forwarded()));
+        self
+    }
+
     /// The same for bytes.
     pub(crate) fn raw(mut self, bytes: Vec<u8>, verdict: Verdict) -> Case {
         self.packets.push((bytes, Want { verdict, out: None }));
@@ -349,6 +355,31 @@ impl Site {
         let mut packets = program.packets().expect("packets");
         let verdict = packets.run(&Input { data: packet, ..Input::default() }).map_err(|e| e.to_string())?;
         Ok((verdict.code(), verdict.bytes().to_vec()))
+    }
+
+    /// Has what is left to the host go on to a program of another object; what is given keeps that alive.
+    pub(crate) fn goes_on_to(&self, name: &str, program: &str) -> (Loaded<User>, Option<Loaded<Linux>>) {
+        let open = || Object::open(format!("{}/../../examples/{name}", env!("CARGO_MANIFEST_DIR"))).expect("an object");
+        fn put<B: Backend>(side: &Side<B>, other: &Loaded<B>, program: &str) {
+            let handle = other.program(program).expect("a program").handle().clone();
+            side.loaded.target().set_program(side.map("next"), 0, &handle).expect("it can come next");
+        }
+        let user = open().load(self.user.loaded.target().clone()).expect("the user target takes it");
+        put(&self.user, &user, program);
+        let linux = self.linux.as_ref().map(|side| {
+            let loaded = open().load(Linux::builder().without_pins().build()).expect("the kernel takes it");
+            put(side, &loaded, program);
+            loaded
+        });
+        (user, linux)
+    }
+
+    /// What programs return for a packet, on each target.
+    pub(crate) fn actions(&self, packet: &[u8]) -> Vec<i32> {
+        let mut cpu = self.user.loaded.target().vcpu(0).expect("a CPU");
+        let mut all = vec![self.on_user(&mut cpu, packet).expect("it runs").0];
+        all.extend(self.linux.as_ref().map(|_| self.on_linux(packet).expect("it runs").0));
+        all
     }
 
     /// Runs a case on top of what was before it: tables are as the last one left them.
