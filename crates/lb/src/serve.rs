@@ -251,6 +251,7 @@ impl<'l> Server<'l> {
             ("the balancer's name", config.name == self.config.name),
             ("where the API answers", config.api == self.config.api && config.metrics == self.config.metrics),
             ("`seed`", config.seed == self.config.seed),
+            ("`[katran]`", config.katran == self.config.katran),
         ] {
             if !same {
                 let why = Diagnostic::new("lb-reload", format!("{what} is set when it begins"), Place::Nowhere);

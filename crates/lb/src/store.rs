@@ -109,6 +109,9 @@ pub fn prepare(object: &mut Object, config: &Config, cpus: u32) -> Result<()> {
     ] {
         object.map_spec_mut(map)?.def.max_entries = entries;
     }
+    let (ring, vips) = config.katran.map_or((0, 0), |katran| (katran.ring.slots(), katran.vips));
+    object.set_variable("lb_katran", &ring.to_ne_bytes())?;
+    object.set_variable("lb_katran_vips", &vips.to_ne_bytes())?;
     object.set_variable("lb_seed", &config.seed.to_ne_bytes())?;
     object.set_variable("lb_sets", &sets.to_ne_bytes())?;
     Ok(object.set_variable("lb_cpus", &cpus.to_ne_bytes())?)

@@ -1,7 +1,7 @@
 //! What the data plane shall hold: a configuration, with how its reals are at the moment, as maps have it.
 
 use crate::{
-    config::{Config, Forward, Hash, Policy, Protocol, Quic, Real, Remember, Table, Vip},
+    config::{Action, Config, Forward, Hash, Policy, Protocol, Quic, Real, Remember, Table, Vip},
     maglev::{self, Member, Ring as KatranRing, Size},
     wire::{self, Settings, Way, flag},
 };
@@ -74,7 +74,11 @@ impl WantedRing {
     /// For each slot which real of [`Wanted::reals`] has it; `None` if nobody takes anything.
     #[must_use]
     pub fn compute(&self) -> Option<Vec<u32>> {
-        let members: Vec<Member> = self.members.iter().map(|(_, member)| *member).collect();
+        let members = self.members.iter().map(|(_, member)| *member);
+        // Katran's first ring depends on weights themselves, not on what part of the sum they are.
+        let whole = |member: Member| Member { now: member.now.div_ceil(PARTS), ..member };
+        let members: Vec<Member> =
+            if self.table == Table::Maglev { members.collect() } else { members.map(whole).collect() };
         let mut slots = match self.table {
             Table::Maglev => maglev::table(self.size, &members),
             Table::Katran => maglev::katran(KatranRing::First, self.size, &members),
@@ -115,7 +119,10 @@ pub fn wanted(
             // It is there as long as one VIP sends to it.
             *so_far = Standing { share: so_far.share.max(stands.share), keeps: so_far.keeps || stands.keeps };
             let weight = u32::from(real.weight) * PARTS;
-            let key = maglev::key(real.address, real.port);
+            let key = match vip.table {
+                Table::Maglev => maglev::key(real.address, real.port),
+                Table::Katran | Table::KatranV2 => maglev::katran_key(real.address),
+            };
             let member = Member { key, weight, now: u32::from(real.weight) * u32::from(stands.share) };
             places.push((place, member));
         }
@@ -154,9 +161,8 @@ fn as_vip(config: &Config, vip: &Vip, places: &[(usize, Member)]) -> WantedVip {
     }
     let mut ids = Vec::new();
     for (real, (place, _)) in vip.reals.iter().zip(places) {
-        if let Some(id) = real.id {
-            ids.extend(id_bytes(vip, id).into_iter().map(|(kind, bytes)| (kind, bytes, *place)));
-        }
+        let kinds = real.ids.iter().flat_map(|id| id_bytes(vip, *id));
+        ids.extend(kinds.map(|(kind, bytes)| (kind, bytes, *place)));
     }
     WantedVip { name: vip.name.clone(), keys, service: service(config, vip), rings, prefixes, ids }
 }
@@ -216,6 +222,10 @@ fn service(config: &Config, vip: &Vip) -> wire::Service {
         Remember::Nobody => flag::NO_CONNECTIONS,
     };
     for (given, bit) in [
+        (vip.action == Action::Host, flag::HOST),
+        (vip.action == Action::Drop, flag::DROP),
+        // Katran hashes no port that its VIP does not have.
+        (config.katran.is_some() && vip.ports.is_empty(), flag::NO_DESTINATION_PORT),
         (vip.quic == Some(Quic::Katran), flag::QUIC),
         (vip.quic == Some(Quic::QuicLb), flag::QUIC_LB),
         (vip.tcp_id, flag::TCP_ID),
@@ -273,6 +283,10 @@ fn as_real(config: &Config, real: &Real, devices: &dyn Devices) -> Result<wire::
         Way::Nat => made.port = real.port.unwrap_or_default(),
         _ => {}
     }
+    if matches!(way, Way::Ip | Way::Gue) {
+        // The source's word has fewer bits of its own.
+        made.entropy = u32::MAX.checked_shr(32 - u32::from(config.spread)).unwrap_or_default();
+    }
     if let Some(mac) = real.mac {
         made.flags |= flag::REAL_MAC;
         made.macs[..6].copy_from_slice(&mac.0);
@@ -283,4 +297,21 @@ fn as_real(config: &Config, real: &Real, devices: &dyn Devices) -> Result<wire::
         made.macs[6..].copy_from_slice(&from.unwrap_or_default());
     }
     Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Katran's first ring of these weights, whose units it takes as they are.
+    #[test]
+    fn katrans_rings_are_of_whole_weights() {
+        let size = Size::new(101).expect("a prime number");
+        let members = |unit: u32| (0..5).map(move |i: u32| Member::new(u64::from(10 * i + 3), (1 + i % 7) * unit));
+        for (table, ring) in [(Table::Katran, KatranRing::First), (Table::KatranV2, KatranRing::Second)] {
+            let wanted = WantedRing { table, size, members: (0..).zip(members(PARTS)).collect() };
+            let whole: Vec<Member> = members(1).collect();
+            assert_eq!(wanted.compute(), maglev::katran(ring, size, &whole));
+        }
+    }
 }

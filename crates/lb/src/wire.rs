@@ -25,10 +25,13 @@ pub mod flag {
     pub const UDP_STABLE: u32 = 1 << 9;
     pub const PREFIXES: u32 = 1 << 10;
     pub const ECHO: u32 = 1 << 11;
+    pub const HOST: u32 = 1 << 12;
+    pub const DROP: u32 = 1 << 13;
     pub const CLAMP: u32 = 1 << 14;
     pub const TTL: u32 = 1 << 15;
     pub const FRAGMENTS: u32 = 16;
     pub const OPTIONS: u32 = 18;
+    pub const NO_DESTINATION_PORT: u32 = 1 << 20;
     pub const REAL_V6: u8 = 1 << 0;
     pub const REAL_MAC: u8 = 1 << 1;
     pub const REAL_CHECKSUM: u8 = 1 << 2;
@@ -356,6 +359,23 @@ mod tests {
         let second = next_name(5, first);
         assert!(second != first && number(second) == 5);
         assert_eq!(next_name(5, 5 | (GENERATIONS - 1) << NUMBER_BITS), 5, "they begin anew");
+    }
+
+    /// What each verdict and event means is written down, for operators and by the contract's names.
+    #[test]
+    fn documentation_has_each_of_them() {
+        let pages = [include_str!("../../../docs/lb.md"), include_str!("../../../docs/lb-data-plane.md")];
+        for (name, about) in VERDICTS.iter().chain(&EVENTS) {
+            assert!(pages[0].contains(&format!("| `{name}` | {about} |")), "docs/lb.md lacks {name}");
+        }
+        for (name, _) in VERDICTS {
+            // Several stand in one line: `LB_ANSWERED_ECHO`, `_TOO_BIG`.
+            let name = format!("LB_{}", name.replace('-', "_").to_uppercase());
+            let ends = name.match_indices('_').map(|(at, _)| &name[at..]);
+            let is_there =
+                ends.map(|end| format!("`{end}`")).chain([format!("`{name}`")]).any(|one| pages[1].contains(&one));
+            assert!(is_there, "docs/lb-data-plane.md lacks {name}");
+        }
     }
 
     /// The contract's own numbers.

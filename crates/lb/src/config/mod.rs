@@ -11,9 +11,10 @@ mod table;
 mod value;
 mod vip;
 
-pub use value::{CheckKind, Forward, Hash, Mac, Mode, Policy, Prefix, Protocol, Quic, Table, duration};
+pub use value::{Action, CheckKind, Forward, Hash, Mac, Mode, Policy, Prefix, Protocol, Quic, Table, duration};
 pub use vip::{Check, Key, Real, Remember, Route, Vip};
 
+use crate::maglev::Size;
 use alveary_diag::{Diagnostic, Place};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -33,6 +34,8 @@ pub struct Config {
     pub mode: Mode,
     /// Addresses that outer headers, and packets to reals behind NAT, come from.
     pub sources: Sources,
+    /// Bits of the sources' last words that tunnels fill with the flow's hash.
+    pub spread: u8,
     /// Longest IP packet on the way to the reals.
     pub mtu: u16,
     /// What hashes of flows begin with: the same for balancers that share flows.
@@ -41,6 +44,8 @@ pub struct Config {
     pub limits: Limits,
     /// What may change at any time.
     pub rates: Rates,
+    /// Flows have the places that they have in Katran's rings.
+    pub katran: Option<Katran>,
     /// Ports for NAT, both included.
     pub ports: (u16, u16),
     /// Where the API answers.
@@ -49,6 +54,15 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// The services.
     pub vips: Vec<Vip>,
+}
+
+/// What Katran's choice of a place depends on besides the flow: constants that its program is compiled with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Katran {
+    /// Slots of its rings, all of them alike.
+    pub ring: Size,
+    /// VIPs that it has room for.
+    pub vips: u32,
 }
 
 /// Addresses of the balancer's own.
@@ -185,10 +199,12 @@ fn read(mut file: table::Table<'_>, faults: &mut Faults) -> Config {
         devices: Vec::new(),
         mode: Mode::Any,
         sources: Sources::default(),
+        spread: 0,
         mtu: 1500,
         seed: 0x9e37_79b9_7f4a_7c15,
         limits: Limits::default(),
         rates: Rates::default(),
+        katran: None,
         ports: (32_768, 60_999),
         api: Api::default(),
         metrics: None,
@@ -242,6 +258,12 @@ fn read(mut file: table::Table<'_>, faults: &mut Faults) -> Config {
     if let Some(mut metrics) = file.table("metrics", faults) {
         config.metrics = metrics.need("address", faults);
         metrics.finish(faults);
+    }
+    if let Some(mut katran) = file.table("katran", faults) {
+        let ring = katran.get("ring", faults).or(Size::new(vip::SLOTS));
+        let vips = katran.get::<u32>("vips", faults).unwrap_or(512);
+        config.katran = ring.map(|ring| Katran { ring, vips });
+        katran.finish(faults);
     }
     let defaults = file.table("default", faults).map(|table| vip::defaults(table, faults)).unwrap_or_default();
     let vips = file.tables("vip", faults);
@@ -304,6 +326,19 @@ fn own(balancer: &mut table::Table<'_>, config: &mut Config, faults: &mut Faults
         if before {
             faults.wrong("there are two source addresses of one family", at);
         }
+    }
+    if let Some(spread) = balancer.get::<u16>("spread", faults) {
+        let last = config.sources.v4.map_or(0, u32::from) | config.sources.v6.map_or(0, |v6| u128::from(v6) as u32);
+        if spread > 24 {
+            faults.unexpected("spread", "bits from 0 to 24", balancer.value_place("spread"));
+        } else if last.trailing_zeros() < spread.into() {
+            let at = balancer.value_place("spread");
+            let fault = faults.wrong(format!("the last {spread} bits of `source` are not free"), at);
+            fault
+                .help
+                .push("source = \"172.16.0.0\", spread = 16: tunnels come from 172.16.0.0 to 172.16.255.255".into());
+        }
+        config.spread = spread.min(24) as u8;
     }
     if let Some(mtu) = balancer.get::<u16>("mtu", faults) {
         if mtu < LEAST_MTU {

@@ -73,6 +73,33 @@ fn lines(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn exceptions_and_katrans_places() {
+    let text = "[balancer]\ndevices = [\"eth0\"]\nsource = \"172.16.0.0\"\nspread = 16\n[katran]\nvips = 1024\n\
+                [[vip]]\naddress = \"192.0.2.1\"\nport = 443\nprotocol = \"udp\"\nquic = \"katran\"\n\
+                real = [{ address = \"10.0.0.1\", id = [7, 0x30007] }]\n\
+                [[vip]]\naddress = \"192.0.2.1\"\nprotocol = \"any\"\naction = \"drop\"\n";
+    let config = Config::read("lb.toml", text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!(config.katran.map(|katran| (katran.ring.slots(), katran.vips)), Some((65_537, 1024)));
+    assert_eq!((config.vips[0].table, config.vips[0].slots.slots()), (Table::Katran, 65_537), "[katran] says so");
+    assert_eq!((config.vips[1].action, config.spread), (Action::Drop, 16));
+    assert_eq!(config.vips[0].reals[0].ids, [7, 0x30007]);
+    let wrong = |from: &str, to: &str, message: &str| {
+        assert!(text.contains(from), "{from}");
+        let said = lines(&text.replace(from, to)).join("\n");
+        assert!(said.contains(message), "{said}");
+    };
+    wrong("172.16.0.0", "172.16.1.1", "the last 16 bits of `source` are not free");
+    wrong(
+        "action = \"drop\"",
+        "action = \"host\"\nreal = [{ address = \"10.0.0.1\" }]",
+        "not balanced, and it has reals",
+    );
+    wrong("port = 443", "port = 443\nslots = 4093", "all tables are its rings, of 65537 slots");
+    wrong("port = 443", "port = 443\ntable = \"maglev\"", "all tables are its rings");
+    wrong("[7, 0x30007]", "[7, 7]", "two reals of the VIP have the id 7");
+}
+
+#[test]
 fn everything_has_its_place() {
     let config = Config::read("lb.toml", WHOLE).unwrap_or_else(|faults| panic!("{faults:#?}"));
     assert_eq!(config.name, "edge");
@@ -85,7 +112,7 @@ fn everything_has_its_place() {
     assert_eq!(web.keys().map(|(_, port, _)| port).collect::<Vec<_>>(), [80, 443]);
     assert_eq!(web.reals.iter().map(|real| config.inner_mtu(real)).collect::<Vec<_>>(), [1480, 1452]);
     assert_eq!(web.routes, [Route { from: vec!["198.51.100.0/24".parse().expect("a prefix")], reals: vec![1] }]);
-    assert_eq!(quic.reals[0].id, Some(7));
+    assert_eq!(quic.reals[0].ids, [7]);
 }
 
 #[test]

@@ -231,6 +231,15 @@ words! {
         /// As Katran's second one.
         "katran-v2" => KatranV2,
     }
+    /// What becomes of packets to a VIP.
+    Action {
+        /// They go to its reals.
+        "balance" => Balance,
+        /// They are left to the balancer's own host.
+        "host" => Host,
+        /// They are dropped.
+        "drop" => Drop,
+    }
     /// How packets get to a real.
     Forward {
         /// In another IP header: IPIP, 6-in-4, 4-in-6, IP6IP6.

@@ -3,7 +3,7 @@
 use super::{
     Config,
     table::{Faults, Table as Section},
-    value::{CheckKind, Forward, Hash, Mac, Policy, Prefix, Protocol, Quic, Table},
+    value::{Action, CheckKind, Forward, Hash, Mac, Policy, Prefix, Protocol, Quic, Table},
 };
 use crate::{maglev::Size, tls::Trust};
 use rustls::pki_types::ServerName;
@@ -26,6 +26,8 @@ pub struct Vip {
     pub ports: Vec<u16>,
     /// Its protocols.
     pub protocols: Vec<Protocol>,
+    /// What becomes of packets to it.
+    pub action: Action,
     /// What a flow's real follows from.
     pub hash: Hash,
     /// How its table is made.
@@ -103,7 +105,7 @@ pub struct Real {
     /// Longest IP packet on the way to it; `None`: as the balancer says.
     pub mtu: Option<u16>,
     /// What names it in packets.
-    pub id: Option<u32>,
+    pub ids: Vec<u32>,
     /// Where it stands in the file.
     pub at: Range<usize>,
 }
@@ -160,7 +162,7 @@ pub(super) struct Defaults {
     check: Option<Check>,
 }
 
-const SLOTS: u32 = 65_537;
+pub(super) const SLOTS: u32 = 65_537;
 const DRAIN: Duration = Duration::from_secs(300);
 /// The reals of a VIP that are most.
 const REALS: usize = 10_000;
@@ -304,7 +306,8 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
         }
     };
     let forward = table.get("forward", faults).or(defaults.forward);
-    let slots = table.get("slots", faults).or(defaults.slots).or(Size::new(SLOTS))?;
+    let katran = config.katran;
+    let slots = table.get("slots", faults).or(defaults.slots).or(katran.map(|k| k.ring)).or(Size::new(SLOTS))?;
     let check = match table.table("check", faults) {
         Some(check) => read_check(check, faults),
         None => defaults.check.clone(),
@@ -318,8 +321,9 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
         address: address.unwrap_or(IpAddr::from([0; 4])),
         ports,
         protocols,
+        action: table.get("action", faults).unwrap_or(Action::Balance),
         hash: table.get("hash", faults).unwrap_or(Hash::Flow),
-        table: table.get("table", faults).unwrap_or(Table::Maglev),
+        table: table.get("table", faults).unwrap_or(if katran.is_some() { Table::Katran } else { Table::Maglev }),
         slots,
         remember,
         idle: table.get("idle", faults),
@@ -343,6 +347,17 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
         let fault = faults.wrong("a fragment has no ports, and the VIP has", table.value_place("fragments"));
         fault.help.push("a VIP of the address without `port` gets fragments, and can balance or drop them".into());
     }
+    if vip.action != Action::Balance && !vip.reals.is_empty() {
+        let message = format!("packets to the VIP are not balanced, and it has reals: `{}`", vip.reals[0].name);
+        faults.wrong(message, table.value_place("action")).help.push("no `action`: they are balanced".into());
+    }
+    if let Some(katran) = katran
+        && (vip.table == Table::Maglev || vip.slots != katran.ring)
+    {
+        let message = format!("with [katran] all tables are its rings, of {} slots", katran.ring.slots());
+        let fault = faults.wrong(message, vip.at.clone());
+        fault.help.push("`table = \"katran\"` or \"katran-v2\", and no `slots`".into());
+    }
     together(&vip, config, faults);
     vip.routes = read_routes(&vip, routes, faults);
     table.finish(faults);
@@ -360,10 +375,10 @@ fn together(vip: &Vip, config: &Config, faults: &mut Faults) {
         if !names.insert(&real.name) {
             faults.wrong(format!("two reals of the VIP are called `{}`", real.name), real.at.clone());
         }
-        if let Some(id) = real.id
-            && let Some(_) = ids.insert(id, ())
-        {
-            faults.wrong(format!("two reals of the VIP have the id {id}"), real.at.clone());
+        for id in &real.ids {
+            if ids.insert(*id, ()).is_some() {
+                faults.wrong(format!("two reals of the VIP have the id {id}"), real.at.clone());
+            }
         }
         let six = real.address.is_ipv6();
         let source = if six { config.sources.v6.is_some() } else { config.sources.v4.is_some() };
@@ -396,7 +411,7 @@ fn together(vip: &Vip, config: &Config, faults: &mut Faults) {
             faults.wrong(message, real.at.clone()).help.push("a larger `mtu` of the way to it".into());
         }
     }
-    if names_reals && vip.reals.iter().all(|real| real.id.is_none()) && !vip.reals.is_empty() {
+    if names_reals && vip.reals.iter().all(|real| real.ids.is_empty()) && !vip.reals.is_empty() {
         let fault = faults.wrong("packets shall name reals, and no real has an `id`", vip.at.clone());
         fault.help.push("id = 1, in each [[vip.real]]".into());
     }
@@ -423,7 +438,7 @@ fn read_real(mut table: Section<'_>, default: Option<Forward>, config: &Config, 
     if (gue_port.is_some() || table.raw("checksum").is_some()) && forward != Forward::Gue {
         faults.wrong("this is of `forward = \"gue\"` alone", table.value_place("gue-port"));
     }
-    let id = table.get::<u32>("id", faults);
+    let ids = table.list::<u32>("id", faults).into_iter().map(|(id, _)| id).collect();
     let mtu = table.get::<u16>("mtu", faults);
     let device = table.get::<String>("device", faults);
     let weight = table.get("weight", faults).unwrap_or(1);
@@ -448,7 +463,7 @@ fn read_real(mut table: Section<'_>, default: Option<Forward>, config: &Config, 
         mac,
         device,
         mtu,
-        id,
+        ids,
         at,
     })
 }

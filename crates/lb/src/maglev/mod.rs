@@ -8,9 +8,11 @@
 //! Who is away for a while, or not yet at full weight, keeps its place in that order: from the table of all, it gives away
 //! what is too much for now, and nothing else moves.
 
+mod folly;
 mod katran;
 mod murmur;
 
+pub use folly::katran_key;
 pub use katran::{Ring, katran};
 
 use murmur::murmur3;
