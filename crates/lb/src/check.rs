@@ -4,6 +4,7 @@ use crate::{
     config::{Check, CheckKind},
     http::Until,
     tls,
+    tunnel::Tunnel,
 };
 use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 use std::{
@@ -19,29 +20,30 @@ const ANSWER: usize = 4096;
 /// Longest pause between two looks whether a program has ended.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Checks a real; `port` is the one to be asked.
+/// Checks a real; `port` is the one to be asked, of its address, or through the `tunnel` of the VIP's.
 ///
 /// # Errors
 /// What it did not do, in a few words.
-pub fn check(check: &Check, address: IpAddr, port: u16) -> Result<(), String> {
+pub fn check(check: &Check, address: IpAddr, port: u16, tunnel: Option<&Tunnel>) -> Result<(), String> {
     let end = Instant::now() + check.timeout;
     let to = SocketAddr::new(address, port);
     match check.kind {
+        CheckKind::Tcp if tunnel.is_some() => tunnel.map_or(Ok(()), |tunnel| tunnel.tcp(port, end)),
         CheckKind::Tcp => connect(to, end).map(drop),
         CheckKind::Http => http(check, to, &mut Until::new(connect(to, end)?, end)),
         CheckKind::Https => https(check, to, end),
-        CheckKind::Dns => dns(&check.query, to, end),
+        CheckKind::Dns => dns(&check.query, to, tunnel, end),
         CheckKind::Exec => exec(&check.command, to, end),
     }
 }
 
-fn left(end: Instant) -> Result<Duration, String> {
+pub(crate) fn left(end: Instant) -> Result<Duration, String> {
     let left = end.saturating_duration_since(Instant::now());
     if left.is_zero() { Err("no answer in time".into()) } else { Ok(left) }
 }
 
 /// The system's error in a few words.
-fn words(why: &io::Error) -> String {
+pub(crate) fn words(why: &io::Error) -> String {
     if let Some(why) = why.get_ref().and_then(|why| why.downcast_ref()) {
         return tls::words(why);
     }
@@ -109,16 +111,24 @@ fn question(name: &str, id: u16) -> Vec<u8> {
     question
 }
 
-fn dns(name: &str, to: SocketAddr, end: Instant) -> Result<(), String> {
+fn dns(name: &str, to: SocketAddr, tunnel: Option<&Tunnel>, end: Instant) -> Result<(), String> {
     let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
-    let socket = UdpSocket::bind((any, 0)).map_err(|why| words(&why))?;
-    socket.connect(to).map_err(|why| words(&why))?;
+    let socket = tunnel.map_or_else(|| UdpSocket::bind((any, 0)), Tunnel::udp).map_err(|why| words(&why))?;
     let id = socket.local_addr().map_or(1, |own| own.port());
-    socket.send(&question(name, id)).map_err(|why| words(&why))?;
+    let from = tunnel.map_or(to.ip(), Tunnel::from);
+    match tunnel {
+        Some(tunnel) => tunnel.ask(id, to.port(), &question(name, id))?,
+        None => {
+            socket.connect(to).and_then(|()| socket.send(&question(name, id))).map_err(|why| words(&why))?;
+        }
+    }
     let mut answer = [0; ANSWER];
     loop {
         socket.set_read_timeout(Some(left(end)?)).map_err(|why| words(&why))?;
-        let len = socket.recv(&mut answer).map_err(|why| words(&why))?;
+        let (len, who) = socket.recv_from(&mut answer).map_err(|why| words(&why))?;
+        if who.ip() != from || who.port() != to.port() {
+            continue;
+        }
         if len < 12 || answer[..2] != id.to_be_bytes() || answer[2] & 0x80 == 0 {
             // Somebody else's.
             continue;
@@ -192,9 +202,9 @@ mod tests {
     fn tcp_is_a_connection() {
         let listener = TcpListener::bind((HERE, 0)).expect("a port");
         let port = listener.local_addr().expect("one").port();
-        assert_eq!(check(&of("type = \"tcp\""), HERE, port), Ok(()));
+        assert_eq!(check(&of("type = \"tcp\""), HERE, port, None), Ok(()));
         drop(listener);
-        assert_eq!(check(&of("type = \"tcp\""), HERE, port), Err("the connection is refused".into()));
+        assert_eq!(check(&of("type = \"tcp\""), HERE, port, None), Err("the connection is refused".into()));
     }
 
     #[test]
@@ -209,7 +219,7 @@ mod tests {
         ] {
             let (port, server) = answering(answer);
             let asked = of(&format!("type = \"http\", path = \"/up\", host = \"web.example\"{status}"));
-            assert_eq!(check(&asked, HERE, port), expected.map_err(String::from), "{answer}");
+            assert_eq!(check(&asked, HERE, port, None), expected.map_err(String::from), "{answer}");
             let request = server.join().expect("it ends");
             assert!(request.starts_with("GET /up HTTP/1.1\r\nHost: web.example\r\n"), "{request}");
         }
@@ -254,7 +264,7 @@ mod tests {
             ("verify = false".to_owned(), Ok(())),
         ] {
             let asked = of(&format!("type = \"https\", timeout = \"5s\", {more}"));
-            let said = check(&asked, HERE, port);
+            let said = check(&asked, HERE, port, None);
             // A machine may have no certificates that it trusts; then that is what is said.
             let none = said.as_ref().is_err_and(|why| why.starts_with("this machine has no certificates"));
             if none {
@@ -267,10 +277,10 @@ mod tests {
         assert_eq!(asked.len(), 3, "{asked:?}");
         assert!(asked[0].starts_with("GET / HTTP/1.1\r\nHost: web.example:8443\r\n"), "{asked:?}");
         let (port, server) = answering("HTTP/1.1 200 OK\r\n\r\n");
-        let said = check(&of("type = \"https\", verify = false"), HERE, port).expect_err("no TLS");
+        let said = check(&of("type = \"https\", verify = false"), HERE, port, None).expect_err("no TLS");
         server.join().expect("it ends");
         assert!(said.starts_with("TLS: "), "{said}");
-        let said = check(&of("type = \"https\", ca = \"/no/such\""), HERE, port).expect_err("no file");
+        let said = check(&of("type = \"https\", ca = \"/no/such\""), HERE, port, None).expect_err("no file");
         assert!(said.starts_with("/no/such: no certificates"), "{said}");
     }
 
@@ -293,7 +303,7 @@ mod tests {
                 asked[12..len].to_vec()
             });
             let asked = of("type = \"dns\", query = \"example.org\", timeout = \"5s\"");
-            assert_eq!(check(&asked, HERE, port), expected);
+            assert_eq!(check(&asked, HERE, port, None), expected);
             assert_eq!(serving.join().expect("it ends"), b"\x07example\x03org\0\0\x01\0\x01");
         }
     }
@@ -301,10 +311,10 @@ mod tests {
     #[test]
     fn exec_is_an_exit_code() {
         let asked = |words: &str| of(&format!("type = \"exec\", command = [{words}], timeout = \"200ms\""));
-        assert_eq!(check(&asked(r#""sh", "-c", "test {address}:{port} = 127.0.0.1:7""#), HERE, 7), Ok(()));
-        let said = check(&asked(r#""false""#), HERE, 7).expect_err("it fails");
+        assert_eq!(check(&asked(r#""sh", "-c", "test {address}:{port} = 127.0.0.1:7""#), HERE, 7, None), Ok(()));
+        let said = check(&asked(r#""false""#), HERE, 7, None).expect_err("it fails");
         assert!(said.contains("`false`: exit status: 1"), "{said}");
-        assert_eq!(check(&asked(r#""sleep", "60""#), HERE, 7), Err("no answer in time".into()));
-        assert!(check(&asked(r#""/no/such""#), HERE, 7).expect_err("it fails").contains("cannot be run"));
+        assert_eq!(check(&asked(r#""sleep", "60""#), HERE, 7, None), Err("no answer in time".into()));
+        assert!(check(&asked(r#""/no/such""#), HERE, 7, None).expect_err("it fails").contains("cannot be run"));
     }
 }

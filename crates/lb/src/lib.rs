@@ -17,6 +17,7 @@
 //! | [`store`] | the maps on a target: steps carried out, what runs read back, counters |
 //! | [`tls`] | TLS of checks and of the API |
 //! | [`mod@trace`] | what would become of a packet, step by step |
+//! | [`tunnel`] | checks on the way that packets go |
 //! | [`wanted`] | what the data plane shall hold |
 //! | [`wire`] | keys and values of its maps |
 
@@ -38,6 +39,7 @@ pub mod serve;
 pub mod store;
 pub mod tls;
 pub mod trace;
+pub mod tunnel;
 pub mod wanted;
 pub mod wire;
 

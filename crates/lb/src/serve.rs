@@ -10,6 +10,7 @@ use crate::{
     instance::{Here, Instance},
     report,
     tls::Trust,
+    tunnel::Tunnel,
     wanted::{Standing, Wanted, wanted},
     wire::{self, Way, flag},
 };
@@ -49,6 +50,7 @@ struct Job {
     check: Check,
     address: IpAddr,
     port: u16,
+    tunnel: Option<Tunnel>,
 }
 
 /// A balancer that is served.
@@ -296,6 +298,7 @@ impl<'l> Server<'l> {
                 check: check.clone(),
                 address: real.address,
                 port,
+                tunnel: check.tunnel.then(|| Tunnel::of(&self.config, vip, real)).flatten(),
             };
             // The workers live as long as we do.
             let _ = jobs.send(job);
@@ -420,9 +423,9 @@ fn workers(config: &Config, events: &Sender<Event>) -> Sender<Job> {
         thread::spawn(move || {
             loop {
                 let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok(Job { vip, real, check: how, address, port }) = job else { return };
+                let Ok(Job { vip, real, check: how, address, port, tunnel }) = job else { return };
                 let begun = Instant::now();
-                let said = check(&how, address, port);
+                let said = check(&how, address, port, tunnel.as_ref());
                 if events.send(Event::Checked { vip, real, said, took: begun.elapsed() }).is_err() {
                     return;
                 }

@@ -184,6 +184,15 @@ fn what_does_not_go_together() {
         ),
         ("port = 80\nfragments = \"drop\"", "a fragment has no ports, and the VIP has"),
         ("check = { type = \"exec\" }", "the check lacks `command`"),
+        ("check = { type = \"http\", tunnel = true }", "`tunnel` is of `type = \"tcp\"` and `type = \"dns\"` alone"),
+        (
+            "port = 80\ncheck = { type = \"tcp\", tunnel = true }\nreal = [{ address = \"10.0.0.1\", forward = \"local\" }]",
+            "`10.0.0.1` is checked through the tunnel, and is reached without one",
+        ),
+        (
+            "port = 80\ncheck = { type = \"tcp\", tunnel = true }\nreal = [{ address = \"fc00::1\" }]",
+            "checks through the tunnel need an IPv4 address that the reals answer to",
+        ),
         ("check = { type = \"http\", ca = \"x\" }", "`ca` is of `type = \"https\"` alone"),
         ("check = { type = \"tcp\", host = \"x\" }", "`host` is of `type = \"http\"` and `type = \"https\"` alone"),
         (

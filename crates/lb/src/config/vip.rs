@@ -136,6 +136,8 @@ pub struct Check {
     pub jitter: u16,
     /// The port; `None`: the real's, or else the VIP's.
     pub port: Option<u16>,
+    /// `tcp`, `dns`: what is asked goes through the tunnel, to the VIP's address.
+    pub tunnel: bool,
     /// `http`, `https`: what is asked for.
     pub path: String,
     /// `http`, `https`: whom it is asked of.
@@ -415,6 +417,20 @@ fn together(vip: &Vip, config: &Config, faults: &mut Faults) {
         let fault = faults.wrong("packets shall name reals, and no real has an `id`", vip.at.clone());
         fault.help.push("id = 1, in each [[vip.real]]".into());
     }
+    if vip.check.as_ref().is_some_and(|check| check.tunnel) {
+        for real in vip.reals.iter().filter(|real| !matches!(real.forward, Forward::Ip | Forward::Gue)) {
+            let message = format!("`{}` is checked through the tunnel, and is reached without one", real.name);
+            let fault = faults.wrong(message, real.at.clone());
+            fault.help.push("forward = \"ip\" or \"gue\"; or [vip.check] without `tunnel`".into());
+        }
+        let source = if vip.address.is_ipv6() { config.sources.v6.is_some() } else { config.sources.v4.is_some() };
+        if !source {
+            let family = if vip.address.is_ipv6() { "an IPv6" } else { "an IPv4" };
+            let message = format!("checks through the tunnel need {family} address that the reals answer to");
+            let fault = faults.wrong(message, vip.at.clone());
+            fault.help.push("[balancer]\nsource = [\"192.0.2.1\", \"2001:db8::1\"]: addresses of this machine".into());
+        }
+    }
     if let Some(check) = &vip.check
         && check.kind != CheckKind::Exec
         && check.port.is_none()
@@ -536,6 +552,7 @@ fn read_check(mut table: Section<'_>, faults: &mut Faults) -> Option<Check> {
         fall: table.get("fall", faults).unwrap_or(3),
         jitter: table.get("jitter", faults).unwrap_or(10),
         port: table.get("port", faults),
+        tunnel: table.get("tunnel", faults).unwrap_or(false),
         path: path.clone().unwrap_or_else(|| "/".into()),
         host: host.clone(),
         status: table.list("status", faults).into_iter().map(|(status, _)| status).collect(),
@@ -564,7 +581,9 @@ fn read_check(mut table: Section<'_>, faults: &mut Faults) -> Option<Check> {
     }
     const HTTP: &[CheckKind] = &[CheckKind::Http, CheckKind::Https];
     const HTTPS: &[CheckKind] = &[CheckKind::Https];
+    const TUNNEL: &[CheckKind] = &[CheckKind::Tcp, CheckKind::Dns];
     for (key, owners) in [
+        ("tunnel", TUNNEL),
         ("path", HTTP),
         ("host", HTTP),
         ("status", HTTP),
