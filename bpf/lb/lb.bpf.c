@@ -238,6 +238,15 @@ static __always_inline struct lb_real *by_tables(struct xdp_md *context, struct 
 	return real;
 }
 
+/* Whether the CPU's table will give this real for a flow. */
+static __always_inline int knows(const struct run *run, const struct lb_vip *vip, __u32 name)
+{
+	struct lb_set *set = set_of(run->hash);
+	struct lb_cached *entry = set ? find(set, run->hash) : NULL;
+
+	return entry && entry->to.real == name && !idle(run, vip, now(), entry->to.seen);
+}
+
 /* The real of a packet, whichever way it is found. */
 static __always_inline struct lb_real *pick(struct xdp_md *context, struct run *run, const struct lb_vip *vip,
 					    struct lb_vip_counters *counters, const int v6)
@@ -250,8 +259,11 @@ static __always_inline struct lb_real *pick(struct xdp_md *context, struct run *
 	step(LB_STEP_HASH, run->hash >> 32, run->hash);
 	if (unlikely(flags & BY_ID) && !run->error && !run->fragment) {
 		real = by_id(context, run, vip);
-		if (real)
+		if (real && !tables)
 			goto found;
+		/* Packets of the flow that have no id go there from now on, too. */
+		if (real && !knows(run, vip, real->self))
+			goto enters;
 	}
 	if (likely(tables && !run->syn)) {
 		real = by_tables(context, run, vip, counters);
@@ -263,6 +275,7 @@ static __always_inline struct lb_real *pick(struct xdp_md *context, struct run *
 		return NULL;
 	if (run->error)
 		return real;
+enters:
 	if (tables) {
 		struct lb_connection to = { .real = real->self, .seen = now() };
 

@@ -107,7 +107,7 @@ pub fn wanted(
     let mut wanted = Wanted { settings: settings(config), ..Wanted::default() };
     let mut known: BTreeMap<wire::Real, usize> = BTreeMap::new();
     for (number, vip) in config.vips.iter().enumerate() {
-        let mut places = Vec::new();
+        let (mut places, mut shares) = (Vec::new(), Vec::new());
         for (index, real) in vip.reals.iter().enumerate() {
             let made = as_real(config, real, devices)?;
             let place = *known.entry(made).or_insert(wanted.reals.len());
@@ -125,8 +125,9 @@ pub fn wanted(
             };
             let member = Member { key, weight, now: u32::from(real.weight) * u32::from(stands.share) };
             places.push((place, member));
+            shares.push(u32::from(stands.share));
         }
-        wanted.vips.push(as_vip(config, vip, &places));
+        wanted.vips.push(as_vip(config, vip, &places, &shares));
     }
     Ok(wanted)
 }
@@ -141,7 +142,7 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn as_vip(config: &Config, vip: &Vip, places: &[(usize, Member)]) -> WantedVip {
+fn as_vip(config: &Config, vip: &Vip, places: &[(usize, Member)], shares: &[u32]) -> WantedVip {
     let mut keys = Vec::new();
     for (ip, port, protocol) in vip.keys() {
         let protocol = match protocol {
@@ -155,7 +156,13 @@ fn as_vip(config: &Config, vip: &Vip, places: &[(usize, Member)]) -> WantedVip {
     let mut rings = vec![WantedRing { table: vip.table, size: vip.slots, members: places.to_vec() }];
     let mut prefixes = Vec::new();
     for route in &vip.routes {
-        let members = route.reals.iter().filter_map(|real| places.get(*real).copied()).collect();
+        let mut members: Vec<_> = route.reals.iter().filter_map(|real| places.get(*real).copied()).collect();
+        if members.iter().all(|(_, member)| member.weight == 0) {
+            // They are there for this route alone: to each other they are alike.
+            for ((_, member), real) in members.iter_mut().zip(&route.reals) {
+                (member.weight, member.now) = (PARTS, shares.get(*real).copied().unwrap_or_default());
+            }
+        }
         prefixes.extend(route.from.iter().map(|prefix| (prefix.address, prefix.bits, rings.len())));
         rings.push(WantedRing { table: vip.table, size: vip.slots, members });
     }
@@ -313,5 +320,27 @@ mod tests {
             let whole: Vec<Member> = members(1).collect();
             assert_eq!(wanted.compute(), maglev::katran(ring, size, &whole));
         }
+    }
+
+    struct Nowhere;
+
+    impl Devices for Nowhere {
+        fn device(&self, _: &str) -> Option<(u32, [u8; 6])> {
+            None
+        }
+    }
+
+    #[test]
+    fn reals_without_weight_are_there_for_their_routes() {
+        let text = "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.2\"\n[[vip]]\naddress = \"192.0.2.1\"\nport = 80\nslots = 101\n\
+                    real = [{ address = \"10.0.0.1\" }, { address = \"10.0.0.2\", weight = 0 }]\n\
+                    [[vip.route]]\nfrom = [\"198.51.100.0/24\"]\nreals = [\"10.0.0.2\"]\n";
+        let config = Config::read("lb.toml", text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let all = wanted(&config, &|_, _| Standing::WELL, &Nowhere).expect("no devices are needed");
+        let rings: Vec<_> = all.vips[0].rings.iter().map(WantedRing::compute).collect();
+        assert_eq!(rings, [Some(vec![0; 101]), Some(vec![1; 101])]);
+        let down = |_: usize, real: usize| if real == 1 { Standing::GONE } else { Standing::WELL };
+        let all = wanted(&config, &down, &Nowhere).expect("no devices are needed");
+        assert_eq!(all.vips[0].rings[1].compute(), None, "who is not well takes nothing");
     }
 }

@@ -151,11 +151,39 @@ fn stable(all: &mut Vec<Case>) {
     }
 }
 
+/// Where an id led a flow, its packets without one go, too: until another id leads it elsewhere.
+fn followed(all: &mut Vec<Case>) {
+    let id = |id: [u8; 3]| [&[0x52], &id[..], &[0; 4]].concat();
+    for (client, vip) in CLIENTS {
+        for (table, more) in [("all CPUs", 0), ("the CPU", flag::NO_GLOBAL), ("nobody", flag::NO_CONNECTIONS)] {
+            let setup = setup(UDP, flag::UDP_STABLE | more, 5, &[1, 2, 3]);
+            let third = if vip.starts_with('[') { 2 } else { 1 };
+            let setup = setup.real(ipip(3)).id(third, 5, &[7, 7, 7], 3);
+            let datagram = |payload: Vec<u8>| udp(client, vip).with(|p| p.payload = payload);
+            let mut case = Case::new(format!("a flow to {vip} that an id led, remembered by {table}"), setup);
+            let stays = more == flag::NO_CONNECTIONS;
+            for (payload, number) in [
+                (vec![9; 8], 1),
+                (id([1, 2, 3]), 2),
+                (vec![9; 8], if stays { 1 } else { 2 }),
+                (id([9, 9, 9]), if stays { 1 } else { 2 }),
+                (id([7, 7, 7]), 3),
+                (vec![9; 8], if stays { 1 } else { 3 }),
+            ] {
+                let packet = datagram(payload);
+                case = case.becomes(&packet, Verdict::Forwarded, towards(&packet, &ipip(number)));
+            }
+            all.push(case);
+        }
+    }
+}
+
 pub(crate) fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     quic(&mut all);
     options(&mut all);
     stable(&mut all);
+    followed(&mut all);
     all
 }
 
