@@ -21,6 +21,7 @@ mod names;
 mod output;
 mod progress;
 mod table;
+mod terminal;
 mod types;
 mod verb;
 

@@ -1,6 +1,9 @@
 //! What is asked of a balancer that is served: by its API, on its Unix socket.
 
-use super::serve::{ROOT, all};
+use super::{
+    serve::{ROOT, all},
+    watch::watch,
+};
 use crate::{
     failure::Failure,
     output,
@@ -10,7 +13,12 @@ use alveary_diag::{Diagnostic, Place};
 use alveary_lb::{api::socket, http::ask, instance};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
-use std::{io, os::unix::net::UnixStream, path::PathBuf};
+use std::{
+    io::{self, IsTerminal},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Which balancer.
 #[derive(Debug, Args)]
@@ -47,10 +55,19 @@ impl Which {
 }
 
 /// Tell how a balancer is: VIPs, reals, what became of packets
+///
+/// With --watch on a screen of its own, which is renewed: how many packets came in each second, who is well. Arrows move what
+/// is shown, `q` ends.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  alveary lb status")]
+#[command(after_help = "Examples:
+  alveary lb status
+  alveary lb status --watch")]
 pub(super) struct Status {
+    /// Look again and again, every so many seconds (1)
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1",
+        value_parser = clap::value_parser!(u16).range(1..))]
+    watch: Option<u16>,
+
     #[command(flatten)]
     which: Which,
 }
@@ -148,7 +165,16 @@ pub(super) struct Stop {
 
 impl Status {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
-        let status = self.which.ask("GET", "/v1/status", &Value::Null)?;
+        let ask = || self.which.ask("GET", "/v1/status", &Value::Null);
+        if let Some(seconds) = self.watch {
+            if json || !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+                let why = "`--watch` takes a terminal, and shows no JSON";
+                let wrong = Diagnostic::new("terminal", why, Place::Nowhere);
+                return Err(wrong.help("`alveary lb status --json`, as often as you like").into());
+            }
+            return watch(Duration::from_secs(seconds.into()), &ask);
+        }
+        let status = ask()?;
         if json {
             return output::object(&status);
         }
@@ -251,15 +277,15 @@ fn said(answer: &Value, json: bool) -> Result<(), Failure> {
     if json { output::object(answer) } else { Ok(()) }
 }
 
-fn each(list: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn each(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn count(value: &Value) -> u64 {
+pub(super) fn count(value: &Value) -> u64 {
     value.as_u64().unwrap_or_default()
 }
 

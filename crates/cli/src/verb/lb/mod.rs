@@ -7,6 +7,7 @@ mod lab;
 mod record;
 mod serve;
 mod trace;
+mod watch;
 
 use crate::{failure::Failure, files};
 use alveary_lb::config::Config;

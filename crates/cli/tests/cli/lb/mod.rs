@@ -3,6 +3,7 @@
 mod lab;
 mod record;
 mod serve;
+mod watch;
 
 use crate::{golden::golden, session::Session};
 

@@ -4,11 +4,9 @@
 //! |---|---|
 //! | `counts` | what the kernel counted, between two looks |
 //! | `page` | what is on the screen, and what keys do to it; knows no terminal |
-//! | `terminal` | the terminal, in the mode that it takes, and back |
 
 mod counts;
 mod page;
-mod terminal;
 
 use crate::{
     bpftool::{
@@ -17,6 +15,7 @@ use crate::{
     },
     failure::Failure,
     output,
+    terminal::Terminal,
 };
 use alveary_linux::{signal::Ending, sys};
 use clap::Args;
@@ -27,7 +26,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use terminal::Terminal;
 
 /// Show which programs run, how often and for how long: again and again
 ///

@@ -1,22 +1,14 @@
 //! What is on the screen, and what keys do to it. Knows no terminal: text comes out, keys go in.
 
 use super::counts::{Column, Look, Row};
-use crate::table::{Align, Table, grouped};
+use crate::{
+    table::{Align, Table, grouped},
+    terminal::Key,
+};
 use std::{
     io::{self, Write},
     time::Duration,
 };
-
-/// A key that was pressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
-    Char(char),
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    Escape,
-}
 
 /// What a key leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! The terminal: a screen of its own, keys as they are pressed, and everything as it was behind that.
 
-use super::page::Key;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -27,17 +26,28 @@ const SEQUENCES: [(&[u8], Key); 6] = [
     (b"\x1b[5~", Key::PageUp),
     (b"\x1b[6~", Key::PageDown),
 ];
+/// A key that was pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Char(char),
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Escape,
+}
+
 /// How long signals may wait to be seen.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The terminal, until this is dropped.
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     before: Termios,
 }
 
 impl Terminal {
     /// Takes the terminal: keys come at once and are not shown. Ctrl-C stays a signal.
-    pub(super) fn take() -> io::Result<Terminal> {
+    pub(crate) fn take() -> io::Result<Terminal> {
         let before = tcgetattr(stdin())?;
         let mut modes = before.clone();
         modes.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
@@ -48,7 +58,7 @@ impl Terminal {
     }
 
     /// Columns and lines.
-    pub(super) fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         match tcgetwinsize(stdout()) {
             Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
             _ => (80, 24),
@@ -56,7 +66,7 @@ impl Terminal {
     }
 
     /// Shows these lines in place of what is there.
-    pub(super) fn show(&mut self, lines: &[String]) -> io::Result<()> {
+    pub(crate) fn show(&mut self, lines: &[String]) -> io::Result<()> {
         let text = lines.join(&format!("{CLEAR_LINE}\r\n"));
         let mut out = io::stdout().lock();
         write!(out, "{HOME}{text}{CLEAR_LINE}{CLEAR_BELOW}")?;
@@ -64,7 +74,7 @@ impl Terminal {
     }
 
     /// The keys that are pressed, at the latest at `due`, earlier without one: nobody waits long.
-    pub(super) fn keys(&mut self, due: Instant) -> io::Result<Vec<Key>> {
+    pub(crate) fn keys(&mut self, due: Instant) -> io::Result<Vec<Key>> {
         let wait = due.saturating_duration_since(Instant::now()).min(PATIENCE);
         let wait = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
         match poll(&mut [PollFd::new(&stdin(), PollFlags::IN)], Some(&wait)) {
