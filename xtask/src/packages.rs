@@ -31,6 +31,10 @@ const PACKAGES: &[Package] = &[
     Package { name: "gcc-s390x-linux-gnu", serves: "code compiled ahead of time for s390x" },
     Package { name: "libc6-dev-s390x-cross", serves: "code compiled ahead of time for s390x" },
     Package { name: "valgrind", serves: "cargo xtask dist --order" },
+    Package { name: "bird2", serves: "the balancer's routes by BGP" },
+    Package { name: "etcd-server", serves: "the balancer's configuration from etcd" },
+    Package { name: "etcd-client", serves: "the balancer's configuration from etcd" },
+    Package { name: "prometheus", serves: "the balancer's metrics, read by Prometheus" },
     Package { name: "g++", serves: "C skeletons used from C++" },
 ];
 

@@ -162,6 +162,12 @@ impl Control {
         count
     }
 
+    /// Whether each real that is checked was looked at, or known before.
+    #[must_use]
+    pub fn knows_all(&self) -> bool {
+        self.states.values().all(|state| state.health != Health::Unknown { before: false })
+    }
+
     /// A real of a VIP.
     #[must_use]
     pub fn state(&self, vip: &str, real: &str) -> Option<&State> {
@@ -264,7 +270,8 @@ mod tests {
     fn the_first_check_of_a_new_real_counts_at_once() {
         let mut case = Case::new(CHECK, false);
         assert_eq!(case.standing(0), Standing::GONE);
-        assert!(case.says(true, 1));
+        assert!(!case.control.knows_all());
+        assert!(case.says(true, 1) && case.control.knows_all());
         assert_eq!(case.standing(1), Standing::WELL, "there was nothing before: it need not start slowly");
     }
 

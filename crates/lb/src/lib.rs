@@ -2,11 +2,14 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`announce`] | whether VIPs are announced, and withdrawing them |
 //! | [`api`] | where the API is answered, and to whom |
 //! | [`apply`] | from what the data plane holds to what it shall hold, step by step |
+//! | [`bird`] | BIRD: its configuration's part that is ours, its control socket |
 //! | [`mod@check`] | one check of one real |
 //! | [`config`] | the configuration: a file, and what is wrong with it |
 //! | [`control`] | how reals are: health, draining, slow start |
+//! | [`etcd`] | configuration from etcd: a key that is read and watched |
 //! | [`http`] | as much of HTTP as an API needs |
 //! | [`instance`] | a balancer in the running kernel: pins, links, adoption |
 //! | [`keepalived`] | configurations of keepalived as ours |
@@ -15,6 +18,7 @@
 //! | [`report`] | what it tells of itself: JSON, Prometheus, a page |
 //! | [`serve`] | a balancer that is served: configuration, checks, API |
 //! | [`store`] | the maps on a target: steps carried out, what runs read back, counters |
+//! | `sync` | connections told to peers |
 //! | [`tls`] | TLS of checks and of the API |
 //! | [`mod@trace`] | what would become of a packet, step by step |
 //! | [`tunnel`] | checks on the way that packets go |
@@ -23,11 +27,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod announce;
 pub mod api;
 pub mod apply;
+pub mod bird;
 pub mod check;
 pub mod config;
 pub mod control;
+pub mod etcd;
 mod fault;
 pub mod http;
 pub mod instance;
@@ -36,7 +43,9 @@ pub mod maglev;
 pub mod record;
 pub mod report;
 pub mod serve;
+mod shared;
 pub mod store;
+mod sync;
 pub mod tls;
 pub mod trace;
 pub mod tunnel;

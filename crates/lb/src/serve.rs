@@ -2,13 +2,18 @@
 //! one thread; checks and conversations have theirs.
 
 use crate::{
-    Fault, Result, api,
+    Fault, Result,
+    announce::{Announcer, served, write_note},
+    api,
     check::check,
     config::{Check, CheckKind, Config},
     control::Control,
+    etcd::{self, News},
     http::{Answer, Request},
     instance::{Here, Instance},
     report,
+    shared::{self, Shared},
+    sync::Peers,
     tls::Trust,
     tunnel::Tunnel,
     wanted::{Standing, Wanted, wanted},
@@ -41,6 +46,8 @@ enum Event {
     Checked { vip: String, real: String, said: std::result::Result<(), String>, took: Duration },
     Asked(Request, Sender<Answer>),
     Signal(Asked),
+    Said(String),
+    Shared(News),
 }
 
 /// A check that is due.
@@ -66,6 +73,13 @@ pub struct Server<'l> {
     /// When each real is checked next.
     due: BTreeMap<(usize, usize), Instant>,
     random: u64,
+    /// VIPs that are in etcd, and how it is with that.
+    shared: Option<(Shared, shared::Standing)>,
+    peers: Option<Peers>,
+    announcer: Option<Announcer>,
+    /// All reals have been looked at, and peers heard: before that others would get connections that are theirs.
+    looked_at: bool,
+    events: (Sender<Event>, Receiver<Event>),
     log: &'l mut dyn FnMut(&str),
 }
 
@@ -81,7 +95,14 @@ impl<'l> Server<'l> {
         log: &'l mut dyn FnMut(&str),
     ) -> std::result::Result<Server<'l>, Vec<Fault>> {
         let changed = modified(path);
-        let config = read(path)?;
+        let local = read(path, None)?;
+        let (config, shared) = match &local.etcd {
+            Some(etcd) => {
+                let (one, config, standing) = shared::first(etcd, &|one| read(path, Some(one)), log)?;
+                (config, Some((one, standing)))
+            }
+            None => (local, None),
+        };
         let one = |why: Fault| vec![why];
         let instance = Instance::open(&config, object, root).map_err(one)?;
         let random =
@@ -96,6 +117,11 @@ impl<'l> Server<'l> {
             changed,
             due: BTreeMap::new(),
             random,
+            shared,
+            peers: None,
+            announcer: None,
+            looked_at: false,
+            events: mpsc::channel(),
             log,
         };
         server.configure().map_err(one)?;
@@ -106,7 +132,120 @@ impl<'l> Server<'l> {
         let how = if server.instance.adopted { "taken over" } else { "begun" };
         let message = format!("{}: {how}, {}", server.config.name, server.size());
         (server.log)(&message);
+        server.begin_fleet().map_err(one)?;
         Ok(server)
+    }
+
+    /// Begins what is done with others. Packets are balanced by now.
+    fn begin_fleet(&mut self) -> Result<()> {
+        if let Some(sync) = &self.config.sync {
+            let store = &self.instance.store;
+            let peers = Peers::new(sync, &|map| store.map(map).clone())?;
+            peers.learn(&store.running, &self.wanted);
+            self.peers = Some(peers);
+        }
+        let socket = self.api_socket();
+        let folder = socket_folder();
+        write_note(folder, &self.config, &socket).map_err(|why| {
+            let message = format!("what is announced cannot be noted in {}", folder.display());
+            Diagnostic::new("lb-announce", message, Place::Nowhere).found(why.to_string())
+        })?;
+        if self.config.announce.is_some() {
+            let events = self.events.0.clone();
+            // Who does not listen any more has ended.
+            let log = move |line| drop(events.send(Event::Said(line)));
+            self.announcer = Some(Announcer::new(&self.config.name, log).map_err(|why| {
+                Diagnostic::new("lb-announce", "nobody can announce anything", Place::Nowhere).found(why.to_string())
+            })?);
+            self.announce();
+        }
+        if let (Some(etcd), Some((one, _))) = (self.config.etcd.clone(), &self.shared) {
+            if one.revision > 0 {
+                self.keep();
+            }
+            let (events, known) = (self.events.0.clone(), self.shared.as_ref().map_or(0, |(one, _)| one.revision));
+            thread::spawn(move || etcd::follow(&etcd, known, |news| events.send(Event::Shared(news)).is_ok()));
+        }
+        Ok(())
+    }
+
+    /// Keeps the VIPs that etcd had, since they are right.
+    fn keep(&mut self) {
+        if let (Some(etcd), Some((one, _))) = (&self.config.etcd, &self.shared)
+            && let Err(why) = one.keep(etcd)
+        {
+            (self.log)(&format!("{}: the VIPs cannot be kept in {}: {why}", self.config.name, etcd.kept.display()));
+        }
+    }
+
+    /// What etcd says.
+    fn told(&mut self, news: News) {
+        let (name, Some(etcd), Some((before, standing))) =
+            (self.config.name.clone(), self.config.etcd.clone(), self.shared.take())
+        else {
+            return;
+        };
+        let mut standing = shared::Standing { gone: None, ..standing };
+        let found = match news {
+            News::Value(found) => found,
+            News::Missing => {
+                (self.log)(&format!("{name}: the key `{}` is gone from etcd: VIPs stay as they are", etcd.key));
+                standing.refused = Some("the key is not there".into());
+                self.shared = Some((before, standing));
+                return;
+            }
+            News::Gone(why) => {
+                (self.log)(&format!("{name}: {why}: VIPs stay as they are"));
+                standing.gone = Some(why);
+                self.shared = Some((before, standing));
+                return;
+            }
+            News::Back => {
+                (self.log)(&format!("{name}: etcd answers again"));
+                self.shared = Some((before, standing));
+                return;
+            }
+        };
+        let revision = found.revision;
+        standing.refused = None;
+        let done = Shared::of(&etcd, found).map_err(|why| vec![why]).and_then(|one| {
+            self.shared = Some((one, standing.clone()));
+            self.try_reload()
+        });
+        match done {
+            Ok(()) => self.keep(),
+            Err(faults) => {
+                (self.log)(&format!("{name}: what etcd has in revision {revision} is wrong: VIPs stay as they are"));
+                faults.iter().for_each(|fault| (self.log)(&fault.to_string()));
+                standing.refused = Some(shared::words(&faults));
+                self.shared = Some((before, standing));
+            }
+        }
+    }
+
+    fn api_socket(&self) -> PathBuf {
+        self.config.api.socket.clone().unwrap_or_else(|| api::socket(&self.config.name))
+    }
+
+    /// The addresses that can be served now.
+    fn served(&self) -> BTreeSet<IpAddr> {
+        let (Some(announce), now) = (&self.config.announce, Instant::now()) else { return BTreeSet::new() };
+        served(&self.config, announce.when, &|number| {
+            let vip = &self.config.vips[number];
+            vip.reals.iter().any(|real| self.control.standing(vip, &real.name, now).keeps)
+        })
+    }
+
+    fn announce(&mut self) {
+        let heard = self.peers.as_ref().is_none_or(Peers::complete);
+        self.looked_at |= self.instance.adopted || heard && self.control.knows_all();
+        if !self.looked_at {
+            return;
+        }
+        let served = self.served();
+        if let (Some(announce), Some(announcer)) = (&self.config.announce, &mut self.announcer) {
+            announcer.serve(announce, served);
+        }
     }
 
     fn size(&self) -> String {
@@ -119,7 +258,7 @@ impl<'l> Server<'l> {
     /// # Errors
     /// Nobody can be answered where the configuration says.
     pub fn run(mut self, orders: Orders) -> Result<()> {
-        let (events, told) = mpsc::channel();
+        let (events, told) = std::mem::replace(&mut self.events, mpsc::channel());
         let jobs = workers(&self.config, &events);
         let to = events.clone();
         api::listen(&self.config, move |request| {
@@ -147,6 +286,8 @@ impl<'l> Server<'l> {
             match told.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(Event::Signal(Asked::End)) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Event::Signal(Asked::Reload)) => self.reload(),
+                Ok(Event::Said(line)) => (self.log)(&line),
+                Ok(Event::Shared(news)) => self.told(news),
                 Ok(Event::Checked { vip, real, said, took }) => self.checked(&vip, &real, said, took),
                 Ok(Event::Asked(request, to)) => {
                     let answer = self.answer(&request);
@@ -154,6 +295,9 @@ impl<'l> Server<'l> {
                     let _ = to.send(answer);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
+            }
+            if !self.looked_at {
+                self.announce();
             }
             if own.is_some_and(|own| own <= Instant::now()) {
                 self.settle_and_say();
@@ -226,6 +370,10 @@ impl<'l> Server<'l> {
         next.reals.extend(self.leaving.iter().map(|(real, _)| (*real, Standing::DRAINING)));
         self.instance.store.apply(&next)?;
         self.wanted = next;
+        if let Some(peers) = &self.peers {
+            peers.learn(&self.instance.store.running, &self.wanted);
+        }
+        self.announce();
         Ok(())
     }
 
@@ -248,12 +396,15 @@ impl<'l> Server<'l> {
     fn try_reload(&mut self) -> std::result::Result<(), Vec<Fault>> {
         let one = |why: Fault| vec![why];
         self.changed = modified(&self.path);
-        let config = read(&self.path)?;
+        let config = read(&self.path, self.shared.as_ref().map(|(one, _)| one))?;
         for (what, same) in [
             ("the balancer's name", config.name == self.config.name),
             ("where the API answers", config.api == self.config.api && config.metrics == self.config.metrics),
             ("`seed`", config.seed == self.config.seed),
             ("`[katran]`", config.katran == self.config.katran),
+            ("`announce`", config.announce == self.config.announce),
+            ("`etcd`", config.etcd == self.config.etcd),
+            ("`sync`", config.sync == self.config.sync),
         ] {
             if !same {
                 let why = Diagnostic::new("lb-reload", format!("{what} is set when it begins"), Place::Nowhere);
@@ -321,11 +472,14 @@ impl<'l> Server<'l> {
             ("GET", "/openapi.json") => {
                 return Answer { status: 200, kind: "application/json", body: report::OPENAPI.into() };
             }
-            ("GET", "/v1/status") => self.view().status().map(|status| Answer::json(&status)),
+            ("GET", "/v1/status") => self.view().status().map(|mut status| {
+                self.fleet_status(&mut status);
+                Answer::json(&status)
+            }),
             ("GET", "/metrics") => self.view().metrics().map(|text| Answer {
                 status: 200,
                 kind: "text/plain; version=0.0.4",
-                body: text.into_bytes(),
+                body: (text + &self.fleet_metrics()).into_bytes(),
             }),
             ("GET", "/v1/flows") => self.view().flows(FLOWS).map(|flows| Answer::json(&flows)),
             ("POST", "/v1/reload") => {
@@ -338,10 +492,13 @@ impl<'l> Server<'l> {
                 };
             }
             ("POST", "/v1/drain" | "/v1/undrain") => return self.drain(request),
+            ("POST", "/v1/withdraw" | "/v1/announce") => return self.withdraw(request.path == "/v1/withdraw"),
             (_, "/" | "/openapi.json" | "/v1/status" | "/metrics" | "/v1/flows") => {
                 return Answer::refused(405, "ask with GET");
             }
-            (_, "/v1/reload" | "/v1/drain" | "/v1/undrain") => return Answer::refused(405, "ask with POST"),
+            (_, "/v1/reload" | "/v1/drain" | "/v1/undrain" | "/v1/withdraw" | "/v1/announce") => {
+                return Answer::refused(405, "ask with POST");
+            }
             _ => return Answer::refused(404, "there is nothing here; /openapi.json says what there is"),
         };
         known.unwrap_or_else(|why| Answer::refused(500, &why.to_string()))
@@ -378,6 +535,57 @@ impl<'l> Server<'l> {
         }
     }
 
+    /// Takes routes back, or announces them again.
+    fn withdraw(&mut self, away: bool) -> Answer {
+        let served = self.served();
+        let (Some(announce), Some(announcer)) = (&self.config.announce, &mut self.announcer) else {
+            return Answer::refused(404, "this balancer announces nothing: [announce] in its configuration");
+        };
+        match announcer.withdraw(announce, served, away) {
+            Ok(()) => Answer::json(&announcer.status()),
+            Err(why) => Answer::refused(500, &why),
+        }
+    }
+
+    /// What there is to say of others.
+    fn fleet_status(&self, status: &mut serde_json::Value) {
+        if let Some(announcer) = &self.announcer {
+            status["announce"] = announcer.status();
+        }
+        if let Some(peers) = &self.peers {
+            status["sync"] = peers.status();
+        }
+        if let Some((one, standing)) = &self.shared {
+            status["etcd"] = serde_json::json!({
+                "from": one.name, "revision": one.revision, "gone": standing.gone, "refused": standing.refused,
+            });
+        }
+    }
+
+    fn fleet_metrics(&self) -> String {
+        let mut text = String::new();
+        if let Some(announcer) = &self.announcer {
+            text += &gauge("announced", "Addresses that BIRD announces", announcer.count() as u64);
+        }
+        if let Some(peers) = &self.peers {
+            for (name, about, count) in peers.counters() {
+                text += &format!(
+                    "# HELP alveary_lb_{name} {about}\n# TYPE alveary_lb_{name} counter\nalveary_lb_{name} {count}\n"
+                );
+            }
+        }
+        if let Some((one, standing)) = &self.shared {
+            text += &gauge("etcd_revision", "Revision of the VIPs; 0: those that were kept", one.revision);
+            text += &gauge("etcd_up", "Whether etcd answers", standing.gone.is_none().into());
+            text += &gauge(
+                "etcd_refused",
+                "Whether etcd has what is wrong, and not applied",
+                standing.refused.is_some().into(),
+            );
+        }
+        text
+    }
+
     fn view(&self) -> report::View<'_, alveary::Linux> {
         report::View {
             config: &self.config,
@@ -388,6 +596,16 @@ impl<'l> Server<'l> {
             now: Instant::now(),
         }
     }
+}
+
+/// The folder of sockets, and of notes.
+fn socket_folder() -> &'static Path {
+    Path::new("/run/alveary")
+}
+
+/// A number for Prometheus.
+fn gauge(name: &str, help: &str, value: u64) -> String {
+    format!("# HELP alveary_lb_{name} {help}\n# TYPE alveary_lb_{name} gauge\nalveary_lb_{name} {value}\n")
 }
 
 fn xorshift(mut state: u64) -> u64 {
@@ -404,13 +622,14 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|about| about.modified()).ok()
 }
 
-fn read(path: &Path) -> std::result::Result<Config, Vec<Fault>> {
+fn read(path: &Path, shared: Option<&Shared>) -> std::result::Result<Config, Vec<Fault>> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|why| {
         let message = format!("the configuration cannot be read: {why}");
         vec![Fault::from(Diagnostic::new("file", message, Place::Nowhere).in_file(name.clone()))]
     })?;
-    Config::read(&name, &text).map_err(|faults| faults.into_iter().map(Fault::from).collect())
+    let shared = shared.map(|one| (one.name.as_str(), one.text.as_str()));
+    Config::read_shared(&name, &text, shared).map_err(|faults| faults.into_iter().map(Fault::from).collect())
 }
 
 /// Threads that make checks: a slow real keeps none of the others waiting, unless there are very many of them.

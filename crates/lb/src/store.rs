@@ -148,7 +148,7 @@ pub struct Store<B: Plane> {
 }
 
 /// The maps that the control plane has to do with.
-const MAPS: [&str; 18] = [
+const MAPS: [&str; 19] = [
     "layout",
     "vips4",
     "vips6",
@@ -165,6 +165,7 @@ const MAPS: [&str; 18] = [
     "matches",
     "records",
     "samples",
+    "news",
     "connections4",
     "connections6",
 ];

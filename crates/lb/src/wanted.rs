@@ -137,8 +137,8 @@ fn settings(config: &Config) -> Settings {
         new_rate: config.rates.new_connections,
         answer_rate: config.rates.answers,
         sample: config.rates.sample,
+        announce: config.sync.is_some().into(),
         nat: config.ports,
-        ..Settings::default()
     }
 }
 

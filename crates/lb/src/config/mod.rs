@@ -3,19 +3,22 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `fleet` | what it has to do with others |
 //! | `table` | tables of the file, and what is wrong with it so far |
 //! | `value` | values, and what is expected where they are something else |
 //! | `vip` | VIPs, their reals, health checks |
 
+mod fleet;
 mod table;
 mod value;
 mod vip;
 
-pub use value::{Action, CheckKind, Forward, Hash, Mac, Mode, Policy, Prefix, Protocol, Quic, Table, duration};
+pub use fleet::{Announce, Endpoint, Etcd, Peer, Sync};
+pub use value::{Action, CheckKind, Forward, Hash, Mac, Mode, Policy, Prefix, Protocol, Quic, Table, When, duration};
 pub use vip::{Check, Key, Real, Remember, Route, Vip};
 
 use crate::maglev::Size;
-use alveary_diag::{Diagnostic, Place};
+use alveary_diag::Diagnostic;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
@@ -52,6 +55,12 @@ pub struct Config {
     pub api: Api,
     /// Where Prometheus asks.
     pub metrics: Option<SocketAddr>,
+    /// How routes to VIPs are announced.
+    pub announce: Option<Announce>,
+    /// Where the services are, if not in the file.
+    pub etcd: Option<Etcd>,
+    /// Who else is told of connections.
+    pub sync: Option<Sync>,
     /// The services.
     pub vips: Vec<Vip>,
 }
@@ -150,26 +159,31 @@ impl Config {
     /// # Errors
     /// All that is wrong with it.
     pub fn read(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
+        Config::read_shared(file, text, None)
+    }
+
+    /// The same of a file whose VIPs are elsewhere: what that is called, and its text.
+    ///
+    /// # Errors
+    /// All that is wrong with both.
+    pub fn read_shared(file: &str, text: &str, shared: Option<(&str, &str)>) -> Result<Config, Vec<Diagnostic>> {
         let mut faults = Faults::new(file, text);
-        if u32::try_from(text.len()).is_err() {
-            faults.wrong("the configuration is larger than 4 GiB", 0..0);
-            return Err(faults.all);
+        let table = parsed(text, &mut faults)?;
+        let file = table::Table::new("configuration", table.get_ref(), 0..0);
+        let Some((name, text)) = shared else {
+            let config = read(file, None, &mut faults);
+            return faults.none().map(|()| config);
+        };
+        let mut others = Faults::new(name, text);
+        let shared = parsed(text, &mut others)?;
+        let mut shared = (table::Table::new("shared configuration", shared.get_ref(), 0..0), others);
+        let config = read(file, Some(&mut shared), &mut faults);
+        let (table, mut others) = shared;
+        table.finish(&mut others);
+        match (faults.none(), others.none()) {
+            (Ok(()), Ok(())) => Ok(config),
+            (own, others) => Err(own.err().into_iter().chain(others.err()).flatten().collect()),
         }
-        let (table, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            let message = error.message().to_owned();
-            faults.wrong(message, error.span().unwrap_or(0..0));
-        }
-        // What could not be read is missing in the table: that it is missing need not be said.
-        if !errors.is_empty() {
-            return Err(faults.all);
-        }
-        let config = read(table::Table::new("configuration", table.get_ref(), 0..0), &mut faults);
-        faults.all.sort_by_key(|fault| match fault.place() {
-            Place::Text { bytes, .. } => bytes.start,
-            _ => 0,
-        });
-        if faults.all.is_empty() { Ok(config) } else { Err(faults.all) }
     }
 
     /// The longest packet of a VIP that reaches a real whole, with this way to it.
@@ -188,7 +202,22 @@ impl Config {
 /// The least MTU that IPv6 asks of any link, and the most that an IP packet can have.
 const LEAST_MTU: u16 = 1280;
 
-fn read(mut file: table::Table<'_>, faults: &mut Faults) -> Config {
+/// A file as a table.
+fn parsed<'t>(text: &'t str, faults: &mut Faults) -> Result<toml::Spanned<DeTable<'t>>, Vec<Diagnostic>> {
+    if u32::try_from(text.len()).is_err() {
+        faults.wrong("the configuration is larger than 4 GiB", 0..0);
+        return Err(std::mem::take(&mut faults.all));
+    }
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let message = error.message().to_owned();
+        faults.wrong(message, error.span().unwrap_or(0..0));
+    }
+    // What could not be read is missing in the table: that it is missing need not be said.
+    if errors.is_empty() { Ok(table) } else { Err(std::mem::take(&mut faults.all)) }
+}
+
+fn read(mut file: table::Table<'_>, shared: Option<&mut (table::Table<'_>, Faults)>, faults: &mut Faults) -> Config {
     let mut balancer = file.table("balancer", faults);
     if balancer.is_none() && file.raw("balancer").is_none() {
         let fault = faults.wrong("the file lacks a table `[balancer]`", 0..0);
@@ -208,6 +237,9 @@ fn read(mut file: table::Table<'_>, faults: &mut Faults) -> Config {
         ports: (32_768, 60_999),
         api: Api::default(),
         metrics: None,
+        announce: None,
+        etcd: None,
+        sync: None,
         vips: Vec::new(),
     };
     if let Some(balancer) = &mut balancer {
@@ -265,9 +297,21 @@ fn read(mut file: table::Table<'_>, faults: &mut Faults) -> Config {
         config.katran = ring.map(|ring| Katran { ring, vips });
         katran.finish(faults);
     }
-    let defaults = file.table("default", faults).map(|table| vip::defaults(table, faults)).unwrap_or_default();
-    let vips = file.tables("vip", faults);
-    config.vips = vip::read_all(vips, &defaults, &config, faults);
+    config.announce = fleet::announce(&mut file, faults);
+    config.etcd = fleet::etcd(&mut file, &config.name, faults);
+    config.sync = fleet::sync(&mut file, faults);
+    match shared {
+        Some((table, others)) => config.vips = vips(table, &config, others),
+        None => config.vips = vips(&mut file, &config, faults),
+    }
+    if config.etcd.is_some() {
+        for key in ["default", "vip"] {
+            if file.raw(key).is_some() {
+                let at = file.value_place(key);
+                faults.wrong(format!("`{key}` is in etcd, and not in this file as well"), at);
+            }
+        }
+    }
     if let Some(balancer) = balancer {
         balancer.finish(faults);
     }
@@ -294,6 +338,13 @@ fn read_tls(table: &mut table::Table<'_>, api: &mut Api, faults: &mut Faults) {
             );
         }
     }
+}
+
+/// The services, and what they take unless they say otherwise.
+fn vips(file: &mut table::Table<'_>, config: &Config, faults: &mut Faults) -> Vec<Vip> {
+    let defaults = file.table("default", faults).map(|table| vip::defaults(table, faults)).unwrap_or_default();
+    let vips = file.tables("vip", faults);
+    vip::read_all(vips, &defaults, config, faults)
 }
 
 /// What a balancer says of itself.

@@ -19,6 +19,15 @@ impl Faults {
         Faults { file: file.into(), text: text.into(), all: Vec::new() }
     }
 
+    /// That nothing is wrong; else all that is, in the order of the file.
+    pub(super) fn none(mut self) -> Result<(), Vec<Diagnostic>> {
+        self.all.sort_by_key(|fault| match fault.place() {
+            Place::Text { bytes, .. } => bytes.start,
+            _ => 0,
+        });
+        if self.all.is_empty() { Ok(()) } else { Err(self.all) }
+    }
+
     /// A place of the file.
     pub(super) fn at(&self, bytes: Range<usize>) -> Place {
         Place::Text { file: self.file.clone(), text: self.text.clone(), bytes: bytes.start as u32..bytes.end as u32 }

@@ -238,6 +238,21 @@ fn what_does_not_go_together() {
     assert_eq!(lines("")[0], "lb.toml:1:1: the file lacks a table `[balancer]`");
 }
 
+#[test]
+fn what_it_has_to_do_with_others() {
+    let with = |more: &str| lines(&format!("[balancer]\ndevices = [\"eth0\"]\n{more}"));
+    for (more, said) in [
+        ("[announce]", "`announce` lacks `file`"),
+        ("[announce]\nfile = \"/\"", "`file` is not what it should be"),
+        ("[announce]\nfile = \"/x\"\nwhen = \"some\"", "`when` is not what it should be"),
+        ("[announce]\nfile = \"/x\"\nas = 65001", "`as` is about peers, and there are none"),
+        ("[announce]\nfile = \"/x\"\npeer = [{ address = \"10.0.0.1\", as = 1 }]", "no number of our own"),
+        ("[announce]\nfile = \"/x\"\nas = 1\npeer = [{ address = \"10.0.0.1\" }]", "`peer` lacks `as`"),
+    ] {
+        assert_eq!(lines_containing(&with(more), said), 1, "{more}: {said}\n{:#?}", with(more));
+    }
+}
+
 fn lines_containing(lines: &[String], said: &str) -> usize {
     lines.iter().filter(|line| line.contains(said)).count()
 }

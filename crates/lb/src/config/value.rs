@@ -269,6 +269,13 @@ words! {
         /// Plaintext ids of draft-ietf-quic-load-balancers.
         "quic-lb" => QuicLb,
     }
+    /// Which VIPs of an address have to have a real that is well for it to be announced.
+    When {
+        /// One of them.
+        "any" => Any,
+        /// Each of them.
+        "all" => All,
+    }
     /// How a real's health is checked.
     CheckKind {
         /// A connection can be made.

@@ -42,6 +42,10 @@ pub(super) struct Check {
     /// The configuration; `-` is stdin
     #[arg(value_name = "CONFIG.toml", value_hint = ValueHint::FilePath, value_parser = files::input)]
     config: PathBuf,
+
+    /// What etcd is to have, if the VIPs are there
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, value_parser = files::input)]
+    shared: Option<PathBuf>,
 }
 
 /// What is left of an MTU for a segment of TCP.
@@ -61,7 +65,14 @@ fn least(config: &Config, vip: &Vip) -> Option<u16> {
 
 impl Check {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
-        let config = open(&self.config)?;
+        let config = match &self.shared {
+            None => open(&self.config)?,
+            Some(shared) => {
+                let (text, others) = (files::text(&self.config)?, files::text(shared)?);
+                let names = [&self.config, shared].map(|path| path.display().to_string());
+                Config::read_shared(&names[0], &text, Some((&names[1], &others)))?
+            }
+        };
         if json {
             let real = |real: &Real| json!({ "name": real.name, "forward": real.forward.name(), "mtu": config.inner_mtu(real) });
             let vip = |vip: &Vip| {

@@ -10,19 +10,19 @@ use crate::{
     table::{Align, Table, grouped},
 };
 use alveary_diag::{Diagnostic, Place};
-use alveary_lb::{api::socket, http::ask, instance};
+use alveary_lb::{announce::withdraw_by_note, api::socket, http::ask, instance};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 use std::{
     io::{self, IsTerminal},
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 /// Which balancer.
 #[derive(Debug, Args)]
-struct Which {
+pub(super) struct Which {
     /// The balancer's name, if it has one
     #[arg(long, value_name = "NAME", default_value = "main")]
     name: String,
@@ -33,7 +33,7 @@ struct Which {
 }
 
 impl Which {
-    fn ask(&self, method: &str, target: &str, body: &Value) -> Result<Value, Failure> {
+    pub(super) fn ask(&self, method: &str, target: &str, body: &Value) -> Result<Value, Failure> {
         let path = self.socket.clone().unwrap_or_else(|| socket(&self.name));
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let answer = UnixStream::connect(&path).and_then(|mut stream| ask(&mut stream, method, target, &body));
@@ -149,7 +149,8 @@ pub(super) struct Reload {
 
 /// End a balancer: no packet is balanced any more
 ///
-/// Its program is detached and its maps are gone, with all connections that they know.
+/// Routes to its VIPs are taken back before. Its program is detached and its maps are gone, with all connections that they
+/// know.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   alveary lb stop main")]
@@ -265,6 +266,9 @@ impl Reload {
 impl Stop {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         let plain = self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        if plain && !self.name.is_empty() && instance::folder(&self.bpffs, &self.name).exists() {
+            withdraw_first(&self.name)?;
+        }
         if !plain || self.name.is_empty() || !instance::stop(&self.bpffs, &self.name).map_err(|why| all(vec![why]))? {
             let message = format!("there is no balancer `{}`", self.name);
             return Err(Diagnostic::new("lb-stop", message, Place::Nowhere).into());
@@ -273,7 +277,18 @@ impl Stop {
     }
 }
 
-fn said(answer: &Value, json: bool) -> Result<(), Failure> {
+/// Takes back what it announces, so that packets go elsewhere before it ends.
+fn withdraw_first(name: &str) -> Result<(), Failure> {
+    let folder = socket(name).parent().map(Path::to_owned).unwrap_or_default();
+    withdraw_by_note(&folder, name).map_err(|why| {
+        let message = format!("the routes of `{name}` cannot be taken back: packets go on being balanced");
+        let note = folder.join(format!("lb-{name}.announce"));
+        let help = format!("start BIRD; or see to the routes yourself, and remove {}", note.display());
+        Diagnostic::new("lb-stop", message, Place::Nowhere).found(why.to_string()).help(help).into()
+    })
+}
+
+pub(super) fn said(answer: &Value, json: bool) -> Result<(), Failure> {
     if json { output::object(answer) } else { Ok(()) }
 }
 

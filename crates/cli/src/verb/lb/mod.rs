@@ -5,6 +5,7 @@ mod client;
 mod import;
 mod lab;
 mod record;
+mod routes;
 mod serve;
 mod trace;
 mod watch;
@@ -41,6 +42,8 @@ enum Action {
     Drain(client::Drain),
     Undrain(client::Undrain),
     Reload(client::Reload),
+    Withdraw(routes::Withdraw),
+    Announce(routes::Announce),
     Stop(client::Stop),
     Trace(trace::Trace),
     Record(record::Record),
@@ -60,6 +63,8 @@ impl Lb {
             Action::Drain(drain) => drain.run(json),
             Action::Undrain(undrain) => undrain.run(json),
             Action::Reload(reload) => reload.run(json),
+            Action::Withdraw(withdraw) => withdraw.run(json),
+            Action::Announce(announce) => announce.run(json),
             Action::Stop(stop) => stop.run(json),
             Action::Trace(trace) => trace.run(json),
             Action::Record(record) => record.run(json),

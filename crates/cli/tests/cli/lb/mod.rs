@@ -1,6 +1,8 @@
 //! The balancer.
 
+mod etcd;
 mod lab;
+mod prometheus;
 mod record;
 mod serve;
 mod watch;

@@ -2,7 +2,7 @@
 //! real, or broken.
 
 use super::{
-    server::TCP,
+    server::{TCP, UDP},
     site::{Site, VIP},
 };
 use crate::failure::Failure;
@@ -11,7 +11,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use std::{
     collections::BTreeMap,
     io::{self, ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -25,10 +25,22 @@ const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n";
 /// Descriptors that are not connections.
 const OTHERS: u64 = 256;
 
+/// Flows of datagrams: one of so many connections has one beside it, up to so many of a client. All ask at once, and what does
+/// not fit into sockets is lost.
+const DATAGRAMS: usize = 10;
+const MOST: usize = 32;
+/// A datagram that is not answered by then is sent again.
+const LOST: Duration = Duration::from_millis(300);
+
 struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     /// Who answers it.
     real: String,
+}
+
+enum Wire {
+    Tcp(TcpStream),
+    Udp(UdpSocket),
 }
 
 /// All of them, by client.
@@ -57,7 +69,7 @@ impl Broken {
 
 /// Sees to it that there can be as many connections.
 pub(super) fn room(connections: u32) -> Result<(), Failure> {
-    let needs = u64::from(connections) + OTHERS;
+    let needs = u64::from(connections) + u64::from(connections).div_ceil(DATAGRAMS as u64) + OTHERS;
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < needs) {
         if limit.maximum.is_some_and(|most| most < needs) {
@@ -87,8 +99,13 @@ impl Held {
                 let own = count / clients + usize::from(number < count % clients);
                 scope.spawn(move || {
                     let open = || {
-                        while held.len() < own {
-                            held.push(connect()?);
+                        let datagrams = own.div_ceil(DATAGRAMS).min(MOST);
+                        let udp = held.iter().filter(|one| matches!(one.wire, Wire::Udp(_))).count();
+                        for _ in udp..datagrams {
+                            held.push(Connection::datagrams()?);
+                        }
+                        while held.len() < own + datagrams {
+                            held.push(Connection::open()?);
                         }
                         Ok(())
                     };
@@ -140,18 +157,78 @@ impl Held {
     }
 }
 
-fn connect() -> io::Result<Connection> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((VIP, TCP)), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.set_nodelay(true)?;
-    stream.write_all(ASK)?;
-    let real = answer(&mut stream)?;
-    Ok(Connection { stream, real })
+impl Connection {
+    fn open() -> io::Result<Connection> {
+        let stream = TcpStream::connect_timeout(&SocketAddr::from((VIP, TCP)), PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Connection::named(Wire::Tcp(stream))
+    }
+
+    fn datagrams() -> io::Result<Connection> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.connect((VIP, UDP))?;
+        socket.set_read_timeout(Some(LOST))?;
+        Connection::named(Wire::Udp(socket))
+    }
+
+    fn named(mut wire: Wire) -> io::Result<Connection> {
+        wire.ask()?;
+        let real = wire.answer(Instant::now() + PATIENCE)?;
+        Ok(Connection { wire, real })
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        match &self.wire {
+            Wire::Tcp(stream) => stream.local_addr().ok(),
+            Wire::Udp(socket) => socket.local_addr().ok(),
+        }
+    }
 }
 
-/// Reads an answer: the name of who gave it.
-fn answer(stream: &mut TcpStream) -> io::Result<String> {
+impl Wire {
+    fn ask(&mut self) -> io::Result<()> {
+        match self {
+            Wire::Tcp(stream) => stream.write_all(ASK),
+            Wire::Udp(socket) => match socket.send(ASK) {
+                // That nobody was there, some time before.
+                Err(why) if why.kind() == ErrorKind::ConnectionRefused => socket.send(ASK).map(drop),
+                sent => sent.map(drop),
+            },
+        }
+    }
+
+    /// Reads an answer: the name of who gave it.
+    fn answer(&mut self, end: Instant) -> io::Result<String> {
+        match self {
+            Wire::Tcp(stream) => {
+                // Each has waited as long as the ones before it.
+                if Instant::now() > end {
+                    stream.set_read_timeout(Some(Duration::from_millis(1)))?;
+                }
+                page(stream)
+            }
+            Wire::Udp(_) => loop {
+                match self.datagram() {
+                    Err(_) if Instant::now() < end => self.ask()?,
+                    said => return said,
+                }
+            },
+        }
+    }
+
+    fn datagram(&self) -> io::Result<String> {
+        let Wire::Udp(socket) = self else { return Err(ErrorKind::InvalidInput.into()) };
+        let mut some = [0; 512];
+        let len = socket.recv(&mut some)?;
+        let text = String::from_utf8_lossy(&some[..len]);
+        Ok(text.split(' ').next().unwrap_or_default().to_owned())
+    }
+}
+
+/// What a server answers: its name.
+fn page(stream: &mut TcpStream) -> io::Result<String> {
     let (mut all, mut some) = (Vec::new(), [0; 512]);
     loop {
         match stream.read(&mut some)? {
@@ -184,17 +261,12 @@ fn asks_until(held: &mut Vec<Connection>, over: &AtomicBool) -> Broken {
 fn ask(held: &mut Vec<Connection>, told: &mut Broken) {
     let end = Instant::now() + PATIENCE;
     let mut failed: Vec<Option<String>> =
-        held.iter_mut().map(|one| one.stream.write_all(ASK).err().map(|why| why.to_string())).collect();
+        held.iter_mut().map(|one| one.wire.ask().err().map(|why| why.to_string())).collect();
     for (one, failed) in held.iter_mut().zip(&mut failed) {
         if failed.is_some() {
             continue;
         }
-        // Each has waited as long as the ones before it.
-        if Instant::now() > end {
-            // A socket that is open takes it.
-            let _ = one.stream.set_read_timeout(Some(Duration::from_millis(1)));
-        }
-        *failed = match answer(&mut one.stream) {
+        *failed = match one.wire.answer(end) {
             Ok(real) if real == one.real => None,
             Ok(real) => Some(format!("answered by {real}")),
             Err(why) => Some(why.to_string()),
@@ -204,7 +276,7 @@ fn ask(held: &mut Vec<Connection>, told: &mut Broken) {
     held.retain(|one| match failed.next().flatten() {
         Some(why) => {
             *told.by_real.entry(one.real.clone()).or_default() += 1;
-            told.first.get_or_insert(format!("{:?}: {why}", one.stream.local_addr().ok()));
+            told.first.get_or_insert(format!("{:?}: {why}", one.local()));
             false
         }
         None => true,

@@ -4,11 +4,13 @@
 //! | file | holds |
 //! |---|---|
 //! | `site` | the network, its processes, what can be done to them |
+//! | `bgp` | what the BIRDs of a site are told |
 //! | `children` | processes that end with this one |
 //! | `server` | what reals answer with |
 //! | `held` | connections that ask again and again |
 //! | `steps` | what happens, and how many connections that may break |
 
+mod bgp;
 mod children;
 mod held;
 mod server;
@@ -32,7 +34,7 @@ use std::{io::Write, net::IpAddr, thread};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary lb lab
-  alveary lb lab --connections 10000
+  alveary lb lab --connections 10000 --bgp
   alveary lb lab --forward nat --balancers 1 --keep")]
 pub(super) struct Lab {
     /// Reals
@@ -55,6 +57,10 @@ pub(super) struct Lab {
     #[arg(long, value_name = "WAY", value_enum, default_value_t = Forward::Ip)]
     forward: Forward,
 
+    /// The router learns its ways by BGP, from the BIRD of each balancer, and by BFD that one is gone
+    #[arg(long)]
+    bgp: bool,
+
     /// Let the site stand when all is told, until Ctrl-C; says how to enter it
     #[arg(long)]
     keep: bool,
@@ -75,6 +81,13 @@ impl Lab {
                 Diagnostic::new("lab", "the server cannot go on", Place::Nowhere).found(why.to_string()).into()
             });
         }
+        if self.bgp && self.forward == Forward::Nat {
+            let wrong = Diagnostic::new("lab", "NAT has one balancer at a time, and BGP here several", Place::Nowhere);
+            return Err(wrong.help("--forward nat without --bgp").into());
+        }
+        if self.bgp {
+            installed("bird", "bird2")?;
+        }
         held::room(self.connections)?;
         own_mounts().map_err(|why| {
             Diagnostic::new("lab", "the lab cannot have mounts of its own", Place::Nowhere)
@@ -88,6 +101,7 @@ impl Lab {
             balancers: self.balancers,
             reals: self.reals,
             forward: self.forward,
+            bgp: self.bgp,
             connections: self.connections,
         };
         let mut site = Site::new(plan)?;
@@ -113,6 +127,16 @@ impl Lab {
         }
         Ok(())
     }
+}
+
+/// Whether a program is there that the lab needs.
+fn installed(program: &str, package: &str) -> Result<(), Failure> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&folders).any(|folder| folder.join(program).exists()) {
+        return Ok(());
+    }
+    let wrong = Diagnostic::new("lab", format!("`{program}` is not installed"), Place::Nowhere);
+    Err(wrong.help(format!("Debian's package `{package}` has it")).into())
 }
 
 /// Lets the site stand, and says how to enter it.

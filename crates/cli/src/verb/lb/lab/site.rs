@@ -8,6 +8,7 @@
 //! ```
 
 use super::{
+    bgp,
     children::{Running, Starter},
     server,
 };
@@ -38,6 +39,10 @@ use std::{
 
 /// What is balanced.
 pub(super) const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// Where NAT comes from at all balancers: who has the packets of clients has the answers, too.
+const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 9, 99, 1);
+/// Where balancers tell each other of connections.
+const SYNC: u16 = 7947;
 /// All that the lab has in files, in a file system that only its processes see.
 pub(super) const FOLDER: &str = "/run/alveary-lab";
 /// The program of the reals, which takes tunnels off.
@@ -69,8 +74,17 @@ pub(super) struct Plan {
     /// Those that are balanced in the beginning; a further one waits.
     pub(super) reals: u8,
     pub(super) forward: Forward,
+    /// Whether the router learns its ways by BGP.
+    pub(super) bgp: bool,
     /// Connections that it has to have room for.
     pub(super) connections: u32,
+}
+
+impl Plan {
+    /// Balancers that get packets at once: of NAT's, one alone, since answers have to come back to it.
+    fn at_once(&self, of: usize) -> usize {
+        if self.forward == Forward::Nat { of.min(1) } else { of }
+    }
 }
 
 pub(super) struct Real {
@@ -87,6 +101,7 @@ pub(super) struct Balancer {
     /// What is run: a copy of this binary, so that it can be replaced.
     binary: PathBuf,
     process: Option<Running>,
+    bird: Option<Running>,
     /// A program at the router's end of its cable.
     _far: Link,
 }
@@ -98,6 +113,7 @@ pub(super) struct Site {
     pub(super) balancers: Vec<Balancer>,
     pub(super) clients: Vec<Node>,
     router: Node,
+    router_bird: Option<Running>,
     starter: Starter,
     pub(super) network: Network,
 }
@@ -120,6 +136,7 @@ pub(super) fn folders() -> Result<(), Failure> {
     let made = || {
         mount_on("tmpfs", Path::new("/run"))?;
         fs::create_dir_all(bpffs())?;
+        fs::write(file("sync.key"), "what the balancers of a lab share")?;
         mount_on("bpf", &bpffs())
     };
     made().map_err(|why| wrong("the lab's file systems cannot be mounted".into(), &why))
@@ -159,12 +176,20 @@ impl Site {
             // nobody wakes it).
             let link = network.at(router, || decapsulates(&name, None))??;
             ways.push((name.clone(), format!("10.9.{number}.2")));
-            balancers.push(Balancer { name, node, binary: file("alveary-0"), process: None, _far: link });
+            balancers.push(Balancer { name, node, binary: file("alveary-0"), process: None, bird: None, _far: link });
         }
         let ways: Vec<(&str, Option<&str>)> =
             ways.iter().map(|(name, via)| (name.as_str(), Some(via.as_str()))).collect();
-        network.ways(router, &format!("{VIP}/32"), &ways)?;
-        let mut site = Site { plan, reals, balancers, clients, router, starter, network };
+        if !plan.bgp {
+            network.ways(router, &format!("{VIP}/32"), &ways[..plan.at_once(ways.len())])?;
+        }
+        if plan.forward == Forward::Nat {
+            network.ways(router, &format!("{SOURCE}/32"), &ways[..1])?;
+        }
+        let mut site = Site { plan, reals, balancers, clients, router, router_bird: None, starter, network };
+        if plan.bgp {
+            site.start_birds()?;
+        }
         site.binary(0)?;
         for real in 0..site.reals.len() {
             site.start_server(real)?;
@@ -238,12 +263,25 @@ impl Site {
             })
             .collect();
         let reals = reals.join(",\n    ");
+        let source = match self.plan.forward {
+            Forward::Nat => SOURCE,
+            Forward::Ip | Forward::Gue => Ipv4Addr::new(10, 9, number, 2),
+        };
+        let others = (1..=self.plan.balancers).filter(|other| *other != number);
+        let others: Vec<String> = others.map(|other| format!("\"10.9.{other}.2:{SYNC}\"")).collect();
+        let sync = match others.join(", ") {
+            none if none.is_empty() => none,
+            others => format!(
+                "[sync]\nlisten = \"10.9.{number}.2:{SYNC}\"\npeers = [{others}]\nkey = \"{FOLDER}/sync.key\"\n\n"
+            ),
+        };
+        let announce = if self.plan.bgp { bgp::announce(number, name) } else { String::new() };
         format!(
-            "[balancer]\nname = \"{name}\"\ndevices = [\"eth0\"]\nmode = \"native\"\nsource = \"10.9.{number}.2\"\nmtu = 2000\n\n\
+            "[balancer]\nname = \"{name}\"\ndevices = [\"eth0\"]\nmode = \"native\"\nsource = \"{source}\"\nmtu = 2000\n\n\
              [api]\nsocket = \"{FOLDER}/{name}.sock\"\n\n[metrics]\naddress = \"10.9.{number}.2:9100\"\n\n\
              [limits]\nvips = 64\nreals = 256\nslots = 262144\nconnections = {room}\nconnections-per-cpu = {room}\n\n\
-             [default]\nslots = 16381\nforward = \"{forward}\"\n\
-             check = {{ type = \"tcp\", port = {tcp}, interval = \"200ms\", timeout = \"500ms\" }}\n\n\
+             {announce}{sync}[default]\nslots = 16381\nforward = \"{forward}\"\n\
+             check = {{ type = \"tcp\", port = {tcp}, interval = \"200ms\", timeout = \"2s\" }}\n\n\
              [[vip]]\nname = \"web\"\naddress = \"{VIP}\"\nport = {tcp}\necho = true\nreal = [\n    {reals},\n]\n\n\
              [[vip]]\nname = \"datagrams\"\naddress = \"{VIP}\"\nprotocol = \"udp\"\nport = {udp}\nreal = [\n    {reals},\n]\n{more}",
             tcp = server::TCP,
@@ -276,7 +314,7 @@ impl Site {
                 let Some(status) = status(&balancer.name) else { return false };
                 let all = status["vips"][0]["reals"].as_array().cloned().unwrap_or_default();
                 let has = all.iter().filter(|real| real["slots"] != 0).filter_map(|real| real["name"].as_str());
-                has.eq(wanted.iter().copied())
+                has.eq(wanted.iter().copied()) && status["sync"]["complete"] != false
             })?;
         }
         Ok(())
@@ -299,15 +337,51 @@ impl Site {
 
     /// A balancer as a machine: it goes without a word, with all that it knows.
     pub(super) fn halt(&mut self, number: usize) -> Result<(), Failure> {
-        self.kill(number);
         let name = self.balancers[number].name.clone();
-        self.network.plug(self.router, &name, false)?;
+        if self.plan.bgp {
+            // It hangs: its cable is in, and no connection is closed. The router learns that from BFD.
+            if let Some(bird) = &mut self.balancers[number].bird {
+                bird.signal(Signal::STOP);
+            }
+        } else {
+            self.network.plug(self.router, &name, false)?;
+            self.ways_without(number)?;
+        }
+        self.kill(number);
         instance::stop(&bpffs(), &name).map_err(|why| all(vec![why]))?;
+        if self.plan.bgp {
+            self.learned(&[number], false)?;
+            self.balancers[number].bird = None;
+        }
+        Ok(())
+    }
+
+    /// A balancer is stopped in order: routes to it are taken back before.
+    pub(super) fn stop(&mut self, number: usize) -> Result<(), Failure> {
+        let balancer = &self.balancers[number];
+        let mut command = Command::new(&balancer.binary);
+        command.args(["lb", "stop", &balancer.name, "--bpffs"]).arg(bpffs());
+        let (name, namespace) = (balancer.name.clone(), self.network.namespace(balancer.node));
+        let log = Site::log(&format!("{name}-stop"));
+        self.starter.start(&name, namespace, command, &log)?.wait();
+        if bpffs().join("alveary-lb").join(&name).exists() {
+            let said = fs::read_to_string(log).unwrap_or_default();
+            return Err(wrong(format!("{name} cannot be stopped"), &said.trim_end()));
+        }
+        self.kill(number);
         Ok(())
     }
 
     /// That machine begins anew: packets come when it is ready.
     pub(super) fn boot(&mut self, number: usize, reals: &[usize]) -> Result<(), Failure> {
+        if self.plan.bgp {
+            if self.balancers[number].bird.is_none() {
+                self.start_bird(number)?;
+            }
+            self.serve(number)?;
+            self.settled(reals)?;
+            return self.learned(&[number], true);
+        }
         // Its checks need the cable before packets to the VIP do.
         self.ways_without(number)?;
         let name = self.balancers[number].name.clone();
@@ -322,9 +396,13 @@ impl Site {
     }
 
     fn set_ways(&self, numbers: impl Iterator<Item = usize>) -> Result<(), Failure> {
-        let ways: Vec<_> = numbers.map(Site::way).collect();
+        let mut ways: Vec<_> = numbers.map(Site::way).collect();
+        ways.truncate(self.plan.at_once(ways.len()));
         let ways: Vec<(&str, Option<&str>)> =
             ways.iter().map(|(name, via)| (name.as_str(), Some(via.as_str()))).collect();
+        if self.plan.forward == Forward::Nat {
+            self.network.ways_instead(self.router, &format!("{SOURCE}/32"), &ways)?;
+        }
         Ok(self.network.ways_instead(self.router, &format!("{VIP}/32"), &ways)?)
     }
 
@@ -334,6 +412,50 @@ impl Site {
 
     fn all_ways(&self) -> Result<(), Failure> {
         self.set_ways(0..self.balancers.len())
+    }
+
+    /// Starts BIRD at the router and at the balancers.
+    fn start_birds(&mut self) -> Result<(), Failure> {
+        let text = bgp::router(self.plan.balancers);
+        self.router_bird = Some(self.bird("router", self.router, &text)?);
+        (0..self.balancers.len()).try_for_each(|number| self.start_bird(number))
+    }
+
+    fn start_bird(&mut self, number: usize) -> Result<(), Failure> {
+        let (name, node) = (self.balancers[number].name.clone(), self.balancers[number].node);
+        let bird = self.bird(&name, node, &bgp::balancer(number as u8 + 1, &name))?;
+        self.balancers[number].bird = Some(bird);
+        Ok(())
+    }
+
+    fn bird(&self, name: &str, node: Node, text: &str) -> Result<Running, Failure> {
+        let (path, socket) = (file(&format!("{name}-bird.conf")), bgp::socket(name));
+        fs::write(&path, text).map_err(|why| wrong("BIRD's configuration cannot be written".into(), &why))?;
+        // One that was killed has left it.
+        let _ = fs::remove_file(&socket);
+        let mut command = Command::new("bird");
+        command.arg("-f").arg("-c").arg(path).arg("-s").arg(&socket).arg("-P").arg(file(&format!("{name}-bird.pid")));
+        let log = Site::log(&format!("{name}-bird"));
+        let mut bird = self.starter.start("bird", self.network.namespace(node), command, &log)?;
+        until("BIRD answers", || bird.ended() || alveary_lb::bird::ask(&socket, "show status").is_ok())?;
+        if bird.ended() {
+            let said = fs::read_to_string(log).unwrap_or_default();
+            return Err(wrong(format!("BIRD ends at {name}"), &said.trim_end()));
+        }
+        Ok(bird)
+    }
+
+    /// Waits until the router has ways to the VIP by these balancers, or has none by them.
+    pub(super) fn learned(&self, numbers: &[usize], are: bool) -> Result<(), Failure> {
+        if !self.plan.bgp {
+            return Ok(());
+        }
+        let what = if are { "the router learns its ways" } else { "the router forgets a way" };
+        until(what, || {
+            let (_, said) =
+                alveary_lb::bird::ask(&bgp::socket("router"), &format!("show route for {VIP}/32")).unwrap_or_default();
+            numbers.iter().all(|number| said.contains(&format!("via 10.9.{}.2 ", number + 1)) == are)
+        })
     }
 
     /// The process of a balancer, if it has one.

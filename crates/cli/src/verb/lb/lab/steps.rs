@@ -2,7 +2,7 @@
 
 use super::{
     held::{Broken, Held},
-    site::{Forward, Site, bpffs, until},
+    site::{Site, bpffs, until},
 };
 use crate::{
     failure::Failure,
@@ -91,6 +91,7 @@ pub(super) fn all(site: &mut Site, count: usize) -> Result<Vec<Told>, Failure> {
         site.serve(number)?;
     }
     site.settled(&some)?;
+    site.learned(&every.clone().collect::<Vec<_>>(), true)?;
     let mut steps = Steps { held: Held::new(site), site, count, told: Vec::new() };
 
     steps.step("nothing", |_| Ok(()))?;
@@ -139,16 +140,24 @@ pub(super) fn all(site: &mut Site, count: usize) -> Result<Vec<Told>, Failure> {
         }
         site.settled(&some)
     })?;
-    // What NAT knows of its connections no other balancer does.
-    let several = every.len() > 1 && steps.site.plan.forward != Forward::Nat;
+    let several = every.len() > 1;
     if several {
         steps.step("a balancer dies", |site| site.halt(0))?;
         steps.step("it begins anew", |site| site.boot(0, &some))?;
+        if steps.site.plan.bgp {
+            steps.step("a balancer is stopped", |site| site.stop(1))?;
+            steps.step("it is started again", |site| site.boot(1, &some))?;
+        }
     }
     steps.step("a real is added", |site| {
         site.configure(&more, "")?;
         site.settled(&more)
     })?;
+    if several {
+        // By the tables alone some would go to the new one now: balancers tell each other who has them.
+        steps.step("a balancer dies then", |site| site.halt(0))?;
+        steps.step("it begins anew and asks the others", |site| site.boot(0, &more))?;
+    }
     let last = more.len() - 2;
     let name = steps.site.reals[last].name.clone();
     steps.top_up()?;

@@ -1,0 +1,214 @@
+//! Whether this balancer's VIPs are announced: those that it can serve are, until it is told that it shall not be asked. A
+//! thread tells BIRD, and tells it again when that fails.
+
+use crate::{
+    bird,
+    config::{Announce, Config, When},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::Duration,
+};
+
+/// After that BIRD is told again what it did not take.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long is waited for it, by who has to know.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// What is known of what BIRD has taken.
+#[derive(Clone, Debug, Default)]
+struct Taken {
+    addresses: BTreeSet<IpAddr>,
+    why_not: Option<String>,
+}
+
+struct Order {
+    announce: Announce,
+    addresses: BTreeSet<IpAddr>,
+    done: Option<Sender<Result<(), String>>>,
+}
+
+/// What BIRD is told.
+#[derive(Debug)]
+pub(crate) struct Announcer {
+    orders: Sender<Order>,
+    taken: Arc<Mutex<Taken>>,
+    said: Option<(Announce, BTreeSet<IpAddr>)>,
+    /// It has been told to stand back.
+    pub(crate) withdrawn: bool,
+}
+
+/// The addresses of a configuration that can be served; `is_well` says of a VIP, by its number, whether it has a real.
+pub(crate) fn served(config: &Config, when: When, is_well: &dyn Fn(usize) -> bool) -> BTreeSet<IpAddr> {
+    let mut by_address: BTreeMap<IpAddr, Vec<bool>> = BTreeMap::new();
+    for (number, vip) in config.vips.iter().enumerate() {
+        by_address.entry(vip.address).or_default().push(is_well(number));
+    }
+    let is_served = |well: &[bool]| match when {
+        When::Any => well.contains(&true),
+        When::All => !well.contains(&false),
+    };
+    by_address.into_iter().filter(|(_, well)| is_served(well)).map(|(address, _)| address).collect()
+}
+
+impl Announcer {
+    pub(crate) fn new(name: &str, log: impl Fn(String) + Send + 'static) -> io::Result<Announcer> {
+        let (orders, taken_orders) = mpsc::channel::<Order>();
+        let taken = Arc::new(Mutex::new(Taken::default()));
+        let (name, told) = (name.to_owned(), taken.clone());
+        thread::Builder::new().name("announcer".into()).spawn(move || {
+            let mut open: Option<Order> = None;
+            loop {
+                let next = match &open {
+                    None => taken_orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                    Some(_) => taken_orders.recv_timeout(AGAIN),
+                };
+                let mut order = match (next, open.take()) {
+                    (Ok(order), _) => order,
+                    (Err(RecvTimeoutError::Timeout), Some(order)) => order,
+                    _ => return,
+                };
+                // Only the last word counts.
+                while let Ok(later) = taken_orders.try_recv() {
+                    order = later;
+                }
+                let done = bird::announce(&name, &order.announce, &order.addresses).map_err(|why| why.to_string());
+                let mut taken = told.lock().unwrap_or_else(PoisonError::into_inner);
+                let before = taken.why_not.take();
+                match &done {
+                    Ok(()) => {
+                        taken.addresses.clone_from(&order.addresses);
+                        let list: Vec<String> = order.addresses.iter().map(ToString::to_string).collect();
+                        let list = if list.is_empty() { "nothing".to_owned() } else { list.join(", ") };
+                        log(format!("{name}: announced: {list}"));
+                    }
+                    Err(why) => {
+                        if before.as_ref() != Some(why) {
+                            log(format!("{name}: nothing can be announced: {why}"));
+                        }
+                        taken.why_not = Some(why.clone());
+                    }
+                }
+                drop(taken);
+                let failed = done.is_err();
+                if let Some(to) = order.done.take() {
+                    // Who asked may have lost patience.
+                    let _ = to.send(done);
+                }
+                open = failed.then_some(order);
+            }
+        })?;
+        Ok(Announcer { orders, taken, said: None, withdrawn: false })
+    }
+
+    /// These addresses can be served: they are announced, if they were not.
+    pub(crate) fn serve(&mut self, announce: &Announce, served: BTreeSet<IpAddr>) {
+        let addresses = if self.withdrawn { BTreeSet::new() } else { served };
+        let now = (announce.clone(), addresses);
+        if self.said.as_ref() != Some(&now) {
+            self.order(now, None);
+        }
+    }
+
+    fn order(&mut self, (announce, addresses): (Announce, BTreeSet<IpAddr>), done: Option<Sender<Result<(), String>>>) {
+        self.said = Some((announce.clone(), addresses.clone()));
+        // The thread ends with this value.
+        let _ = self.orders.send(Order { announce, addresses, done });
+    }
+
+    /// Announces nothing from now on, or what can be served again; says when BIRD has taken it.
+    pub(crate) fn withdraw(&mut self, announce: &Announce, served: BTreeSet<IpAddr>, away: bool) -> Result<(), String> {
+        self.withdrawn = away;
+        let (to, from) = mpsc::channel();
+        self.order((announce.clone(), if away { BTreeSet::new() } else { served }), Some(to));
+        from.recv_timeout(PATIENCE).unwrap_or_else(|_| Err("BIRD has not said yet that it did so".into()))
+    }
+
+    /// What is announced.
+    pub(crate) fn status(&self) -> Value {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        json!({ "addresses": taken.addresses, "withdrawn": self.withdrawn, "why_not": taken.why_not })
+    }
+
+    /// How many addresses BIRD has taken.
+    pub(crate) fn count(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).addresses.len()
+    }
+}
+
+/// Where it is written what has to be withdrawn when a balancer is stopped.
+fn note(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("lb-{name}.announce"))
+}
+
+/// Notes for who stops the balancer what it has to withdraw, and whom it can ask to.
+pub(crate) fn write_note(folder: &Path, config: &Config, socket: &Path) -> io::Result<()> {
+    let path = note(folder, &config.name);
+    let Some(announce) = &config.announce else {
+        return fs::remove_file(&path)
+            .or_else(|why| if why.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(why) });
+    };
+    fs::create_dir_all(folder)?;
+    let nothing = bird::text(&config.name, announce, &BTreeSet::new());
+    let said = json!({
+        "file": announce.file, "bird": announce.bird, "linger": announce.linger.as_millis() as u64,
+        "text": nothing, "socket": socket,
+    });
+    fs::write(path, said.to_string())
+}
+
+/// Withdraws what a balancer has announced, by the note that it left, and waits as long as its configuration says. Without a
+/// note there is nothing to do.
+///
+/// # Errors
+/// BIRD's.
+pub fn withdraw_by_note(folder: &Path, name: &str) -> io::Result<()> {
+    let path = note(folder, name);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(why) => return Err(why),
+    };
+    let said: Value = serde_json::from_slice(&text)?;
+    let of = |key: &str| said[key].as_str().unwrap_or_default();
+    // Its process, if it lives, is not to announce anew what is withdrawn here.
+    let asked = std::os::unix::net::UnixStream::connect(of("socket"))
+        .and_then(|mut stream| crate::http::ask(&mut stream, "POST", "/v1/withdraw", b"{}"));
+    if !matches!(asked, Ok((200, _))) {
+        bird::tell(Path::new(of("file")), Path::new(of("bird")), of("text"))?;
+    }
+    // Routers that are further away hear of it meanwhile, while packets are still taken.
+    thread::sleep(Duration::from_millis(said["linger"].as_u64().unwrap_or_default()));
+    fs::remove_file(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_served_if_any_or_all_of_its_vips_are() {
+        let vip = |address: &str, port: u16| format!("[[vip]]\naddress = \"{address}\"\nport = {port}\n");
+        let text = "[balancer]\ndevices = [\"eth0\"]\n".to_owned()
+            + &vip("192.0.2.1", 80)
+            + &vip("192.0.2.1", 443)
+            + &vip("192.0.2.2", 80);
+        let config = Config::read("lb.toml", &text).expect("it is right");
+        let of = |when, well: [bool; 3]| -> Vec<String> {
+            served(&config, when, &|vip| well[vip]).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(of(When::Any, [true, false, false]), ["192.0.2.1"]);
+        assert_eq!(of(When::All, [true, false, true]), ["192.0.2.2"]);
+        assert_eq!(of(When::All, [true, true, true]), ["192.0.2.1", "192.0.2.2"]);
+        assert!(of(When::Any, [false, false, false]).is_empty());
+    }
+}

@@ -1,0 +1,171 @@
+//! BIRD, the routing daemon: what it is told in a file that its configuration includes, and its control socket.
+
+use crate::config::Announce;
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    io::{self, BufRead, BufReader, Write},
+    net::IpAddr,
+    os::unix::net::UnixStream,
+    path::Path,
+    time::Duration,
+};
+
+/// How long it may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Lines of an answer that are read.
+const LINES: usize = 10_000;
+/// From this code on an answer says that something is wrong.
+const WRONG: u16 = 8000;
+
+/// The part of BIRD's configuration that is ours: a route to each address, and the peers that are told of them.
+#[must_use]
+pub fn text(name: &str, announce: &Announce, addresses: &BTreeSet<IpAddr>) -> String {
+    // Names of protocols have no hyphens.
+    let name = format!("alveary_lb_{}", name.replace('-', "_"));
+    let mut text = "# `alveary lb serve` writes this file, and anew when something changes.\n".to_owned();
+    for (family, bits, is_it) in [(4, 32, IpAddr::is_ipv4 as fn(&IpAddr) -> bool), (6, 128, IpAddr::is_ipv6)] {
+        // There is always room in a text.
+        let _ = writeln!(text, "protocol static {name}_{family} {{\n\tipv{family};");
+        for address in addresses.iter().filter(|address| is_it(address)) {
+            // Packets never come to the kernel's routes: the program has them before.
+            let _ = writeln!(text, "\troute {address}/{bits} blackhole;");
+        }
+        text += "}\n";
+    }
+    let Some(own) = announce.number else { return text };
+    if let Some(interval) = announce.bfd {
+        let _ = writeln!(
+            text,
+            "protocol bfd {name}_bfd {{\n\tinterface \"*\" {{ interval {} ms; multiplier 3; }};\n}}",
+            interval.as_millis().max(1)
+        );
+    }
+    for (number, peer) in (1..).zip(&announce.peers) {
+        let family = if peer.address.is_ipv4() { 4 } else { 6 };
+        let bfd = if announce.bfd.is_some() { "\tbfd on;\n" } else { "" };
+        let _ = writeln!(
+            text,
+            "protocol bgp {name}_peer{number} {{\n\tlocal as {own};\n\tneighbor {} as {};\n\tconnect delay time 1;\n{bfd}\
+             \tipv{family} {{ import none; export where proto = \"{name}_{family}\"; }};\n}}",
+            peer.address, peer.number
+        );
+    }
+    text
+}
+
+/// Has BIRD announce these addresses, and no others of ours.
+///
+/// # Errors
+/// The file cannot be written; BIRD does not answer, or not take it.
+pub fn announce(name: &str, announce: &Announce, addresses: &BTreeSet<IpAddr>) -> io::Result<()> {
+    tell(&announce.file, &announce.bird, &text(name, announce, addresses))
+}
+
+/// Puts a text into the file that BIRD includes, and has it read that.
+///
+/// # Errors
+/// As above.
+pub fn tell(file: &Path, bird: &Path, text: &str) -> io::Result<()> {
+    // What includes `*.conf` is not to see it half.
+    let new = file.with_extension("new");
+    let wrong = |why: io::Error| io::Error::new(why.kind(), format!("{}: {why}", file.display()));
+    fs::write(&new, text).and_then(|()| fs::rename(&new, file)).map_err(wrong)?;
+    let (code, said) = ask(bird, "configure")
+        .map_err(|why| io::Error::new(why.kind(), format!("BIRD does not answer at {}: {why}", bird.display())))?;
+    if code < WRONG { Ok(()) } else { Err(io::Error::other(format!("BIRD: {}", said.trim()))) }
+}
+
+/// Asks BIRD something; the answer's last code, and its text.
+///
+/// # Errors
+/// The system's; what is no answer.
+pub fn ask(socket: &Path, command: &str) -> io::Result<(u16, String)> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut answers = BufReader::new(stream.try_clone()?);
+    answer(&mut answers)?;
+    stream.write_all(format!("{command}\n").as_bytes())?;
+    answer(&mut answers)
+}
+
+/// An answer: lines `CODE-text` (or a blank and text: the same code), up to `CODE text`.
+fn answer(from: &mut dyn BufRead) -> io::Result<(u16, String)> {
+    let mut text = String::new();
+    for _ in 0..LINES {
+        let mut line = String::new();
+        if from.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(same) = line.strip_prefix([' ', '+']) {
+            text += same;
+            continue;
+        }
+        let none = || io::Error::from(io::ErrorKind::InvalidData);
+        let code: u16 = line.get(..4).and_then(|code| code.parse().ok()).ok_or_else(none)?;
+        text += line.get(5..).ok_or_else(none)?;
+        match line.as_bytes()[4] {
+            b'-' => {}
+            b' ' => return Ok((code, text)),
+            _ => return Err(none()),
+        }
+    }
+    Err(io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use proptest::prelude::*;
+
+    fn config(more: &str) -> Config {
+        let text = format!("[balancer]\nname = \"a-b\"\ndevices = [\"eth0\"]\n[announce]\nfile = \"/x.conf\"\n{more}");
+        Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"))
+    }
+
+    #[test]
+    fn routes_and_peers() {
+        let config = config("as = 65001\nbfd = \"100ms\"\n[[announce.peer]]\naddress = \"10.0.0.1\"\nas = 65000\n");
+        let addresses = ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().expect("an address")).into();
+        let text = text(&config.name, config.announce.as_ref().expect("it is there"), &addresses);
+        for part in [
+            "protocol static alveary_lb_a_b_4 {\n\tipv4;\n\troute 192.0.2.1/32 blackhole;\n}\n",
+            "protocol static alveary_lb_a_b_6 {\n\tipv6;\n\troute 2001:db8::1/128 blackhole;\n}\n",
+            "interval 100 ms;",
+            "neighbor 10.0.0.1 as 65000;",
+            "\tbfd on;\n",
+            "export where proto = \"alveary_lb_a_b_4\";",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+
+    #[test]
+    fn without_a_number_nobody_is_a_peer() {
+        let config = config("");
+        let text = text(&config.name, config.announce.as_ref().expect("it is there"), &BTreeSet::new());
+        assert!(!text.contains("bgp") && !text.contains("route "), "{text}");
+    }
+
+    #[test]
+    fn answers_are_read_to_their_end() {
+        let said = "0002-Reading configuration\n more\n0003 Reconfigured\nnot read";
+        assert_eq!(
+            answer(&mut said.as_bytes()).expect("one"),
+            (3, "Reading configuration\nmore\nReconfigured\n".into())
+        );
+        for none in ["", "0002-and then nothing\n", "x\n", "12 x\n", "0002", "0002*x\n", "\u{e9}\u{e9}\u{e9}x y\n"] {
+            assert!(answer(&mut none.as_bytes()).is_err(), "{none:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(said in prop::collection::vec(any::<u8>(), 0..200)) {
+            drop(answer(&mut said.as_slice()));
+        }
+    }
+}
