@@ -40,6 +40,15 @@ pub(crate) fn check() -> Outcome {
     let fresh = process::target().join("bpf");
     fs::create_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
     let names = build(&fresh)?;
+    for name in &names {
+        let object = path("examples").join(name);
+        if fs::read(&object).is_ok_and(|bytes| has_path(&bytes, root())) {
+            let tree = root().display();
+            return Err(format!(
+                "examples/{name} has the path {tree} of this tree in it: run `cargo xtask bpf` and commit"
+            ));
+        }
+    }
     let differs: Vec<&str> = names
         .iter()
         .filter(|name| fs::read(fresh.join(name)).ok() != fs::read(path("examples").join(name)).ok())
@@ -50,6 +59,12 @@ pub(crate) fn check() -> Outcome {
         return Ok(());
     }
     Err(format!("{} differ from what {CLANG} makes of bpf/: run `cargo xtask bpf` and commit", differs.join(", ")))
+}
+
+/// Whether an object tells where it was compiled.
+fn has_path(object: &[u8], folder: &Path) -> bool {
+    let prefix = [folder.as_os_str().as_encoded_bytes(), b"/"].concat();
+    object.windows(prefix.len()).any(|window| window == prefix)
 }
 
 /// Why the kernel cannot be asked about the objects here, if it cannot.
@@ -95,6 +110,9 @@ fn build(into: &Path) -> Result<Vec<String>, String> {
         let rest = ["-fdebug-compilation-dir=.", &headers, "-c", source, "-o", object];
         process::run(command(CLANG, &flags).args(rest))?;
         process::run(&mut command(STRIP, &["-g", object]))?;
+        if fs::read(object).is_ok_and(|bytes| has_path(&bytes, root())) {
+            return Err(format!("{object} has the path of this tree in it: other trees would make other bytes"));
+        }
     }
     Ok(sources.into_iter().map(|(name, _)| format!("{name}.bpf.o")).collect())
 }
@@ -114,4 +132,17 @@ fn sources() -> Result<Vec<(String, String)>, String> {
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_the_tree_are_found_in_objects() {
+        let tree = Path::new("/home/us/tree");
+        assert!(has_path(b"\0/home/us/tree/bpf/lb/lb.h\0", tree));
+        assert!(!has_path(b"\0./bpf/lb/lb.h\0/home/us/trees/a\0", tree));
+        assert!(!has_path(b"", tree));
+    }
 }

@@ -5,15 +5,21 @@ use std::{
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
     thread,
 };
 
 use crate::Outcome;
 
-/// The repository's root.
+/// The repository's root: of the tree that cargo runs us in, which need not be the one that we were built in.
 pub(crate) fn root() -> &'static Path {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask)
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let told = told.filter(|folder| folder.file_name().is_some_and(|name| name == "xtask"));
+        let xtask = told.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        xtask.parent().unwrap_or(&xtask).to_owned()
+    })
 }
 
 /// A file or folder of the repository.
