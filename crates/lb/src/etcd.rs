@@ -67,10 +67,12 @@ pub fn fetch(etcd: &Etcd) -> io::Result<Option<Found>> {
 
 /// Tells what becomes of the key behind a revision that is known (0: none is), until nobody listens.
 pub fn follow(etcd: &Etcd, mut known: u64, mut tell: impl FnMut(News) -> bool) {
-    let (mut gone, mut listens) = (false, true);
+    // How many members have failed in a row.
+    let (mut failed, mut gone, mut listens) = (0, false, true);
     for endpoint in etcd.endpoints.iter().cycle() {
         let done = Member::new(etcd, endpoint).and_then(|member| {
             member.follow(etcd, &mut known, &mut |news| {
+                failed = 0;
                 if std::mem::take(&mut gone) {
                     listens &= tell(News::Back);
                 }
@@ -81,7 +83,9 @@ pub fn follow(etcd: &Etcd, mut known: u64, mut tell: impl FnMut(News) -> bool) {
         if !listens {
             return;
         }
+        failed += 1;
         if let Err(why) = done
+            && failed >= etcd.endpoints.len()
             && !std::mem::replace(&mut gone, true)
             && !tell(News::Gone(named(endpoint, why).to_string()))
         {
@@ -155,7 +159,9 @@ impl<'a> Member<'a> {
                 let said: Value = serde_json::from_str(&line)?;
                 let result = &said["result"];
                 if result["canceled"] == true || !said["error"].is_null() {
-                    // What it would have told is compacted: the key has all that counts.
+                    // What it would have told is compacted: the key has all that counts. Who refuses each watch is not
+                    // asked without end.
+                    thread::sleep(AGAIN);
                     break;
                 }
                 for event in result["events"].as_array().into_iter().flatten() {
@@ -456,6 +462,29 @@ mod tests {
         let value = |text: &str, revision| News::Value(Found { text: Some(text.into()), revision });
         assert_eq!(told[..2], [value("b", 10), News::Missing]);
         assert!(matches!(&told[2], News::Gone(why) if why.contains("ends the conversation")), "{told:?}");
+    }
+
+    #[test]
+    fn all_are_gone_when_each_one_is() {
+        // One of three answers: nobody is gone.
+        let (mut etcd, asked) = member(vec![range("a", 7)]);
+        let none = || {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+            Endpoint { host: "127.0.0.1".into(), port: listener.local_addr().expect("one").port() }
+        };
+        etcd.endpoints.insert(0, none());
+        etcd.endpoints.push(none());
+        let last = format!("127.0.0.1:{}", etcd.endpoints[1].port);
+        let mut told = Vec::new();
+        follow(&etcd, 1, |news| {
+            told.push(news);
+            told.len() < 2
+        });
+        asked.join().expect("it ends");
+        let value = News::Value(Found { text: Some("a".into()), revision: 7 });
+        assert_eq!(told[0], value, "the first one, which is down, is not all of them");
+        // It was heard, then it ended the conversation; the two others have to fail as well.
+        assert!(matches!(&told[1], News::Gone(why) if !why.contains(&last)), "{told:?}");
     }
 
     #[test]

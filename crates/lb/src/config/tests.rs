@@ -243,6 +243,8 @@ fn what_it_has_to_do_with_others() {
     let with = |more: &str| lines(&format!("[balancer]\ndevices = [\"eth0\"]\n{more}"));
     for (more, said) in [
         ("[announce]", "`announce` lacks `file`"),
+        ("[etcd]", "`etcd` lacks `endpoints`"),
+        ("[etcd]\nendpoints = []", "`endpoints` names no member of etcd"),
         ("[announce]\nfile = \"/\"", "`file` is not what it should be"),
         ("[announce]\nfile = \"/x\"\nwhen = \"some\"", "`when` is not what it should be"),
         ("[announce]\nfile = \"/x\"\nas = 65001", "`as` is about peers, and there are none"),
