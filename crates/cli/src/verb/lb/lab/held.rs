@@ -48,6 +48,15 @@ pub(super) struct Held {
     clients: Vec<Vec<Connection>>,
 }
 
+/// Says that all is over when it is dropped: a step that panics is waited for by nobody.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What came of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Broken {
@@ -140,8 +149,10 @@ impl Held {
             let over = &over;
             let asking: Vec<_> =
                 self.clients.iter_mut().map(|held| scope.spawn(move || asks_until(held, over))).collect();
-            let done = step();
-            over.store(true, Ordering::Relaxed);
+            let done = {
+                let _over = Over(over);
+                step()
+            };
             let told =
                 asking.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             (done, told.collect::<Vec<_>>())
@@ -160,7 +171,6 @@ impl Held {
 impl Connection {
     fn open() -> io::Result<Connection> {
         let stream = TcpStream::connect_timeout(&SocketAddr::from((VIP, TCP)), PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Connection::named(Wire::Tcp(stream))
@@ -202,13 +212,7 @@ impl Wire {
     /// Reads an answer: the name of who gave it.
     fn answer(&mut self, end: Instant) -> io::Result<String> {
         match self {
-            Wire::Tcp(stream) => {
-                // Each has waited as long as the ones before it.
-                if Instant::now() > end {
-                    stream.set_read_timeout(Some(Duration::from_millis(1)))?;
-                }
-                page(stream)
-            }
+            Wire::Tcp(stream) => page(stream, end),
             Wire::Udp(_) => loop {
                 match self.datagram() {
                     Err(_) if Instant::now() < end => self.ask()?,
@@ -228,9 +232,12 @@ impl Wire {
 }
 
 /// What a server answers: its name.
-fn page(stream: &mut TcpStream) -> io::Result<String> {
+fn page(stream: &mut TcpStream, end: Instant) -> io::Result<String> {
     let (mut all, mut some) = (Vec::new(), [0; 512]);
     loop {
+        // Each has waited as long as the ones before it; what is there by then is read.
+        let left = end.saturating_duration_since(Instant::now());
+        stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
         match stream.read(&mut some)? {
             0 => return Err(ErrorKind::UnexpectedEof.into()),
             len => all.extend(&some[..len]),
@@ -281,4 +288,28 @@ fn ask(held: &mut Vec<Connection>, told: &mut Broken) {
         }
         None => true,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{net::TcpListener, panic};
+
+    #[test]
+    fn who_was_read_late_once_is_waited_for_the_next_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut near = TcpStream::connect(listener.local_addr().expect("its address")).expect("it listens");
+        let (mut far, _) = listener.accept().expect("someone");
+        page(&mut near, Instant::now()).expect_err("there is no answer");
+        far.write_all(b"HTTP/1.1 200 OK\r\n\r\nreal1\n").expect("sent");
+        assert_eq!(page(&mut near, Instant::now() + PATIENCE).expect("an answer"), "real1");
+        assert!(near.read_timeout().expect("it is known").is_some_and(|left| left > PATIENCE / 2));
+    }
+
+    #[test]
+    fn a_step_that_panics_ends() {
+        let mut held = Held { clients: vec![Vec::new()] };
+        let through = panic::AssertUnwindSafe(|| held.through(|| panic!("on purpose")).is_ok());
+        assert!(panic::catch_unwind(through).is_err());
+    }
 }
