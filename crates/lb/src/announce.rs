@@ -50,7 +50,8 @@ pub(crate) struct Announcer {
 /// The addresses of a configuration that can be served; `is_well` says of a VIP, by its number, whether it has a real.
 pub(crate) fn served(config: &Config, when: When, is_well: &dyn Fn(usize) -> bool) -> BTreeSet<IpAddr> {
     let mut by_address: BTreeMap<IpAddr, Vec<bool>> = BTreeMap::new();
-    for (number, vip) in config.vips.iter().enumerate() {
+    // Those without reals are there for what they do with packets: they are as well as they can be.
+    for (number, vip) in config.vips.iter().enumerate().filter(|(_, vip)| !vip.reals.is_empty()) {
         by_address.entry(vip.address).or_default().push(is_well(number));
     }
     let is_served = |well: &[bool]| match when {
@@ -150,8 +151,9 @@ fn note(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("lb-{name}.announce"))
 }
 
-/// Notes for who stops the balancer what it has to withdraw, and whom it can ask to.
-pub(crate) fn write_note(folder: &Path, config: &Config, socket: &Path) -> io::Result<()> {
+/// Notes for who stops the balancer what it has to withdraw, and whom it can ask to; and for the next process whether it has
+/// been told to stand back.
+pub(crate) fn write_note(folder: &Path, config: &Config, socket: &Path, withdrawn: bool) -> io::Result<()> {
     let path = note(folder, &config.name);
     let Some(announce) = &config.announce else {
         return fs::remove_file(&path)
@@ -161,9 +163,18 @@ pub(crate) fn write_note(folder: &Path, config: &Config, socket: &Path) -> io::R
     let nothing = bird::text(&config.name, announce, &BTreeSet::new());
     let said = json!({
         "file": announce.file, "bird": announce.bird, "linger": announce.linger.as_millis() as u64,
-        "text": nothing, "socket": socket,
+        "text": nothing, "socket": socket, "withdrawn": withdrawn,
     });
-    fs::write(path, said.to_string())
+    // Who reads it is not to see it half.
+    let new = path.with_extension("new");
+    fs::write(&new, said.to_string())?;
+    fs::rename(new, path)
+}
+
+/// Whether a balancer has been told to stand back, by the note that its last process left.
+pub(crate) fn was_withdrawn(folder: &Path, name: &str) -> bool {
+    let text = fs::read(note(folder, name)).unwrap_or_default();
+    serde_json::from_slice(&text).is_ok_and(|said: Value| said["withdrawn"] == true)
 }
 
 /// Withdraws what a balancer has announced, by the note that it left, and waits as long as its configuration says. Without a
@@ -197,18 +208,39 @@ mod tests {
 
     #[test]
     fn an_address_is_served_if_any_or_all_of_its_vips_are() {
-        let vip = |address: &str, port: u16| format!("[[vip]]\naddress = \"{address}\"\nport = {port}\n");
-        let text = "[balancer]\ndevices = [\"eth0\"]\n".to_owned()
+        let vip = |address: &str, port: u16| {
+            format!("[[vip]]\naddress = \"{address}\"\nport = {port}\nreal = [{{ address = \"10.0.0.1\" }}]\n")
+        };
+        let text = "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.0.9\"\n".to_owned()
             + &vip("192.0.2.1", 80)
             + &vip("192.0.2.1", 443)
-            + &vip("192.0.2.2", 80);
+            + &vip("192.0.2.2", 80)
+            + "[[vip]]\naddress = \"192.0.2.1\"\naction = \"drop\"\n";
         let config = Config::read("lb.toml", &text).expect("it is right");
         let of = |when, well: [bool; 3]| -> Vec<String> {
-            served(&config, when, &|vip| well[vip]).iter().map(ToString::to_string).collect()
+            served(&config, when, &|vip| well.get(vip) == Some(&true)).iter().map(ToString::to_string).collect()
         };
         assert_eq!(of(When::Any, [true, false, false]), ["192.0.2.1"]);
         assert_eq!(of(When::All, [true, false, true]), ["192.0.2.2"]);
         assert_eq!(of(When::All, [true, true, true]), ["192.0.2.1", "192.0.2.2"]);
         assert!(of(When::Any, [false, false, false]).is_empty());
+    }
+
+    #[test]
+    fn a_note_says_who_was_told_to_stand_back() {
+        let folder = std::env::temp_dir().join(format!("alveary-lb-note-{}", std::process::id()));
+        let of = |more: &str| {
+            let text = format!("[balancer]\nname = \"noted\"\ndevices = [\"eth0\"]\n{more}");
+            Config::read("lb.toml", &text).expect("it is right")
+        };
+        let announces = of("[announce]\nfile = \"/x.conf\"\n");
+        assert!(!was_withdrawn(&folder, "noted"));
+        for withdrawn in [true, false, true] {
+            write_note(&folder, &announces, Path::new("/x.sock"), withdrawn).expect("a note");
+            assert_eq!(was_withdrawn(&folder, "noted"), withdrawn);
+        }
+        write_note(&folder, &of(""), Path::new("/x.sock"), true).expect("none");
+        assert!(!was_withdrawn(&folder, "noted"));
+        fs::remove_dir_all(folder).expect("it is ours");
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::{
     Fault, Result,
-    announce::{Announcer, served, write_note},
-    api,
+    announce::{Announcer, served, was_withdrawn, write_note},
+    api, bird,
     check::check,
     config::{Check, CheckKind, Config},
     control::Control,
@@ -126,6 +126,7 @@ impl<'l> Server<'l> {
         };
         server.configure().map_err(one)?;
         server.settle().map_err(one)?;
+        server.forget_routes();
         for note in server.instance.attach(&server.config).map_err(one)? {
             (server.log)(&note);
         }
@@ -134,6 +135,16 @@ impl<'l> Server<'l> {
         (server.log)(&message);
         server.begin_fleet().map_err(one)?;
         Ok(server)
+    }
+
+    /// A balancer that begins anew announces nothing: routes of its last life, before the machine died, may still stand in
+    /// the file, and would bring packets before reals and peers were asked.
+    fn forget_routes(&mut self) {
+        if let (false, Some(announce)) = (self.instance.adopted, &self.config.announce)
+            && let Err(why) = bird::announce(&self.config.name, announce, &BTreeSet::new())
+        {
+            (self.log)(&format!("{}: old routes, if there are any, are not taken back: {why}", self.config.name));
+        }
     }
 
     /// Begins what is done with others. Packets are balanced by now.
@@ -146,7 +157,9 @@ impl<'l> Server<'l> {
         }
         let socket = self.api_socket();
         let folder = socket_folder();
-        write_note(folder, &self.config, &socket).map_err(|why| {
+        // What begins anew was told nothing yet.
+        let withdrawn = self.instance.adopted && was_withdrawn(folder, &self.config.name);
+        write_note(folder, &self.config, &socket, withdrawn).map_err(|why| {
             let message = format!("what is announced cannot be noted in {}", folder.display());
             Diagnostic::new("lb-announce", message, Place::Nowhere).found(why.to_string())
         })?;
@@ -154,9 +167,14 @@ impl<'l> Server<'l> {
             let events = self.events.0.clone();
             // Who does not listen any more has ended.
             let log = move |line| drop(events.send(Event::Said(line)));
-            self.announcer = Some(Announcer::new(&self.config.name, log).map_err(|why| {
+            let mut announcer = Announcer::new(&self.config.name, log).map_err(|why| {
                 Diagnostic::new("lb-announce", "nobody can announce anything", Place::Nowhere).found(why.to_string())
-            })?);
+            })?;
+            announcer.withdrawn = withdrawn;
+            if withdrawn {
+                (self.log)(&format!("{0}: routes stay withdrawn, until `alveary lb announce {0}`", self.config.name));
+            }
+            self.announcer = Some(announcer);
             self.announce();
         }
         if let (Some(etcd), Some((one, _))) = (self.config.etcd.clone(), &self.shared) {
@@ -537,10 +555,18 @@ impl<'l> Server<'l> {
 
     /// Takes routes back, or announces them again.
     fn withdraw(&mut self, away: bool) -> Answer {
-        let served = self.served();
+        let (served, socket) = (self.served(), self.api_socket());
         let (Some(announce), Some(announcer)) = (&self.config.announce, &mut self.announcer) else {
             return Answer::refused(404, "this balancer announces nothing: [announce] in its configuration");
         };
+        let noted = write_note(socket_folder(), &self.config, &socket, away);
+        // Before it is done: a process that ends meanwhile has a successor that knows.
+        if let Err(why) = noted {
+            (self.log)(&format!(
+                "{}: that this was asked for cannot be noted for the next process: {why}",
+                self.config.name
+            ));
+        }
         match announcer.withdraw(announce, served, away) {
             Ok(()) => Answer::json(&announcer.status()),
             Err(why) => Answer::refused(500, &why),

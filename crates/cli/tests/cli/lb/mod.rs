@@ -4,6 +4,7 @@ mod etcd;
 mod lab;
 mod prometheus;
 mod record;
+mod routes;
 mod serve;
 mod watch;
 

@@ -107,14 +107,14 @@ impl Site {
         self.until("it answers", |site| site.status().is_some());
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         if let Some(mut child) = self.served.take() {
             child.kill().expect("it is ours");
             child.wait().expect("it ends");
         }
     }
 
-    fn status(&self) -> Option<Value> {
+    pub(super) fn status(&self) -> Option<Value> {
         let output =
             self.command(&["status", "--json", "--socket"]).arg(self.folder.join("lb.sock")).output().expect("it runs");
         output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("it is JSON"))
@@ -133,7 +133,7 @@ impl Site {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    fn ask(&self, words: &[&str]) -> String {
+    pub(super) fn ask(&self, words: &[&str]) -> String {
         let output = self.command(words).arg("--socket").arg(self.folder.join("lb.sock")).output().expect("it runs");
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }

@@ -13,6 +13,11 @@ pub(super) fn socket(name: &str) -> PathBuf {
     Path::new(FOLDER).join(format!("{name}-bird.ctl"))
 }
 
+/// What a balancer announces.
+pub(super) fn routes(name: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("{name}-routes.conf"))
+}
+
 /// The router's configuration.
 pub(super) fn router(balancers: u8) -> String {
     let mut text = "router id 10.9.0.1;\nprotocol device { scan time 1; }\n\
@@ -38,8 +43,9 @@ pub(super) fn balancer(number: u8, name: &str) -> String {
 /// What a balancer is told of that.
 pub(super) fn announce(number: u8, name: &str) -> String {
     format!(
-        "[announce]\nfile = \"{FOLDER}/{name}-routes.conf\"\nbird = \"{}\"\nas = {BALANCERS}\nbfd = \"100ms\"\n\
+        "[announce]\nfile = \"{}\"\nbird = \"{}\"\nas = {BALANCERS}\nbfd = \"100ms\"\n\
          peer = [{{ address = \"10.9.{number}.1\", as = {ROUTER} }}]\n\n",
+        routes(name).display(),
         socket(name).display()
     )
 }

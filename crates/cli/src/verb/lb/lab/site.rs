@@ -352,6 +352,9 @@ impl Site {
         if self.plan.bgp {
             self.learned(&[number], false)?;
             self.balancers[number].bird = None;
+            // It is below /run, which a machine that begins anew has empty.
+            fs::remove_file(bgp::routes(&name))
+                .map_err(|why| wrong(format!("the routes of {name} cannot be removed"), &why))?;
         }
         Ok(())
     }

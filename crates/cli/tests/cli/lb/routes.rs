@@ -1,0 +1,75 @@
+//! Routes of a balancer, by a BIRD that only notes what it is told.
+
+use super::serve::Site;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixListener,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+/// What BIRD was told each time: whether there was a route, and whether the balancer's program was attached by then.
+type Told = Arc<Mutex<Vec<(bool, bool)>>>;
+
+/// Answers at the socket as BIRD does.
+fn bird(site: &Site, name: &str) -> Told {
+    let (socket, file) = (site.folder.join("bird.ctl"), site.folder.join("routes.conf"));
+    let link = site.bpffs.path.join("alveary-lb").join(name).join("link-eth0");
+    let (listener, told) = (UnixListener::bind(socket).expect("a socket"), Told::default());
+    let notes = told.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("someone");
+            stream.write_all(b"0001 BIRD ready.\n").expect("a greeting");
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).expect("a command");
+            assert_eq!(line, "configure\n");
+            let text = fs::read_to_string(&file).expect("the file");
+            notes.lock().expect("notes").push((text.contains("route 192.0.2.1/32"), link.exists()));
+            // Who asked may have been killed.
+            let _ = stream.write_all(b"0003 Reconfigured\n");
+        }
+    });
+    told
+}
+
+#[test]
+fn old_routes_are_forgotten_and_withdrawn_ones_stay_away() {
+    let Some(mut site) = Site::new("lb_routes") else { return };
+    let _servers = [site.server(0), site.server(1)];
+    // Notes of balancers are in a folder of the whole machine.
+    let name = format!("routes-{}", std::process::id());
+    site.configure(&format!(
+        "[announce]\nfile = {:?}\nbird = {:?}\nlinger = \"1ms\"\n",
+        site.folder.join("routes.conf"),
+        site.folder.join("bird.ctl")
+    ));
+    let path = site.folder.join("lb.toml");
+    let text = fs::read_to_string(&path).expect("the configuration");
+    fs::write(&path, text.replace("name = \"test\"", &format!("name = \"{name}\""))).expect("it is written");
+    // Of a life that ended with the machine.
+    fs::write(site.folder.join("routes.conf"), "route 192.0.2.1/32 blackhole;\n").expect("a file");
+    let told = bird(&site, &name);
+    let last = || told.lock().expect("notes").last().copied();
+
+    site.serve();
+    site.until("its address is announced", |_| last() == Some((true, true)));
+    assert_eq!(told.lock().expect("notes")[0], (false, false), "the old route goes before packets are taken");
+
+    assert!(!site.ask(&["withdraw"]).contains("error"));
+    assert_eq!(last(), Some((false, true)));
+    site.kill();
+    let before = told.lock().expect("notes").len();
+    site.serve();
+    site.until("BIRD is told", |_| told.lock().expect("notes").len() > before);
+    site.until("both are well", |site| site.health().iter().all(|(health, _)| health == "up"));
+    assert!(told.lock().expect("notes")[before..].iter().all(|told| *told == (false, true)), "{told:?}");
+    assert_eq!(site.status().expect("it answers")["announce"]["withdrawn"], true);
+
+    assert!(!site.ask(&["announce"]).contains("error"));
+    assert_eq!(last(), Some((true, true)));
+    let stopped = site.command(&["stop", &name, "--bpffs"]).arg(&site.bpffs.path).output().expect("it runs");
+    assert!(stopped.status.success(), "{stopped:?}");
+    assert_eq!(last(), Some((false, true)));
+}
