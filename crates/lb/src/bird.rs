@@ -71,7 +71,9 @@ pub fn tell(file: &Path, bird: &Path, text: &str) -> io::Result<()> {
     // What includes `*.conf` is not to see it half.
     let new = file.with_extension("new");
     let wrong = |why: io::Error| io::Error::new(why.kind(), format!("{}: {why}", file.display()));
-    fs::write(&new, text).and_then(|()| fs::rename(&new, file)).map_err(wrong)?;
+    // A machine that begins anew has nothing below /run, and BIRD may come later.
+    let folder = file.parent().map_or(Ok(()), fs::create_dir_all);
+    folder.and_then(|()| fs::write(&new, text)).and_then(|()| fs::rename(&new, file)).map_err(wrong)?;
     let (code, said) = ask(bird, "configure")
         .map_err(|why| io::Error::new(why.kind(), format!("BIRD does not answer at {}: {why}", bird.display())))?;
     if code < WRONG { Ok(()) } else { Err(io::Error::other(format!("BIRD: {}", said.trim()))) }
@@ -124,6 +126,16 @@ mod tests {
     fn config(more: &str) -> Config {
         let text = format!("[balancer]\nname = \"a-b\"\ndevices = [\"eth0\"]\n[announce]\nfile = \"/x.conf\"\n{more}");
         Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"))
+    }
+
+    #[test]
+    fn the_file_is_there_when_bird_comes() {
+        let folder = std::env::temp_dir().join(format!("alveary-lb-bird-{}", std::process::id()));
+        let file = folder.join("run/bird/routes.conf");
+        let why = tell(&file, &folder.join("bird.ctl"), "# nothing").expect_err("nobody answers");
+        assert!(why.to_string().starts_with("BIRD does not answer"), "{why}");
+        assert_eq!(fs::read_to_string(file).expect("it was written"), "# nothing");
+        fs::remove_dir_all(folder).expect("it is ours");
     }
 
     #[test]
