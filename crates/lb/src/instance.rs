@@ -27,6 +27,8 @@ const PROGRAM: &str = "lb";
 /// Its constants, and the tables of CPUs, whose entries mean nothing with other constants.
 const CONSTANTS: &str = ".rodata";
 const CACHED: &str = "cached";
+/// The recorder's maps, which nobody needs but while it records: those of another version are not taken over.
+const RECORDERS: [&str; 2] = [crate::record::RECORDER, "matches"];
 
 /// A balancer in the running kernel.
 #[derive(Debug)]
@@ -66,7 +68,15 @@ impl Instance {
         let folder = folder(root, &config.name);
         let adopted = folder.join("layout").exists();
         let mut loader = Loader::new(linux).named("lb").program(PROGRAM);
-        let fresh = |name: &str| name == CONSTANTS || (name == CACHED && !same_constants(&folder, &object));
+        let fits =
+            |name: &str, path: &Path| object.map_spec(name).is_ok_and(|spec| LinuxMap::pinned(path, spec).is_ok());
+        // Matches that are new are all empty: then who records asks for none of them.
+        let same_recorder = RECORDERS.iter().all(|name| fits(name, &folder.join(file(name))));
+        let fresh = |name: &str| match name {
+            CONSTANTS => true,
+            CACHED => !same_constants(&folder, &object),
+            _ => RECORDERS.contains(&name) && !same_recorder,
+        };
         if adopted {
             for (name, spec) in &object.spec().maps {
                 let path = folder.join(file(name));
@@ -120,7 +130,7 @@ impl Instance {
                     continue;
                 }
                 // Its device is gone; another one has the name now.
-                fs::remove_file(&path).map_err(|why| wrong("removed", &path, &why))?;
+                detach(&path)?;
             }
             let mode = match config.mode {
                 Mode::Any => alveary::spec::XdpMode::Any,
@@ -135,11 +145,11 @@ impl Instance {
             let wanted =
                 config.devices.iter().any(|name| path.file_name().is_some_and(|file| *file == *link_file(name)));
             if !wanted {
-                fs::remove_file(&path).map_err(|why| wrong("removed", &path, &why))?;
+                detach(&path)?;
             }
         }
         // What came with this program stands in the place of what it replaces, for the next one.
-        for name in [CONSTANTS, CACHED] {
+        for name in [CONSTANTS, CACHED].into_iter().chain(RECORDERS) {
             let (path, map) = (self.folder.join(file(name)), self.loaded.map(name)?);
             if self.adopted {
                 let _ = fs::remove_file(&path);
@@ -155,6 +165,15 @@ impl Instance {
 fn links(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("link-")).map(|entry| entry.path()).collect()
+}
+
+/// Detaches the program from a device. A file that goes lets its link go some time later: nobody is to wait for that.
+fn detach(path: &Path) -> Result<()> {
+    if let Ok(link) = obj_get(path, PathFlags::default()) {
+        // One whose device is gone is detached.
+        let _ = link_detach(link.as_fd());
+    }
+    Ok(fs::remove_file(path).map_err(|why| wrong("removed", path, &why))?)
 }
 
 fn link_file(device: &str) -> String {
@@ -179,12 +198,8 @@ fn same_constants(folder: &Path, object: &Object) -> bool {
 /// The system's.
 pub fn stop(root: &Path, name: &str) -> Result<bool> {
     let folder = folder(root, name);
-    // A file that goes lets its link go some time later: nobody is to wait for that.
     for path in links(&folder) {
-        if let Ok(link) = obj_get(&path, PathFlags::default()) {
-            // One whose device is gone is detached.
-            let _ = link_detach(link.as_fd());
-        }
+        detach(&path)?;
     }
     match fs::remove_dir_all(&folder) {
         Ok(()) => Ok(true),

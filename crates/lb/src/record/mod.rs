@@ -43,7 +43,7 @@ const UNRECORDED: u32 = 7;
 /// Packets that are on their way have passed then.
 const GRACE: Duration = Duration::from_millis(20);
 /// The map that is the recorder's.
-const RECORDER: &str = ".data.recorder";
+pub(crate) const RECORDER: &str = ".data.recorder";
 
 /// How much is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
