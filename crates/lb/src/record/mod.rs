@@ -220,7 +220,7 @@ impl Recorder {
             && asked != self.asked
         {
             self.asked = asked;
-            self.known = known;
+            self.known.learn(known);
             return self.ask();
         }
         self.known.learn(known);
