@@ -22,9 +22,14 @@ impl Devices for Nowhere {
     }
 }
 
-fn bytes(digits: &str) -> Vec<u8> {
-    let pair = |at: usize| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    (0..digits.len()).step_by(2).filter_map(pair).collect()
+/// The bytes that hexadecimal digits stand for.
+fn bytes(digits: &str) -> Result<Vec<u8>, String> {
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some((char::from(*high).to_digit(16)? << 4 | char::from(*low).to_digit(16)?) as u8),
+        _ => None,
+    };
+    let read = |(at, two)| pair(two).ok_or_else(|| format!("no two hexadecimal digits after {} of them", 2 * at));
+    digits.as_bytes().chunks(2).enumerate().map(read).collect()
 }
 
 /// The fields of an Ethernet frame with one IP header, by name; what is behind that, and of GUE its UDP header.
@@ -79,13 +84,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     store.apply(&wanted(&config, &|_, _| Standing::WELL, &Nowhere)?)?;
     let mut cpu = loaded.target().vcpu(0)?;
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-    for line in fs::read_to_string(packets)?.lines() {
-        let [name, about, action, came, left] = line.split('\t').collect::<Vec<_>>()[..] else { continue };
+    for (number, line) in (1..).zip(fs::read_to_string(packets)?.lines()) {
+        let wrong = |what: String| format!("{packets}:{number}: {what}");
+        let all: Vec<&str> = line.split('\t').collect();
+        let [name, about, action, came, left] = all[..] else {
+            return Err(wrong(format!("expected 5 fields with tabs between them, found {}", all.len())).into());
+        };
         if !sets.is_empty() && !sets.iter().any(|set| name.split(' ').next() == Some(set)) {
             continue;
         }
         let before = store.verdicts()?;
-        let (came, wanted) = (bytes(came), bytes(left));
+        let (came, wanted) = (bytes(came).map_err(wrong)?, bytes(left).map_err(wrong)?);
         let mut runs = loaded.program("lb")?.packets(&mut cpu)?;
         let ran = runs.run(&Packet { data: &came, time: 5 << 30, ..Packet::default() });
         let ran = ran.map_err(|fault| fault.diagnostic().to_string())?;
