@@ -13,6 +13,7 @@ mod checked;
 mod decode;
 mod elf;
 mod kernel_types;
+mod lb;
 mod link;
 mod program;
 mod programs;
@@ -27,6 +28,7 @@ pub use cbpf::cbpf;
 pub use checked::checked;
 pub use decode::decode;
 pub use elf::elf;
+pub use lb::lb;
 pub use link::link_objects;
 pub use programs::programs;
 pub use read_types::types_of_files;
@@ -56,6 +58,7 @@ pub const TARGETS: &[Target] = &[
     ("checked", checked),
     ("decode", decode),
     ("elf", elf),
+    ("lb", lb),
     ("link", link_objects),
     ("programs", programs),
     ("read_types", types_of_files),

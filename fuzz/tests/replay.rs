@@ -97,4 +97,4 @@ macro_rules! replayed {
         }
     };
 }
-replayed! { assemble btf btf_write capture cbpf checked decode elf link programs read_types verify }
+replayed! { assemble btf btf_write capture cbpf checked decode elf lb link programs read_types verify }

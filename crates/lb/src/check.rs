@@ -28,8 +28,10 @@ pub fn check(check: &Check, address: IpAddr, port: u16, tunnel: Option<&Tunnel>)
     let end = Instant::now() + check.timeout;
     let to = SocketAddr::new(address, port);
     match check.kind {
-        CheckKind::Tcp if tunnel.is_some() => tunnel.map_or(Ok(()), |tunnel| tunnel.tcp(port, end)),
-        CheckKind::Tcp => connect(to, end).map(drop),
+        CheckKind::Tcp => match tunnel {
+            Some(tunnel) => tunnel.tcp(port, end),
+            None => connect(to, end).map(drop),
+        },
         CheckKind::Http => http(check, to, &mut Until::new(connect(to, end)?, end)),
         CheckKind::Https => https(check, to, end),
         CheckKind::Dns => dns(&check.query, to, tunnel, end),
@@ -60,11 +62,23 @@ fn connect(to: SocketAddr, end: Instant) -> Result<TcpStream, String> {
 
 fn https(check: &Check, to: SocketAddr, end: Instant) -> Result<(), String> {
     let config = tls::client(&check.trust)?;
-    let host = check.host.as_deref().map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
-    let named = check.server_name.as_deref().or(host).and_then(|name| ServerName::try_from(name.to_owned()).ok());
-    let name = named.unwrap_or_else(|| ServerName::from(to.ip()));
+    let name = match (&check.server_name, &check.host) {
+        (Some(name), _) => ServerName::try_from(name.clone()).ok(),
+        (None, Some(host)) => server_name(host),
+        (None, None) => Some(ServerName::from(to.ip())),
+    };
+    let name = name.ok_or("no certificate is for such a name")?;
     let client = ClientConnection::new(config, name).map_err(|why| tls::words(&why))?;
     http(check, to, &mut StreamOwned::new(client, Until::new(connect(to, end)?, end)))
+}
+
+/// Whom a certificate has to name for requests to this host: `www.example:8443`, `[2001:db8::1]`.
+pub(crate) fn server_name(host: &str) -> Option<ServerName<'static>> {
+    let bare = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?.0,
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    ServerName::try_from(bare.to_owned()).ok()
 }
 
 fn http(check: &Check, to: SocketAddr, stream: &mut (impl Read + Write)) -> Result<(), String> {
@@ -83,13 +97,14 @@ fn http(check: &Check, to: SocketAddr, stream: &mut (impl Read + Write)) -> Resu
             Err(why) => return Err(words(&why)),
         }
     }
-    let status = status(&answer).ok_or("the answer is not HTTP")?;
+    let status = http_status(&answer).ok_or("the answer is not HTTP")?;
     let expected = if check.status.is_empty() { (200..400).contains(&status) } else { check.status.contains(&status) };
     if expected { Ok(()) } else { Err(format!("the answer's status is {status}")) }
 }
 
 /// The status of an answer: `HTTP/1.1 200 OK`.
-fn status(answer: &[u8]) -> Option<u16> {
+#[must_use]
+pub fn http_status(answer: &[u8]) -> Option<u16> {
     let line = answer.split(|byte| *byte == b'\n').next()?;
     let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
     words.next().filter(|version| version.starts_with("HTTP/1."))?;
@@ -129,16 +144,23 @@ fn dns(name: &str, to: SocketAddr, tunnel: Option<&Tunnel>, end: Instant) -> Res
         if who.ip() != from || who.port() != to.port() {
             continue;
         }
-        if len < 12 || answer[..2] != id.to_be_bytes() || answer[2] & 0x80 == 0 {
-            // Somebody else's.
-            continue;
+        if let Some(said) = dns_answer(&answer[..len], id) {
+            return said;
         }
-        return match answer[3] & 0xf {
-            // That there is no such name is an answer.
-            0 | 3 => Ok(()),
-            code => Err(format!("the answer's code is {code}")),
-        };
     }
+}
+
+/// What an answer to the question of this number says; `None`: it is somebody else's.
+#[must_use]
+pub fn dns_answer(answer: &[u8], id: u16) -> Option<Result<(), String>> {
+    if answer.len() < 12 || answer[..2] != id.to_be_bytes() || answer[2] & 0x80 == 0 {
+        return None;
+    }
+    Some(match answer[3] & 0xf {
+        // That there is no such name is an answer.
+        0 | 3 => Ok(()),
+        code => Err(format!("the answer's code is {code}")),
+    })
 }
 
 fn exec(command: &[String], to: SocketAddr, end: Instant) -> Result<(), String> {

@@ -395,6 +395,7 @@ mod tests {
             key: "/lb".into(),
             kept: "/none".into(),
             user: None,
+            exec: false,
         };
         (etcd, thread::spawn(serve))
     }

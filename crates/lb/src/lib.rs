@@ -5,6 +5,7 @@
 //! | [`announce`] | whether VIPs are announced, and withdrawing them |
 //! | [`api`] | where the API is answered, and to whom |
 //! | [`apply`] | from what the data plane holds to what it shall hold, step by step |
+//! | [`asked`] | what the bodies of requests to it say |
 //! | [`bird`] | BIRD: its configuration's part that is ours, its control socket |
 //! | [`mod@check`] | one check of one real |
 //! | [`config`] | the configuration: a file, and what is wrong with it |
@@ -30,6 +31,7 @@
 pub mod announce;
 pub mod api;
 pub mod apply;
+pub mod asked;
 pub mod bird;
 pub mod check;
 pub mod config;

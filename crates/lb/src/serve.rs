@@ -4,7 +4,9 @@
 use crate::{
     Fault, Result,
     announce::{Announcer, served, was_withdrawn, write_note},
-    api, bird,
+    api,
+    asked::Drain,
+    bird,
     check::check,
     config::{Check, CheckKind, Config},
     control::Control,
@@ -523,19 +525,11 @@ impl<'l> Server<'l> {
     }
 
     fn drain(&mut self, request: &Request) -> Answer {
-        let said: serde_json::Value = match serde_json::from_slice(&request.body) {
+        let Drain { real, vip, within } = match Drain::read(&request.body) {
             Ok(said) => said,
-            Err(why) => return Answer::refused(400, &format!("the body is no JSON: {why}")),
+            Err(why) => return Answer::refused(400, &why),
         };
-        let Some(real) = said["real"].as_str() else { return Answer::refused(400, "the body says no `real`") };
-        let (vip, within) = (said["vip"].as_str(), &said["within"]);
-        let within = match within.as_str().map(crate::config::duration) {
-            Some(None) => return Answer::refused(400, "`within` is no time: \"30s\""),
-            Some(within) => within,
-            None if within.is_null() => None,
-            None => return Answer::refused(400, "`within` is no time: \"30s\""),
-        };
-        let (real, now) = (real.to_owned(), Instant::now());
+        let (vip, now) = (vip.as_deref(), Instant::now());
         let count = if request.path == "/v1/drain" {
             self.control.drain(&self.config, vip, &real, within, now)
         } else {

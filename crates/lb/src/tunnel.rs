@@ -93,7 +93,7 @@ impl Tunnel {
                 next += AGAIN;
             }
             // Zero would be for ever.
-            let patience = left(end.min(next)).or_else(|_| left(end))?.max(Duration::from_millis(1));
+            let patience = left(end)?.min(next.saturating_duration_since(Instant::now())).max(Duration::from_millis(1));
             set_socket_timeout(&answers, Timeout::Recv, Some(patience)).map_err(said)?;
             let (len, from) = match recvfrom(&answers, &mut bytes, RecvFlags::empty()) {
                 Ok((len, _, from)) => (len, from.and_then(|from| SocketAddr::try_from(from).ok())),
@@ -136,7 +136,11 @@ impl Tunnel {
 
     /// Sends what stands behind the inner header; `sum` is where its checksum belongs.
     fn send(&self, by: &OwnedFd, protocol: u8, mut inside: Vec<u8>, sum: usize) -> Result<(), String> {
-        let checksum = checksum(pseudo(self.inner, self.vip, protocol, inside.len()), &inside);
+        let checksum = match checksum(pseudo(self.inner, self.vip, protocol, inside.len()), &inside) {
+            // Zero says that there is none, which IPv6 does not take.
+            0 if protocol == UDP => 0xffff,
+            sum => sum,
+        };
         inside[sum..sum + 2].copy_from_slice(&checksum.to_be_bytes());
         let packet = self.wrap(header(self.inner, self.vip, protocol, &inside));
         let sent = sendto(by, &packet, SendFlags::empty(), &SocketAddr::new(self.real, 0));

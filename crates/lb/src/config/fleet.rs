@@ -84,6 +84,8 @@ pub struct Etcd {
     pub kept: PathBuf,
     /// A user, and the file with the password.
     pub user: Option<(String, PathBuf)>,
+    /// Checks of the value's may run programs here.
+    pub exec: bool,
 }
 
 /// A member of an etcd cluster.
@@ -138,6 +140,7 @@ pub(super) fn etcd(file: &mut Table<'_>, name: &str, faults: &mut Faults) -> Opt
         key: table.get("key", faults).unwrap_or_else(|| format!("/alveary/lb/{name}")),
         kept: table.get("kept", faults).unwrap_or_else(|| format!("/var/lib/alveary/lb-{name}.toml").into()),
         user: user.zip(password),
+        exec: table.get("exec", faults).unwrap_or(false),
     };
     if etcd.key.is_empty() {
         faults.unexpected("key", "the name of a key", table.value_place("key"));

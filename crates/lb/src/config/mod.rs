@@ -342,7 +342,7 @@ fn read_tls(table: &mut table::Table<'_>, api: &mut Api, faults: &mut Faults) {
 
 /// The services, and what they take unless they say otherwise.
 fn vips(file: &mut table::Table<'_>, config: &Config, faults: &mut Faults) -> Vec<Vip> {
-    let defaults = file.table("default", faults).map(|table| vip::defaults(table, faults)).unwrap_or_default();
+    let defaults = file.table("default", faults).map(|table| vip::defaults(table, config, faults)).unwrap_or_default();
     let vips = file.tables("vip", faults);
     vip::read_all(vips, &defaults, config, faults)
 }

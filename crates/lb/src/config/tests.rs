@@ -194,6 +194,8 @@ fn what_does_not_go_together() {
             "checks through the tunnel need an IPv4 address that the reals answer to",
         ),
         ("check = { type = \"http\", ca = \"x\" }", "`ca` is of `type = \"https\"` alone"),
+        ("check = { type = \"https\", host = \"a name:80\" }", "expected a name without spaces"),
+        ("check = { type = \"https\", host = \"-:80\" }", "no certificate is for such a host"),
         ("check = { type = \"tcp\", host = \"x\" }", "`host` is of `type = \"http\"` and `type = \"https\"` alone"),
         (
             "check = { type = \"https\", verify = false, ca = \"x\" }",
@@ -257,6 +259,18 @@ fn what_it_has_to_do_with_others() {
 
 fn lines_containing(lines: &[String], said: &str) -> usize {
     lines.iter().filter(|line| line.contains(said)).count()
+}
+
+#[test]
+fn who_writes_a_key_of_etcd_runs_no_programs() {
+    let own =
+        "[balancer]\ndevices = [\"eth0\"]\nsource = \"172.16.0.0\"\n[etcd]\nendpoints = [\"http://10.0.0.5:2379\"]\n";
+    let shared = "[[vip]]\naddress = \"192.0.2.1\"\nport = 80\nreal = [{ address = \"10.0.0.1\" }]\n\
+                  check = { type = \"exec\", command = [\"true\"] }\n";
+    let read = |own: &str| Config::read_shared("lb.toml", own, Some(("vips.toml", shared)));
+    let faults = read(own).expect_err("it is refused");
+    assert!(faults[0].to_string().contains("a check that etcd names runs no program here"), "{faults:?}");
+    read(&format!("{own}exec = true\n")).expect("this machine allows it");
 }
 
 #[test]

@@ -169,13 +169,13 @@ const DRAIN: Duration = Duration::from_secs(300);
 /// The reals of a VIP that are most.
 const REALS: usize = 10_000;
 
-pub(super) fn defaults(mut table: Section<'_>, faults: &mut Faults) -> Defaults {
+pub(super) fn defaults(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> Defaults {
     let defaults = Defaults {
         slots: table.get("slots", faults),
         forward: table.get("forward", faults),
         drain: table.get("drain", faults),
         slow_start: table.get("slow-start", faults),
-        check: table.table("check", faults).and_then(|check| read_check(check, faults)),
+        check: table.table("check", faults).and_then(|check| read_check(check, config, faults)),
     };
     table.finish(faults);
     defaults
@@ -311,7 +311,7 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     let katran = config.katran;
     let slots = table.get("slots", faults).or(defaults.slots).or(katran.map(|k| k.ring)).or(Size::new(SLOTS))?;
     let check = match table.table("check", faults) {
-        Some(check) => read_check(check, faults),
+        Some(check) => read_check(check, config, faults),
         None => defaults.check.clone(),
     };
     let (real_tables, routes) = (table.tables("real", faults), table.tables("route", faults));
@@ -518,8 +518,13 @@ fn read_routes(vip: &Vip, tables: Vec<Section<'_>>, faults: &mut Faults) -> Vec<
     routes
 }
 
-fn read_check(mut table: Section<'_>, faults: &mut Faults) -> Option<Check> {
+fn read_check(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> Option<Check> {
     let kind: Option<CheckKind> = table.need("type", faults);
+    // Who writes a key of etcd does not thereby run programs on every balancer.
+    if kind == Some(CheckKind::Exec) && config.etcd.as_ref().is_some_and(|etcd| !etcd.exec) {
+        let fault = faults.wrong("a check that etcd names runs no program here", table.value_place("type"));
+        fault.help.push("in this machine's own file: [etcd]\nexec = true".into());
+    }
     let interval = table.get("interval", faults).unwrap_or(Duration::from_secs(2));
     let timeout = table.get("timeout", faults).unwrap_or(interval.min(Duration::from_secs(1)));
     let path: Option<String> = table.get("path", faults);
@@ -531,6 +536,13 @@ fn read_check(mut table: Section<'_>, faults: &mut Faults) -> Option<Check> {
         faults.unexpected("host", "a name without spaces", table.value_place("host"));
     }
     let server_name: Option<String> = table.get("server-name", faults);
+    let named = |host: &String| crate::check::server_name(host).is_some();
+    if kind == Some(CheckKind::Https) && server_name.is_none() && host.as_ref().is_some_and(|host| !named(host)) {
+        faults
+            .wrong("no certificate is for such a host", table.value_place("host"))
+            .help
+            .push("server-name = \"www.example\": the name that the certificate has to be for".into());
+    }
     if server_name.as_ref().is_some_and(|name| ServerName::try_from(name.as_str()).is_err()) {
         faults.unexpected("server-name", "a domain name, or an address", table.value_place("server-name"));
     }
