@@ -324,6 +324,15 @@ fn vips(status: &Value) -> Table {
     table
 }
 
+/// How a real is, in words.
+pub(super) fn health(real: &Value) -> String {
+    match (real["drained_seconds_left"].as_u64(), real["why"].as_str()) {
+        (Some(seconds), _) => format!("drained, {seconds} s left"),
+        (None, Some(why)) => format!("{}: {why}", text(&real["health"])),
+        (None, None) => text(&real["health"]),
+    }
+}
+
 fn reals(status: &Value) -> Table {
     let right = ["weight", "table", "packets", "bytes"].map(|name| (name, Align::Right));
     let mut columns = vec![("real", Align::Left), ("VIP", Align::Left), ("health", Align::Left)];
@@ -331,16 +340,11 @@ fn reals(status: &Value) -> Table {
     let mut table = Table::new(columns);
     for vip in each(&status["vips"]) {
         for real in each(&vip["reals"]) {
-            let health = match (real["drained_seconds_left"].as_u64(), real["why"].as_str()) {
-                (Some(seconds), _) => format!("drained, {seconds} s left"),
-                (None, Some(why)) => format!("{}: {why}", text(&real["health"])),
-                (None, None) => text(&real["health"]),
-            };
             let part = count(&real["slots"]) as f64 / count(&vip["slots"]).max(1) as f64;
             table.row([
                 text(&real["name"]),
                 text(&vip["name"]),
-                health,
+                health(real),
                 real["weight"].to_string(),
                 format!("{:.1} %", part * 100.0),
                 grouped(count(&real["packets"])),

@@ -1,6 +1,6 @@
 //! `alveary lb status --watch`: how a balancer is, again and again, on a screen of its own.
 
-use super::client::{count, each, text};
+use super::client::{count, each, health, text};
 use crate::{
     failure::Failure,
     table::{Align, Table, grouped},
@@ -85,16 +85,11 @@ impl Look {
                 rate("opened"),
             ]);
             for real in each(&vip["reals"]) {
-                let health = match (real["drained_seconds_left"].as_u64(), real["why"].as_str()) {
-                    (Some(seconds), _) => format!("drained, {seconds} s left"),
-                    (None, Some(why)) => format!("{}: {why}", text(&real["health"])),
-                    (None, None) => text(&real["health"]),
-                };
                 let part = count(&real["slots"]) as f64 / count(&vip["slots"]).max(1) as f64;
                 reals.row([
                     text(&real["name"]),
                     name.clone(),
-                    health,
+                    health(real),
                     format!("{:.1} %", part * 100.0),
                     self.rate(before, &format!("real {name} {}", text(&real["name"]))),
                     grouped(count(&real["packets"])),
