@@ -57,7 +57,12 @@ impl JitDump {
         file.write_all([begun, 0].map(u64::to_ne_bytes).as_flattened())?;
         let rights = ProtFlags::READ | ProtFlags::EXEC;
         // SAFETY: a new mapping, wherever the system likes, which nobody reads or runs.
-        let marker = unsafe { mmap(ptr::null_mut(), page_size(), rights, MapFlags::PRIVATE, &file, 0)? };
+        let marker = unsafe { mmap(ptr::null_mut(), page_size(), rights, MapFlags::PRIVATE, &file, 0) };
+        let marker = marker.map_err(|why| {
+            // Nobody finds the code by what was not mapped as code: a file system that is mounted noexec.
+            let _ = std::fs::remove_file(&path);
+            io::Error::from(why)
+        })?;
         Ok(JitDump { path, file: BufWriter::new(file), marker, begun, written: 0 })
     }
 

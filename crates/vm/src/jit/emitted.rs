@@ -187,9 +187,10 @@ impl<'a> Read<'a> {
         let is =
             |number: usize, bytes: &[u8]| self.pieces.get(number).is_some_and(|at| &self.code[at.was.clone()] == bytes);
         let mut frame = Vec::new();
-        if is(0, x64::ENTER[0]) && is(1, x64::ENTER[1]) {
-            frame.extend([0, 1]);
+        if !is(0, x64::ENTER[0]) || !is(1, x64::ENTER[1]) {
+            return;
         }
+        frame.extend([0, 1]);
         for &(number, decoded) in &self.decoded {
             if decoded.kind == Kind::Return {
                 match number {

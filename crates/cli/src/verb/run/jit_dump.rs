@@ -52,5 +52,5 @@ fn functions(dump: &mut JitDump, prog: &Prog, listed: &[Listed]) -> io::Result<(
 fn refused(path: &Path, why: &io::Error) -> Failure {
     let message = format!("the dump of native code cannot be written to {}", path.display());
     let error = Diagnostic::new("jitdump", message, Place::Nowhere).found(why.to_string());
-    error.help("name a folder that is there, and that you may write to: `--jitdump DIR`").into()
+    error.help("name a folder that is there, that you may write to, on a file system that is not mounted noexec: `--jitdump DIR`").into()
 }
