@@ -8,12 +8,15 @@ use alveary_spec::{Attach, Kernel, ProgramSpec, Spec};
 
 /// Has the programs that are judged be meant for this place, in place of what their sections name.
 pub(super) fn put(spec: &mut Spec, prog: Option<&str>, kernel: &Kernel, text: &str) -> Result<(), Failure> {
+    let Some(btf) = kernel.btf.clone() else {
+        let why = format!("whether the kernel has `{text}` is not known: there are no types of it");
+        let why = Diagnostic::new("attach-target", why, Place::Nowhere);
+        return Err(why.expected("--btf FILE, with the kernel's types").into());
+    };
     let wanted = spec.programs.values_mut().filter(|program| prog.is_none_or(|name| name == program.name));
     for program in wanted {
         let place = parse(program, kernel, text)?;
-        if let Some(btf) = kernel.btf.as_deref() {
-            exists(program, &place, kernel, btf)?;
-        }
+        exists(program, &place, kernel, &btf)?;
         program.attach = Some(place);
     }
     Ok(())
