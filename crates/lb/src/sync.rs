@@ -1,8 +1,9 @@
 //! Connections told to peers: what is new in this balancer's tables goes to theirs, by datagrams that are signed. A balancer
-//! that begins asks for all that its peers have. Which real a connection has is said by how that is reached, since names of
+//! that begins asks for all that its peers have; they answer it alone, and what it knows better stays. Which real a connection has is said by how that is reached, since names of
 //! reals are each balancer's own.
 //!
-//! A datagram: `ALB1`, kind, three zeros, when the sender began (ns since 1970), its number, entries, HMAC-SHA256.
+//! A datagram: `ALB2`, kind, three zeros, when the sender began (ns since 1970), its number, entries, HMAC-SHA256 of all
+//! that and of the sender's address and port, so that nobody says in another's name what a peer has said in its own.
 
 use crate::{
     Fault, Result,
@@ -21,19 +22,19 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     fs, io,
     net::{IpAddr, SocketAddr, UdpSocket},
     os::fd::AsFd,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-const MAGIC: &[u8; 4] = b"ALB1";
+const MAGIC: &[u8; 4] = b"ALB2";
 const HEAD: usize = 24;
 const SIGNATURE: usize = 32;
 /// Bytes of a datagram: it passes any link whole.
@@ -59,6 +60,10 @@ const TICK_SHIFT: u32 = 30;
 const ENTRIES: u8 = 1;
 const ASKS: u8 = 2;
 const ALL_SAID: u8 = 3;
+/// Entries that were asked for: newer ones stay.
+const KNOWN: u8 = 4;
+/// `BPF_NOEXIST`.
+const NO_EXIST: u64 = 1;
 
 /// How a real is reached: what is the same at all balancers.
 type Reached = (u8, IpAddr, u16);
@@ -107,11 +112,21 @@ struct Shared {
     next: AtomicU64,
     names: Arc<RwLock<Names>>,
     counts: Arc<Counts>,
-    /// A peer asks for all.
-    asked: AtomicBool,
+    answers: Mutex<Answers>,
     /// All peers have said all that they know, or do not answer.
     complete: Arc<AtomicBool>,
     tables: [LinuxMap; 2],
+}
+
+/// Questions for all, and answers to them.
+#[derive(Debug, Default)]
+struct Answers {
+    /// Peers that ask.
+    askers: BTreeSet<SocketAddr>,
+    /// Peers that have said all.
+    have_said: BTreeSet<SocketAddr>,
+    /// When the last entries came that we asked for.
+    last: Option<Instant>,
 }
 
 impl Peers {
@@ -148,7 +163,7 @@ impl Peers {
                 next: AtomicU64::new(1),
                 names: names.clone(),
                 counts: counts.clone(),
-                asked: AtomicBool::new(false),
+                answers: Mutex::default(),
                 complete: complete.clone(),
                 tables: [maps("connections4"), maps("connections6")],
             });
@@ -201,25 +216,28 @@ impl Shared {
     fn tells(&self, mut ring: RingBuffer, mut waiter: Waiter) {
         let (mut asked, mut questions) = (None::<Instant>, 0);
         loop {
-            if !self.complete.load(Relaxed) && asked.is_none_or(|asked| asked.elapsed() >= ASK) {
+            // As long as entries come nothing is asked anew.
+            let heard = self.answers().last;
+            if !self.complete.load(Relaxed) && asked.max(heard).is_none_or(|last| last.elapsed() >= ASK) {
                 if questions == QUESTIONS {
                     self.complete.store(true, Relaxed);
                 } else {
                     (asked, questions) = (Some(Instant::now()), questions + 1);
-                    self.send(ASKS, &[]);
+                    self.send(ASKS, &[], &self.silent());
                 }
             }
             // Interrupted, it looks whether there is something.
             let _ = waiter.wait(Some(TURN)).map(|ready| ready.for_each(drop));
-            let mut batch = Batch::new(self);
+            let mut batch = Batch::new(self, ENTRIES, &self.peers);
             ring.drain(|news| {
                 if let Some(entry) = self.of_news(news) {
                     batch.add(&entry);
                 }
             });
             batch.end();
-            if self.asked.swap(false, Relaxed) {
-                self.tell_all();
+            let askers = std::mem::take(&mut self.answers().askers);
+            if !askers.is_empty() {
+                self.tell_all(&askers.into_iter().collect::<Vec<_>>());
             }
         }
     }
@@ -237,10 +255,19 @@ impl Shared {
         self.names.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All that the tables have.
-    fn tell_all(&self) {
-        let mut batch = Batch::new(self);
-        batch.paced = true;
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Peers that have not said all.
+    fn silent(&self) -> Vec<SocketAddr> {
+        let answers = self.answers();
+        self.peers.iter().filter(|peer| !answers.have_said.contains(peer)).copied().collect()
+    }
+
+    /// All that the tables have, to those who ask.
+    fn tell_all(&self, askers: &[SocketAddr]) {
+        let mut batch = Batch::new(self, KNOWN, askers);
         for (table, four) in self.tables.iter().zip([true, false]) {
             // What cannot be read is told when it is new again.
             for (key, value) in table.entries().unwrap_or_default() {
@@ -257,27 +284,43 @@ impl Shared {
             }
         }
         batch.end();
-        self.send(ALL_SAID, &[]);
+        self.send(ALL_SAID, &[], askers);
     }
 
-    fn send(&self, kind: u8, entries: &[u8]) {
+    fn send(&self, kind: u8, entries: &[u8], to: &[SocketAddr]) {
         let number = self.next.fetch_add(1, Relaxed);
-        let datagram = sealed(&self.secret, kind, self.began, number, entries);
-        for peer in &self.peers {
+        let mut sealed_by = None;
+        for peer in to {
+            let Ok(from) = self.source(peer) else { continue };
+            let (_, datagram) = match sealed_by.take() {
+                Some((by, datagram)) if by == from => sealed_by.insert((by, datagram)),
+                _ => sealed_by.insert((from, sealed(&self.secret, from, kind, self.began, number, entries))),
+            };
             // A peer that is away asks for all when it is back.
-            let _ = self.socket.send_to(&datagram, peer);
+            let _ = self.socket.send_to(datagram, peer);
         }
+    }
+
+    /// The address that a peer sees us at: that which we listen at, or if that is any, the one on the way to the peer.
+    fn source(&self, peer: &SocketAddr) -> io::Result<SocketAddr> {
+        let mut own = self.socket.local_addr()?;
+        if own.ip().is_unspecified() {
+            let way = UdpSocket::bind((own.ip(), 0))?;
+            way.connect(peer)?;
+            own.set_ip(way.local_addr()?.ip());
+        }
+        Ok(own)
     }
 
     /// Takes what peers tell.
     fn listens(&self) {
-        let (mut seen, mut have_said) = (HashMap::<SocketAddr, Seen>::new(), HashSet::new());
+        let mut seen = HashMap::<SocketAddr, Seen>::new();
         let mut datagram = vec![0; 2048];
         loop {
             let Ok((len, from)) = self.socket.recv_from(&mut datagram) else { continue };
             // Who says something that others did not sign, says nothing.
             let known = self.peers.contains(&from);
-            let opened = opened(&self.secret, &datagram[..len]).filter(|_| known);
+            let opened = opened(&self.secret, from, &datagram[..len]).filter(|_| known);
             let Some((kind, began, number, entries)) = opened else {
                 self.counts.refused.fetch_add(1, Relaxed);
                 continue;
@@ -288,10 +331,14 @@ impl Shared {
             }
             match kind {
                 ENTRIES => decoded(entries).into_iter().for_each(|entry| self.take(&entry)),
-                ASKS => self.asked.store(true, Relaxed),
+                KNOWN => {
+                    self.answers().last = Some(Instant::now());
+                    decoded(entries).into_iter().for_each(|entry| self.take_known(&entry));
+                }
+                ASKS => drop(self.answers().askers.insert(from)),
                 ALL_SAID => {
-                    have_said.insert(from);
-                    if have_said.len() == self.peers.len() {
+                    self.answers().have_said.insert(from);
+                    if self.silent().is_empty() {
                         self.complete.store(true, Relaxed);
                     }
                 }
@@ -302,13 +349,26 @@ impl Shared {
 
     /// Puts a connection into the table.
     fn take(&self, entry: &Entry) {
+        self.put(entry, |_, _| true);
+    }
+
+    /// The same of one that we asked for: what is in the table came later, unless its real is gone.
+    fn take_known(&self, entry: &Entry) {
+        self.put(entry, |table, key| {
+            let there = table.lookup(key).ok().flatten();
+            there.is_none_or(|there| !self.names().reached.contains_key(&wire::word(&there, 0)))
+        });
+    }
+
+    /// Puts a connection into the table; `over` says whether over one that is there.
+    fn put(&self, entry: &Entry, over: impl Fn(&LinuxMap, &[u8]) -> bool) {
         let Some(real) = self.names().named.get(&entry.real).copied() else {
             self.counts.unknown.fetch_add(1, Relaxed);
             return;
         };
         let (key, value) = (entry.key(), connection(real, entry.port, tick()));
         let table = &self.tables[usize::from(entry.vip.0.is_ipv6())];
-        if table.update(&key, &value, 0).is_ok() {
+        if table.update(&key, &value, NO_EXIST).is_ok() || over(table, &key) && table.update(&key, &value, 0).is_ok() {
             self.counts.heard.fetch_add(1, Relaxed);
         }
     }
@@ -316,15 +376,16 @@ impl Shared {
 
 /// Entries on their way into datagrams.
 struct Batch<'a> {
-    to: &'a Shared,
+    by: &'a Shared,
+    kind: u8,
+    to: &'a [SocketAddr],
     bytes: Vec<u8>,
     sent: usize,
-    paced: bool,
 }
 
 impl<'a> Batch<'a> {
-    fn new(to: &'a Shared) -> Batch<'a> {
-        Batch { to, bytes: Vec::with_capacity(DATAGRAM), sent: 0, paced: false }
+    fn new(by: &'a Shared, kind: u8, to: &'a [SocketAddr]) -> Batch<'a> {
+        Batch { by, kind, to, bytes: Vec::with_capacity(DATAGRAM), sent: 0 }
     }
 
     fn add(&mut self, entry: &Entry) {
@@ -333,14 +394,14 @@ impl<'a> Batch<'a> {
             self.go();
         }
         self.bytes.extend(bytes);
-        self.to.counts.told.fetch_add(1, Relaxed);
+        self.by.counts.told.fetch_add(1, Relaxed);
     }
 
     fn go(&mut self) {
-        self.to.send(ENTRIES, &self.bytes);
+        self.by.send(self.kind, &self.bytes, self.to);
         self.bytes.clear();
         self.sent += 1;
-        if self.paced && self.sent.is_multiple_of(BURST) {
+        if self.kind == KNOWN && self.sent.is_multiple_of(BURST) {
             thread::sleep(PAUSE);
         }
     }
@@ -461,24 +522,29 @@ fn signer(secret: &[u8]) -> Option<Hmac<Sha256>> {
     Hmac::<Sha256>::new_from_slice(secret).ok()
 }
 
-fn sealed(secret: &[u8], kind: u8, began: u64, number: u64, entries: &[u8]) -> Vec<u8> {
+/// What is signed besides what is said: who says it.
+fn signed_address(from: SocketAddr) -> Vec<u8> {
+    [&wire::address(from.ip())[..], &[u8::from(from.is_ipv6())], &from.port().to_be_bytes()].concat()
+}
+
+fn sealed(secret: &[u8], from: SocketAddr, kind: u8, began: u64, number: u64, entries: &[u8]) -> Vec<u8> {
     let mut datagram = MAGIC.to_vec();
     datagram.extend([kind, 0, 0, 0]);
     datagram.extend(began.to_be_bytes());
     datagram.extend(number.to_be_bytes());
     datagram.extend(entries);
     if let Some(signer) = signer(secret) {
-        let signature = signer.chain_update(&datagram).finalize().into_bytes();
+        let signature = signer.chain_update(&datagram).chain_update(signed_address(from)).finalize().into_bytes();
         datagram.extend(signature);
     }
     datagram
 }
 
-/// Kind, when the sender began, number, entries; `None` if nobody who has the secret sent it.
-fn opened<'d>(secret: &[u8], datagram: &'d [u8]) -> Option<(u8, u64, u64, &'d [u8])> {
+/// Kind, when the sender began, number, entries; `None` if nobody who has the secret sent it from there.
+fn opened<'d>(secret: &[u8], from: SocketAddr, datagram: &'d [u8]) -> Option<(u8, u64, u64, &'d [u8])> {
     let at = datagram.len().checked_sub(SIGNATURE).filter(|at| *at >= HEAD)?;
     let (said, signature) = datagram.split_at(at);
-    signer(secret)?.chain_update(said).verify_slice(signature).ok()?;
+    signer(secret)?.chain_update(said).chain_update(signed_address(from)).verify_slice(signature).ok()?;
     (said.starts_with(MAGIC)).then_some(())?;
     Some((said[4], u64::from_be_bytes(some(said, 8)), u64::from_be_bytes(some(said, 16)), &said[HEAD..]))
 }
@@ -526,15 +592,101 @@ mod tests {
     #[test]
     fn datagrams_are_believed_of_those_who_have_the_secret() {
         let bytes = entry("198.51.100.7", "192.0.2.1", "10.0.0.1").bytes();
-        let good = sealed(b"a secret of ours", ENTRIES, 5, 7, &bytes);
-        assert_eq!(opened(b"a secret of ours", &good), Some((ENTRIES, 5, 7, bytes.as_slice())));
-        assert_eq!(opened(b"a secret of others", &good), None);
+        let us = at("10.0.9.2:7947");
+        let good = sealed(b"a secret of ours", us, ENTRIES, 5, 7, &bytes);
+        assert_eq!(opened(b"a secret of ours", us, &good), Some((ENTRIES, 5, 7, bytes.as_slice())));
+        assert_eq!(opened(b"a secret of others", us, &good), None);
+        for other in ["10.0.9.3:7947", "10.0.9.2:7948", "[a00:902::]:7947"] {
+            assert_eq!(opened(b"a secret of ours", at(other), &good), None, "as if from {other}");
+        }
         for at in 0..good.len() {
             let mut other = good.clone();
             other[at] ^= 1;
-            assert_eq!(opened(b"a secret of ours", &other), None, "byte {at}");
-            assert_eq!(opened(b"a secret of ours", &good[..at]), None, "{at} bytes");
+            assert_eq!(opened(b"a secret of ours", us, &other), None, "byte {at}");
+            assert_eq!(opened(b"a secret of ours", us, &good[..at]), None, "{at} bytes");
         }
+    }
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    /// A balancer at a port of its own, with empty tables, who has the names of two reals; it has no threads.
+    fn shared(object: &alveary::Object, peers: Vec<SocketAddr>) -> Shared {
+        let linux = alveary::Linux::builder().without_pins().build();
+        let loaded = alveary::Loader::new(linux).program("lb").load(object).expect("it is loaded");
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a time");
+        let reached: HashMap<u32, Reached> =
+            (1..3).map(|real| (real, (4, IpAddr::from([10, 0, 0, real as u8]), 8080))).collect();
+        let named = reached.iter().map(|(name, reached)| (*reached, *name)).collect();
+        Shared {
+            socket,
+            peers,
+            secret: b"a secret of ours".to_vec(),
+            began: 1,
+            next: AtomicU64::new(1),
+            names: Arc::new(RwLock::new(Names { reached, named })),
+            counts: Arc::default(),
+            answers: Mutex::default(),
+            complete: Arc::default(),
+            tables: ["connections4", "connections6"].map(|map| loaded.map(map).expect("a map").clone()),
+        }
+    }
+
+    #[test]
+    fn who_asks_is_answered_alone_and_what_is_newer_stays() {
+        if !alveary_testing::bpf::permitted("sync_answers") {
+            return;
+        }
+        let object = alveary::Object::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lb.bpf.o"));
+        let object = object.expect("the object");
+        let [asker, other] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a port"));
+        let peers: Vec<SocketAddr> = [&asker, &other].map(|peer| peer.local_addr().expect("an address")).into();
+        let teller = shared(&object, peers.clone());
+        let one = entry("198.51.100.7", "192.0.2.1", "10.0.0.1");
+        teller.take(&one);
+        teller.tell_all(&peers[..1]);
+        let from = teller.socket.local_addr().expect("an address");
+        let mut datagram = [0; 2048];
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let len = asker.recv(&mut datagram).expect("it is told");
+            let (kind, _, _, entries) = opened(b"a secret of ours", from, &datagram[..len]).expect("it is signed");
+            kinds.push((kind, decoded(entries)));
+        }
+        assert_eq!(kinds, [(KNOWN, vec![one]), (ALL_SAID, vec![])]);
+        other.set_nonblocking(true).expect("it does not wait");
+        assert!(other.recv(&mut datagram).is_err(), "who did not ask is told nothing");
+
+        // What the asker knows is newer, unless it names a real that is gone.
+        let real = |table: &LinuxMap| table.lookup(&one.key()).expect("read").map(|to| wire::word(&to, 0));
+        let hears = |first: Option<u32>| {
+            let hearer = shared(&object, Vec::new());
+            if let Some(first) = first {
+                hearer.tables[0].update(&one.key(), &connection(first, 0, 0), 0).expect("an entry");
+            }
+            hearer.take_known(&one);
+            let known = real(&hearer.tables[0]);
+            hearer.take(&one);
+            (known, real(&hearer.tables[0]))
+        };
+        assert_eq!(hears(None), (Some(1), Some(1)));
+        assert_eq!(hears(Some(2)), (Some(2), Some(1)), "what is new is put over it");
+        assert_eq!(hears(Some(9)), (Some(1), Some(1)));
+    }
+
+    #[test]
+    fn nobody_is_asked_twice_who_has_said_all() {
+        let [one, two] = [at("10.0.9.2:7947"), at("10.0.9.3:7947")];
+        if !alveary_testing::bpf::permitted("sync_silent") {
+            return;
+        }
+        let object = alveary::Object::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lb.bpf.o"));
+        let asks = shared(&object.expect("the object"), vec![one, two]);
+        assert_eq!(asks.silent(), [one, two]);
+        asks.answers().have_said.insert(one);
+        assert_eq!(asks.silent(), [two]);
     }
 
     #[test]
@@ -550,7 +702,7 @@ mod tests {
         #[test]
         fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             drop(decoded(&bytes));
-            prop_assert!(opened(b"a secret of ours", &bytes).is_none());
+            prop_assert!(opened(b"a secret of ours", at("10.0.9.2:7947"), &bytes).is_none());
         }
     }
 }
