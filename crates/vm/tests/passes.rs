@@ -167,6 +167,46 @@ fn trees_of_comparisons() {
 }
 
 #[test]
+fn loops_that_ask_which_constant_a_register_holds() {
+    let mut state = 5_u64;
+    let packet: Vec<u8> = (0..64)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 61) as u8
+        })
+        .collect();
+    // Each byte leads to another state; one of them is computed, one is not known, and all are read behind the loop.
+    let machine = |first: &str, computed: &str, asked: &str| {
+        format!(
+            "main:\n r0 = 0\n {first}\n.loop:\n r3 = *(u8 *)(r1 + 0)\n r1 += 1\n if {asked} == 1 goto .one\n \
+             if {asked} == 2 goto .two\n if {asked} s> 4 goto .more\n r0 += 1\n r6 = 1\n if r3 < 5 goto .latch\n r6 = r3\n \
+             goto .latch\n.one:\n r0 *= 3\n if r3 == 2 goto .latch\n {computed}\n goto .latch\n.two:\n r0 ^= r3\n \
+             w6 = -3\n if r3 & 1 goto .latch\n r6 = 0\n goto .latch\n.more:\n r0 += r6\n r6 = 2\n.latch:\n \
+             if r1 < r2 goto .loop\n r0 <<= 8\n r0 ^= r6\n exit\n"
+        )
+    };
+    for first in ["r6 = 0", "r6 = 2", "r6 = -1", "w6 = -1", "r6 = r2"] {
+        for computed in ["r6 += 1", "w6 -= 2", "r6 <<= 35", "w6 *= -1", "w6 s/= -1", "r6 = 7"] {
+            for asked in ["r6", "w6"] {
+                agree(&machine(first, computed, asked), lengths(&packet));
+            }
+        }
+    }
+    // Loops that count, and ask before their end, in their middle, and after their end.
+    for (first, step, test, end) in [(0, 1, ">", 7), (3, -1, "s<", -4), (-2, 2, "==", 8), (0, 1, ">=", 8)] {
+        for wide in ["r", "w"] {
+            let counted = format!(
+                "main:\n r0 = 0\n {wide}4 = {first}\n.loop:\n r3 = r1\n r3 += 2\n if r3 > r2 goto .out\n \
+                 r3 = *(u8 *)(r1 + 0)\n r0 += r3\n if r3 == 1 goto .out\n {wide}4 += {step}\n \
+                 if {wide}4 {test} {end} goto .end\n r1 += r3\n r0 *= 5\n if r3 != 4 goto .loop\n r1 += 1\n \
+                 goto .loop\n.end:\n r0 += 1000\n.out:\n r0 ^= r4\n exit\n"
+            );
+            agree(&counted, lengths(&packet));
+        }
+    }
+}
+
+#[test]
 fn small_functions_called_in_a_loop() {
     let text = "main:\n r6 = r1\n r7 = 0\n.loop:\n r1 = r6\n r2 = r7\n call mix\n r6 = r0\n r7 += 1\n if r7 != 20 goto .loop\n \
                 r0 = r6\n exit\nmix:\n r6 = r1\n r6 *= 31\n r7 = *(u64 *)(r10 - 8)\n r6 += r7\n *(u64 *)(r10 - 8) = r2\n \

@@ -33,6 +33,8 @@ pub(super) struct Node {
     /// It is not expected to run often.
     pub(super) cold: bool,
     pub(super) runs: Runs,
+    /// What a register is known to hold where it begins.
+    pub(super) holds: Option<(Reg, u64)>,
 }
 
 /// How a node runs its instructions.
@@ -147,6 +149,7 @@ impl Graph {
                 begins: false,
                 cold: false,
                 runs: Runs::OneByOne,
+                holds: None,
             });
         }
         first

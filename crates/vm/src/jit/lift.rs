@@ -324,6 +324,10 @@ impl<'a> Lifter<'a> {
             self.clear_words();
             self.widths.clear_words(&self.places, node.activation);
         }
+        if let Some((reg, held)) = node.holds {
+            let held = self.constant(held as i64);
+            self.set(reg, held);
+        }
         if self.charges[number] > 0 {
             self.charge(node.body.start, self.charges[number]);
         }

@@ -8,6 +8,7 @@
 //! | `lanes` | four rounds of a loop run at once, in the lanes of vectors |
 //! | `widen` | loops ask once for several rounds whether they stay inside of something |
 //! | `unroll` | several rounds of loops that count stand one behind the other |
+//! | `states` | loops stand once for each of the few constants that a register has in them |
 //! | `switch` | trees of comparisons become jumps by tables |
 //! | `below` | loops that count ask whether they are below their end |
 //!
@@ -33,6 +34,7 @@ mod below;
 mod inline;
 pub(super) mod lanes;
 pub(super) mod narrow;
+mod states;
 mod switch;
 #[cfg(test)]
 mod tests;
@@ -58,6 +60,8 @@ pub enum Pass {
     Widen,
     /// Several rounds of loops that count stand one behind the other.
     Unroll,
+    /// Loops stand once for each of the few constants that a register has in them.
+    States,
     /// Trees of comparisons become jumps by tables.
     Switch,
     /// Loops that count ask whether they are below their end.
@@ -107,6 +111,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Lanes, name: "lanes", run: Some(lanes::run) },
     Row { pass: Pass::Widen, name: "widen", run: Some(widen::run) },
     Row { pass: Pass::Unroll, name: "unroll", run: Some(unroll::run) },
+    Row { pass: Pass::States, name: "states", run: Some(states::run) },
     Row { pass: Pass::Switch, name: "switch", run: Some(switch::run) },
     Row { pass: Pass::Below, name: "below", run: Some(below::run) },
     Row { pass: Pass::Lookup, name: "lookup", run: None },

@@ -136,7 +136,7 @@ pub(super) fn writes<'a>(
 }
 
 /// What a register is behind a node, if that is a constant by every way there.
-fn constant_after(
+pub(super) fn constant_after(
     plan: &Plan<'_>,
     graph: &Graph,
     loops: &Loops,

@@ -70,6 +70,9 @@ fn text(plan: &Plan<'_>, graph: &Graph) -> String {
         let of = if node.activation == 0 { String::new() } else { format!(", activation {}", node.activation) };
         let cold = if node.cold { ", cold" } else { "" };
         let _ = writeln!(text, "node {number}{of}{cold}:");
+        if let Some((reg, number)) = node.holds {
+            let _ = writeln!(text, "  r{} holds {number}", reg.0);
+        }
         match &node.runs {
             Runs::OneByOne => {}
             Runs::InFront(_, round) => {

@@ -99,8 +99,16 @@ fn widen(plan: &Plan<'_>, graph: &mut Graph, loops: &Loops, around: &Loop, check
         let head = &graph.nodes[around.head];
         let (start, activation) = (head.body.start, head.activation);
         let end = End::Guard { guard: Box::new(guard), yes, no: around.head };
-        let node =
-            Node { body: start..start, last: start, end, activation, begins: false, cold: false, runs: Runs::OneByOne };
+        let node = Node {
+            body: start..start,
+            last: start,
+            end,
+            activation,
+            begins: false,
+            cold: false,
+            runs: Runs::OneByOne,
+            holds: None,
+        };
         graph.nodes.push(node);
     }
     let again = if factor == 1 { copies.of_node(0, around.head) } else { first };
