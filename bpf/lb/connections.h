@@ -120,7 +120,7 @@ PART int enter_global(const struct run *run, const struct lb_connection *to)
 	return 0;
 }
 
-/* Puts a new flow into the tables, if there were not too many of them in this tick. */
+/* Puts a new flow into the tables, if there were not too many of them in this tick. 1: it is there now. */
 PART int enter(const struct run *run, const struct lb_connection *to, __u32 flags)
 {
 	struct rates *rates = this_tick();
@@ -136,7 +136,7 @@ PART int enter(const struct run *run, const struct lb_connection *to, __u32 flag
 	if (!(flags & LB_NO_GLOBAL))
 		enter_global(run, to);
 	step(LB_STEP_ENTERED, to->real, 0);
-	return 0;
+	return 1;
 }
 
 #endif

@@ -247,6 +247,14 @@ static __always_inline int knows(const struct run *run, const struct lb_vip *vip
 	return entry && entry->to.real == name && !idle(run, vip, now(), entry->to.seen);
 }
 
+/* Whether any table has the flow, whatever its real. */
+static __always_inline int is_known(const struct run *run, __u32 flags)
+{
+	struct lb_set *set = set_of(run->hash);
+
+	return (set && find(set, run->hash)) || (!(flags & LB_NO_GLOBAL) && global(run));
+}
+
 /* The real of a packet, whichever way it is found. */
 static __always_inline struct lb_real *pick(struct xdp_md *context, struct run *run, const struct lb_vip *vip,
 					    struct lb_vip_counters *counters, const int v6)
@@ -254,6 +262,7 @@ static __always_inline struct lb_real *pick(struct xdp_md *context, struct run *
 	__u32 flags = vip->flags;
 	struct lb_real *real;
 	int tables = !(flags & LB_NO_CONNECTIONS) && !run->fragment;
+	int opens = 1;
 
 	run->hash = flow_hash(&run->flow, v6);
 	step(LB_STEP_HASH, run->hash >> 32, run->hash);
@@ -262,8 +271,10 @@ static __always_inline struct lb_real *pick(struct xdp_md *context, struct run *
 		if (real && !tables)
 			goto found;
 		/* Packets of the flow that have no id go there from now on, too. */
-		if (real && !knows(run, vip, real->self))
+		if (real && !knows(run, vip, real->self)) {
+			opens = !is_known(run, flags);
 			goto enters;
+		}
 	}
 	if (likely(tables && !run->syn)) {
 		real = by_tables(context, run, vip, counters);
@@ -281,8 +292,7 @@ enters:
 
 		if (real->way == LB_WAY_NAT)
 			run->port = to.port = reserve(context, run, real, vip, 0);
-		enter(run, &to, flags);
-		if (counters)
+		if (enter(run, &to, flags) && opens && counters)
 			counters->opened++;
 		return real;
 	}

@@ -226,7 +226,7 @@ struct lb_traffic {
 struct lb_vip_counters {
 	struct lb_traffic in;
 	struct lb_traffic back;	/* of NAT */
-	__u64 opened;		/* new connections: nothing was known of the flow */
+	__u64 opened;		/* new connections in the tables; those over the rate are not, but LB_NOT_ENTERED */
 	__u64 global;		/* flows that another CPU, or a peer, knew */
 };
 

@@ -200,7 +200,7 @@ struct rates {
 	__u32 entered;
 	__u32 answered;
 	__u32 recorded;
-	__u32 sampled;
+	__u32 unused;
 };
 
 struct {

@@ -141,6 +141,9 @@ fn a_flood_of_new_flows_enters_no_more_than_its_rate() {
         assert!(entries as u64 >= 5 && entries as u64 <= most, "{entries} of {most}");
         assert_eq!(counted[0], 200 - entries as u64, "not entered");
     }
+    for (entries, counted) in site.entries("connections4").into_iter().zip(site.counters("vip_counters", 1, 6)) {
+        assert_eq!(counted[4], entries as u64, "what the tables do not have was not opened");
+    }
 }
 
 #[test]

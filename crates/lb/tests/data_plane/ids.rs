@@ -191,3 +191,22 @@ pub(crate) fn cases() -> Vec<Case> {
 fn packets_name_their_reals() {
     Site::new("ids").run(&cases());
 }
+
+/// An id that leads a flow elsewhere moves it; another packet of it is no new connection.
+#[test]
+fn flows_that_an_id_moves_are_opened_once() {
+    let (client, vip) = CLIENTS[0];
+    for (table, more) in [("all CPUs", 0), ("the CPU", flag::NO_GLOBAL)] {
+        let site = Site::new("opened by an id");
+        let setup = setup(UDP, flag::UDP_STABLE | more, 5, &[1, 2, 3]).real(ipip(3)).id(1, 5, &[7, 7, 7], 3);
+        let mut case = Case::new("moved", setup);
+        for id in [[1, 2, 3], [7, 7, 7], [7, 7, 7]] {
+            let packet = udp(client, vip).with(|p| p.payload = [&[0x52], &id[..], &[0; 4]].concat());
+            case = case.stays_forwarded(&packet);
+        }
+        site.run(&[case]);
+        for counted in site.counters("vip_counters", 1, 6) {
+            assert_eq!((counted[0], counted[4]), (3, 1), "in and opened, remembered by {table}");
+        }
+    }
+}
