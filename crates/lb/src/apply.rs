@@ -2,7 +2,7 @@
 //! never something between. A pure function of the two; who carries out the steps is not its matter.
 
 use crate::{
-    config::Table,
+    config::{Limits, Table},
     maglev::{Member, Size},
     wanted::{Wanted, WantedRing, WantedVip},
     wire::{self, Service, Settings, Way},
@@ -105,6 +105,20 @@ pub struct Room {
     pub slots: u32,
 }
 
+impl Room {
+    /// What maps have that are made with these limits.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Room {
+        Room {
+            vips: limits.vips,
+            services: limits.vips * 4 + 16,
+            keys: limits.vips * 4,
+            reals: limits.reals + 1,
+            slots: limits.slots,
+        }
+    }
+}
+
 /// What was changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
@@ -148,32 +162,64 @@ pub fn apply<E>(
     work.all(wanted, &names)
 }
 
+/// What is needed of [`Room`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub(crate) vips: u64,
+    pub(crate) keys4: u64,
+    pub(crate) keys6: u64,
+    rings: u64,
+    pub(crate) reals: u64,
+    slots: u64,
+    largest: u64,
+}
+
+impl Needs {
+    /// A ring more.
+    pub(crate) fn ring(&mut self, size: Size) {
+        let slots = u64::from(size.slots());
+        self.rings += 1;
+        self.slots += slots;
+        self.largest = self.largest.max(slots);
+    }
+
+    /// What there is no room for, if there is something.
+    pub(crate) fn beyond(&self, room: Room) -> Option<Diagnostic> {
+        for (what, limit, needed, there) in [
+            ("VIPs", "vips", self.vips, room.vips),
+            ("keys of IPv4 VIPs", "vips", self.keys4, room.keys),
+            ("keys of IPv6 VIPs", "vips", self.keys6, room.keys),
+            // One is free, for the one that changes; the first one is never used.
+            ("tables of VIPs and routes", "vips", self.rings, room.services.saturating_sub(2)),
+            ("reals", "reals", self.reals, room.reals.saturating_sub(1)),
+            ("slots of tables, and one table that changes", "slots", self.slots + self.largest, room.slots),
+        ] {
+            if needed > there.into() {
+                let message = format!("there is no room for so many {what}");
+                return Some(
+                    Diagnostic::new("lb-room", message, Place::Nowhere)
+                        .expected(format!("at most {there}"))
+                        .found(needed.to_string())
+                        .help(format!(
+                            "a larger `{limit}` in [limits]; it takes effect when the balancer's maps are made anew"
+                        )),
+                );
+            }
+        }
+        None
+    }
+}
+
 /// Whether there is room for it.
 fn fits(wanted: &Wanted, room: Room) -> Result<(), Diagnostic> {
-    let rings = || wanted.vips.iter().flat_map(|vip| &vip.rings);
-    let keys = |len: usize| wanted.vips.iter().flat_map(|vip| &vip.keys).filter(|key| key.len() == len).count() as u64;
-    let slots: u64 = rings().map(|ring| u64::from(ring.size.slots())).sum();
-    let largest = rings().map(|ring| u64::from(ring.size.slots())).max().unwrap_or_default();
-    for (what, limit, needed, there) in [
-        ("VIPs", "vips", wanted.vips.len() as u64, u64::from(room.vips)),
-        ("keys of IPv4 VIPs", "vips", keys(8), room.keys.into()),
-        ("keys of IPv6 VIPs", "vips", keys(20), room.keys.into()),
-        // One is free, for the one that changes.
-        ("services", "vips", rings().count() as u64 + 2, room.services.into()),
-        ("reals", "reals", wanted.reals.len() as u64 + 1, room.reals.into()),
-        ("slots of tables, and one table that changes", "slots", slots + largest, room.slots.into()),
-    ] {
-        if needed > there {
-            let message = format!("there is no room for so many {what}");
-            return Err(Diagnostic::new("lb-room", message, Place::Nowhere)
-                .expected(format!("at most {there}"))
-                .found(needed.to_string())
-                .help(format!(
-                    "a larger `{limit}` in [limits]; it takes effect when the balancer's maps are made anew"
-                )));
+    let mut needs = Needs { vips: wanted.vips.len() as u64, reals: wanted.reals.len() as u64, ..Needs::default() };
+    for vip in &wanted.vips {
+        for key in &vip.keys {
+            *if key.len() == 8 { &mut needs.keys4 } else { &mut needs.keys6 } += 1;
         }
+        vip.rings.iter().for_each(|ring| needs.ring(ring.size));
     }
-    Ok(())
+    needs.beyond(room).map_or(Ok(()), Err)
 }
 
 impl Running {

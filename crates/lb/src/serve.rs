@@ -8,7 +8,7 @@ use crate::{
     asked::Drain,
     bird,
     check::check,
-    config::{Check, CheckKind, Config},
+    config::{self, Check, Config},
     control::Control,
     etcd::{self, News},
     http::{Answer, Request},
@@ -16,7 +16,6 @@ use crate::{
     report,
     shared::{self, Shared},
     sync::Peers,
-    tls::Trust,
     tunnel::Tunnel,
     wanted::{Standing, Wanted, wanted},
     wire::{self, Way, flag},
@@ -352,12 +351,12 @@ impl<'l> Server<'l> {
         };
         let now = Instant::now();
         self.control.configure(&self.config, now, &before, &drained);
+        for remark in self.config.remarks(config::local_ports()) {
+            (self.log)(&remark);
+        }
         self.due = BTreeMap::new();
         for (number, vip) in self.config.vips.iter().enumerate() {
             let Some(check) = &vip.check else { continue };
-            if check.kind == CheckKind::Https && check.trust == Trust::Anybody {
-                (self.log)(&format!("{}: the certificates of its reals are not verified", vip.name));
-            }
             for real in 0..vip.reals.len() {
                 // The first ones at once, but not all of many in one moment.
                 let spread = self.random % (check.interval.as_millis() as u64 / 4 + 1);
@@ -644,10 +643,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
 
 fn read(path: &Path, shared: Option<&Shared>) -> std::result::Result<Config, Vec<Fault>> {
     let name = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|why| {
-        let message = format!("the configuration cannot be read: {why}");
-        vec![Fault::from(Diagnostic::new("file", message, Place::Nowhere).in_file(name.clone()))]
-    })?;
+    let text = config::text(path).map_err(|why| vec![Fault::from(why)])?;
     let shared = shared.map(|one| (one.name.as_str(), one.text.as_str()));
     Config::read_shared(&name, &text, shared).map_err(|faults| faults.into_iter().map(Fault::from).collect())
 }

@@ -181,7 +181,7 @@ const UDP_KIND: (u8, usize) = (5, 3);
 const QUIC_LB_KIND: u8 = 8;
 
 /// An id as packets have it, most significant byte first; where it does not fit, it is not there.
-fn id_bytes(vip: &Vip, id: u32) -> Vec<(u8, Vec<u8>)> {
+pub(crate) fn id_bytes(vip: &Vip, id: u32) -> Vec<(u8, Vec<u8>)> {
     let mut kinds = Vec::new();
     match vip.quic {
         Some(Quic::Katran) => kinds.extend(QUIC_VERSIONS),

@@ -191,7 +191,7 @@ fn a_number_that_is_used_again_has_another_name() {
 
 #[test]
 fn what_does_not_fit_changes_nothing() {
-    let many: String = (0..9).map(|i| format!("[[vip]]\naddress = \"192.0.2.{i}\"\n")).collect();
+    let many: String = (0..9).map(|i| format!("[[vip]]\naddress = \"192.0.2.{i}\"\naction = \"drop\"\n")).collect();
     let mut running = Running::default();
     let refused = apply::<()>(&mut running, &want(&config(&many)), ROOM, |step| panic!("{step:?}"));
     let Err(Refused::Room(why)) = refused else { panic!("{refused:?}") };
@@ -211,6 +211,9 @@ fn drawn(vips: &[(u8, Vec<u8>, bool, bool)]) -> Config {
             if *hash { "source" } else { "flow" },
             list.iter().map(real).collect::<Vec<_>>().join(", ")
         );
+        if list.is_empty() {
+            text += "action = \"drop\"\n";
+        }
         if let (true, [first, ..]) = (route, &list[..]) {
             text += &format!("[[vip.route]]\nfrom = \"198.51.100.0/24\"\nreals = \"10.0.0.{first}\"\n");
         }

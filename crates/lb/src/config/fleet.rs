@@ -125,9 +125,6 @@ pub(super) fn etcd(file: &mut Table<'_>, name: &str, faults: &mut Faults) -> Opt
             .wrong("`etcd` lacks `endpoints`", table.place())
             .help
             .push("endpoints = [\"http://10.0.0.5:2379\"]".into());
-    } else if table.raw("endpoints").and_then(|said| said.get_ref().as_array()).is_some_and(|list| list.is_empty()) {
-        let fault = faults.wrong("`endpoints` names no member of etcd", table.value_place("endpoints"));
-        fault.help.push("endpoints = [\"http://10.0.0.5:2379\"]; without etcd: leave `[etcd]` out".into());
     }
     let user = table.get::<String>("user", faults);
     let password = table.get::<PathBuf>("password", faults);

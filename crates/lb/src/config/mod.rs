@@ -17,13 +17,15 @@ pub use fleet::{Announce, Endpoint, Etcd, Peer, Sync};
 pub use value::{Action, CheckKind, Forward, Hash, Mac, Mode, Policy, Prefix, Protocol, Quic, Table, When, duration};
 pub use vip::{Check, Key, Real, Remember, Route, Vip};
 
-use crate::maglev::Size;
-use alveary_diag::Diagnostic;
+use crate::{maglev::Size, tls::Trust};
+use alveary_diag::{Diagnostic, Place};
 use std::{
+    fs::File,
+    io::Read as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
-use table::Faults;
+use table::{Faults, shown};
 use toml::de::DeTable;
 
 /// A balancer, as its file describes it.
@@ -81,6 +83,44 @@ pub struct Sources {
     pub v4: Option<Ipv4Addr>,
     /// For reals of IPv6.
     pub v6: Option<Ipv6Addr>,
+    /// What is said of them is wrong, so that nothing else need be said about those that are not there.
+    unread: bool,
+}
+
+impl Sources {
+    /// Whether packets of a family have an address to come from.
+    fn has(&self, six: bool) -> bool {
+        self.unread || if six { self.v6.is_some() } else { self.v4.is_some() }
+    }
+}
+
+/// What is odd about an address that packets shall be sent to, or come from.
+fn odd(address: IpAddr) -> Option<&'static str> {
+    match address {
+        _ if address.is_unspecified() => Some("no address: any of them"),
+        _ if address.is_loopback() => Some("a loopback address, which no packet has on a wire"),
+        _ if address.is_multicast() => Some("a multicast address"),
+        IpAddr::V4(Ipv4Addr::BROADCAST) => Some("the broadcast address"),
+        _ => None,
+    }
+}
+
+/// Whether a device may be called so.
+fn is_device(name: &str) -> bool {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '/' && c != ':';
+    (1..=15).contains(&name.len()) && name.chars().all(plain) && name != "." && name != ".."
+}
+
+/// Letters of a name of a VIP or real that are most.
+const NAME: usize = 128;
+
+/// Whether a VIP or a real may be called so: it has to be seen and typed.
+fn is_name(name: &str) -> bool {
+    let ends = |c: char| c.is_whitespace();
+    (1..=NAME).contains(&name.len())
+        && !name.starts_with(ends)
+        && !name.ends_with(ends)
+        && !name.contains(char::is_control)
 }
 
 /// Room in the maps.
@@ -168,14 +208,14 @@ impl Config {
     /// All that is wrong with both.
     pub fn read_shared(file: &str, text: &str, shared: Option<(&str, &str)>) -> Result<Config, Vec<Diagnostic>> {
         let mut faults = Faults::new(file, text);
-        let table = parsed(text, &mut faults)?;
+        let Some(table) = parsed(text, &mut faults) else { return Err(faults.sorted()) };
         let file = table::Table::new("configuration", table.get_ref(), 0..0);
         let Some((name, text)) = shared else {
             let config = read(file, None, &mut faults);
             return faults.none().map(|()| config);
         };
         let mut others = Faults::new(name, text);
-        let shared = parsed(text, &mut others)?;
+        let Some(shared) = parsed(text, &mut others) else { return Err(others.sorted()) };
         let mut shared = (table::Table::new("shared configuration", shared.get_ref(), 0..0), others);
         let config = read(file, Some(&mut shared), &mut faults);
         let (table, mut others) = shared;
@@ -184,6 +224,34 @@ impl Config {
             (Ok(()), Ok(())) => Ok(config),
             (own, others) => Err(own.err().into_iter().chain(others.err()).flatten().collect()),
         }
+    }
+
+    /// What is right, and yet to be known; `local` are the ports that the machine gives its own connections.
+    #[must_use]
+    pub fn remarks(&self, local: Option<(u16, u16)>) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let nat = self.vips.iter().flat_map(|vip| &vip.reals).any(|real| real.forward == Forward::Nat);
+        if let Some((first, last)) = local.filter(|_| nat)
+            && first <= self.ports.1
+            && self.ports.0 <= last
+        {
+            remarks.push(format!(
+                "NAT's ports, {} to {} (`nat-ports`), are also those of this machine's own connections, {first} to {last} \
+                 (net.ipv4.ip_local_port_range): answers to some of those would go to clients",
+                self.ports.0, self.ports.1
+            ));
+        }
+        for vip in &self.vips {
+            if let Some(why) = vip.drops_all() {
+                remarks.push(format!("{} {why}: all packets to it are dropped", shown(&vip.name)));
+            }
+        }
+        let unverified = |check: &Check| check.kind == CheckKind::Https && check.trust == Trust::Anybody;
+        for vip in self.vips.iter().filter(|vip| vip.check.as_ref().is_some_and(unverified)) {
+            remarks
+                .push(format!("{}: checks by HTTPS believe whoever answers, since `verify = false`", shown(&vip.name)));
+        }
+        remarks
     }
 
     /// The longest packet of a VIP that reaches a real whole, with this way to it.
@@ -199,14 +267,27 @@ impl Config {
     }
 }
 
+/// Ports for NAT unless others are said: those below Linux's own for connections of the machine (32768 to 60999), whose answers
+/// would else be taken for answers to clients. That services listen at some of them is no matter: what comes from a real's
+/// own port is an answer.
+const PORTS: (u16, u16) = (1024, 32_767);
+
+/// Ports that this machine gives its own connections, if it says so.
+#[must_use]
+pub fn local_ports() -> Option<(u16, u16)> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut words = text.split_whitespace().map(str::parse);
+    Some((words.next()?.ok()?, words.next()?.ok()?))
+}
+
 /// The least MTU that IPv6 asks of any link, and the most that an IP packet can have.
 const LEAST_MTU: u16 = 1280;
 
-/// A file as a table.
-fn parsed<'t>(text: &'t str, faults: &mut Faults) -> Result<toml::Spanned<DeTable<'t>>, Vec<Diagnostic>> {
-    if u32::try_from(text.len()).is_err() {
-        faults.wrong("the configuration is larger than 4 GiB", 0..0);
-        return Err(std::mem::take(&mut faults.all));
+/// A file as a table, if it is TOML.
+fn parsed<'t>(text: &'t str, faults: &mut Faults) -> Option<toml::Spanned<DeTable<'t>>> {
+    if text.len() as u64 > MOST {
+        faults.wrong(format!("the configuration is larger than {} MiB", MOST >> 20), 0..0);
+        return None;
     }
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -214,12 +295,36 @@ fn parsed<'t>(text: &'t str, faults: &mut Faults) -> Result<toml::Spanned<DeTabl
         faults.wrong(message, error.span().unwrap_or(0..0));
     }
     // What could not be read is missing in the table: that it is missing need not be said.
-    if errors.is_empty() { Ok(table) } else { Err(std::mem::take(&mut faults.all)) }
+    errors.is_empty().then_some(table)
+}
+
+/// Bytes of a configuration that are most.
+pub const MOST: u64 = 64 << 20;
+
+/// The text of a configuration's file, which has an end.
+///
+/// # Errors
+/// The file cannot be read, is no text, or larger than [`MOST`].
+pub fn text(path: &Path) -> Result<String, Diagnostic> {
+    let wrong =
+        |message: String| Diagnostic::new("lb-config", message, Place::Nowhere).in_file(path.display().to_string());
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|why| wrong(format!("the file cannot be opened: {why}")))?;
+    file.take(MOST + 1).read_to_end(&mut bytes).map_err(|why| wrong(format!("the file cannot be read: {why}")))?;
+    if bytes.len() as u64 > MOST {
+        let why = wrong(format!("the file is larger than {} MiB", MOST >> 20));
+        return Err(why.help("a configuration has a few hundred bytes for each real: is it the right file?"));
+    }
+    String::from_utf8(bytes).map_err(|why| {
+        let offset = why.utf8_error().valid_up_to();
+        wrong(format!("the file is no text: byte {offset} is not UTF-8"))
+    })
 }
 
 fn read(mut file: table::Table<'_>, shared: Option<&mut (table::Table<'_>, Faults)>, faults: &mut Faults) -> Config {
     let mut balancer = file.table("balancer", faults);
-    if balancer.is_none() && file.raw("balancer").is_none() {
+    let missing = balancer.is_none();
+    if missing && file.raw("balancer").is_none() {
         let fault = faults.wrong("the file lacks a table `[balancer]`", 0..0);
         fault.help.push("[balancer]\ndevices = [\"eth0\"]".into());
     }
@@ -227,14 +332,14 @@ fn read(mut file: table::Table<'_>, shared: Option<&mut (table::Table<'_>, Fault
         name: "main".into(),
         devices: Vec::new(),
         mode: Mode::Any,
-        sources: Sources::default(),
+        sources: Sources { unread: missing, ..Sources::default() },
         spread: 0,
         mtu: 1500,
         seed: 0x9e37_79b9_7f4a_7c15,
         limits: Limits::default(),
         rates: Rates::default(),
         katran: None,
-        ports: (32_768, 60_999),
+        ports: PORTS,
         api: Api::default(),
         metrics: None,
         announce: None,
@@ -357,7 +462,7 @@ fn own(balancer: &mut table::Table<'_>, config: &mut Config, faults: &mut Faults
         config.name = name;
     }
     for (device, at) in balancer.list::<String>("devices", faults) {
-        if device.is_empty() || device.len() > 15 || device.contains(['/', ' ', '\0']) {
+        if !is_device(&device) {
             faults.unexpected("devices", "names of network devices", at);
         } else if config.devices.contains(&device) {
             faults.wrong(format!("the device `{device}` is named twice"), at);
@@ -369,7 +474,12 @@ fn own(balancer: &mut table::Table<'_>, config: &mut Config, faults: &mut Faults
         faults.wrong("the balancer has no devices", balancer.place()).help.push("devices = [\"eth0\"]".into());
     }
     config.mode = balancer.get("mode", faults).unwrap_or(config.mode);
+    let before = faults.all.len();
     for (address, at) in balancer.list::<IpAddr>("source", faults) {
+        if let Some(odd) = odd(address) {
+            faults.unexpected("source", &format!("an address of this machine, and this is {odd}"), at);
+            continue;
+        }
         let before = match address {
             IpAddr::V4(four) => config.sources.v4.replace(four).is_some(),
             IpAddr::V6(six) => config.sources.v6.replace(six).is_some(),
@@ -378,6 +488,8 @@ fn own(balancer: &mut table::Table<'_>, config: &mut Config, faults: &mut Faults
             faults.wrong("there are two source addresses of one family", at);
         }
     }
+    // Who lacks a source then does not lack one.
+    config.sources.unread = faults.all.len() > before;
     if let Some(spread) = balancer.get::<u16>("spread", faults) {
         let last = config.sources.v4.map_or(0, u32::from) | config.sources.v6.map_or(0, |v6| u128::from(v6) as u32);
         if spread > 24 {
@@ -404,7 +516,7 @@ fn own(balancer: &mut table::Table<'_>, config: &mut Config, faults: &mut Faults
         [(first, _), (last, _)] if 0 < first && first <= last => config.ports = (first, last),
         _ => faults.unexpected(
             "nat-ports",
-            "the first and the last port: [32768, 60999]",
+            "the first and the last port: [1024, 32767]",
             balancer.value_place("nat-ports"),
         ),
     }

@@ -14,18 +14,37 @@ pub(super) struct Faults {
     pub(super) all: Vec<Diagnostic>,
 }
 
+/// What is shown of a value or a name, in letters.
+const SHOWN: usize = 60;
+
+/// As much of a text as is shown: of its first line, and not too much of that.
+pub(super) fn shown(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let (cut, more) = match line.char_indices().nth(SHOWN) {
+        Some((at, _)) => (&line[..at], "…"),
+        None => (line, if line.len() < text.len() { " …" } else { "" }),
+    };
+    // Nothing that a terminal would obey.
+    cut.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).chain(more.chars()).collect()
+}
+
 impl Faults {
     pub(super) fn new(file: &str, text: &str) -> Faults {
         Faults { file: file.into(), text: text.into(), all: Vec::new() }
     }
 
     /// That nothing is wrong; else all that is, in the order of the file.
-    pub(super) fn none(mut self) -> Result<(), Vec<Diagnostic>> {
+    pub(super) fn none(self) -> Result<(), Vec<Diagnostic>> {
+        if self.all.is_empty() { Ok(()) } else { Err(self.sorted()) }
+    }
+
+    /// All that is wrong, in the order of the file.
+    pub(super) fn sorted(mut self) -> Vec<Diagnostic> {
         self.all.sort_by_key(|fault| match fault.place() {
             Place::Text { bytes, .. } => bytes.start,
             _ => 0,
         });
-        if self.all.is_empty() { Ok(()) } else { Err(self.all) }
+        self.all
     }
 
     /// A place of the file.
@@ -35,9 +54,7 @@ impl Faults {
 
     /// What stands there.
     pub(super) fn said(&self, bytes: Range<usize>) -> String {
-        let said = self.text.get(bytes).unwrap_or_default();
-        let line = said.lines().next().unwrap_or_default();
-        if line.len() < said.len() { format!("{line} …") } else { line.to_owned() }
+        shown(self.text.get(bytes).unwrap_or_default())
     }
 
     /// Something is wrong there.
@@ -123,6 +140,10 @@ impl<'a> Table<'a> {
             DeValue::Array(array) => array.iter().as_slice(),
             _ => single,
         };
+        if all.is_empty() {
+            let fault = faults.wrong(format!("`{key}` names nothing"), value.span());
+            fault.help.push(format!("leave `{key}` out, or name something"));
+        }
         let mut read = Vec::new();
         for one in all {
             match T::read(one.get_ref()) {
@@ -167,7 +188,7 @@ impl<'a> Table<'a> {
             if self.known.contains(name) {
                 continue;
             }
-            let message = format!("`{}` has no key `{name}`", self.what);
+            let message = format!("`{}` has no key `{}`", self.what, shown(name));
             let fault = faults.wrong(message, key.span());
             match did_you_mean(name, self.known.iter().copied()) {
                 Some(meant) => fault.help.push(format!("did you mean `{meant}`?")),

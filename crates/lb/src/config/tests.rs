@@ -215,7 +215,7 @@ fn what_does_not_go_together() {
             "real = [{ address = \"10.0.0.1\", forward = \"local\" }, { address = \"10.0.0.1\", forward = \"local\" }]",
             "two reals of the VIP are called `10.0.0.1`",
         ),
-        ("[[vip]]\naddress = \"192.0.2.1\"", "two VIPs are 192.0.2.1, tcp"),
+        ("action = \"drop\"\n[[vip]]\naddress = \"192.0.2.1\"\naction = \"host\"", "two VIPs are 192.0.2.1, tcp"),
     ] {
         let lines = lines_containing(&with(vip), said);
         assert_eq!(lines, 1, "{vip}: {said}\n{:#?}", with(vip));
@@ -246,7 +246,7 @@ fn what_it_has_to_do_with_others() {
     for (more, said) in [
         ("[announce]", "`announce` lacks `file`"),
         ("[etcd]", "`etcd` lacks `endpoints`"),
-        ("[etcd]\nendpoints = []", "`endpoints` names no member of etcd"),
+        ("[etcd]\nendpoints = []", "`endpoints` names nothing"),
         ("[announce]\nfile = \"/\"", "`file` is not what it should be"),
         ("[announce]\nfile = \"/x\"\nwhen = \"some\"", "`when` is not what it should be"),
         ("[announce]\nfile = \"/x\"\nas = 65001", "`as` is about peers, and there are none"),
@@ -255,6 +255,187 @@ fn what_it_has_to_do_with_others() {
     ] {
         assert_eq!(lines_containing(&with(more), said), 1, "{more}: {said}\n{:#?}", with(more));
     }
+}
+
+/// What can never work is no configuration, each with what is said of it.
+#[test]
+fn contradictions_are_refused() {
+    let said = |own: &str, vip: &str| {
+        let text = format!(
+            "[balancer]\ndevices = [\"eth0\"]\nsource = [\"10.0.9.2\", \"fc00::9\"]\n{own}\n[[vip]]\naddress = \"192.0.2.1\"\n{vip}\n"
+        );
+        Config::read("lb.toml", &text).err().unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let real = "real = [{ address = \"10.0.0.1\" }]";
+    assert!(said("", real).is_empty(), "{:?}", said("", real));
+    for (vip, expected) in [
+        ("port = []", "`port` names nothing"),
+        ("protocol = [\"tcp\", \"udp\", \"tcp\"]", "`tcp` is named twice"),
+        ("name = \"\"", "`name` is not what it should be (expected 1 to 128 bytes"),
+        ("name = \"a\\nb\"", "`name` is not what it should be (expected 1 to 128 bytes"),
+        ("real = [{ address = \"10.0.0.1\", name = \" a\" }]", "`name` is not what it should be"),
+        ("real = [{ address = \"10.0.0.1\", device = \"a b\" }]", "`device` is not what it should be"),
+        ("real = [{ address = \"192.0.2.1\" }]", "`192.0.2.1` has the address of the VIP `192.0.2.1`"),
+        ("real = [{ address = \"10.0.9.2\" }]", "`10.0.9.2` has an address that is the balancer's own"),
+        ("real = [{ address = \"0.0.0.0\" }]", "and this is no address: any of them"),
+        ("real = [{ address = \"127.0.0.1\" }]", "and this is a loopback address"),
+        ("real = [{ address = \"224.0.0.1\" }]", "and this is a multicast address"),
+        ("real = [{ address = \"ff02::1\" }]", "and this is a multicast address"),
+        ("real = [{ address = \"255.255.255.255\" }]", "and this is the broadcast address"),
+        (
+            "real = [{ address = \"10.0.0.1\" }, { address = \"10.0.0.1\", name = \"b\" }]",
+            "another real of the VIP has the address of `b`",
+        ),
+        ("real = [{ address = \"10.0.0.1\", id = 7 }]", "has an id, and the VIP looks for none"),
+        (
+            "protocol = \"udp\"\nquic = \"quic-lb\"\nquic-server-id = 1\nreal = [{ address = \"10.0.0.1\", id = 256 }]",
+            "the id 256 of `10.0.0.1` does not fit",
+        ),
+        ("protocol = \"udp\"\nmss = true", "`mss` is about TCP, and the VIP takes none of it"),
+        ("protocol = \"udp\"\ntcp-id = true\nreal = [{ address = \"10.0.0.1\", id = 7 }]", "`tcp-id` is about TCP"),
+        ("quic = \"katran\"\nreal = [{ address = \"10.0.0.1\", id = 7 }]", "`quic` is about UDP"),
+        ("idle = \"30s\"", "`idle` is about UDP"),
+        ("echo = true", "`echo` is about ICMP"),
+        (
+            "port = 53\nprotocol = \"udp\"\ncheck = { type = \"tcp\" }",
+            "the check `tcp` asks by TCP, at a port of the VIP's, which takes no TCP",
+        ),
+        (
+            "port = 80\ncheck = { type = \"tcp\", interval = \"1s\", timeout = \"2s\" }",
+            "a check may take longer (`timeout`, 2s) than it is to the next (`interval`, 1s)",
+        ),
+        ("check = { type = \"http\", port = 80, status = [99] }", "`status` is not what it should be"),
+        ("check = { type = \"tcp\", port = 0 }", "`port` is not what it should be"),
+    ] {
+        let lines = said("", &if vip.contains("real") { vip.to_owned() } else { format!("{vip}\n{real}") });
+        assert_eq!(lines_containing(&lines, expected), 1, "{vip}: {expected}\n{lines:#?}");
+        assert_eq!(lines.len(), 1, "{vip}: nothing else is said\n{lines:#?}");
+    }
+    for address in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "::1"] {
+        let text = format!("[balancer]\ndevices = [\"eth0\"]\n[[vip]]\naddress = \"{address}\"\naction = \"drop\"");
+        assert_eq!(lines_containing(&lines(&text), "an address that packets are routed to"), 1, "{address}");
+    }
+    assert_eq!(lines("[balancer]\ndevices = []")[0], "lb.toml:2:11: `devices` names nothing");
+}
+
+/// What is right, and gives nobody anything.
+#[test]
+fn vips_that_drop_all_packets_are_told() {
+    let remarks = |vip: &str| {
+        let text =
+            format!("[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.2\"\n[[vip]]\naddress = \"192.0.2.1\"\n{vip}");
+        Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{vip}: {faults:#?}")).remarks(None)
+    };
+    assert_eq!(remarks("port = 80"), ["192.0.2.1:80 has no reals: all packets to it are dropped"]);
+    let none = "real = [{ address = \"10.0.0.1\", weight = 0 }]\n";
+    assert_eq!(remarks(none), ["192.0.2.1 has no real with a weight: all packets to it are dropped"]);
+    for vip in [
+        "action = \"drop\"".to_owned(),
+        "protocol = \"icmp\"\necho = true".to_owned(),
+        format!("{none}route = [{{ from = \"10.0.0.0/8\", reals = \"10.0.0.1\" }}]"),
+    ] {
+        assert!(remarks(&vip).is_empty(), "{vip}");
+    }
+}
+
+/// What looks odd, and can work.
+#[test]
+fn what_has_a_reason_is_taken() {
+    for vip in [
+        "protocol = \"icmp\"\necho = true",
+        "action = \"drop\"",
+        "real = [{ address = \"127.0.0.1\", forward = \"local\" }]",
+        "real = [{ address = \"192.0.2.1\", forward = \"local\" }]",
+        "real = [{ address = \"10.0.0.1\", weight = 0 }]\nroute = [{ from = \"10.0.0.0/8\", reals = \"10.0.0.1\" }]",
+        "protocol = \"any\"\nmss = true\nreal = [{ address = \"10.0.0.1\" }]",
+        "port = 53\nprotocol = \"udp\"\ncheck = { type = \"tcp\", port = 53 }\nreal = [{ address = \"10.0.0.1\" }]",
+        "real = [{ address = \"10.0.0.1\", forward = \"nat\", port = 1 }, { address = \"10.0.0.1\", forward = \"nat\", port = 2 }]",
+    ] {
+        let text =
+            format!("[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.2\"\n[[vip]]\naddress = \"192.0.2.1\"\n{vip}");
+        Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{vip}: {faults:#?}"));
+    }
+}
+
+/// What follows from another fault is not said: that one is.
+#[test]
+fn consequences_are_not_faults() {
+    let vips = "[[vip]]\naddress = \"192.0.2.1\"\nport = 80\nreal = [{ address = \"10.0.0.1\" }, { address = \"10.0.0.2\" }]\n";
+    let source = format!("{vips}[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.300\"\n");
+    assert_eq!(lines(&source).len(), 1, "{:#?}", lines(&source));
+    assert!(lines(&source)[0].starts_with("lb.toml:7:10: `source`"));
+    assert_eq!(lines(vips), ["lb.toml:1:1: the file lacks a table `[balancer]`"]);
+    let real = "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.2\"\n[[vip]]\naddress = \"192.0.2.1\"\n\
+                real = [{ address = \"10.0.0.\", name = \"a\" }]\nroute = [{ from = \"10.0.0.0/8\", reals = \"a\" }]\n";
+    assert_eq!(lines(real).len(), 1, "{:#?}", lines(real));
+}
+
+/// Limits are those that `serve` has, and what is beyond them is told where.
+#[test]
+fn limits_are_checked() {
+    let vip = |number: u32, reals: u32| {
+        let real = |at| format!("{{ address = \"10.0.{number}.{at}\" }}");
+        let reals: Vec<String> = (1..=reals).map(real).collect();
+        format!("[[vip]]\naddress = \"192.0.2.{number}\"\nport = 80\nslots = 101\nreal = [{}]\n", reals.join(", "))
+    };
+    let own = "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.2\"\n[limits]\nvips = 2\nreals = 3\nslots = 303\n";
+    Config::read("lb.toml", &format!("{own}{}{}", vip(1, 1), vip(2, 2))).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    for (vips, expected) in [
+        (
+            format!("{}{}", vip(1, 2), vip(2, 2)),
+            "lb.toml:13:1: there is no room for so many reals (expected at most 3, found 4)",
+        ),
+        (
+            format!("{}{}{}", vip(1, 1), vip(2, 1), vip(3, 1)),
+            "lb.toml:18:1: there is no room for so many VIPs (expected at most 2, found 3)",
+        ),
+        (
+            format!("{}{}", vip(1, 1), vip(2, 1).replace("101", "103")),
+            "lb.toml:13:1: there is no room for so many slots of tables, and one table that changes \
+             (expected at most 303, found 307)",
+        ),
+    ] {
+        assert_eq!(lines(&format!("{own}{vips}")), [expected]);
+    }
+}
+
+#[test]
+fn what_is_shown_is_cut() {
+    let long = "x".repeat(100_000);
+    for text in [
+        format!("[balancer]\ndevices = [\"eth0\"]\nmode = \"{long}\""),
+        format!("[balancer]\ndevices = [\"eth0\"]\n{long} = 1"),
+        format!("[balancer]\ndevices = [\"eth0\"]\n[[vip]]\naddress = \"192.0.2.1\"\nname = \"{long}\""),
+        format!("[balancer]\ndevices = [\"{long}\"]"),
+    ] {
+        let lines = lines(&text);
+        assert!(lines.iter().all(|line| line.len() < 1000), "{:?}", lines.iter().map(String::len).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn ports_of_the_machines_own_are_told() {
+    let text = "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.2\"\n[[vip]]\naddress = \"192.0.2.1\"\nport = 80\n\
+                real = [{ address = \"10.0.0.1\", forward = \"nat\" }]\n";
+    let with = |ports: &str| {
+        let text = text.replace("[[vip]]", &format!("{ports}\n[[vip]]"));
+        Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"))
+    };
+    let linux = Some((32_768, 60_999));
+    assert!(with("").remarks(linux).is_empty(), "the default is not Linux's");
+    let odd = with("nat-ports = [60999, 61000]").remarks(linux);
+    assert!(odd.len() == 1 && odd[0].contains("60999 to 61000") && odd[0].contains("32768 to 60999"), "{odd:?}");
+    assert!(with("nat-ports = [61000, 65535]").remarks(linux).is_empty());
+    assert!(with("").remarks(Some((1024, 60_999)))[0].contains("net.ipv4.ip_local_port_range"));
+    assert!(with("").remarks(None).is_empty());
+    let tunnels = Config::read("lb.toml", &text.replace("\"nat\"", "\"ip\"")).expect("it is right");
+    assert!(tunnels.remarks(Some((1, 65_535))).is_empty(), "without NAT it is no matter");
+}
+
+#[test]
+fn a_file_without_an_end_is_no_configuration() {
+    let why = text(std::path::Path::new("/dev/zero")).expect_err("it has no end");
+    assert!(why.to_string().contains("the file is larger than 64 MiB"), "{why}");
 }
 
 fn lines_containing(lines: &[String], said: &str) -> usize {

@@ -1,11 +1,15 @@
 //! VIPs, their reals, and how those are checked.
 
 use super::{
-    Config,
-    table::{Faults, Table as Section},
+    Config, Limits, is_device, is_name, odd,
+    table::{Faults, Table as Section, shown},
     value::{Action, CheckKind, Forward, Hash, Mac, Policy, Prefix, Protocol, Quic, Table},
 };
-use crate::{maglev::Size, tls::Trust};
+use crate::{
+    apply::{Needs, Room},
+    maglev::Size,
+    tls::Trust,
+};
 use rustls::pki_types::ServerName;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -166,6 +170,8 @@ pub(super) struct Defaults {
 
 pub(super) const SLOTS: u32 = 65_537;
 const DRAIN: Duration = Duration::from_secs(300);
+const INTERVAL: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// The reals of a VIP that are most.
 const REALS: usize = 10_000;
 
@@ -195,7 +201,7 @@ pub(super) fn read_all(
         let Some(vip) = read_vip(table, defaults, config, faults) else { continue };
         if let Some(other) = names.insert(vip.name.clone(), vip.at.clone()) {
             let other = faults.at(other);
-            let fault = faults.wrong(format!("two VIPs are called `{}`", vip.name), vip.at.clone());
+            let fault = faults.wrong(format!("two VIPs are called `{}`", shown(&vip.name)), vip.at.clone());
             *fault = fault.clone().label(other, "the other one");
         }
         for key in vip.keys() {
@@ -209,7 +215,60 @@ pub(super) fn read_all(
         }
         vips.push(vip);
     }
+    elsewhere(&vips, config, faults);
+    room(&vips, &config.limits, faults);
     vips
+}
+
+/// Reals whose packets would come back: those with an address that is a VIP's, or the balancer's own.
+fn elsewhere(vips: &[Vip], config: &Config, faults: &mut Faults) {
+    let addresses: BTreeMap<IpAddr, &str> = vips.iter().map(|vip| (vip.address, vip.name.as_str())).collect();
+    let own =
+        |ip: IpAddr| config.sources.v4.map(IpAddr::from) == Some(ip) || config.sources.v6.map(IpAddr::from) == Some(ip);
+    for real in vips.iter().flat_map(|vip| &vip.reals).filter(|real| real.forward != Forward::Local) {
+        let (address, name) = (real.address, shown(&real.name));
+        let fault = match addresses.get(&address) {
+            Some(vip) => {
+                let message =
+                    format!("`{name}` has the address of the VIP `{}`: what it gets would come back", shown(vip));
+                faults.wrong(message, real.at.clone())
+            }
+            None if own(address) => {
+                let message =
+                    format!("`{name}` has an address that is the balancer's own: what it gets would come back");
+                faults.wrong(message, real.at.clone())
+            }
+            None => continue,
+        };
+        fault.help.push("forward = \"local\", if this machine is the real".into());
+    }
+}
+
+/// Where there is no room for what is said.
+fn room(vips: &[Vip], limits: &Limits, faults: &mut Faults) {
+    let mut needs = Needs::default();
+    let mut reals = BTreeSet::new();
+    let room = Room::of(limits);
+    for vip in vips {
+        needs.vips += 1;
+        for _ in vip.keys() {
+            *if vip.address.is_ipv4() { &mut needs.keys4 } else { &mut needs.keys6 } += 1;
+        }
+        for _ in 0..=vip.routes.len() {
+            needs.ring(vip.slots);
+        }
+        reals.extend(vip.reals.iter().map(|real| {
+            let Real { address, port, forward, gue_port, checksum, mac, device, mtu, .. } = real;
+            (address, port, forward, gue_port, checksum, mac, device, mtu)
+        }));
+        needs.reals = reals.len() as u64;
+        if let Some(mut fault) = needs.beyond(room) {
+            // The first one that is too much.
+            fault.labels[0].at = faults.at(vip.at.clone());
+            faults.all.push(fault);
+            return;
+        }
+    }
 }
 
 /// An address, a port (0: any), a protocol.
@@ -223,6 +282,21 @@ fn key_name((address, port, protocol): Key) -> String {
 }
 
 impl Vip {
+    /// Whether packets are asked for who they are for.
+    fn names_reals(&self) -> bool {
+        self.quic.is_some() || self.tcp_id || self.udp_id
+    }
+
+    /// Why nobody gets packets to it, if it balances none although it says nothing of the kind.
+    pub(super) fn drops_all(&self) -> Option<&'static str> {
+        // Others than reals answer, or some packets have reals of their own.
+        let elsewhere = self.echo || self.names_reals() || !self.routes.is_empty();
+        if self.action != Action::Balance || elsewhere || self.reals.iter().any(|real| real.weight > 0) {
+            return None;
+        }
+        Some(if self.reals.is_empty() { "has no reals" } else { "has no real with a weight" })
+    }
+
     /// What packets to it are addressed to.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         let any = [0];
@@ -242,6 +316,11 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     let at = table.place();
     let before = faults.all.len();
     let address: Option<IpAddr> = table.need("address", faults);
+    if let (Some(address), at) = (address, table.value_place("address"))
+        && let Some(odd) = odd(address)
+    {
+        faults.unexpected("address", &format!("an address that packets are routed to, and this is {odd}"), at);
+    }
     let mut ports: Vec<u16> = Vec::new();
     for (port, at) in table.list::<u16>("port", faults) {
         if port == 0 {
@@ -252,12 +331,17 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
             ports.push(port);
         }
     }
-    let mut protocols: Vec<Protocol> =
-        table.list("protocol", faults).into_iter().map(|(protocol, _)| protocol).collect();
+    let mut protocols: Vec<Protocol> = Vec::new();
+    for (protocol, at) in table.list::<Protocol>("protocol", faults) {
+        if protocols.contains(&protocol) {
+            faults.wrong(format!("`{}` is named twice", protocol.name()), at);
+        } else {
+            protocols.push(protocol);
+        }
+    }
     if protocols.is_empty() {
         protocols.push(Protocol::Tcp);
     }
-    protocols.dedup();
     if !ports.is_empty() && protocols.iter().all(|protocol| matches!(protocol, Protocol::Icmp | Protocol::Any)) {
         faults.wrong("this protocol has no ports", table.value_place("port"));
     }
@@ -266,7 +350,11 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
         (_, Some(port)) => format!("{address}:{port}"),
         (_, None) => address.to_string(),
     });
-    let name = table.get("name", faults).or(default_name);
+    let name = table.get::<String>("name", faults);
+    if name.as_ref().is_some_and(|name| !is_name(name)) {
+        faults.unexpected("name", NAMES, table.value_place("name"));
+    }
+    let name = name.or(default_name);
     let mss_place = table.value_place("mss");
     let mss = match table.raw("mss").map(|value| value.get_ref()) {
         None => None,
@@ -315,8 +403,10 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
         None => defaults.check.clone(),
     };
     let (real_tables, routes) = (table.tables("real", faults), table.tables("route", faults));
-    let reals: Vec<Real> =
-        real_tables.into_iter().filter_map(|real| read_real(real, forward, config, faults)).collect();
+    let said = (real_tables.len(), faults.all.len());
+    let reals: Vec<Real> = real_tables.into_iter().filter_map(|real| read_real(real, forward, faults)).collect();
+    // What does not go together with those that cannot be read is not known.
+    let all_reals = faults.all.len() == said.1;
     let has_ports = !ports.is_empty();
     let mut vip = Vip {
         name: name.unwrap_or_default(),
@@ -350,7 +440,8 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
         fault.help.push("a VIP of the address without `port` gets fragments, and can balance or drop them".into());
     }
     if vip.action != Action::Balance && !vip.reals.is_empty() {
-        let message = format!("packets to the VIP are not balanced, and it has reals: `{}`", vip.reals[0].name);
+        let name = shown(&vip.reals[0].name);
+        let message = format!("packets to the VIP are not balanced, and it has reals: `{name}`");
         faults.wrong(message, table.value_place("action")).help.push("no `action`: they are balanced".into());
     }
     if let Some(katran) = katran
@@ -360,30 +451,47 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
         let fault = faults.wrong(message, vip.at.clone());
         fault.help.push("`table = \"katran\"` or \"katran-v2\", and no `slots`".into());
     }
-    together(&vip, config, faults);
-    vip.routes = read_routes(&vip, routes, faults);
+    vip.routes = read_routes(&vip, routes, all_reals, faults);
+    if address.is_some() {
+        together(&vip, all_reals, config, faults);
+    }
+    protocols_of(&vip, &table, faults);
     table.finish(faults);
     (faults.all.len() == before).then_some(vip)
 }
 
 /// What does not go together in one VIP.
-fn together(vip: &Vip, config: &Config, faults: &mut Faults) {
-    let (mut names, mut ids) = (BTreeSet::new(), BTreeMap::new());
+fn together(vip: &Vip, all_reals: bool, config: &Config, faults: &mut Faults) {
+    let (mut names, mut addresses, mut ids) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+    let names_reals = vip.names_reals();
     if vip.reals.len() > REALS {
         faults.wrong(format!("a VIP has at most {REALS} reals"), vip.at.clone());
     }
-    let names_reals = vip.quic.is_some() || vip.tcp_id || vip.udp_id;
     for real in &vip.reals {
+        let name = shown(&real.name);
         if !names.insert(&real.name) {
-            faults.wrong(format!("two reals of the VIP are called `{}`", real.name), real.at.clone());
+            faults.wrong(format!("two reals of the VIP are called `{name}`"), real.at.clone());
+        } else if !addresses.insert((real.address, real.port)) {
+            let message = format!("another real of the VIP has the address of `{name}`");
+            let fault = faults.wrong(message, real.at.clone());
+            fault.help.push("one real, with the `weight` of both".into());
         }
         for id in &real.ids {
+            if !names_reals {
+                let message = format!("`{name}` has an id, and the VIP looks for none in packets");
+                let fault = faults.wrong(message, real.at.clone());
+                fault.help.push("`quic`, `tcp-id` or `udp-id` in the VIP".into());
+                break;
+            }
+            if crate::wanted::id_bytes(vip, *id).is_empty() {
+                faults.wrong(format!("the id {id} of `{name}` does not fit into packets to the VIP"), real.at.clone());
+            }
             if ids.insert(*id, ()).is_some() {
                 faults.wrong(format!("two reals of the VIP have the id {id}"), real.at.clone());
             }
         }
         let six = real.address.is_ipv6();
-        let source = if six { config.sources.v6.is_some() } else { config.sources.v4.is_some() };
+        let source = config.sources.has(six);
         let (needs_source, needs_mac) = match real.forward {
             Forward::Ip | Forward::Gue | Forward::Nat => (true, false),
             Forward::L2 => (false, true),
@@ -391,40 +499,40 @@ fn together(vip: &Vip, config: &Config, faults: &mut Faults) {
         };
         if needs_source && !source {
             let family = if six { "an IPv6" } else { "an IPv4" };
-            let message = format!("packets to `{}` need {family} address to come from", real.name);
+            let message = format!("packets to `{}` need {family} address to come from", shown(&real.name));
             let fault = faults.wrong(message, real.at.clone());
             fault.help.push("[balancer]\nsource = [\"192.0.2.1\", \"2001:db8::1\"]: addresses of this machine".into());
         }
         if needs_mac && real.mac.is_none() {
-            let message = format!("`{}` is reached by its Ethernet address, which is not said", real.name);
+            let message = format!("`{}` is reached by its Ethernet address, which is not said", shown(&real.name));
             faults.wrong(message, real.at.clone()).help.push("mac = \"02:00:00:00:00:01\"".into());
         }
         if real.forward == Forward::Nat && six != vip.address.is_ipv6() {
-            let message = format!("`{}` is of another family than the VIP, which NAT does not bridge", real.name);
+            let message =
+                format!("`{}` is of another family than the VIP, which NAT does not bridge", shown(&real.name));
             faults.wrong(message, real.at.clone()).help.push("forward = \"ip\" does".into());
         }
         if real.port.is_some() && real.forward != Forward::Nat {
-            let message = format!("the port of `{}` is replaced with `forward = \"nat\"` alone", real.name);
+            let message = format!("the port of `{}` is replaced with `forward = \"nat\"` alone", shown(&real.name));
             let fault = faults.wrong(message, real.at.clone());
             fault.help.push("without `port` it gets packets to the VIP's port".into());
         }
         if config.inner_mtu(real) < if vip.address.is_ipv6() { super::LEAST_MTU } else { 576 } {
-            let message = format!("{} bytes are left for a packet to `{}`", config.inner_mtu(real), real.name);
+            let message = format!("{} bytes are left for a packet to `{}`", config.inner_mtu(real), shown(&real.name));
             faults.wrong(message, real.at.clone()).help.push("a larger `mtu` of the way to it".into());
         }
     }
-    if names_reals && vip.reals.iter().all(|real| real.ids.is_empty()) && !vip.reals.is_empty() {
+    if all_reals && names_reals && vip.reals.iter().all(|real| real.ids.is_empty()) && !vip.reals.is_empty() {
         let fault = faults.wrong("packets shall name reals, and no real has an `id`", vip.at.clone());
         fault.help.push("id = 1, in each [[vip.real]]".into());
     }
     if vip.check.as_ref().is_some_and(|check| check.tunnel) {
         for real in vip.reals.iter().filter(|real| !matches!(real.forward, Forward::Ip | Forward::Gue)) {
-            let message = format!("`{}` is checked through the tunnel, and is reached without one", real.name);
+            let message = format!("`{}` is checked through the tunnel, and is reached without one", shown(&real.name));
             let fault = faults.wrong(message, real.at.clone());
             fault.help.push("forward = \"ip\" or \"gue\"; or [vip.check] without `tunnel`".into());
         }
-        let source = if vip.address.is_ipv6() { config.sources.v6.is_some() } else { config.sources.v4.is_some() };
-        if !source {
+        if !config.sources.has(vip.address.is_ipv6()) {
             let family = if vip.address.is_ipv6() { "an IPv6" } else { "an IPv4" };
             let message = format!("checks through the tunnel need {family} address that the reals answer to");
             let fault = faults.wrong(message, vip.at.clone());
@@ -442,7 +550,44 @@ fn together(vip: &Vip, config: &Config, faults: &mut Faults) {
     }
 }
 
-fn read_real(mut table: Section<'_>, default: Option<Forward>, config: &Config, faults: &mut Faults) -> Option<Real> {
+/// What is about a protocol, of VIPs that have another one.
+fn protocols_of(vip: &Vip, table: &Section<'_>, faults: &mut Faults) {
+    let takes = |protocol: Protocol| vip.protocols.iter().any(|own| *own == protocol || *own == Protocol::Any);
+    for (key, given, protocol) in [
+        ("mss", vip.mss.is_some(), Protocol::Tcp),
+        ("tcp-id", vip.tcp_id, Protocol::Tcp),
+        ("udp-id", vip.udp_id, Protocol::Udp),
+        ("quic", vip.quic.is_some(), Protocol::Udp),
+        ("idle", vip.idle.is_some(), Protocol::Udp),
+        ("echo", vip.echo, Protocol::Icmp),
+    ] {
+        if given && !takes(protocol) {
+            let name = protocol.name();
+            let fault = faults.wrong(
+                format!("`{key}` is about {}, and the VIP takes none of it", name.to_uppercase()),
+                table.value_place(key),
+            );
+            fault.help.push(format!("protocol = \"{name}\", or several of them"));
+        }
+    }
+    let by_tcp = |check: &&Check| matches!(check.kind, CheckKind::Tcp | CheckKind::Http | CheckKind::Https);
+    if let Some(check) = vip.check.as_ref().filter(by_tcp)
+        && check.port.is_none()
+        && !vip.ports.is_empty()
+        && !takes(Protocol::Tcp)
+    {
+        let kind = check.kind.name();
+        let message = format!("the check `{kind}` asks by TCP, at a port of the VIP's, which takes no TCP");
+        let at = if table.value_place("check") == table.place() { vip.at.clone() } else { table.value_place("check") };
+        let fault = faults.wrong(message, at);
+        fault.help.push("`port` in [vip.check] says where TCP is answered; or `type = \"dns\"` or \"exec\"".into());
+    }
+}
+
+/// How reals and VIPs may be called.
+const NAMES: &str = "1 to 128 bytes without control characters, and no space at either end";
+
+fn read_real(mut table: Section<'_>, default: Option<Forward>, faults: &mut Faults) -> Option<Real> {
     let at = table.place();
     let address: Option<IpAddr> = table.need("address", faults);
     let port = table.get::<u16>("port", faults);
@@ -450,6 +595,13 @@ fn read_real(mut table: Section<'_>, default: Option<Forward>, config: &Config, 
         faults.unexpected("port", "a port from 1 to 65535", table.value_place("port"));
     }
     let forward = table.get("forward", faults).or(default).unwrap_or(Forward::Ip);
+    if let (Some(address), at) = (address, table.value_place("address"))
+        && let Some(odd) = odd(address)
+        // What is on this machine may be asked there whether it is well.
+        && !(forward == Forward::Local && address.is_loopback())
+    {
+        faults.unexpected("address", &format!("an address that packets can be sent to, and this is {odd}"), at);
+    }
     let gue_port = table.get("gue-port", faults);
     if (gue_port.is_some() || table.raw("checksum").is_some()) && forward != Forward::Gue {
         faults.wrong("this is of `forward = \"gue\"` alone", table.value_place("gue-port"));
@@ -459,8 +611,13 @@ fn read_real(mut table: Section<'_>, default: Option<Forward>, config: &Config, 
     let device = table.get::<String>("device", faults);
     let weight = table.get("weight", faults).unwrap_or(1);
     let (checksum, mac) = (table.get("checksum", faults).unwrap_or(false), table.get("mac", faults));
-    let name = table.get("name", faults);
-    let _ = config;
+    if device.as_ref().is_some_and(|device| !is_device(device)) {
+        faults.unexpected("device", "the name of a network device", table.value_place("device"));
+    }
+    let name = table.get::<String>("name", faults);
+    if name.as_ref().is_some_and(|name| !is_name(name)) {
+        faults.unexpected("name", NAMES, table.value_place("name"));
+    }
     table.finish(faults);
     let address = address?;
     let default_name = || match (address, port) {
@@ -484,7 +641,7 @@ fn read_real(mut table: Section<'_>, default: Option<Forward>, config: &Config, 
     })
 }
 
-fn read_routes(vip: &Vip, tables: Vec<Section<'_>>, faults: &mut Faults) -> Vec<Route> {
+fn read_routes(vip: &Vip, tables: Vec<Section<'_>>, all_reals: bool, faults: &mut Faults) -> Vec<Route> {
     let (mut routes, mut seen) = (Vec::new(), BTreeSet::new());
     for mut table in tables {
         let mut route = Route { from: Vec::new(), reals: Vec::new() };
@@ -500,8 +657,10 @@ fn read_routes(vip: &Vip, tables: Vec<Section<'_>>, faults: &mut Faults) -> Vec<
         for (name, at) in table.list::<String>("reals", faults) {
             match vip.reals.iter().position(|real| real.name == name) {
                 Some(real) => route.reals.push(real),
+                // It may be one of those that could not be read.
+                None if !all_reals => {}
                 None => {
-                    let fault = faults.wrong(format!("the VIP has no real `{name}`"), at);
+                    let fault = faults.wrong(format!("the VIP has no real `{}`", shown(&name)), at);
                     let meant = alveary_diag::did_you_mean(&name, vip.reals.iter().map(|real| real.name.as_str()));
                     fault.help.extend(meant.map(|meant| format!("did you mean `{meant}`?")));
                 }
@@ -525,8 +684,9 @@ fn read_check(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> O
         let fault = faults.wrong("a check that etcd names runs no program here", table.value_place("type"));
         fault.help.push("in this machine's own file: [etcd]\nexec = true".into());
     }
-    let interval = table.get("interval", faults).unwrap_or(Duration::from_secs(2));
-    let timeout = table.get("timeout", faults).unwrap_or(interval.min(Duration::from_secs(1)));
+    let timeout: Option<Duration> = table.get("timeout", faults);
+    let interval = table.get("interval", faults).unwrap_or(INTERVAL.max(timeout.unwrap_or_default()));
+    let timeout = timeout.unwrap_or(interval.min(TIMEOUT));
     let path: Option<String> = table.get("path", faults);
     if path.as_ref().is_some_and(|path| !path.starts_with('/') || path.contains(|c: char| c <= ' ' || c == '\x7f')) {
         faults.unexpected("path", "a path that begins with /, without spaces", table.value_place("path"));
@@ -556,6 +716,13 @@ fn read_check(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> O
         faults.unexpected("query", "a domain name", table.value_place("query"));
     }
     let command: Vec<String> = table.list("command", faults).into_iter().map(|(word, _)| word).collect();
+    let mut statuses = Vec::new();
+    for (status, at) in table.list::<u16>("status", faults) {
+        match status {
+            100..=599 => statuses.push(status),
+            _ => faults.unexpected("status", "a status of HTTP, from 100 to 599", at),
+        }
+    }
     let check = Check {
         kind: kind.unwrap_or(CheckKind::Tcp),
         interval,
@@ -567,7 +734,7 @@ fn read_check(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> O
         tunnel: table.get("tunnel", faults).unwrap_or(false),
         path: path.clone().unwrap_or_else(|| "/".into()),
         host: host.clone(),
-        status: table.list("status", faults).into_iter().map(|(status, _)| status).collect(),
+        status: statuses,
         server_name,
         trust: match (verify, ca) {
             (Some(false), _) => Trust::Anybody,
@@ -582,6 +749,16 @@ fn read_check(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> O
     }
     if timeout.is_zero() {
         faults.unexpected("timeout", "more than nothing", table.value_place("timeout"));
+    }
+    if timeout > interval {
+        let message = format!(
+            "a check may take longer (`timeout`, {timeout:?}) than it is to the next (`interval`, {interval:?})"
+        );
+        let at = table.value_place("timeout");
+        faults.wrong(message, at).help.push("timeout: at most the interval".into());
+    }
+    if table.get::<u16>("port", faults) == Some(0) {
+        faults.unexpected("port", "a port from 1 to 65535", table.value_place("port"));
     }
     for (key, count) in [("rise", check.rise), ("fall", check.fall)] {
         if count == 0 {

@@ -6,10 +6,7 @@ use crate::{
     files, output,
     table::{Align, Table, count, grouped},
 };
-use alveary_lb::{
-    config::{CheckKind, Config, Real, Vip},
-    tls::Trust,
-};
+use alveary_lb::config::{self, Config, Real, Vip};
 use clap::{Args, ValueHint};
 use serde_json::json;
 use std::path::PathBuf;
@@ -53,11 +50,6 @@ fn mss(vip: &Vip, mtu: u16) -> u16 {
     mtu.saturating_sub(if vip.address.is_ipv6() { 60 } else { 40 })
 }
 
-/// Whether it is checked by HTTPS, and nobody asks who answers.
-fn unverified(vip: &&Vip) -> bool {
-    vip.check.as_ref().is_some_and(|check| check.kind == CheckKind::Https && check.trust == Trust::Anybody)
-}
-
 /// The longest packet that reaches every real.
 fn least(config: &Config, vip: &Vip) -> Option<u16> {
     vip.reals.iter().map(|real| config.inner_mtu(real)).min()
@@ -68,11 +60,12 @@ impl Check {
         let config = match &self.shared {
             None => open(&self.config)?,
             Some(shared) => {
-                let (text, others) = (files::text(&self.config)?, files::text(shared)?);
+                let (text, others) = (config::text(&self.config)?, config::text(shared)?);
                 let names = [&self.config, shared].map(|path| path.display().to_string());
                 Config::read_shared(&names[0], &text, Some((&names[1], &others)))?
             }
         };
+        let remarks = config.remarks(config::local_ports());
         if json {
             let real = |real: &Real| json!({ "name": real.name, "forward": real.forward.name(), "mtu": config.inner_mtu(real) });
             let vip = |vip: &Vip| {
@@ -85,7 +78,9 @@ impl Check {
                 })
             };
             let vips: Vec<_> = config.vips.iter().map(vip).collect();
-            return output::object(&json!({ "name": config.name, "devices": config.devices, "vips": vips }));
+            return output::object(
+                &json!({ "name": config.name, "devices": config.devices, "vips": vips, "remarks": remarks }),
+            );
         }
         let mut table = Table::new(vec![
             ("VIP", Align::Left),
@@ -120,12 +115,7 @@ impl Check {
                 writeln!(out, "\nTunnels take from the MTU, and nothing tells clients' TCP so: {names}")?;
                 writeln!(out, "(`mss = true` does; larger packets are answered by ICMP)")?;
             }
-            let unverified: Vec<_> = config.vips.iter().filter(unverified).map(|vip| vip.name.as_str()).collect();
-            if !unverified.is_empty() {
-                let names = unverified.join(", ");
-                writeln!(out, "\nChecks by HTTPS believe whoever answers, since `verify = false`: {names}")?;
-            }
-            Ok(())
+            remarks.iter().try_for_each(|remark| writeln!(out, "\n{remark}"))
         })
     }
 }

@@ -10,8 +10,8 @@ mod serve;
 mod trace;
 mod watch;
 
-use crate::{failure::Failure, files};
-use alveary_lb::config::Config;
+use crate::failure::Failure;
+use alveary_lb::config::{self, Config};
 use clap::{Args, Subcommand};
 use std::path::Path;
 
@@ -76,6 +76,6 @@ impl Lb {
 
 /// The configuration in a file.
 fn open(path: &Path) -> Result<Config, Failure> {
-    let text = files::text(path)?;
+    let text = config::text(path)?;
     Ok(Config::read(&path.display().to_string(), &text)?)
 }

@@ -61,5 +61,16 @@ const KEEPALIVED: &str = "virtual_server 192.0.2.1 443 {
 fn configurations() {
     let session = Session::new().file("good.toml", GOOD).file("bad.toml", BAD).file("keepalived.conf", KEEPALIVED);
     let session = session.run("lb check good.toml").run("lb check good.toml --json").run("lb check bad.toml");
+    let session = session.run("lb check /dev/zero");
     golden("lb-check.txt", session.run("lb import keepalived.conf").text());
+}
+
+#[test]
+fn what_is_long_is_not_printed_whole() {
+    let long = "x".repeat(100_000);
+    let text = format!("[balancer]\ndevices = [\"eth0\"]\nmode = \"{long}\"\n{long} = 1\n");
+    let session = Session::new().file("long.toml", &text).run("lb check long.toml");
+    let said = session.text();
+    assert!(said.contains("`mode` is not what it should be") && said.contains("has no key `xxx"), "{said:.2000}");
+    assert!(said.len() < 5000, "{} bytes are said", said.len());
 }
