@@ -11,10 +11,16 @@ use std::collections::BTreeMap;
 pub(super) enum Frame {
     /// All accesses are the function's own, at fixed places: (bytes from the frame's end, bytes) are registers, the rest
     /// is on the native stack.
-    Own { registers: BTreeMap<(i16, Width), usize>, size: usize, unwritten: Vec<bool> },
+    Own { registers: BTreeMap<Place, usize>, size: usize, unwritten: Vec<bool> },
     /// Its address is known to others. These words hold something before they are written, which must be zero.
     Shared { unwritten: Vec<bool> },
 }
+
+/// What a function accesses of its frame: where it begins, from the frame's end, and how much.
+type Place = (i16, Width);
+
+/// Places of a frame beyond which nobody looks what is read of those that overlap.
+const MOST: usize = 64;
 
 /// Bytes of a frame, from its end: the byte at `r10 - 1` is the first.
 type Bytes = Box<[bool; FRAME]>;
@@ -29,8 +35,8 @@ impl Frame {
             return Frame::Shared { unwritten: words(&unwritten) };
         }
         let mut registers = BTreeMap::new();
-        let mut owners: Vec<Option<(i16, Width)>> = vec![None; FRAME];
-        let mut mixed = Vec::new();
+        let mut owners: Vec<Option<Place>> = vec![None; FRAME];
+        let mut mixed = false;
         let mut read = [false; FRAME];
         for inst in insts() {
             let Some((place, reads)) = access(&inst) else { continue };
@@ -38,13 +44,15 @@ impl Frame {
             for byte in bytes_of(place) {
                 read[byte] |= reads;
                 match owners[byte] {
-                    Some(other) if other != place => mixed.extend([other, place]),
+                    Some(other) => mixed |= other != place,
                     _ => owners[byte] = Some(place),
                 }
             }
         }
-        // What overlaps with something mixed is mixed, too: all that came first there was named above.
-        registers.retain(|place, _| !mixed.contains(place));
+        if mixed {
+            let mixed = unlike(plan, blocks, &registers.keys().copied().collect::<Vec<Place>>());
+            registers.retain(|place, _| !mixed.contains(place));
+        }
         for (number, register) in registers.values_mut().enumerate() {
             *register = number;
         }
@@ -61,13 +69,69 @@ impl Frame {
     }
 }
 
+/// Places that overlap with others, unless each load there reads what was stored at just that place: compilers keep one value
+/// after the other in the same bytes, as wide as each is. Such places are registers of their own, each of which is out of
+/// date while another one is in use, and not read.
+fn unlike(plan: &Plan<'_>, blocks: &[u32], places: &[Place]) -> Vec<Place> {
+    let overlap = |one: Place, other: Place| {
+        let (one, other) = (bytes_of(one), bytes_of(other));
+        one.start < other.end && other.start < one.end
+    };
+    let number = |place: Place| places.iter().position(|&other| other == place).unwrap_or(0);
+    let overlaps = |at: usize| (0..places.len()).any(|other| other != at && overlap(places[at], places[other]));
+    if places.len() > MOST {
+        return (0..places.len()).filter(|&at| overlaps(at)).map(|at| places[at]).collect();
+    }
+    let mut unlike = vec![false; places.len()];
+    // Which places are up to date where blocks begin, of those that were come to; at first all are zero.
+    let mut begin: BTreeMap<u32, Vec<bool>> = BTreeMap::from([(blocks[0], vec![true; places.len()])]);
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for &block in blocks {
+            let Some(mut now) = begin.get(&block).cloned() else { continue };
+            for (_, inst) in plan.insts_of_block(block) {
+                let Some((place, reads)) = access(&inst) else { continue };
+                if reads {
+                    unlike[number(place)] |= !now[number(place)];
+                } else {
+                    let others = places.iter().zip(&mut now);
+                    others.filter(|(other, _)| overlap(**other, place)).for_each(|(other, now)| *now = *other == place);
+                }
+            }
+            for to in plan.successors(block) {
+                let before = begin.entry(to).or_insert_with(|| {
+                    changed = true;
+                    now.clone()
+                });
+                for (before, now) in before.iter_mut().zip(&now) {
+                    changed |= *before && !now;
+                    *before &= now;
+                }
+            }
+        }
+    }
+    // What overlaps with one that is not, is in memory as well.
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for at in 0..places.len() {
+            if !unlike[at] && (0..places.len()).any(|other| unlike[other] && overlap(places[at], places[other])) {
+                unlike[at] = true;
+                changed = true;
+            }
+        }
+    }
+    places.iter().zip(unlike).filter_map(|(&place, unlike)| unlike.then_some(place)).collect()
+}
+
 /// Whether the address itself is looked at.
 fn compares(inst: &Inst) -> bool {
     matches!(inst, Inst::Jmp { dst: Reg::FP, .. })
 }
 
 /// What a direct access is to, and whether it reads.
-pub(super) fn access(inst: &Inst) -> Option<((i16, Width), bool)> {
+pub(super) fn access(inst: &Inst) -> Option<(Place, bool)> {
     match *inst {
         Inst::Load { width, src: Reg::FP, off, .. } if in_frame(off, width) => Some(((off, width), true)),
         Inst::Store { width, dst: Reg::FP, off, .. } if in_frame(off, width) => Some(((off, width), false)),
@@ -75,7 +139,7 @@ pub(super) fn access(inst: &Inst) -> Option<((i16, Width), bool)> {
     }
 }
 
-fn bytes_of((off, width): (i16, Width)) -> std::ops::Range<usize> {
+fn bytes_of((off, width): Place) -> std::ops::Range<usize> {
     let end = usize::from(off.unsigned_abs());
     end - width.bytes()..end
 }
