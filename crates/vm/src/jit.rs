@@ -240,7 +240,8 @@ fn functions(
     plan: &Plan<'_>,
     mut each: impl FnMut(Stage<'_>),
 ) -> Result<(), BadCode> {
-    let passes = if lanes::are_made_for(isa) { passes } else { passes.without(Pass::Lanes) };
+    let vectors = lanes::are_made_for(isa);
+    let passes = if vectors { passes } else { passes.without(Pass::Lanes).without(Pass::Sum) };
     let mut builder = FunctionBuilderContext::new();
     let mut context = Context::new();
     for function in 0..plan.functions.len() {

@@ -1,4 +1,4 @@
-//! Pass `lanes`: loops of drawn bodies do in lanes what the interpreter does one by one, memory and registers alike.
+//! Passes `lanes` and `sum`: loops of drawn bodies do in lanes what the interpreter does one by one, memory and registers alike.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
 mod support;
@@ -71,7 +71,13 @@ fn agree(text: &str) -> bool {
     let interpreted = unsafe { Image::trusted(&code, &owner) }.expect("well-formed");
     let expected = run(&interpreted, &memory);
     let mut lanes = false;
-    for passes in [Passes::ALL, Passes::NONE.with(Pass::Lanes), Passes::ALL.without(Pass::Lanes)] {
+    for passes in [
+        Passes::ALL,
+        Passes::NONE.with(Pass::Lanes),
+        Passes::NONE.with(Pass::Sum),
+        Passes::ALL.without(Pass::Lanes),
+        Passes::ALL.without(Pass::Sum),
+    ] {
         let jit = Jit::with_passes(1 << 24, passes).expect("it is x86-64");
         // SAFETY: as above.
         let native = unsafe { Image::native(&code, &owner, &jit) }.expect("well-formed");
@@ -143,6 +149,54 @@ fn loops_of_drawn_bodies() {
     let mut numbers = Drawn(1);
     let programs = 300;
     let in_lanes = (0..programs).filter(|_| agree(&drawn(&mut numbers))).count();
+    assert!(in_lanes > programs / 5, "{in_lanes} of {programs}");
+}
+
+/// A loop that sums what it loads, and may ask for the end of the packet in each round.
+fn drawn_sum(drawn: &mut Drawn) -> String {
+    let (loaded, bytes) = [("u8", 1), ("u16", 2), ("u32", 4)][drawn.below(3) as usize];
+    let (counter, rounds) = (drawn.one_of(&["r5", "w5"]), 1 + drawn.below(60));
+    let end = drawn.below(300);
+    let mut text = format!(
+        "main:\n r6 = r1\n r9 = r1\n r7 = r1\n r7 += {end}\n w4 = {}\n w3 = {}\n r5 = 0\n r2 = 9\n.round:\n",
+        drawn.below(1 << 31),
+        drawn.below(99)
+    );
+    let asks = drawn.below(4);
+    let off = drawn.below(9);
+    if asks > 0 {
+        let (test, more) = [(">", 0), (">=", 0), (">", 3)][asks as usize - 1];
+        let _ = write!(text, " r1 = r6\n r1 += {}\n if r1 {test} r7 goto .end\n", off + bytes + more);
+    }
+    let _ = writeln!(text, " r0 = *({loaded} *)(r6 + {off})");
+    for _ in 0..drawn.below(3) {
+        let _ = match drawn.below(3) {
+            0 => writeln!(text, " w0 {} {}", drawn.one_of(&["+=", "*=", "&=", "^="]), drawn.below(1 << 30)),
+            1 => writeln!(text, " w0 {} {}", drawn.one_of(&["<<=", ">>="]), drawn.below(32)),
+            _ => writeln!(text, " w2 = w0\n w0 += w2"),
+        };
+    }
+    let _ = writeln!(text, " w4 {} w0", drawn.one_of(&["+=", "+=", "+=", "^=", "|=", "-="]));
+    match drawn.below(5) {
+        0 => text += " w3 += w5\n",
+        1 => text += " w3 ^= w0\n",
+        // Not a sum alone.
+        2 => text += " w3 = w4\n",
+        3 => text += " w4 += w0\n",
+        _ => {}
+    }
+    let _ = write!(text, " r6 += {bytes}\n {counter} += 1\n if {counter} != {rounds} goto .round\n.end:\n r0 = r4\n");
+    if drawn.below(2) == 0 {
+        text += " r0 *= 31\n r0 += r3\n r0 *= 31\n r0 += r2\n";
+    }
+    text + " r0 *= 31\n r0 += r5\n r0 += r6\n r0 += r9\n r0 += r6\n exit\n"
+}
+
+#[test]
+fn sums_of_drawn_bodies() {
+    let mut numbers = Drawn(2);
+    let programs = 150;
+    let in_lanes = (0..programs).filter(|_| agree(&drawn_sum(&mut numbers))).count();
     assert!(in_lanes > programs / 5, "{in_lanes} of {programs}");
 }
 

@@ -45,6 +45,8 @@ pub(super) enum Runs {
     InFront(Range<u32>, Rc<Round>),
     /// Several rounds of a loop at once.
     AtOnce(Rc<Round>),
+    /// It has none: it adds up what rounds of these have summed apart.
+    Behind(Rc<Round>),
 }
 
 /// How a node ends. Numbers are those of nodes.

@@ -25,7 +25,8 @@ impl Lifter<'_> {
         let before: Vec<(Place, Value)> = round.rises.iter().map(|&(place, _)| (place, self.value_of(place))).collect();
         for (slot, inst) in self.plan.insts_at(body) {
             self.to.set_srcloc(SourceLoc::new(slot));
-            if round.results[&slot] != Kind::Lanes && !self.is_store_to_memory(&inst) {
+            let Some(&kind) = round.results.get(&slot) else { continue };
+            if !matches!(kind, Kind::Lanes | Kind::Sum) && !self.is_store_to_memory(&inst) {
                 self.inst(slot, inst);
                 if let (Inst::Load { dst, .. }, true) = (inst, round.loads.contains(&slot)) {
                     let (loaded, value) = (self.to.declare_var(I64), self.get(dst));
@@ -37,6 +38,12 @@ impl Lifter<'_> {
             self.forget(slot, inst);
         }
         before.into_iter().for_each(|(place, value)| self.set_place(place, value));
+        for &(slot, ..) in &round.sums {
+            let nothing = self.to.func.dfg.constants.insert(vec![0; 16].into());
+            let (sum, nothing) = (self.to.declare_var(I32X4), self.to.ins().vconst(I32X4, nothing));
+            self.to.def_var(sum, nothing);
+            self.summed.insert(slot, sum);
+        }
         self.widths = widths;
     }
 
@@ -46,8 +53,13 @@ impl Lifter<'_> {
         let mut held = Held { vectors: HashMap::new(), steps: round.rises.iter().copied().collect() };
         for (slot, inst) in self.plan.insts_at(body) {
             self.to.set_srcloc(SourceLoc::new(slot));
-            let kind = round.results[&slot];
-            if self.is_store_to_memory(&inst) {
+            // What was asked in each round is decided.
+            let Some(&kind) = round.results.get(&slot) else { continue };
+            if let (Kind::Sum, Inst::Alu { op, src, .. }, Some(&sum)) = (kind, inst, self.summed.get(&slot)) {
+                let (so_far, more) = (self.to.use_var(sum), self.vector_of(&held, src));
+                let now = self.joined(op, so_far, more);
+                self.to.def_var(sum, now);
+            } else if self.is_store_to_memory(&inst) {
                 self.store_all(&held, &inst, kind);
             } else if let Some(place) = self.place_written(slot, &inst) {
                 let vector = (kind == Kind::Lanes).then(|| self.in_lanes(&held, inst));
@@ -68,6 +80,31 @@ impl Lifter<'_> {
             let value = self.value_of(place);
             let risen = self.sum(value, by * (LANES as i64 - 1));
             self.set_place(place, risen);
+        }
+    }
+
+    /// Adds the lanes of sums to what their registers held before the loop.
+    pub(super) fn behind(&mut self, round: &Round) {
+        for (slot, reg, op) in &round.sums {
+            let Some(&sum) = self.summed.get(slot) else { continue };
+            let (all, before) = (self.to.use_var(sum), self.get(*reg));
+            let mut sum = self.to.ins().ireduce(I32, before);
+            for lane in 0..LANES as u8 {
+                let part = self.to.ins().extractlane(all, lane);
+                sum = self.joined(*op, sum, part);
+            }
+            let sum = self.to.ins().uextend(I64, sum);
+            self.set(*reg, sum);
+        }
+    }
+
+    /// What is summed, and more of it.
+    fn joined(&mut self, op: AluOp, sum: Value, more: Value) -> Value {
+        match op {
+            AluOp::Add => self.to.ins().iadd(sum, more),
+            AluOp::Xor => self.to.ins().bxor(sum, more),
+            AluOp::Or => self.to.ins().bor(sum, more),
+            _ => unreachable!("the pass lets nothing else be summed"),
         }
     }
 

@@ -109,6 +109,8 @@ pub(super) struct Lifter<'a> {
     loops: Loops,
     /// What was loaded in front of loops, by slots.
     pub(super) loaded: HashMap<u32, Variable>,
+    /// Sums of loops that run in lanes, by the slots that add to them.
+    pub(super) summed: HashMap<u32, Variable>,
     /// What nodes became, and how many ways to them are still to come.
     nodes: Vec<(Block, usize)>,
     /// Where calls go on that found their callee stopped.
@@ -185,6 +187,7 @@ impl<'a> Lifter<'a> {
             graph,
             loops,
             loaded: HashMap::new(),
+            summed: HashMap::new(),
             nodes,
             stopped: None,
             many: None,
@@ -335,6 +338,7 @@ impl<'a> Lifter<'a> {
             Runs::OneByOne => self.body(number, node.body.clone()),
             Runs::InFront(body, round) => self.in_front(body.clone(), round),
             Runs::AtOnce(round) => self.at_once(node.body.clone(), round),
+            Runs::Behind(round) => self.behind(round),
         }
         self.to.set_srcloc(SourceLoc::new(node.last));
         match &node.end {

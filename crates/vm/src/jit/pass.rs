@@ -6,6 +6,7 @@
 //! | `inline` | small functions are made part of those that call them |
 //! | `thread` | comparisons are left out on ways that say how they end |
 //! | `lanes` | four rounds of a loop run at once, in the lanes of vectors |
+//! | `sum` | loops that sum do so in four lanes |
 //! | `widen` | loops ask once for several rounds whether they stay inside of something |
 //! | `unroll` | several rounds of loops that count stand one behind the other |
 //! | `states` | loops stand once for each of the few constants that a register has in them |
@@ -56,6 +57,8 @@ pub enum Pass {
     Thread,
     /// Four rounds of a loop run at once, in the lanes of vectors.
     Lanes,
+    /// Loops that sum do so in four lanes.
+    Sum,
     /// Loops ask once for several rounds whether they stay inside of something.
     Widen,
     /// Several rounds of loops that count stand one behind the other.
@@ -109,6 +112,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Inline, name: "inline", run: Some(inline::run) },
     Row { pass: Pass::Thread, name: "thread", run: Some(thread::run) },
     Row { pass: Pass::Lanes, name: "lanes", run: Some(lanes::run) },
+    Row { pass: Pass::Sum, name: "sum", run: Some(lanes::run_sums) },
     Row { pass: Pass::Widen, name: "widen", run: Some(widen::run) },
     Row { pass: Pass::Unroll, name: "unroll", run: Some(unroll::run) },
     Row { pass: Pass::States, name: "states", run: Some(states::run) },

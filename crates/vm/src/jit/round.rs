@@ -6,6 +6,7 @@ use super::graph::Graph;
 use super::plan::Plan;
 use alveary_isa::{AluOp, Inst, Operand, Reg, Wide, Width};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A register, or a stack word that is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,13 +26,18 @@ pub(super) fn word_of(plan: &Plan<'_>, graph: &Graph, activation: usize, inst: &
     }
 }
 
-/// What is, behind a node, what it was before, and a constant that is not zero. `small` is a register whose lower half is
-/// all of it, also after any step in this node.
-pub(super) fn rises(plan: &Plan<'_>, graph: &Graph, node: usize, small: Option<Reg>) -> Vec<(Place, i64)> {
-    let at = &graph.nodes[node];
+/// What is, behind a piece of the program, what it was before, and a constant that is not zero. `small` is a register whose lower half is
+/// all of it, also after any step in it.
+pub(super) fn rises(
+    plan: &Plan<'_>,
+    graph: &Graph,
+    activation: usize,
+    body: Range<u32>,
+    small: Option<Reg>,
+) -> Vec<(Place, i64)> {
     let mut sums: BTreeMap<Place, Sum> = BTreeMap::new();
-    for (slot, inst) in plan.insts_at(at.body.clone()) {
-        let word = word_of(plan, graph, at.activation, &inst);
+    for (slot, inst) in plan.insts_at(body) {
+        let word = word_of(plan, graph, activation, &inst);
         let of = |place: Place| sums.get(&place).copied().unwrap_or(Some((place, 0)));
         let (to, sum) = match (inst, word) {
             (Inst::Store { width, src, .. }, Some(word)) => {

@@ -111,7 +111,8 @@ pub(super) fn only_step(
 fn step_of_round(plan: &Plan<'_>, graph: &Graph, which: &Loop, reg: Reg) -> Option<(usize, i64)> {
     let [node] = which.nodes[..] else { return None };
     let runs = matches!(graph.nodes[node].runs, Runs::OneByOne);
-    let rises = if runs { rises(plan, graph, node, None) } else { Vec::new() };
+    let at = &graph.nodes[node];
+    let rises = if runs { rises(plan, graph, at.activation, at.body.clone(), None) } else { Vec::new() };
     rises.into_iter().find_map(|(place, by)| (place == Place::Register(reg)).then_some((node, by)))
 }
 

@@ -10,6 +10,7 @@
 //! what needs no more is computed in them, by the instruction or by the range that the verifier found.
 
 use super::unroll::each_innermost;
+use super::widen::{Check, check, guards};
 use crate::code::Memory;
 use crate::jit::graph::{End, Graph, Node, Runs};
 use crate::jit::live::{Places, live, touched};
@@ -19,6 +20,7 @@ use crate::jit::round::{Place, rises, word_of};
 use crate::jit::trips::{Count, count};
 use alveary_isa::{AluOp, Inst, Operand, Reg, Wide, Width};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Rounds that run at once.
@@ -35,6 +37,8 @@ pub(in crate::jit) enum Value {
     Steps { by: i64, small: bool },
     /// Anything of 32 bits.
     Lanes,
+    /// A part of a sum that nothing else looks at: it is known behind the rounds.
+    Sum,
 }
 
 /// How the instructions of a loop run at once.
@@ -46,31 +50,55 @@ pub(in crate::jit) struct Round {
     pub(in crate::jit) loads: Vec<u32>,
     /// What goes up, and by how much in each round.
     pub(in crate::jit) rises: Vec<(Place, i64)>,
+    /// Where something is added to a sum, the sum, and how.
+    pub(in crate::jit) sums: Vec<(u32, Reg, AluOp)>,
 }
 
 pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
+    make(plan, graph, false);
+}
+
+/// Pass `sum`: the same of loops that add up what they compute, or join it by `^` or `|`, in a register of which they make
+/// nothing else: each lane has a sum of its own, and all are added up behind the loop. Such a loop may also ask in each round
+/// whether it is still inside of something: that is asked once, for all rounds that run in lanes and one that does not, as pass `widen` does.
+///
+/// Sound because sums may be made in any order, modulo 2³²: the register has 32 bits, by the instruction or as the verifier
+/// knows of each of its sums.
+pub(super) fn run_sums(plan: &Plan<'_>, graph: &mut Graph) {
+    make(plan, graph, true);
+}
+
+fn make(plan: &Plan<'_>, graph: &mut Graph, sums: bool) {
     // Fuel counts rounds one by one, constants of hidden programs stand nowhere, an arena's addresses may wrap.
     if plan.rules.fuel || plan.rules.key.is_some() || plan.rules.arena.is_some() || cfg!(target_endian = "big") {
         return;
     }
     each_innermost(graph, |graph, loops, around| {
         let Some(count) = count(plan, graph, loops, around) else { return false };
-        let Some(round) = round(plan, graph, around, &count) else { return false };
-        let left = if leaves_nothing(plan, graph, loops, around, &round) { 0 } else { 1 };
+        let Some((body, checks)) = straight(plan, graph, loops, around, sums) else { return false };
+        let Some(round) = round(plan, graph, around, &count, body.clone(), sums) else { return false };
+        let left = if leaves_nothing(plan, graph, loops, around, &count, &body, &round) { 0 } else { 1 };
         let together = count.rounds.saturating_sub(left) / LANES * LANES;
         if together < 2 * LANES {
             return false;
         }
         let entries: Vec<usize> = loops.entries(around).collect();
         let (ahead, first) = (graph.nodes.len(), graph.nodes.len() + 1);
-        let head = graph.nodes[around.head].clone();
+        let latch = graph.nodes[count.latch].clone();
         let round = Rc::new(round);
-        let start = head.body.start..head.body.start;
-        let front = Runs::InFront(head.body.clone(), round.clone());
-        graph.nodes.push(Node { body: start, end: End::Jump(first), runs: front, ..head.clone() });
-        let behind = if together == count.rounds { count.exit } else { around.head };
+        let start = body.start..body.start;
+        let front = Runs::InFront(body.clone(), round.clone());
+        graph.nodes.push(Node { body: start.clone(), end: End::Jump(first), runs: front, ..latch.clone() });
+        let exit = if together == count.rounds { count.exit } else { around.head };
+        let behind = if sums { first + 1 } else { exit };
         let end = End::Branch { test: count.before(together), taken: first, next: behind };
-        graph.nodes.push(Node { end, runs: Runs::AtOnce(round), ..head });
+        graph.nodes.push(Node { body, end, runs: Runs::AtOnce(round.clone()), ..latch.clone() });
+        if sums {
+            graph.nodes.push(Node { body: start, end: End::Jump(exit), runs: Runs::Behind(round), ..latch });
+        }
+        // What is left has one whole round at least, which leaves what those in lanes do not.
+        let asked = count.rounds.min(together + 1);
+        let ahead = if checks.is_empty() { ahead } else { guards(graph, around, &checks, asked, ahead) };
         for entry in entries {
             graph.nodes[entry].end.redirect(around.head, ahead);
         }
@@ -78,20 +106,62 @@ pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
     });
 }
 
+/// The instructions of a loop whose nodes stand one behind the other in the program, and its checks; without `checked`, of
+/// one that is one node.
+fn straight(
+    plan: &Plan<'_>,
+    graph: &Graph,
+    loops: &Loops,
+    around: &Loop,
+    checked: bool,
+) -> Option<(Range<u32>, Vec<Check>)> {
+    let [latch] = around.latches[..] else { return None };
+    let (mut at, mut checks) = (around.head, Vec::new());
+    for _ in 0..around.nodes.len() {
+        let node = &graph.nodes[at];
+        let runs = matches!(node.runs, Runs::OneByOne) && node.holds.is_none() && !node.begins;
+        if !runs || node.activation != graph.nodes[around.head].activation {
+            return None;
+        }
+        if at == latch {
+            // All nodes were on the way.
+            let all = checks.len() + 1 == around.nodes.len();
+            return all.then(|| (graph.nodes[around.head].body.start..node.body.end, checks));
+        }
+        let check = if checked { check(plan, graph, loops, around, at)? } else { return None };
+        if graph.nodes[check.inside].body.start != node.last + 1 || node.body.end != node.last {
+            return None;
+        }
+        at = check.inside;
+        checks.push(check);
+    }
+    None
+}
+
 /// Whether what rounds compute for themselves is not read behind the loop.
-fn leaves_nothing(plan: &Plan<'_>, graph: &Graph, loops: &Loops, around: &Loop, round: &Round) -> bool {
-    let [exit] = graph.nodes[around.head].end.ways().filter(|&to| to != around.head).collect::<Vec<_>>()[..] else {
-        return false;
-    };
+fn leaves_nothing(
+    plan: &Plan<'_>,
+    graph: &Graph,
+    loops: &Loops,
+    around: &Loop,
+    count: &Count,
+    body: &Range<u32>,
+    round: &Round,
+) -> bool {
+    let exit = count.exit;
     let head = &graph.nodes[around.head];
     if graph.nodes[exit].activation != head.activation {
         return false;
     }
     // What is the same in all rounds is so behind them, too.
-    let insts = plan.insts_at(head.body.clone());
+    let insts = plan.insts_at(body.clone());
     let mut written = insts.fold(Places::default(), |all, (slot, inst)| {
         let places = touched(plan, graph, head.activation, slot, &inst).1;
-        if round.results[&slot] == Value::Same { all.without(places) } else { all.with(places) }
+        if matches!(round.results.get(&slot), Some(Value::Same | Value::Sum)) {
+            all.without(places)
+        } else {
+            all.with(places)
+        }
     });
     for (place, _) in &round.rises {
         written = written.without(match place {
@@ -103,17 +173,20 @@ fn leaves_nothing(plan: &Plan<'_>, graph: &Graph, loops: &Loops, around: &Loop, 
 }
 
 /// How a loop's rounds run at once, if they can.
-fn round(plan: &Plan<'_>, graph: &Graph, around: &Loop, count: &Count) -> Option<Round> {
-    let [only] = around.nodes[..] else { return None };
-    let node = &graph.nodes[only];
-    let insts: Vec<(u32, Inst)> = plan.insts_at(node.body.clone()).collect();
-    if node.begins || !matches!(node.runs, Runs::OneByOne) || insts.len() > MOST {
+fn round(plan: &Plan<'_>, graph: &Graph, around: &Loop, count: &Count, body: Range<u32>, sums: bool) -> Option<Round> {
+    let node = &graph.nodes[around.head];
+    // Jumps among them are checks, which are decided.
+    let is_check = |inst: &Inst| matches!(inst, Inst::Jmp { .. });
+    let insts: Vec<(u32, Inst)> = plan.insts_at(body.clone()).filter(|(_, inst)| !is_check(inst)).collect();
+    if insts.len() > MOST {
         return None;
     }
+    let asks_sums = sums;
+    let sums = if sums { summed(plan, graph, count, &body) } else { Vec::new() };
     let word = |inst: &Inst| word_of(plan, graph, node.activation, inst);
     let last = count.first + count.step * count.rounds as i64;
     let is_small = count.first >= 0 && count.step > 0 && last + count.step * MOST as i64 <= u32::MAX.into();
-    let rises = rises(plan, graph, only, is_small.then_some(count.reg));
+    let rises = rises(plan, graph, node.activation, body, is_small.then_some(count.reg));
     let mut state =
         State { plan, count, is_small, values: BTreeMap::new(), loads: Vec::new(), stored: Vec::new(), loaded: false };
     for (slot, inst) in &insts {
@@ -131,11 +204,33 @@ fn round(plan: &Plan<'_>, graph: &Graph, around: &Loop, count: &Count) -> Option
     }
     let mut results = BTreeMap::new();
     for (slot, inst) in insts {
-        results.insert(slot, state.step(slot, inst, word(&inst))?);
+        let value = match sums.iter().any(|(sum, ..)| *sum == slot) {
+            true => state.sum(inst)?,
+            false => state.step(slot, inst, word(&inst))?,
+        };
+        results.insert(slot, value);
     }
-    let anything = results.values().any(|value| *value == Value::Lanes) || !state.stored.is_empty();
+    let lanes = results.values().any(|value| *value == Value::Lanes);
+    let anything = lanes || !state.stored.is_empty() && sums.is_empty();
     let apart = !state.loaded || !state.stored.contains(&Memory::Packet);
-    (anything && apart).then_some(Round { results, loads: state.loads, rises })
+    (anything && apart && asks_sums != sums.is_empty()).then_some(Round { results, loads: state.loads, rises, sums })
+}
+
+/// Where a loop adds something to a register that it does not look at otherwise.
+fn summed(plan: &Plan<'_>, graph: &Graph, count: &Count, body: &Range<u32>) -> Vec<(u32, Reg, AluOp)> {
+    let test = Inst::Jmp { wide: count.test.wide, op: count.test.op, dst: count.test.dst, src: count.test.src, off: 0 };
+    let latch = (graph.nodes[count.latch].last, test);
+    let touches = |reg: Reg, (slot, inst): &(u32, Inst)| {
+        let (reads, writes) = plan.registers(*slot, inst);
+        (reads | writes) & 1 << reg.0 != 0
+    };
+    let sum = |(slot, inst): (u32, Inst)| {
+        let Inst::Alu { wide, op: op @ (AluOp::Add | AluOp::Xor | AluOp::Or), dst, src } = inst else { return None };
+        let has_32_bits = wide == Wide::W32 || plan.known(slot).fits32();
+        let only = plan.insts_at(body.clone()).chain([latch]).filter(|at| touches(dst, at)).count() == 1;
+        (has_32_bits && only && src != Operand::Reg(dst) && matches!(src, Operand::Reg(_))).then_some((slot, dst, op))
+    };
+    plan.insts_at(body.clone()).filter_map(sum).collect()
 }
 
 /// What places hold in the middle of a round.
@@ -195,6 +290,12 @@ impl State<'_> {
         };
         self.values.insert(to, Some(value));
         Some(value)
+    }
+
+    /// A part of a sum, of anything.
+    fn sum(&self, inst: Inst) -> Option<Value> {
+        let Inst::Alu { src, .. } = inst else { return None };
+        self.operand(src).map(|_| Value::Sum)
     }
 
     fn same(&self, place: Place) -> Option<Value> {

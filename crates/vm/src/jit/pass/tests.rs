@@ -75,11 +75,17 @@ fn text(plan: &Plan<'_>, graph: &Graph) -> String {
         }
         match &node.runs {
             Runs::OneByOne => {}
+            Runs::Behind(_) => {
+                let _ = writeln!(text, "  lanes are added up");
+            }
             Runs::InFront(_, round) => {
                 let _ = writeln!(text, "  loads at {:?}", round.loads);
             }
             Runs::AtOnce(round) => {
                 let rises = round.rises.iter().map(|(place, by)| format!("{place:?} {by}"));
+                for (slot, reg, _) in &round.sums {
+                    let _ = writeln!(text, "  r{} is summed in lanes at {slot}", reg.0);
+                }
                 let _ =
                     writeln!(text, "  four rounds at once; in each goes up: {}", rises.collect::<Vec<_>>().join(", "));
             }

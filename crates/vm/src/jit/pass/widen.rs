@@ -23,8 +23,8 @@ const MOST: usize = 128;
 const MOST_ONCE: usize = 160;
 
 /// A check that some way out of the loop depends on.
-struct Check {
-    node: usize,
+pub(super) struct Check {
+    pub(super) node: usize,
     /// What goes up, as registers at the loop's head, and by how much in each round.
     rises: Sum,
     change: i64,
@@ -33,7 +33,7 @@ struct Check {
     /// Whether the loop also ends where both are equal.
     strict: bool,
     /// Where the node goes that does not leave.
-    inside: usize,
+    pub(super) inside: usize,
 }
 
 pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
@@ -44,7 +44,7 @@ pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
     });
 }
 
-fn check(plan: &Plan<'_>, graph: &Graph, loops: &Loops, around: &Loop, node: usize) -> Option<Check> {
+pub(super) fn check(plan: &Plan<'_>, graph: &Graph, loops: &Loops, around: &Loop, node: usize) -> Option<Check> {
     let End::Branch { test, taken, next } = graph.nodes[node].end else { return None };
     let (out, inside) = match (loops.contains(around, taken), loops.contains(around, next)) {
         (false, true) => (test, next),
@@ -90,12 +90,26 @@ fn widen(plan: &Plan<'_>, graph: &mut Graph, loops: &Loops, around: &Loop, check
             graph.nodes[copies.of_node(copy, check.node)].end = End::Jump(copies.of_node(copy, check.inside));
         }
     }
-    // From the first guard on, each leads to the next one, the last to the copies.
+    let first = guards(graph, around, checks, asked, copies.of_node(0, around.head));
+    let again = if factor == 1 { copies.of_node(0, around.head) } else { first };
+    copies.chain(graph, around, count.as_ref(), again);
+    for entry in entries {
+        graph.nodes[entry].end.redirect(around.head, first);
+    }
+    for &node in &around.nodes {
+        graph.nodes[node].cold |= factor == 1;
+    }
+    true
+}
+
+/// Adds guards that ask for so many rounds: each leads to the next one, the last to `inside`; where one does not hold, the
+/// loop is entered as it was. The first of them.
+pub(super) fn guards(graph: &mut Graph, around: &Loop, checks: &[Check], asked: u64, inside: usize) -> usize {
     let first = graph.nodes.len();
     for (at, check) in checks.iter().enumerate() {
         let more = (asked - 1) * check.change as u64;
         let guard = Guard { rises: check.rises.clone(), more, end: check.end.clone(), strict: check.strict };
-        let yes = if at + 1 == checks.len() { copies.of_node(0, around.head) } else { first + at + 1 };
+        let yes = if at + 1 == checks.len() { inside } else { first + at + 1 };
         let head = &graph.nodes[around.head];
         let (start, activation) = (head.body.start, head.activation);
         let end = End::Guard { guard: Box::new(guard), yes, no: around.head };
@@ -111,13 +125,5 @@ fn widen(plan: &Plan<'_>, graph: &mut Graph, loops: &Loops, around: &Loop, check
         };
         graph.nodes.push(node);
     }
-    let again = if factor == 1 { copies.of_node(0, around.head) } else { first };
-    copies.chain(graph, around, count.as_ref(), again);
-    for entry in entries {
-        graph.nodes[entry].end.redirect(around.head, first);
-    }
-    for &node in &around.nodes {
-        graph.nodes[node].cold |= factor == 1;
-    }
-    true
+    first
 }
