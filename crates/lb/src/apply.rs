@@ -8,7 +8,10 @@ use crate::{
     wire::{self, Service, Settings, Way},
 };
 use alveary_diag::{Diagnostic, Place};
+pub use reals::Reals;
 use std::collections::{BTreeMap, BTreeSet};
+
+mod reals;
 
 /// One change of the maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,13 +58,9 @@ pub struct Running {
     /// What stands in their rings.
     pub rings: BTreeMap<u32, Ring>,
     /// `reals` by number, those that are gone among them.
-    pub reals: BTreeMap<u32, wire::Real>,
+    pub reals: Reals,
     /// The settings, if they are known.
     pub settings: Option<Settings>,
-    /// Which real was made from what: those that are gone have lost it in the map.
-    pub(crate) made: BTreeMap<wire::Real, u32>,
-    /// The same the other way round.
-    pub(crate) contents: BTreeMap<u32, wire::Real>,
 }
 
 /// A ring that is there.
@@ -223,20 +222,6 @@ fn fits(wanted: &Wanted, room: Room) -> Result<(), Diagnostic> {
 }
 
 impl Running {
-    /// Notes what reals are made from, as far as the map tells.
-    pub fn learn(&mut self) {
-        let there = self.reals.iter().filter(|(_, real)| real.way != Way::None);
-        self.contents = there.map(|(number, real)| (*number, real.content())).collect();
-        self.made = self.contents.iter().map(|(number, content)| (*content, *number)).collect();
-    }
-
-    /// What the real of this number was made from is no real's any more.
-    fn forget(&mut self, number: u32) {
-        if let Some(content) = self.contents.remove(&number) {
-            self.made.remove(&content);
-        }
-    }
-
     /// The number of a VIP: that of whichever of its keys is there.
     #[must_use]
     pub fn vip_number(&self, keys: &[Vec<u8>]) -> Option<u32> {
@@ -246,27 +231,27 @@ impl Running {
     /// The number of the real that is made from this.
     #[must_use]
     pub fn real_number(&self, content: &wire::Real) -> Option<u32> {
-        self.made.get(&content.content()).copied()
+        self.reals.made_from(content)
     }
 
     /// The names of the reals that are wanted: those that they have, or new ones.
     fn names(&self, wanted: &Wanted, room: Room) -> Result<Vec<u32>, Diagnostic> {
         let kept: BTreeSet<u32> = wanted.reals.iter().filter_map(|(real, _)| self.real_number(real)).collect();
         // First those that no real ever had, then those of reals that are gone.
-        let is_gone = |number: &u32| self.reals.get(number).is_some_and(|real| real.way == Way::None);
-        let never = (1..room.reals).filter(|number| !self.reals.contains_key(number));
+        let is_gone = |number: &u32| self.reals.get(*number).is_some_and(|real| real.way == Way::None);
+        let never = (1..room.reals).filter(|number| self.reals.get(*number).is_none());
         let gone = (1..room.reals).filter(|number| is_gone(number) && !kept.contains(number));
         let mut free = never.chain(gone);
         let mut names = Vec::new();
         for (real, _) in &wanted.reals {
             let name = match self.real_number(real) {
-                Some(number) => self.reals.get(&number).map_or(number, |there| there.name),
+                Some(number) => self.reals.get(number).map_or(number, |there| there.name),
                 None => {
                     let number = free.next().ok_or_else(|| {
                         let message = "there is no number left for a real: those that go still have theirs";
                         Diagnostic::new("lb-room", message, Place::Nowhere).help("a larger `reals` in [limits]")
                     })?;
-                    wire::next_name(number, self.reals.get(&number).map_or(0, |there| there.name))
+                    wire::next_name(number, self.reals.get(number).map_or(0, |there| there.name))
                 }
             };
             names.push(name);
@@ -312,8 +297,8 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
         }
         let wanted_names: BTreeSet<u32> = names.iter().copied().collect();
         let gone = |real: &&wire::Real| real.way != Way::None && !wanted_names.contains(&real.name);
-        for real in self.running.reals.values().filter(gone).copied().collect::<Vec<_>>() {
-            self.running.forget(wire::number(real.name));
+        for real in self.running.reals.iter().filter(gone).copied().collect::<Vec<_>>() {
+            self.running.reals.forget(wire::number(real.name));
             self.changed.reals += 1;
             self.take(Step::Real(wire::Real { way: Way::None, ..real }))?;
         }
@@ -324,7 +309,7 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
     fn take(&mut self, step: Step) -> Result<(), Refused<E>> {
         let running = &mut *self.running;
         match &step {
-            Step::Real(real) => drop(running.reals.insert(wire::number(real.name), *real)),
+            Step::Real(real) => running.reals.put(*real),
             Step::Service(slot, service) => drop(running.services.insert(*slot, *service)),
             Step::Key(key, slot) => drop(running.keys.insert(key.clone(), *slot)),
             Step::NoKey(key) => drop(running.keys.remove(key)),
@@ -341,18 +326,17 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
     /// A real, unless it is there as it shall be.
     fn real(&mut self, content: wire::Real, real: wire::Real) -> Result<(), Refused<E>> {
         let number = wire::number(real.name);
-        let there = self.running.reals.get(&number).copied();
+        let there = self.running.reals.get(number).copied();
         if there == Some(real) {
             return Ok(());
         }
         if there.is_none_or(|there| there.name != real.name) {
             self.take(Step::ResetReal(number))?;
         }
-        self.running.forget(number);
-        self.running.made.insert(content.content(), number);
-        self.running.contents.insert(number, content.content());
         self.changed.reals += 1;
-        self.take(Step::Real(real))
+        self.take(Step::Real(real))?;
+        self.running.reals.make(number, content.way);
+        Ok(())
     }
 
     /// Numbers of the VIPs: those that they have, or free ones.

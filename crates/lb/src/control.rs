@@ -1,16 +1,14 @@
 //! How reals are: what checks said of them, which are drained, which are starting. Time is told, never asked for.
 
 use crate::{
-    config::{Config, Vip},
+    config::{Config, Name, Vip},
     wanted::Standing,
 };
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
-
-/// A real of a VIP, by their names.
-pub type Place = (String, String);
 
 /// What is known of a real's health.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +38,7 @@ pub struct State {
     /// It is drained until then; then its connections end.
     pub drained: Option<Instant>,
     /// What the last check said, and how long it took.
-    pub last: Option<(Result<(), String>, Duration)>,
+    pub last: Option<Box<(Result<(), String>, Duration)>>,
 }
 
 /// Parts of a weight that a starting real begins with, of a thousand.
@@ -51,7 +49,8 @@ const STEPS: u32 = 10;
 /// All reals of a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Control {
-    states: BTreeMap<Place, State>,
+    /// By VIP; of each, by the names of its reals, in their order. Who keeps an earlier state of all shares what is the same.
+    states: BTreeMap<String, Arc<Vec<(Name, State)>>>,
 }
 
 impl Control {
@@ -66,9 +65,12 @@ impl Control {
     ) {
         let mut states = BTreeMap::new();
         for (number, vip) in config.vips.iter().enumerate() {
+            let old = self.states.remove(&vip.name).unwrap_or_default();
+            let mut own = Vec::with_capacity(vip.reals.len());
+            let mut same = old.len() == vip.reals.len();
             for (index, real) in vip.reals.iter().enumerate() {
-                let place = (vip.name.clone(), real.name.clone());
-                let known = self.states.remove(&place);
+                let known = place(&old, &real.name).map(|known| old[known].1.clone());
+                same &= known.is_some();
                 let mut state = known.unwrap_or_else(|| State {
                     health: Health::Unknown { before: before(number, index) },
                     against: 0,
@@ -76,13 +78,19 @@ impl Control {
                     drained: drained(number, index).then(|| now + vip.drain),
                     last: None,
                 });
-                match (&vip.check, &state.health) {
-                    (None, _) => state.health = Health::Unchecked,
-                    (Some(_), Health::Unchecked) => state.health = Health::Unknown { before: true },
-                    (Some(_), _) => {}
+                let health = match (&vip.check, &state.health) {
+                    (None, Health::Unchecked) => None,
+                    (None, _) => Some(Health::Unchecked),
+                    (Some(_), Health::Unchecked) => Some(Health::Unknown { before: true }),
+                    (Some(_), _) => None,
+                };
+                if let Some(health) = health {
+                    (state.health, same) = (health, false);
                 }
-                states.insert(place, state);
+                own.push((real.name.clone(), state));
             }
+            own.sort_by(|(one, _), (other, _)| one.cmp(other));
+            states.insert(vip.name.clone(), if same { old } else { Arc::new(own) });
         }
         self.states = states;
     }
@@ -90,8 +98,9 @@ impl Control {
     /// What a check said; `true` if the real is another than before by that.
     pub fn checked(&mut self, vip: &Vip, real: &str, said: Result<(), String>, took: Duration, now: Instant) -> bool {
         let Some(check) = &vip.check else { return false };
-        let Some(state) = self.states.get_mut(&(vip.name.clone(), real.to_owned())) else { return false };
-        state.last = Some((said.clone(), took));
+        let Some(states) = self.states.get_mut(&vip.name) else { return false };
+        let Some(state) = place(states, real).map(|place| &mut Arc::make_mut(states)[place].1) else { return false };
+        state.last = Some(Box::new((said.clone(), took)));
         let (up, first) = match &state.health {
             Health::Unchecked => return false,
             Health::Unknown { before } => (*before, true),
@@ -140,12 +149,11 @@ impl Control {
         now: Instant,
     ) -> usize {
         let mut count = 0;
-        for ((of, name), state) in &mut self.states {
-            if name == real && vip.is_none_or(|vip| vip == of) {
-                let own = config.vips.iter().find(|vip| vip.name == *of).map(|vip| vip.drain);
-                state.drained = Some(now + within.or(own).unwrap_or_default());
-                count += 1;
-            }
+        for (of, states) in self.states.iter_mut().filter(|(of, _)| vip.is_none_or(|vip| vip == *of)) {
+            let Some(state) = place(states, real).map(|place| &mut Arc::make_mut(states)[place].1) else { continue };
+            let own = config.vips.iter().find(|vip| vip.name == *of).map(|vip| vip.drain);
+            state.drained = Some(now + within.or(own).unwrap_or_default());
+            count += 1;
         }
         count
     }
@@ -153,8 +161,9 @@ impl Control {
     /// Takes that back.
     pub fn undrain(&mut self, vip: Option<&str>, real: &str, now: Instant) -> usize {
         let mut count = 0;
-        for ((of, name), state) in &mut self.states {
-            if name == real && vip.is_none_or(|vip| vip == of) && state.drained.take().is_some() {
+        for (_, states) in self.states.iter_mut().filter(|(of, _)| vip.is_none_or(|vip| vip == *of)) {
+            let Some(state) = place(states, real).map(|place| &mut Arc::make_mut(states)[place].1) else { continue };
+            if state.drained.take().is_some() {
                 state.began = Some(now);
                 count += 1;
             }
@@ -165,13 +174,17 @@ impl Control {
     /// Whether each real that is checked was looked at, or known before.
     #[must_use]
     pub fn knows_all(&self) -> bool {
-        self.states.values().all(|state| state.health != Health::Unknown { before: false })
+        self.states
+            .values()
+            .flat_map(|states| states.iter())
+            .all(|(_, state)| state.health != Health::Unknown { before: false })
     }
 
     /// A real of a VIP.
     #[must_use]
     pub fn state(&self, vip: &str, real: &str) -> Option<&State> {
-        self.states.get(&(vip.to_owned(), real.to_owned()))
+        let states = self.states.get(vip)?;
+        place(states, real).map(|place| &states[place].1)
     }
 
     /// How a real stands now.
@@ -196,18 +209,24 @@ impl Control {
     /// When something changes by itself: a deadline, a step of a slow start.
     #[must_use]
     pub fn next(&self, config: &Config, now: Instant) -> Option<Instant> {
-        let slow = |vip: &str| config.vips.iter().find(|one| one.name == vip).map(|vip| vip.slow_start);
-        let next = |((vip, _), state): (&Place, &State)| {
+        let slow: BTreeMap<&str, Duration> = config.vips.iter().map(|vip| (&*vip.name, vip.slow_start)).collect();
+        let next = |(vip, state): (&str, &State)| {
             let deadline = state.drained.filter(|until| *until > now);
-            let step = state.began.zip(slow(vip)).and_then(|(began, slow)| {
+            let step = state.began.zip(slow.get(vip).copied()).and_then(|(began, slow)| {
                 let step = slow / STEPS;
                 let since = now.saturating_duration_since(began);
                 (since < slow && !step.is_zero()).then(|| now + step)
             });
             deadline.into_iter().chain(step).min()
         };
-        self.states.iter().filter_map(next).min()
+        let all = self.states.iter().flat_map(|(vip, states)| states.iter().map(|(_, state)| (vip.as_str(), state)));
+        all.filter_map(next).min()
     }
+}
+
+/// Where a real of this name stands.
+fn place(states: &[(Name, State)], real: &str) -> Option<usize> {
+    states.binary_search_by(|(name, _)| name.as_str().cmp(real)).ok()
 }
 
 impl State {

@@ -15,6 +15,7 @@
 //! | [`instance`] | a balancer in the running kernel: pins, links, adoption |
 //! | [`keepalived`] | configurations of keepalived as ours |
 //! | [`maglev`] | which real server has which slot of a VIP's table; rings as Katran computes them |
+//! | `places` | where what a key names stands in a list |
 //! | [`record`] | packets of a running balancer, as they came and as they left |
 //! | [`report`] | what it tells of itself: JSON, Prometheus, a page |
 //! | [`serve`] | a balancer that is served: configuration, checks, API |
@@ -42,6 +43,7 @@ pub mod http;
 pub mod instance;
 pub mod keepalived;
 pub mod maglev;
+mod places;
 pub mod record;
 pub mod report;
 pub mod serve;

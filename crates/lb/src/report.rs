@@ -106,9 +106,9 @@ impl<B: Plane> View<'_, B> {
         };
         let drained =
             state.and_then(|state| state.drained).map(|end| end.saturating_duration_since(self.now).as_secs());
-        let took = state.and_then(|state| state.last.as_ref()).map(|(_, took)| took.as_secs_f64());
+        let took = state.and_then(|state| state.last.as_deref()).map(|(_, took)| took.as_secs_f64());
         json!({
-            "name": real.name,
+            "name": &*real.name,
             "address": real.address,
             "port": real.port,
             "forward": real.forward.name(),

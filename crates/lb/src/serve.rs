@@ -13,6 +13,7 @@ use crate::{
     etcd::{self, News},
     http::{Answer, Request},
     instance::{Here, Instance},
+    places::Places,
     report,
     shared::{self, Shared},
     sync::Peers,
@@ -341,7 +342,7 @@ impl<'l> Server<'l> {
         let there = |vip: usize, real: usize| {
             let place = all.vips[vip].rings[0].members[real].0;
             let number = running.real_number(&all.reals[place].0)?;
-            running.reals.get(&number).filter(|real| real.way != Way::None)
+            running.reals.get(number).filter(|real| real.way != Way::None)
         };
         let before = |vip: usize, real: usize| there(vip, real).is_some();
         // Who was taken out of the configuration, and is in it again, comes back.
@@ -375,8 +376,10 @@ impl<'l> Server<'l> {
             self.control.standing(vip, &vip.reals[real].name, now)
         };
         let mut next = wanted(&self.config, &standing, &Here).map_err(|device| no_device(&device))?;
-        let contents: BTreeSet<wire::Real> = next.reals.iter().map(|(real, _)| *real).collect();
-        let is_wanted = |real: &wire::Real| contents.contains(real);
+        let at = |place: u32| next.reals[place as usize].0;
+        let mut places = Places::default();
+        (0..next.reals.len() as u32).for_each(|place| places.add(place, at));
+        let is_wanted = |real: &wire::Real| places.find(real, at).is_some();
         // Who is gone from the configuration keeps its connections for a while.
         let longest = self.config.vips.iter().map(|vip| vip.drain).max().unwrap_or_default();
         let gone: Vec<_> = self.wanted.reals.iter().filter(|(real, how)| how.keeps && !is_wanted(real)).collect();
@@ -464,7 +467,7 @@ impl<'l> Server<'l> {
             let port = check.port.or(real.port).or(vip.ports.first().copied()).unwrap_or_default();
             let job = Job {
                 vip: vip.name.clone(),
-                real: real.name.clone(),
+                real: real.name.to_string(),
                 check: check.clone(),
                 address: real.address,
                 port,

@@ -7,7 +7,7 @@ use crate::{
     wanted::Wanted,
     wire::{self, LAYOUT, Real, Service},
 };
-use alveary::{Backend, Linux, LinuxMap, Loaded, MapHandle, Object, User, UserMap};
+use alveary::{Backend, Linux, LinuxMap, Loaded, MapHandle, Object, User, UserMap, kernel::read::MappedArray};
 use alveary_diag::{Diagnostic, Place};
 use std::{collections::BTreeMap, net::IpAddr, thread, time::Duration};
 
@@ -59,24 +59,39 @@ impl Words for UserMap {
 
 impl Plane for Linux {
     fn words(map: &LinuxMap) -> Result<Box<dyn Words>> {
-        let mapped = alveary::kernel::read::MappedArray::open(map.sys(), true);
-        mapped
-            .map(|mapped| Box::new(Mapped(mapped)) as Box<dyn Words>)
-            .map_err(|why| failed(format!("the memory of map `{}` cannot be mapped: {why}", map.spec().name)))
+        Ok(Box::new(Mapped(map.clone())))
     }
 }
 
-/// An array of the kernel's, in memory.
-struct Mapped(alveary::kernel::read::MappedArray);
+/// An array of the kernel's. It is mapped table by table: all tables together may be larger than the rest of the process.
+struct Mapped(LinuxMap);
+
+impl Mapped {
+    fn part(&self, at: u32, count: usize) -> Result<MappedArray> {
+        let end = u32::try_from(count).ok().and_then(|count| at.checked_add(count)).unwrap_or(u32::MAX);
+        let part = MappedArray::part(self.0.sys(), true, at..end);
+        part.map_err(|why| {
+            failed(format!("words {at} to {end} of map `{}` cannot be mapped: {why}", self.0.spec().name))
+        })
+    }
+}
 
 impl Words for Mapped {
     fn write(&mut self, at: u32, words: &[u32]) -> Result<()> {
-        let fits = (at..).zip(words).all(|(at, word)| self.0.write(at, 0, &word.to_ne_bytes()));
+        if words.is_empty() {
+            return Ok(());
+        }
+        let part = self.part(at, words.len())?;
+        let fits = (at..).zip(words).all(|(at, word)| part.write(at, 0, &word.to_ne_bytes()));
         if fits { Ok(()) } else { Err(failed(format!("{} words at {at} are behind the end", words.len()))) }
     }
 
     fn read(&mut self, at: u32, count: u32) -> Result<Vec<u32>> {
-        let word = |at: u32| self.0.value(at).map(|bytes| wire::word(&bytes, 0));
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let part = self.part(at, count as usize)?;
+        let word = |at: u32| part.value(at).map(|bytes| wire::word(&bytes, 0));
         let words: Option<Vec<u32>> = (at..at.saturating_add(count)).map(word).collect();
         words.ok_or_else(|| failed(format!("{count} words at {at} are behind the end")))
     }
@@ -239,10 +254,10 @@ impl<B: Plane> Store<B> {
         for number in 1..self.map("reals").spec().def.max_entries {
             let real = Real::from_bytes(&self.value("reals", number)?);
             if real.name != 0 {
-                running.reals.insert(number, real);
+                running.reals.put(real);
             }
         }
-        running.learn();
+        running.reals.learn();
         self.running = running;
         Ok(())
     }

@@ -179,7 +179,7 @@ impl Peers {
     pub(crate) fn learn(&self, running: &Running, wanted: &Wanted) {
         let named = |(real, _): &(wire::Real, _)| {
             let number = running.real_number(real)?;
-            Some((running.reals.get(&number)?.name, (real.way as u8, real.ip(), real.port)))
+            Some((running.reals.get(number)?.name, (real.way as u8, real.ip(), real.port)))
         };
         let all: Vec<(u32, Reached)> = wanted.reals.iter().filter_map(named).collect();
         let names =

@@ -3,9 +3,9 @@
 use crate::{
     config::{Action, Config, Forward, Hash, Policy, Protocol, Quic, Real, Remember, Table, Vip},
     maglev::{self, Member, Ring as KatranRing, Size},
+    places::Places,
     wire::{self, Settings, Way, flag},
 };
-use std::collections::BTreeMap;
 
 /// How a real of a VIP is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,15 +105,19 @@ pub fn wanted(
     devices: &dyn Devices,
 ) -> Result<Wanted, String> {
     let mut wanted = Wanted { settings: settings(config), ..Wanted::default() };
-    let mut known: BTreeMap<wire::Real, usize> = BTreeMap::new();
+    let mut known = Places::default();
     for (number, vip) in config.vips.iter().enumerate() {
-        let (mut places, mut shares) = (Vec::new(), Vec::new());
+        let (mut places, mut shares) = (Vec::with_capacity(vip.reals.len()), Vec::with_capacity(vip.reals.len()));
         for (index, real) in vip.reals.iter().enumerate() {
             let made = as_real(config, real, devices)?;
-            let place = *known.entry(made).or_insert(wanted.reals.len());
-            if place == wanted.reals.len() {
-                wanted.reals.push((made, Standing::GONE));
-            }
+            let all = &mut wanted.reals;
+            let place = known.find(&made, |place| all[place as usize].0).unwrap_or_else(|| {
+                all.push((made, Standing::GONE));
+                let new = all.len() as u32 - 1;
+                known.add(new, |place| all[place as usize].0);
+                new
+            });
+            let place = place as usize;
             let stands = standing(number, index);
             let so_far = &mut wanted.reals[place].1;
             // It is there as long as one VIP sends to it.

@@ -39,7 +39,7 @@ pub mod flag {
 }
 
 /// How packets get to a real.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[allow(missing_docs, reason = "lb.h says what they are")]
 pub enum Way {
@@ -96,7 +96,7 @@ impl Service {
 }
 
 /// `struct lb_real`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "lb.h says what they are")]
 pub struct Real {
     /// Number and generation.

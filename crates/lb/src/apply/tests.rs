@@ -132,7 +132,7 @@ fn nothing_is_done_twice() {
     assert_eq!(steps(&mut running, &want(&config)), [Step::Grace]);
     // What is read from the maps is what was remembered.
     let mut read = Running { keys: maps.keys, prefixes: maps.prefixes, ..running.clone() };
-    read.learn();
+    read.reals.learn();
     assert_eq!(steps(&mut read, &want(&config)), [Step::Grace]);
 }
 
@@ -168,12 +168,12 @@ fn who_is_gone_and_comes_back_is_who_it_was() {
     change(&mut running, &mut maps, &with(Standing::WELL));
     let well = running.reals.clone();
     change(&mut running, &mut maps, &with(Standing::GONE));
-    assert_eq!(running.reals[&1].way, Way::None);
+    assert_eq!(running.reals.get(1).expect("a real").way, Way::None);
     change(&mut running, &mut maps, &with(Standing::WELL));
     assert_eq!(running.reals, well);
     change(&mut running, &mut maps, &with(Standing::DRAINING));
-    assert_eq!(running.reals[&1].flags & wire::flag::REAL_DRAINING, wire::flag::REAL_DRAINING);
-    assert_eq!(running.reals[&1].way, Way::Ip, "its connections go on");
+    assert_eq!(running.reals.get(1).expect("a real").flags & wire::flag::REAL_DRAINING, wire::flag::REAL_DRAINING);
+    assert_eq!(running.reals.get(1).expect("a real").way, Way::Ip, "its connections go on");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_number_that_is_used_again_has_another_name() {
     let mut names = BTreeSet::new();
     for real in 0..100 {
         change(&mut running, &mut maps, &want(&one(real)));
-        let there = running.reals.values().find(|real| real.way != Way::None).expect("one");
+        let there = running.reals.iter().find(|real| real.way != Way::None).expect("one");
         assert!(names.insert(there.name), "two reals have the name {:#x}", there.name);
     }
 }

@@ -4,25 +4,32 @@
 //! | file | holds |
 //! |---|---|
 //! | `fleet` | what it has to do with others |
+//! | `name` | names of reals |
+//! | `pieces` | where VIPs stand in the file |
 //! | `table` | tables of the file, and what is wrong with it so far |
 //! | `value` | values, and what is expected where they are something else |
 //! | `vip` | VIPs, their reals, health checks |
 
 mod fleet;
+mod name;
+mod pieces;
 mod table;
 mod value;
 mod vip;
 
 pub use fleet::{Announce, Endpoint, Etcd, Peer, Sync};
+pub use name::Name;
 pub use value::{Action, CheckKind, Forward, Hash, Mac, Mode, Policy, Prefix, Protocol, Quic, Table, When, duration};
 pub use vip::{Check, Key, Real, Remember, Route, Vip};
 
 use crate::{maglev::Size, tls::Trust};
 use alveary_diag::{Diagnostic, Place};
 use std::{
+    borrow::Cow,
     fs::File,
     io::Read as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::Range,
     path::{Path, PathBuf},
 };
 use table::{Faults, shown};
@@ -207,22 +214,50 @@ impl Config {
     /// # Errors
     /// All that is wrong with both.
     pub fn read_shared(file: &str, text: &str, shared: Option<(&str, &str)>) -> Result<Config, Vec<Diagnostic>> {
+        // All that is wrong is said of a file as a whole; one that is right need not be in memory as such.
+        match Config::read_pieces(file, text, shared, true) {
+            Err(None) => Config::read_pieces(file, text, shared, false).map_err(Option::unwrap_or_default),
+            done => done.map_err(Option::unwrap_or_default),
+        }
+    }
+
+    /// The same, with the VIPs one by one if `pieces` says so. No faults: that cannot be done with this file.
+    fn read_pieces(
+        file: &str,
+        text: &str,
+        shared: Option<(&str, &str)>,
+        pieces: bool,
+    ) -> Result<Config, Option<Vec<Diagnostic>>> {
         let mut faults = Faults::new(file, text);
-        let Some(table) = parsed(text, &mut faults) else { return Err(faults.sorted()) };
-        let file = table::Table::new("configuration", table.get_ref(), 0..0);
+        let own = Vips::of(text, pieces && shared.is_none()).ok_or(None)?;
+        let rest = own.rest();
+        let Some(table) = parsed(&rest, &mut faults) else { return Err(Some(faults.sorted()).filter(|_| !pieces)) };
+        let table = table.get_ref();
+        if !own.pieces.is_empty() && ["vip", "etcd"].iter().any(|key| table.contains_key(*key)) {
+            return Err(None);
+        }
+        let file = table::Table::new("configuration", table, 0..0, 0);
         let Some((name, text)) = shared else {
-            let config = read(file, None, &mut faults);
-            return faults.none().map(|()| config);
+            let config = read(file, &own, None, &mut faults);
+            return if faults.broken { Err(None) } else { Ok(faults.none().map(|()| config)?) };
         };
         let mut others = Faults::new(name, text);
-        let Some(shared) = parsed(text, &mut others) else { return Err(others.sorted()) };
-        let mut shared = (table::Table::new("shared configuration", shared.get_ref(), 0..0), others);
-        let config = read(file, Some(&mut shared), &mut faults);
+        let theirs = Vips::of(text, pieces).ok_or(None)?;
+        let rest = theirs.rest();
+        let Some(shared) = parsed(&rest, &mut others) else { return Err(Some(others.sorted()).filter(|_| !pieces)) };
+        if !theirs.pieces.is_empty() && shared.get_ref().contains_key("vip") {
+            return Err(None);
+        }
+        let mut shared = (table::Table::new("shared configuration", shared.get_ref(), 0..0, 0), others);
+        let config = read(file, &theirs, Some(&mut shared), &mut faults);
         let (table, mut others) = shared;
+        if others.broken {
+            return Err(None);
+        }
         table.finish(&mut others);
         match (faults.none(), others.none()) {
             (Ok(()), Ok(())) => Ok(config),
-            (own, others) => Err(own.err().into_iter().chain(others.err()).flatten().collect()),
+            (own, others) => Err(Some(own.err().into_iter().chain(others.err()).flatten().collect())),
         }
     }
 
@@ -283,6 +318,25 @@ pub fn local_ports() -> Option<(u16, u16)> {
 /// The least MTU that IPv6 asks of any link, and the most that an IP packet can have.
 const LEAST_MTU: u16 = 1280;
 
+/// A file, and where the VIPs stand in it that are read one by one.
+struct Vips<'t> {
+    text: &'t str,
+    pieces: Vec<Range<usize>>,
+}
+
+impl<'t> Vips<'t> {
+    /// None of them, unless `pieces` says so; `None` if the file is not as simple as that.
+    fn of(text: &'t str, pieces: bool) -> Option<Vips<'t>> {
+        let pieces = pieces && text.len() as u64 <= MOST;
+        Some(Vips { text, pieces: if pieces { pieces::of(text)? } else { Vec::new() } })
+    }
+
+    /// What is left of the file.
+    fn rest(&self) -> Cow<'t, str> {
+        pieces::without(self.text, &self.pieces)
+    }
+}
+
 /// A file as a table, if it is TOML.
 fn parsed<'t>(text: &'t str, faults: &mut Faults) -> Option<toml::Spanned<DeTable<'t>>> {
     if text.len() as u64 > MOST {
@@ -321,7 +375,12 @@ pub fn text(path: &Path) -> Result<String, Diagnostic> {
     })
 }
 
-fn read(mut file: table::Table<'_>, shared: Option<&mut (table::Table<'_>, Faults)>, faults: &mut Faults) -> Config {
+fn read(
+    mut file: table::Table<'_>,
+    places: &Vips<'_>,
+    shared: Option<&mut (table::Table<'_>, Faults)>,
+    faults: &mut Faults,
+) -> Config {
     let mut balancer = file.table("balancer", faults);
     let missing = balancer.is_none();
     if missing && file.raw("balancer").is_none() {
@@ -406,8 +465,8 @@ fn read(mut file: table::Table<'_>, shared: Option<&mut (table::Table<'_>, Fault
     config.etcd = fleet::etcd(&mut file, &config.name, faults);
     config.sync = fleet::sync(&mut file, faults);
     match shared {
-        Some((table, others)) => config.vips = vips(table, &config, others),
-        None => config.vips = vips(&mut file, &config, faults),
+        Some((table, others)) => config.vips = vips(table, places, &config, others),
+        None => config.vips = vips(&mut file, places, &config, faults),
     }
     if config.etcd.is_some() {
         for key in ["default", "vip"] {
@@ -446,10 +505,23 @@ fn read_tls(table: &mut table::Table<'_>, api: &mut Api, faults: &mut Faults) {
 }
 
 /// The services, and what they take unless they say otherwise.
-fn vips(file: &mut table::Table<'_>, config: &Config, faults: &mut Faults) -> Vec<Vip> {
+fn vips(file: &mut table::Table<'_>, places: &Vips<'_>, config: &Config, faults: &mut Faults) -> Vec<Vip> {
     let defaults = file.table("default", faults).map(|table| vip::defaults(table, config, faults)).unwrap_or_default();
-    let vips = file.tables("vip", faults);
-    vip::read_all(vips, &defaults, config, faults)
+    let mut all = vip::All::new(&defaults, config);
+    for table in file.tables("vip", faults) {
+        all.read(table, faults);
+    }
+    for piece in &places.pieces {
+        let Ok(table) = DeTable::parse(&places.text[piece.clone()]) else {
+            faults.broken = true;
+            break;
+        };
+        let mut piece = table::Table::new("configuration", table.get_ref(), 0..0, piece.start);
+        for table in piece.tables("vip", faults) {
+            all.read(table, faults);
+        }
+    }
+    if faults.broken { all.vips } else { all.done(faults) }
 }
 
 /// What a balancer says of itself.

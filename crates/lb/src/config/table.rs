@@ -12,6 +12,8 @@ pub(super) struct Faults {
     file: Arc<str>,
     text: Arc<str>,
     pub(super) all: Vec<Diagnostic>,
+    /// A part of the file is no TOML: what is wrong is said of the whole.
+    pub(super) broken: bool,
 }
 
 /// What is shown of a value or a name, in letters.
@@ -30,7 +32,7 @@ pub(super) fn shown(text: &str) -> String {
 
 impl Faults {
     pub(super) fn new(file: &str, text: &str) -> Faults {
-        Faults { file: file.into(), text: text.into(), all: Vec::new() }
+        Faults { file: file.into(), text: text.into(), all: Vec::new(), broken: false }
     }
 
     /// That nothing is wrong; else all that is, in the order of the file.
@@ -87,21 +89,28 @@ pub(super) struct Table<'a> {
     /// What it is, in messages.
     what: &'static str,
     known: BTreeSet<&'static str>,
+    /// Where in the file the part begins that it was read from: what places in that part are to be added to.
+    base: usize,
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn new(what: &'static str, table: &'a DeTable<'a>, span: Range<usize>) -> Table<'a> {
-        Table { table, span, what, known: BTreeSet::new() }
+    pub(super) fn new(what: &'static str, table: &'a DeTable<'a>, span: Range<usize>, base: usize) -> Table<'a> {
+        Table { table, span, what, known: BTreeSet::new(), base }
     }
 
     /// Where its first line stands.
     pub(super) fn place(&self) -> Range<usize> {
-        self.span.clone()
+        self.moved(self.span.clone())
+    }
+
+    /// A place of the part as one of the file.
+    fn moved(&self, place: Range<usize>) -> Range<usize> {
+        place.start + self.base..place.end + self.base
     }
 
     /// Where the value of a key stands; the table, if it has none.
     pub(super) fn value_place(&self, key: &str) -> Range<usize> {
-        self.table.get(key).map_or_else(|| self.place(), Spanned::span)
+        self.table.get(key).map_or_else(|| self.place(), |value| self.moved(value.span()))
     }
 
     /// What stands behind a key.
@@ -116,7 +125,7 @@ impl<'a> Table<'a> {
         match T::read(value.get_ref()) {
             Ok(value) => Some(value),
             Err(expected) => {
-                faults.unexpected(key, &expected, value.span());
+                faults.unexpected(key, &expected, self.moved(value.span()));
                 None
             }
         }
@@ -147,8 +156,8 @@ impl<'a> Table<'a> {
         let mut read = Vec::new();
         for one in all {
             match T::read(one.get_ref()) {
-                Ok(value) => read.push((value, one.span())),
-                Err(expected) => faults.unexpected(key, &expected, one.span()),
+                Ok(value) => read.push((value, self.moved(one.span()))),
+                Err(expected) => faults.unexpected(key, &expected, self.moved(one.span())),
             }
         }
         read
@@ -157,9 +166,9 @@ impl<'a> Table<'a> {
     /// A table in it.
     pub(super) fn table(&mut self, key: &'static str, faults: &mut Faults) -> Option<Table<'a>> {
         let value = self.raw(key)?;
-        let table = as_table(key, value);
+        let table = self.inner(key, value);
         if table.is_none() {
-            faults.unexpected(key, "a table", value.span());
+            faults.unexpected(key, "a table", self.moved(value.span()));
         }
         table
     }
@@ -168,17 +177,24 @@ impl<'a> Table<'a> {
     pub(super) fn tables(&mut self, key: &'static str, faults: &mut Faults) -> Vec<Table<'a>> {
         let Some(value) = self.raw(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
-            faults.unexpected(key, &format!("tables: [[{key}]]"), value.span());
+            faults.unexpected(key, &format!("tables: [[{key}]]"), self.moved(value.span()));
             return Vec::new();
         };
         let mut tables = Vec::new();
         for one in array.iter() {
-            match as_table(key, one) {
+            match self.inner(key, one) {
                 Some(table) => tables.push(table),
-                None => faults.unexpected(key, "a table", one.span()),
+                None => faults.unexpected(key, "a table", self.moved(one.span())),
             }
         }
         tables
+    }
+
+    fn inner(&self, what: &'static str, value: &'a Spanned<DeValue<'a>>) -> Option<Table<'a>> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Table::new(what, table, value.span(), self.base)),
+            _ => None,
+        }
     }
 
     /// Says which keys nobody asked for.
@@ -189,7 +205,7 @@ impl<'a> Table<'a> {
                 continue;
             }
             let message = format!("`{}` has no key `{}`", self.what, shown(name));
-            let fault = faults.wrong(message, key.span());
+            let fault = faults.wrong(message, self.moved(key.span()));
             match did_you_mean(name, self.known.iter().copied()) {
                 Some(meant) => fault.help.push(format!("did you mean `{meant}`?")),
                 None => {
@@ -198,12 +214,5 @@ impl<'a> Table<'a> {
                 }
             }
         }
-    }
-}
-
-fn as_table<'a>(what: &'static str, value: &'a Spanned<DeValue<'a>>) -> Option<Table<'a>> {
-    match value.get_ref() {
-        DeValue::Table(table) => Some(Table::new(what, table, value.span())),
-        _ => None,
     }
 }

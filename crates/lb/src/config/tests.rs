@@ -82,7 +82,7 @@ fn exceptions_and_katrans_places() {
     assert_eq!(config.katran.map(|katran| (katran.ring.slots(), katran.vips)), Some((65_537, 1024)));
     assert_eq!((config.vips[0].table, config.vips[0].slots.slots()), (Table::Katran, 65_537), "[katran] says so");
     assert_eq!((config.vips[1].action, config.spread), (Action::Drop, 16));
-    assert_eq!(config.vips[0].reals[0].ids, [7, 0x30007]);
+    assert_eq!(config.vips[0].reals[0].ids[..], [7, 0x30007]);
     let wrong = |from: &str, to: &str, message: &str| {
         assert!(text.contains(from), "{from}");
         let said = lines(&text.replace(from, to)).join("\n");
@@ -112,7 +112,7 @@ fn everything_has_its_place() {
     assert_eq!(web.keys().map(|(_, port, _)| port).collect::<Vec<_>>(), [80, 443]);
     assert_eq!(web.reals.iter().map(|real| config.inner_mtu(real)).collect::<Vec<_>>(), [1480, 1452]);
     assert_eq!(web.routes, [Route { from: vec!["198.51.100.0/24".parse().expect("a prefix")], reals: vec![1] }]);
-    assert_eq!(quic.reals[0].ids, [7]);
+    assert_eq!(quic.reals[0].ids[..], [7]);
 }
 
 #[test]
@@ -469,5 +469,36 @@ proptest! {
             prop_assert!(!faults.is_empty());
             faults.iter().for_each(|fault| drop(fault.to_string()));
         }
+    }
+}
+
+/// What is read VIP by VIP, and the whole, are one configuration; and say the same of what is wrong, with the same places.
+#[test]
+fn vips_one_by_one_are_those_of_the_whole_file() {
+    let head = "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.2\"\n";
+    let vip = |last: u8, more: &str| {
+        format!("[[vip]]\naddress = \"192.0.2.{last}\"\nport = 80\n{more}\n[[vip.real]]\naddress = \"10.0.0.{last}\"\n")
+    };
+    let vips = vip(1, "") + "weight = 2\n[vip.check]\ntype = \"tcp\"\n" + &vip(2, "mss = true");
+    let between = format!("{head}{}[default]\nslots = 101\n{}[rates]\nsample = 3\n", vip(1, ""), vip(2, ""));
+    let faulty = format!("{head}{}{}{}[wrong]\n", vip(1, "colour = 3"), vip(1, "mss = 7"), vip(3, "address = 1"));
+    for text in [
+        head.to_owned() + &vips,
+        between,
+        faulty,
+        head.to_owned() + &vips + "[[vip]\n",
+        head.to_owned() + &vips + "[vip.check]\ntype = \"tcp\"\n",
+        format!("vip = []\n{head}{vips}"),
+        format!("{head}[etcd]\nendpoints = [\"http://10.0.0.5:2379\"]\n{vips}"),
+        head.to_owned() + "[[vip]]\n[[vip.real]]\naddress = 1\n",
+    ] {
+        let whole = Config::read_pieces("lb.toml", &text, None, false).map_err(|all| format!("{all:#?}"));
+        let read = Config::read("lb.toml", &text).map_err(|all| format!("{:#?}", Some(all)));
+        assert_eq!(read, whole, "{text}");
+        let shared =
+            Config::read_pieces("lb.toml", head, Some(("etcd", &text)), false).map_err(|all| format!("{all:#?}"));
+        let read =
+            Config::read_shared("lb.toml", head, Some(("etcd", &text))).map_err(|all| format!("{:#?}", Some(all)));
+        assert_eq!(read, shared, "{text}");
     }
 }

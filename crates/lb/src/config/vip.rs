@@ -1,7 +1,7 @@
 //! VIPs, their reals, and how those are checked.
 
 use super::{
-    Config, Limits, is_device, is_name, odd,
+    Config, Limits, Name, is_device, is_name, odd,
     table::{Faults, Table as Section, shown},
     value::{Action, CheckKind, Forward, Hash, Mac, Policy, Prefix, Protocol, Quic, Table},
 };
@@ -89,7 +89,7 @@ pub enum Remember {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Real {
     /// What it is called; unless it is said, its address (and port).
-    pub name: String,
+    pub name: Name,
     /// Its address.
     pub address: IpAddr,
     /// Its port behind NAT; `None`: that of the packet.
@@ -105,11 +105,11 @@ pub struct Real {
     /// Its Ethernet address, or that of the router in front of it.
     pub mac: Option<Mac>,
     /// The device that it is behind; `None`: the one that packets come in by.
-    pub device: Option<String>,
+    pub device: Option<Box<str>>,
     /// Longest IP packet on the way to it; `None`: as the balancer says.
     pub mtu: Option<u16>,
     /// What names it in packets.
-    pub ids: Vec<u32>,
+    pub ids: Box<[u32]>,
     /// Where it stands in the file.
     pub at: Range<usize>,
 }
@@ -187,25 +187,29 @@ pub(super) fn defaults(mut table: Section<'_>, config: &Config, faults: &mut Fau
     defaults
 }
 
-/// The VIPs; and what does not go together among them.
-pub(super) fn read_all(
-    tables: Vec<Section<'_>>,
-    defaults: &Defaults,
-    config: &Config,
-    faults: &mut Faults,
-) -> Vec<Vip> {
-    let mut vips: Vec<Vip> = Vec::new();
-    let mut names: BTreeMap<String, Range<usize>> = BTreeMap::new();
-    let mut keys = BTreeMap::new();
-    for table in tables {
-        let Some(vip) = read_vip(table, defaults, config, faults) else { continue };
-        if let Some(other) = names.insert(vip.name.clone(), vip.at.clone()) {
+/// The VIPs so far; and what does not go together among them.
+pub(super) struct All<'a> {
+    defaults: &'a Defaults,
+    config: &'a Config,
+    pub(super) vips: Vec<Vip>,
+    names: BTreeMap<String, Range<usize>>,
+    keys: BTreeMap<Key, Range<usize>>,
+}
+
+impl All<'_> {
+    pub(super) fn new<'a>(defaults: &'a Defaults, config: &'a Config) -> All<'a> {
+        All { defaults, config, vips: Vec::new(), names: BTreeMap::new(), keys: BTreeMap::new() }
+    }
+
+    pub(super) fn read(&mut self, table: Section<'_>, faults: &mut Faults) {
+        let Some(vip) = read_vip(table, self.defaults, self.config, faults) else { return };
+        if let Some(other) = self.names.insert(vip.name.clone(), vip.at.clone()) {
             let other = faults.at(other);
             let fault = faults.wrong(format!("two VIPs are called `{}`", shown(&vip.name)), vip.at.clone());
             *fault = fault.clone().label(other, "the other one");
         }
         for key in vip.keys() {
-            if let Some(other) = keys.insert(key, vip.at.clone())
+            if let Some(other) = self.keys.insert(key, vip.at.clone())
                 && other != vip.at
             {
                 let other = faults.at(other);
@@ -213,11 +217,15 @@ pub(super) fn read_all(
                 *fault = fault.clone().label(other, "the other one");
             }
         }
-        vips.push(vip);
+        self.vips.push(vip);
     }
-    elsewhere(&vips, config, faults);
-    room(&vips, &config.limits, faults);
-    vips
+
+    /// All of them, with what is wrong with them together.
+    pub(super) fn done(self, faults: &mut Faults) -> Vec<Vip> {
+        elsewhere(&self.vips, self.config, faults);
+        room(&self.vips, &self.config.limits, faults);
+        self.vips
+    }
 }
 
 /// Reals whose packets would come back: those with an address that is a VIP's, or the balancer's own.
@@ -404,7 +412,8 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     };
     let (real_tables, routes) = (table.tables("real", faults), table.tables("route", faults));
     let said = (real_tables.len(), faults.all.len());
-    let reals: Vec<Real> = real_tables.into_iter().filter_map(|real| read_real(real, forward, faults)).collect();
+    let mut reals: Vec<Real> = real_tables.into_iter().filter_map(|real| read_real(real, forward, faults)).collect();
+    reals.shrink_to_fit();
     // What does not go together with those that cannot be read is not known.
     let all_reals = faults.all.len() == said.1;
     let has_ports = !ports.is_empty();
@@ -469,14 +478,14 @@ fn together(vip: &Vip, all_reals: bool, config: &Config, faults: &mut Faults) {
     }
     for real in &vip.reals {
         let name = shown(&real.name);
-        if !names.insert(&real.name) {
+        if !names.insert(&*real.name) {
             faults.wrong(format!("two reals of the VIP are called `{name}`"), real.at.clone());
         } else if !addresses.insert((real.address, real.port)) {
             let message = format!("another real of the VIP has the address of `{name}`");
             let fault = faults.wrong(message, real.at.clone());
             fault.help.push("one real, with the `weight` of both".into());
         }
-        for id in &real.ids {
+        for id in &*real.ids {
             if !names_reals {
                 let message = format!("`{name}` has an id, and the VIP looks for none in packets");
                 let fault = faults.wrong(message, real.at.clone());
@@ -608,7 +617,7 @@ fn read_real(mut table: Section<'_>, default: Option<Forward>, faults: &mut Faul
     }
     let ids = table.list::<u32>("id", faults).into_iter().map(|(id, _)| id).collect();
     let mtu = table.get::<u16>("mtu", faults);
-    let device = table.get::<String>("device", faults);
+    let device = table.get::<String>("device", faults).map(String::into_boxed_str);
     let weight = table.get("weight", faults).unwrap_or(1);
     let (checksum, mac) = (table.get("checksum", faults).unwrap_or(false), table.get("mac", faults));
     if device.as_ref().is_some_and(|device| !is_device(device)) {
@@ -626,7 +635,7 @@ fn read_real(mut table: Section<'_>, default: Option<Forward>, faults: &mut Faul
         (_, None) => address.to_string(),
     };
     Some(Real {
-        name: name.unwrap_or_else(default_name),
+        name: Name::from(&*name.unwrap_or_else(default_name)),
         address,
         port,
         weight,

@@ -1,9 +1,9 @@
 //! Arrays that user space may map (`BPF_F_MMAPABLE`), global variables among them.
 
 use super::mapping::Mapping;
-use crate::sys::{Map, page_size};
+use crate::sys::{Map, MapInfo, page_size};
 use alveary_abi::{Errno, MapType};
-use std::{io, os::fd::AsFd, sync::atomic::Ordering};
+use std::{io, ops::Range, os::fd::AsFd, sync::atomic::Ordering};
 
 /// The values of an array, read and written without a system call. A frozen map can only be read.
 #[derive(Debug)]
@@ -12,7 +12,9 @@ pub struct MappedArray {
     value: usize,
     /// Bytes from a value to the next.
     stride: usize,
-    entries: u32,
+    /// Where in the array the mapping begins, in bytes.
+    offset: usize,
+    entries: Range<u32>,
 }
 
 impl MappedArray {
@@ -23,14 +25,29 @@ impl MappedArray {
     /// it).
     pub fn open(map: &Map, writable: bool) -> io::Result<MappedArray> {
         let info = map.info().map_err(|e| io::Error::other(e.to_string()))?;
-        if info.ty != MapType::ARRAY {
+        MappedArray::mapped(map, writable, &info, 0..info.max_entries)
+    }
+
+    /// Maps a part of it: indices of others are behind its end. What is mapped counts as the process's memory, all of it at
+    /// once; of a large array, part after part need not.
+    ///
+    /// # Errors
+    /// As above, and `EINVAL` for values that are not in the array.
+    pub fn part(map: &Map, writable: bool, entries: Range<u32>) -> io::Result<MappedArray> {
+        let info = map.info().map_err(|e| io::Error::other(e.to_string()))?;
+        MappedArray::mapped(map, writable, &info, entries)
+    }
+
+    fn mapped(map: &Map, writable: bool, info: &MapInfo, entries: Range<u32>) -> io::Result<MappedArray> {
+        if info.ty != MapType::ARRAY || entries.is_empty() || entries.end > info.max_entries {
             return Err(io::Error::from_raw_os_error(Errno::EINVAL.0));
         }
-        let value = info.value_size as usize;
+        let (value, page) = (info.value_size as usize, page_size() as usize);
         let stride = value.next_multiple_of(8);
-        let len = (stride * info.max_entries as usize).next_multiple_of(page_size() as usize);
-        let memory = Mapping::new(map.as_fd(), 0, len, writable)?;
-        Ok(MappedArray { memory, value, stride, entries: info.max_entries })
+        let offset = stride * entries.start as usize / page * page;
+        let len = (stride * entries.end as usize - offset).next_multiple_of(page);
+        let memory = Mapping::new(map.as_fd(), offset, len, writable)?;
+        Ok(MappedArray { memory, value, stride, offset, entries })
     }
 
     /// A copy of a value; `None` behind the end.
@@ -61,6 +78,6 @@ impl MappedArray {
     }
 
     fn place(&self, index: u32) -> Option<usize> {
-        (index < self.entries).then(|| index as usize * self.stride)
+        self.entries.contains(&index).then(|| index as usize * self.stride - self.offset)
     }
 }

@@ -128,6 +128,35 @@ fn a_mapped_array_is_the_map_itself() {
     assert_eq!(value[..8], [0, 0, 0, 0, 1, 2, 0, 0]);
 }
 
+#[test]
+fn a_part_of_an_array_has_its_own_indices_alone() {
+    if !allowed("a_part_of_an_array_has_its_own_indices_alone") {
+        return;
+    }
+    let flags = alveary_abi::flags::BPF_F_MMAPABLE;
+    let create = MapCreate {
+        map_type: 2,
+        key_size: 4,
+        value_size: 4,
+        max_entries: 10_000,
+        map_flags: flags,
+        ..MapCreate::default()
+    };
+    let array = create.create().expect("a map");
+    // Two values that are not on one page, the second one not on the part's first.
+    for (index, part) in [(700u32, 600..1300), (9_999, 9_000..10_000), (1_250, 600..1300)] {
+        let mapped = MappedArray::part(&array, true, part.clone()).expect("a mapping");
+        assert!(mapped.write(index, 0, &index.to_ne_bytes()));
+        assert!(!mapped.write(part.start - 1, 0, &[1; 4]) && !mapped.write(part.end, 0, &[1; 4]), "not of this part");
+        let mut value = [0; 4];
+        array.lookup(&index.to_ne_bytes(), &mut value, 0).expect("a value");
+        assert_eq!((u32::from_ne_bytes(value), mapped.value(index)), (index, Some(value.to_vec())));
+    }
+    for wrong in [5..5, 9_999..10_001] {
+        assert!(MappedArray::part(&array, true, wrong).is_err());
+    }
+}
+
 #[cfg(feature = "tokio")]
 #[test]
 fn a_stream_wakes_its_reader() {
