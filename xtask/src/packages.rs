@@ -35,6 +35,9 @@ const PACKAGES: &[Package] = &[
     Package { name: "etcd-server", serves: "the balancer's configuration from etcd" },
     Package { name: "etcd-client", serves: "the balancer's configuration from etcd" },
     Package { name: "prometheus", serves: "the balancer's metrics, read by Prometheus" },
+    Package { name: "chromium", serves: "the balancer's page" },
+    Package { name: "nginx", serves: "the balancer before servers that nobody here wrote" },
+    Package { name: "util-linux", serves: "the balancer with three capabilities" },
     Package { name: "g++", serves: "C skeletons used from C++" },
 ];
 

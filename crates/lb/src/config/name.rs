@@ -113,7 +113,10 @@ mod tests {
             );
             assert_eq!(matches!(name.0, Text::Short(..)), len <= SHORT);
         }
-        assert!(Name::from("b") > Name::from(&*"a".repeat(50)));
+        let names = ["b", &"a".repeat(50), "a"].map(Name::from);
+        let mut sorted = names.clone();
+        sorted.sort();
+        assert_eq!(sorted, [&names[2], &names[1], &names[0]].map(Clone::clone));
         assert_eq!(size_of::<Name>(), 24);
     }
 }

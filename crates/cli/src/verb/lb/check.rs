@@ -67,7 +67,7 @@ impl Check {
         };
         let remarks = config.remarks(config::local_ports());
         if json {
-            let real = |real: &Real| json!({ "name": real.name, "forward": real.forward.name(), "mtu": config.inner_mtu(real) });
+            let real = |real: &Real| json!({ "name": &*real.name, "forward": real.forward.name(), "mtu": config.inner_mtu(real) });
             let vip = |vip: &Vip| {
                 let least = least(&config, vip);
                 json!({

@@ -1,7 +1,9 @@
 //! The balancer.
 
+mod capabilities;
 mod etcd;
 mod lab;
+mod page;
 mod prometheus;
 mod record;
 mod routes;

@@ -23,9 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Site {
     pub(super) network: Network,
-    client: Node,
+    pub(super) client: Node,
     pub(super) balancer: Node,
-    reals: [Node; 2],
+    pub(super) reals: [Node; 2],
     pub(super) bpffs: BpfFs,
     pub(super) folder: PathBuf,
     served: Option<Child>,
@@ -76,7 +76,7 @@ impl Site {
         let socket = self.folder.join("lb.sock");
         let text = format!(
             "[balancer]\nname = \"test\"\ndevices = [\"eth0\"]\nmode = \"generic\"\nsource = \"10.0.9.2\"\n\
-             [api]\nsocket = {socket:?}\n[limits]\nvips = 16\nreals = 16\nslots = 200000\nconnections = 10000\n\
+             [api]\nsocket = {socket:?}\naddress = \"127.0.0.1:9200\"\n[limits]\nvips = 16\nreals = 16\nslots = 200000\nconnections = 10000\n\
              connections-per-cpu = 4096\n[default]\nslots = 1009\nforward = \"nat\"\ncheck = {{ type = \"tcp\", interval = \"50ms\" }}\n\
              [[vip]]\nname = \"web\"\naddress = \"192.0.2.1\"\nport = 80\nreal = [\n\
              {{ name = \"one\", address = \"10.0.1.2\", port = 8080 }}, {{ name = \"two\", address = \"10.0.2.2\", port = 8080 }}]\n{more}"
@@ -94,17 +94,23 @@ impl Site {
 
     /// Starts the balancer, and waits until it answers.
     pub(super) fn serve(&mut self) {
-        let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a file");
         let mut command = self.command(&["serve"]);
-        command
-            .arg(self.folder.join("lb.toml"))
-            .arg("--bpffs")
-            .arg(&self.bpffs.path)
-            .stdout(log.try_clone().expect("twice"))
-            .stderr(log);
-        let child = self.network.at(self.balancer, || command.stdin(Stdio::null()).spawn()).expect("the namespace");
+        command.arg(self.folder.join("lb.toml")).arg("--bpffs").arg(&self.bpffs.path);
+        self.start(command);
+    }
+
+    /// The same by a command of its own.
+    pub(super) fn start(&mut self, mut command: Command) {
+        let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a file");
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("twice")).stderr(log);
+        let child = self.network.at(self.balancer, || command.spawn()).expect("the namespace");
         self.served = Some(child.expect("the binary runs"));
         self.until("it answers", |site| site.status().is_some());
+    }
+
+    /// The number of the process that serves.
+    pub(super) fn process(&self) -> u32 {
+        self.served.as_ref().map_or(0, Child::id)
     }
 
     pub(super) fn kill(&mut self) {
@@ -129,7 +135,7 @@ impl Site {
         status["vips"][0]["reals"].as_array().expect("reals").iter().map(real).collect()
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
@@ -197,7 +203,7 @@ impl Drop for Site {
 }
 
 /// How many of them still answer.
-fn answering(connections: &mut [(TcpStream, u8)]) -> usize {
+pub(super) fn answering(connections: &mut [(TcpStream, u8)]) -> usize {
     let answers = |(stream, _): &mut (TcpStream, u8)| {
         let mut byte = [b'x'];
         stream.write_all(&byte).is_ok() && stream.read_exact(&mut byte).is_ok() && byte == [b'x']
