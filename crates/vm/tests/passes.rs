@@ -235,6 +235,36 @@ fn stack_words_that_are_used_as_one_width_after_the_other() {
 }
 
 #[test]
+fn stretches_that_are_compared() {
+    // Two stretches that differ at one place, or nowhere: every place, and every length of the packet behind it.
+    let mut packet: Vec<u8> = (0..60).chain(0..60).chain([0; 40]).collect();
+    let loads = |width: &str, bytes: i32, asks: bool, behind: &str| {
+        let asked =
+            if asks { format!(" r5 = r4\n r5 += {}\n if r5 > r2 goto .end\n", 60 + bytes) } else { String::new() };
+        format!(
+            "main:\n r3 = 0\n r0 = 0\n r4 = r1\n.round:\n{asked} r5 = *({width} *)(r4 + 60)\n r1 = *({width} *)(r4 + 0)\n \
+             w0 = w3\n if w1 != w5 goto .end\n{behind} r4 += {bytes}\n w3 += 1\n if w3 != {} goto .round\n \
+             r0 += 1000\n.end:\n r0 *= 31\n r0 += r1\n r0 *= 31\n r0 += r3\n exit\n",
+            60 / bytes
+        )
+    };
+    for (width, bytes) in [("u8", 1), ("u16", 2), ("u32", 4)] {
+        for (asks, behind) in [(true, ""), (false, ""), (true, " r0 += 7\n r5 = 3\n"), (false, " w1 ^= 1\n")] {
+            let text = loads(width, bytes, asks, behind);
+            for place in [0, 1, 7, 8, 9, 15, 16, 31, 40, 55, 56, 57, 59, 60] {
+                let was = packet[60 + place];
+                packet[60 + place] ^= 0x80;
+                let start = packet.as_ptr() as u64;
+                let ends = if asks { vec![0, 60, 61, 68, 75, 90, 119, 120, 121, 150] } else { vec![150] };
+                let arguments = ends.into_iter().map(|end| [start, start + end, 0, 0, 0]);
+                agree_by(&["all", "none", "compare"], &text, arguments);
+                packet[60 + place] = was;
+            }
+        }
+    }
+}
+
+#[test]
 fn small_functions_called_in_a_loop() {
     let text = "main:\n r6 = r1\n r7 = 0\n.loop:\n r1 = r6\n r2 = r7\n call mix\n r6 = r0\n r7 += 1\n if r7 != 20 goto .loop\n \
                 r0 = r6\n exit\nmix:\n r6 = r1\n r6 *= 31\n r7 = *(u64 *)(r10 - 8)\n r6 += r7\n *(u64 *)(r10 - 8) = r2\n \

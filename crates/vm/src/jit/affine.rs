@@ -1,7 +1,7 @@
 //! Registers as sums: what a register is in the middle of a round of a loop, as registers at its beginning and a
 //! constant. All arithmetic is modulo 2⁶⁴, as the program's is. Knows nothing of Cranelift.
 
-use super::graph::Graph;
+use super::graph::{Graph, Runs};
 use super::loops::{Loop, Loops};
 use super::plan::Plan;
 use super::trips::{only_step, writes};
@@ -41,6 +41,18 @@ impl Registers {
         which: &Loop,
         node: usize,
     ) -> Option<Registers> {
+        Registers::before(plan, graph, loops, which, node, u32::MAX)
+    }
+
+    /// What they are there, before an instruction of that node.
+    pub(super) fn before(
+        plan: &Plan<'_>,
+        graph: &Graph,
+        loops: &Loops,
+        which: &Loop,
+        node: usize,
+        upto: u32,
+    ) -> Option<Registers> {
         let mut path = vec![node];
         let mut at = node;
         while at != which.head {
@@ -49,11 +61,13 @@ impl Registers {
             at = before;
         }
         let mut registers = Registers(std::array::from_fn(|reg| Some(Sum { regs: vec![Reg(reg as u8)], off: 0 })));
-        for &node in path.iter().rev() {
-            if graph.nodes[node].activation != graph.nodes[which.head].activation {
+        for &at in path.iter().rev() {
+            let is_plain = matches!(graph.nodes[at].runs, Runs::OneByOne);
+            if !is_plain || graph.nodes[at].activation != graph.nodes[which.head].activation {
                 return None;
             }
-            for (slot, inst) in plan.insts_at(graph.nodes[node].body.clone()) {
+            let insts = plan.insts_at(graph.nodes[at].body.clone());
+            for (slot, inst) in insts.take_while(|(slot, _)| at != node || *slot < upto) {
                 registers.step(plan, slot, inst);
             }
         }
@@ -102,6 +116,9 @@ impl Registers {
 /// By how much a sum of registers at a loop's head changes in each round; nothing if it is not always the same.
 pub(super) fn change(plan: &Plan<'_>, graph: &Graph, loops: &Loops, which: &Loop, sum: &Sum) -> Option<i64> {
     let [latch] = which.latches[..] else { return None };
+    if !which.nodes.iter().all(|&node| matches!(graph.nodes[node].runs, Runs::OneByOne)) {
+        return None;
+    }
     let activation = graph.nodes[which.head].activation;
     let mut change = 0_i64;
     for &reg in &sum.regs {

@@ -47,6 +47,8 @@ pub(super) enum Runs {
     AtOnce(Rc<Round>),
     /// It has none: it adds up what rounds of these have summed apart.
     Behind(Rc<Round>),
+    /// It has none: registers go up by so much.
+    Rise(Vec<(Reg, i64)>),
 }
 
 /// How a node ends. Numbers are those of nodes.
@@ -73,6 +75,12 @@ pub(super) enum End {
     /// `yes` if the guard holds.
     Guard {
         guard: Box<Guard>,
+        yes: usize,
+        no: usize,
+    },
+    /// `yes` if eight bytes are the same in both.
+    Same {
+        stretches: Box<[Sum; 2]>,
         yes: usize,
         no: usize,
     },
@@ -204,7 +212,7 @@ impl End {
             End::Jump(to) => (&[], Some(to), None),
             End::Branch { taken, next, .. } | End::MayGoto { taken, next } => (&[], Some(next), Some(taken)),
             End::Switch { ref ways, otherwise, .. } => (ways, Some(otherwise), None),
-            End::Guard { yes, no, .. } => (&[], Some(yes), Some(no)),
+            End::Guard { yes, no, .. } | End::Same { yes, no, .. } => (&[], Some(yes), Some(no)),
             End::Return => (&[], None, None),
         };
         table.iter().copied().chain(first).chain(second)
@@ -222,7 +230,7 @@ impl End {
                 ways.iter_mut().for_each(&mut change);
                 change(otherwise);
             }
-            End::Guard { yes, no, .. } => {
+            End::Guard { yes, no, .. } | End::Same { yes, no, .. } => {
                 change(yes);
                 change(no);
             }

@@ -339,6 +339,13 @@ impl<'a> Lifter<'a> {
             Runs::InFront(body, round) => self.in_front(body.clone(), round),
             Runs::AtOnce(round) => self.at_once(node.body.clone(), round),
             Runs::Behind(round) => self.behind(round),
+            Runs::Rise(rises) => {
+                for &(reg, by) in rises {
+                    let value = self.get(reg);
+                    let risen = self.sum(value, by);
+                    self.set(reg, risen);
+                }
+            }
         }
         self.to.set_srcloc(SourceLoc::new(node.last));
         match &node.end {
@@ -346,6 +353,7 @@ impl<'a> Lifter<'a> {
             &End::Branch { test, taken, next } => self.branch(number, test, taken, next),
             End::Switch { reg, narrow, ways, otherwise } => self.switch(*reg, *narrow, ways, *otherwise),
             End::Guard { guard, yes, no } => self.guard(number, guard, *yes, *no),
+            End::Same { stretches, yes, no } => self.same(number, stretches, *yes, *no),
             &End::MayGoto { taken, next } => self.may_goto(number, taken, next),
             End::Return => {
                 let (r0, no) = (self.get(Reg::R0), self.number(0));
@@ -473,6 +481,22 @@ impl<'a> Lifter<'a> {
         self.to.ins().brif(outside, ways[0], &[], ways[1], &[]);
         self.walk(ways[0], no);
         self.walk(ways[1], yes);
+    }
+
+    fn same(&mut self, from: usize, stretches: &[Sum; 2], yes: usize, no: usize) {
+        let [one, other] = [0, 1].map(|at| {
+            let place = self.sum_of(&stretches[at]);
+            let (root, off) = self.parts(place);
+            match i32::try_from(off) {
+                Ok(off) => self.to.ins().load(I64, PLAIN, root, off),
+                Err(_) => self.to.ins().load(I64, PLAIN, place, 0),
+            }
+        });
+        let same = self.to.ins().icmp(IntCC::Equal, one, other);
+        let ways = [yes, no].map(|to| self.way(from, to));
+        self.to.ins().brif(same, ways[0], &[], ways[1], &[]);
+        self.walk(ways[0], yes);
+        self.walk(ways[1], no);
     }
 
     fn switch(&mut self, reg: Reg, narrow: bool, ways: &[usize], otherwise: usize) {

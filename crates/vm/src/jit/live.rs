@@ -94,6 +94,9 @@ fn end_reads(end: &End) -> Places {
         End::Guard { guard, .. } => {
             guard.rises.regs.iter().chain(&guard.end.regs).fold(Places::default(), |all, &by| all.with(reg(by)))
         }
+        End::Same { stretches, .. } => {
+            stretches.iter().flat_map(|sum| &sum.regs).fold(Places::default(), |all, &by| all.with(reg(by)))
+        }
         End::Return => reg(Reg::R0),
         End::Jump(_) | End::MayGoto { .. } => Places::default(),
     }

@@ -7,6 +7,7 @@
 //! | `thread` | comparisons are left out on ways that say how they end |
 //! | `lanes` | four rounds of a loop run at once, in the lanes of vectors |
 //! | `sum` | loops that sum do so in four lanes |
+//! | `compare` | stretches of the packet are compared eight bytes at a time |
 //! | `widen` | loops ask once for several rounds whether they stay inside of something |
 //! | `unroll` | several rounds of loops that count stand one behind the other |
 //! | `states` | loops stand once for each of the few constants that a register has in them |
@@ -32,6 +33,7 @@
 //! `short`, `leaf` and `align` are made of what is compiled (`jit/emitted`, `jit/layout`).
 
 mod below;
+mod compare;
 mod inline;
 pub(super) mod lanes;
 pub(super) mod narrow;
@@ -59,6 +61,8 @@ pub enum Pass {
     Lanes,
     /// Loops that sum do so in four lanes.
     Sum,
+    /// Stretches of the packet are compared eight bytes at a time.
+    Compare,
     /// Loops ask once for several rounds whether they stay inside of something.
     Widen,
     /// Several rounds of loops that count stand one behind the other.
@@ -113,6 +117,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Thread, name: "thread", run: Some(thread::run) },
     Row { pass: Pass::Lanes, name: "lanes", run: Some(lanes::run) },
     Row { pass: Pass::Sum, name: "sum", run: Some(lanes::run_sums) },
+    Row { pass: Pass::Compare, name: "compare", run: Some(compare::run) },
     Row { pass: Pass::Widen, name: "widen", run: Some(widen::run) },
     Row { pass: Pass::Unroll, name: "unroll", run: Some(unroll::run) },
     Row { pass: Pass::States, name: "states", run: Some(states::run) },

@@ -147,6 +147,9 @@ pub(super) fn constant_after(
     most: usize,
 ) -> Option<i64> {
     for _ in 0..most {
+        if !matches!(graph.nodes[node].runs, Runs::OneByOne) {
+            return None;
+        }
         match writes(plan, graph, node, reg, activation).next_back() {
             Some((_, Inst::Alu { op: AluOp::Mov, src: Operand::Imm(number), wide, .. })) => {
                 return Some(if wide == Wide::W32 { i64::from(number as u32) } else { number.into() });

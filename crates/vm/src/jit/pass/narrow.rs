@@ -6,7 +6,7 @@
 //! [`Widths::step`] is what one instruction does, for that and for lifting alike.
 
 use crate::jit::frame::{Frame, access};
-use crate::jit::graph::Graph;
+use crate::jit::graph::{Graph, Runs};
 use crate::jit::plan::Plan;
 use alveary_isa::{AluOp, Inst, Operand, Reg, Swap, Wide, Width};
 
@@ -54,6 +54,9 @@ pub(in crate::jit) fn find(plan: &Plan<'_>, graph: &Graph, order: &[usize]) -> (
             }
             for (slot, inst) in plan.insts_at(at.body.clone()) {
                 widths.step(plan, graph, &places, at.activation, slot, inst);
+            }
+            if let Runs::Rise(rises) = &at.runs {
+                rises.iter().for_each(|(reg, _)| widths.forget(&places, at.activation, *reg));
             }
             for to in at.end.ways() {
                 again[to] |= begin[to].join(&widths);
@@ -114,6 +117,13 @@ impl Widths {
     pub(in crate::jit) fn clear_words(&mut self, places: &Places, activation: usize) {
         if self.is_known() {
             self.0[places.word(activation, 0)..places.end(activation)].fill(8);
+        }
+    }
+
+    /// Nothing is known of a register any more.
+    fn forget(&mut self, places: &Places, activation: usize, reg: Reg) {
+        if let Some(width) = self.0.get_mut(places.register(activation, reg)) {
+            *width = 64;
         }
     }
 

@@ -75,6 +75,10 @@ fn text(plan: &Plan<'_>, graph: &Graph) -> String {
         }
         match &node.runs {
             Runs::OneByOne => {}
+            Runs::Rise(rises) => {
+                let rises = rises.iter().map(|(reg, by)| format!("r{} += {by}", reg.0));
+                let _ = writeln!(text, "  {}", rises.collect::<Vec<_>>().join("; "));
+            }
             Runs::Behind(_) => {
                 let _ = writeln!(text, "  lanes are added up");
             }
@@ -107,18 +111,23 @@ fn end(end: &End) -> String {
         }
         End::MayGoto { taken, next } => format!("may go to node {taken} else node {next}"),
         End::Switch { reg, ways, otherwise, .. } => format!("by r{} to nodes {ways:?} else node {otherwise}", reg.0),
+        End::Same { stretches, yes, no } => {
+            let [one, other] = [0, 1].map(|at| sum(&stretches[at]));
+            format!("if eight bytes at {one} and {other} are the same to node {yes} else node {no}")
+        }
         End::Guard { guard, yes, no } => {
-            let sum = |sum: &Sum| {
-                let regs = sum.regs.iter().map(|reg| format!("r{}", reg.0));
-                let off = (sum.off != 0 || sum.regs.is_empty()).then(|| sum.off.to_string());
-                regs.chain(off).collect::<Vec<String>>().join(" + ")
-            };
             let below = if guard.strict { "<" } else { "<=" };
             let (rises, end) = (sum(&guard.rises), sum(&guard.end));
             format!("if {rises} <= {rises} + {} {below} {end} to node {yes} else node {no}", guard.more)
         }
         End::Return => "return r0".to_owned(),
     }
+}
+
+fn sum(sum: &Sum) -> String {
+    let regs = sum.regs.iter().map(|reg| format!("r{}", reg.0));
+    let off = (sum.off != 0 || sum.regs.is_empty()).then(|| sum.off.to_string());
+    regs.chain(off).collect::<Vec<String>>().join(" + ")
 }
 
 #[test]
