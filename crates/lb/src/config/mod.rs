@@ -20,6 +20,7 @@ mod vip;
 pub use fleet::{Announce, Endpoint, Etcd, Peer, Sync};
 pub use name::Name;
 pub use value::{Action, CheckKind, Forward, Hash, Mac, Mode, Policy, Prefix, Protocol, Quic, Table, When, duration};
+pub(crate) use vip::SLOTS;
 pub use vip::{Check, Key, Real, Remember, Route, Vip};
 
 use crate::{maglev::Size, tls::Trust};
@@ -102,7 +103,7 @@ impl Sources {
 }
 
 /// What is odd about an address that packets shall be sent to, or come from.
-fn odd(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn odd(address: IpAddr) -> Option<&'static str> {
     match address {
         _ if address.is_unspecified() => Some("no address: any of them"),
         _ if address.is_loopback() => Some("a loopback address, which no packet has on a wire"),
@@ -113,7 +114,7 @@ fn odd(address: IpAddr) -> Option<&'static str> {
 }
 
 /// Whether a device may be called so.
-fn is_device(name: &str) -> bool {
+pub(crate) fn is_device(name: &str) -> bool {
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '/' && c != ':';
     (1..=15).contains(&name.len()) && name.chars().all(plain) && name != "." && name != ".."
 }

@@ -45,7 +45,7 @@ slow-start = "10s"
   [vip.check]
   type = "http"
   path = "/health"
-  status = [200, 204]
+  status = ["200-202", 204]
   interval = "500ms"
   [[vip.real]]
   address = "10.0.1.1"
@@ -107,6 +107,7 @@ fn everything_has_its_place() {
     assert_eq!(config.rates, Rates { new_connections: 5000, answers: 1000, sample: 1000 });
     let [web, quic] = &config.vips[..] else { panic!("two VIPs") };
     assert_eq!((web.name.as_str(), quic.name.as_str()), ("web", "[2001:db8::1]:443"));
+    assert_eq!(web.check.as_ref().expect("a check").status, [200, 201, 202, 204]);
     assert_eq!((web.drain, web.slow_start), (Duration::from_secs(30), Duration::from_secs(10)));
     assert_eq!((web.slots.slots(), quic.slots.slots()), (4093, 65_537));
     assert_eq!(web.keys().map(|(_, port, _)| port).collect::<Vec<_>>(), [80, 443]);
@@ -305,6 +306,7 @@ fn contradictions_are_refused() {
             "a check may take longer (`timeout`, 2s) than it is to the next (`interval`, 1s)",
         ),
         ("check = { type = \"http\", port = 80, status = [99] }", "`status` is not what it should be"),
+        ("check = { type = \"http\", port = 80, status = \"299-200\" }", "expected statuses from 100 to 599"),
         ("check = { type = \"tcp\", port = 0 }", "`port` is not what it should be"),
     ] {
         let lines = said("", &if vip.contains("real") { vip.to_owned() } else { format!("{vip}\n{real}") });

@@ -98,6 +98,25 @@ impl Read for Size {
     }
 }
 
+/// A status of HTTP, or several in a row: `204`, `"200-299"`.
+pub(super) struct Statuses(pub(super) u16, pub(super) u16);
+
+impl Read for Statuses {
+    fn read(value: &DeValue<'_>) -> Result<Statuses, String> {
+        const EXPECTED: &str = "statuses from 100 to 599: 204, \"200-299\"";
+        let range = match value.as_str() {
+            Some(text) => {
+                text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)))
+            }
+            None => integer(value).and_then(|status| u16::try_from(status).ok()).map(|status| (status, status)),
+        };
+        match range {
+            Some((first, last)) if 100 <= first && first <= last && last <= 599 => Ok(Statuses(first, last)),
+            _ => Err(EXPECTED.into()),
+        }
+    }
+}
+
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub [u8; 6]);

@@ -3,7 +3,7 @@
 use super::{
     Config, Limits, Name, is_device, is_name, odd,
     table::{Faults, Table as Section, shown},
-    value::{Action, CheckKind, Forward, Hash, Mac, Policy, Prefix, Protocol, Quic, Table},
+    value::{Action, CheckKind, Forward, Hash, Mac, Policy, Prefix, Protocol, Quic, Statuses, Table},
 };
 use crate::{
     apply::{Needs, Room},
@@ -168,7 +168,7 @@ pub(super) struct Defaults {
     check: Option<Check>,
 }
 
-pub(super) const SLOTS: u32 = 65_537;
+pub(crate) const SLOTS: u32 = 65_537;
 const DRAIN: Duration = Duration::from_secs(300);
 const INTERVAL: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -726,11 +726,8 @@ fn read_check(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> O
     }
     let command: Vec<String> = table.list("command", faults).into_iter().map(|(word, _)| word).collect();
     let mut statuses = Vec::new();
-    for (status, at) in table.list::<u16>("status", faults) {
-        match status {
-            100..=599 => statuses.push(status),
-            _ => faults.unexpected("status", "a status of HTTP, from 100 to 599", at),
-        }
+    for (Statuses(first, last), _) in table.list::<Statuses>("status", faults) {
+        statuses.extend(first..=last);
     }
     let check = Check {
         kind: kind.unwrap_or(CheckKind::Tcp),
