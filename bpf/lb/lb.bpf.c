@@ -215,11 +215,15 @@ static __always_inline struct lb_real *by_tables(struct xdp_md *context, struct 
 		step(LB_STEP_STALE, entry->to.real, 0);
 		count_event(LB_STALE);
 	}
-	if (vip->flags & LB_NO_GLOBAL)
+	if (vip->flags & LB_NO_GLOBAL) {
+		step(LB_STEP_MISSED, 2, 0);
 		return NULL;
+	}
 	known = global(run);
-	if (!known || idle(run, vip, tick, known->seen))
+	if (!known || idle(run, vip, tick, known->seen)) {
+		step(LB_STEP_MISSED, !!known, 0);
 		return NULL;
+	}
 	to = *known;
 	real = real_of(to.real);
 	if (!real) {
@@ -280,6 +284,8 @@ static __always_inline struct lb_real *pick(struct xdp_md *context, struct run *
 		real = by_tables(context, run, vip, counters);
 		if (likely(real))
 			return real;
+	} else {
+		step(LB_STEP_UNASKED, run->fragment ? 2 : !tables, 0);
 	}
 	real = real_of(by_ring(run, vip));
 	if (unlikely(!real))

@@ -382,6 +382,8 @@ enum lb_step_kind {
 	LB_STEP_INNER,		/* an ICMP error: what it is about follows. a: type, b: code */
 	LB_STEP_CLAMPED,	/* a: MSS before, b: after */
 	LB_STEP_VERDICT,	/* a: enum lb_verdict, b: XDP_… */
+	LB_STEP_UNASKED,	/* tables of connections are not. a: 0 a SYN, 1 the service has none, 2 a fragment */
+	LB_STEP_MISSED,		/* the global table. a: 0 does not have it, 1 had it too long ago, 2 is not the service's */
 };
 
 struct lb_step {

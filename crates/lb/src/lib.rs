@@ -18,6 +18,7 @@
 //! | `places` | where what a key names stands in a list |
 //! | [`record`] | packets of a running balancer, as they came and as they left |
 //! | [`report`] | what it tells of itself: JSON, Prometheus, a page |
+//! | [`samples`] | the flow log: packets that a running balancer samples |
 //! | [`serve`] | a balancer that is served: configuration, checks, API |
 //! | [`store`] | the maps on a target: steps carried out, what runs read back, counters |
 //! | `sync` | connections told to peers |
@@ -46,6 +47,7 @@ pub mod maglev;
 mod places;
 pub mod record;
 pub mod report;
+pub mod samples;
 pub mod serve;
 mod shared;
 pub mod store;

@@ -160,13 +160,15 @@ impl Real {
     /// Its address.
     #[must_use]
     pub fn ip(&self) -> IpAddr {
-        if self.flags & flag::REAL_V6 != 0 {
-            self.address.into()
-        } else {
-            let [a, b, c, d, ..] = self.address;
-            [a, b, c, d].into()
-        }
+        ip(self.address, self.flags & flag::REAL_V6 != 0)
     }
+}
+
+/// An address from what maps have of it.
+#[must_use]
+pub fn ip(bytes: [u8; 16], six: bool) -> IpAddr {
+    let [a, b, c, d, ..] = bytes;
+    if six { bytes.into() } else { [a, b, c, d].into() }
 }
 
 /// The number in a real's name.

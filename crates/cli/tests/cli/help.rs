@@ -58,6 +58,8 @@ fn every_verb_explains_itself() {
         "lb serve ",
         "lb drain ",
         "lb trace ",
+        "lb flows ",
+        "lb import ",
         "lb lab ",
         "cgroup ",
         "perf ",

@@ -14,6 +14,7 @@ mod names;
 pub use filter::{Filter, Side, Test};
 pub use matches::{MOST, Match, Numbers, matches};
 pub use names::Known;
+pub(crate) use names::Maps;
 
 use crate::{
     Result,

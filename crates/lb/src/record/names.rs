@@ -19,7 +19,7 @@ pub struct Known {
 
 impl Known {
     /// Takes what is there now; what is there no more is remembered.
-    pub(super) fn learn(&mut self, now: Known) {
+    pub(crate) fn learn(&mut self, now: Known) {
         self.vips.extend(now.vips);
         self.reals.extend(now.reals);
     }
@@ -71,19 +71,19 @@ impl Numbers for Known {
 
 /// The maps that say it.
 #[derive(Debug)]
-pub(super) struct Maps {
+pub(crate) struct Maps {
     vips: [LinuxMap; 2],
     services: LinuxMap,
     reals: LinuxMap,
 }
 
 impl Maps {
-    pub(super) fn open(pinned: &dyn Fn(&str) -> Result<LinuxMap>) -> Result<Maps> {
+    pub(crate) fn open(pinned: &dyn Fn(&str) -> Result<LinuxMap>) -> Result<Maps> {
         let vips = [pinned("vips4")?, pinned("vips6")?];
         Ok(Maps { vips, services: pinned("services")?, reals: pinned("reals")? })
     }
 
-    pub(super) fn read(&self) -> Result<Known> {
+    pub(crate) fn read(&self) -> Result<Known> {
         let mut known = Known::default();
         for map in &self.vips {
             for (key, slot) in map.entries()? {

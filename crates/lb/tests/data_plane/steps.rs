@@ -29,6 +29,8 @@ enum Step {
     Inner,
     Clamped(u32, u32),
     Verdict(u32, u32),
+    Unasked(u32),
+    Missed(u32),
 }
 
 fn step(bytes: &[u8]) -> Step {
@@ -51,6 +53,8 @@ fn step(bytes: &[u8]) -> Step {
         13 => Step::Inner,
         14 => Step::Clamped(a, b),
         15 => Step::Verdict(a, b),
+        16 => Step::Unasked(a),
+        17 => Step::Missed(a),
         other => panic!("no step {other}"),
     }
 }
@@ -94,7 +98,7 @@ fn a_connection_is_told_from_its_first_packet_on() {
     let flow = hash::flow(&first);
     let begins = || [Step::Service(1, 1), Step::Hash(flow)];
     for steps in told(&site, service(0, &[3]), &[&first]) {
-        let more = [Step::Ring(0, 3), Step::Entered(3), Step::Real(3, 1), SENT];
+        let more = [Step::Unasked(0), Step::Ring(0, 3), Step::Entered(3), Step::Real(3, 1), SENT];
         assert_eq!(steps, begins().into_iter().chain(more).collect::<Vec<_>>());
     }
     for steps in told(&site, service(0, &[3]), &[&first, &next]) {
@@ -105,7 +109,8 @@ fn a_connection_is_told_from_its_first_packet_on() {
         let place = hash::place(flow, 2) as u32;
         let ring = if place == 0 { vec![Step::Ring(0, 9), Step::Ring(1, 3)] } else { vec![Step::Ring(1, 3)] };
         let end = [Step::Entered(3), Step::Real(3, 1), SENT];
-        assert_eq!(steps, begins().into_iter().chain(ring).chain(end).collect::<Vec<_>>());
+        let missed = begins().into_iter().chain([Step::Missed(0)]);
+        assert_eq!(steps, missed.chain(ring).chain(end).collect::<Vec<_>>());
     }
     let few = Settings { new_rate: 1, ..Settings::default() };
     let other = tcp("203.0.113.5:40001", VIP);
@@ -117,7 +122,12 @@ fn a_connection_is_told_from_its_first_packet_on() {
         assert!(steps.contains(&Step::NotEntered(3)) || steps.contains(&Step::Entered(3)), "{steps:?}");
     }
     for steps in told_as(&site, service(0, &[]), &[&next], Verdict::NoReal) {
-        assert_eq!(steps, begins().into_iter().chain([Step::Verdict(21, 1)]).collect::<Vec<_>>());
+        assert_eq!(steps, begins().into_iter().chain([Step::Missed(0), Step::Verdict(21, 1)]).collect::<Vec<_>>());
+    }
+    for (flags, asked) in [(flag::NO_CONNECTIONS, Step::Unasked(1)), (flag::NO_GLOBAL, Step::Missed(2))] {
+        for steps in told(&site, service(flags, &[3]), &[&next]) {
+            assert_eq!(steps[2], asked);
+        }
     }
     let nobodys = tcp(CLIENT, "192.0.2.99:80");
     for steps in told_as(&site, service(0, &[3]), &[&nobodys], Verdict::NoVip) {
@@ -188,7 +198,7 @@ fn nat_is_told_both_ways() {
     };
     let packet = tcp(CLIENT, VIP);
     for steps in told(&site, setup(), &[&packet]) {
-        assert_eq!(steps[4..], [Step::Real(3, 4), Step::Port(50_000), SENT], "{steps:?}");
+        assert_eq!(steps[5..], [Step::Real(3, 4), Step::Port(50_000), SENT], "{steps:?}");
     }
     let answer = tcp("10.1.0.3:80", "198.51.100.1:50000").turned();
     for steps in told_as(&site, setup(), &[&packet, &answer], Verdict::Returned) {

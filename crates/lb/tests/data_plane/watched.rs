@@ -7,6 +7,7 @@ use crate::{
 };
 use alveary_lb::{
     record::{Bounds, Filter, Numbers, Recorded, SNAP, matches, monotonic, order},
+    samples::Sampled,
     wire::Way,
 };
 use std::{collections::BTreeSet, net::IpAddr};
@@ -58,6 +59,13 @@ fn samples_say_what_became_of_packets() {
                 assert_eq!(about[24..28], [192, 0, 2, 10]);
                 assert_eq!(about[40..44], [0x9c, 0x40, 0, 80]);
                 assert_eq!(about[45], 4);
+                let read = Sampled::read(about).expect("it is whole");
+                let ends = ["203.0.113.5:40000", "192.0.2.10:80"].map(|end| end.parse().expect("an end"));
+                assert_eq!(read.flow, Some((ends[0], ends[1])));
+                assert_eq!((read.protocol, u32::from(read.length)), (about[44], u32::from(about[46])));
+                assert_eq!(read.vip.unwrap_or(u32::MAX), word(about, 48));
+                assert_eq!((read.real.unwrap_or(0), read.verdict), (word(about, 52), word(about, 56)));
+                assert_eq!(Sampled::read(&about[..ABOUT - 1]), None, "cut");
                 (word(about, 48), word(about, 52), word(about, 56))
             })
             .collect();

@@ -1,6 +1,7 @@
 //! What is asked of a balancer that is served: by its API, on its Unix socket.
 
 use super::{
+    record::time,
     serve::{ROOT, all},
     watch::watch,
 };
@@ -33,6 +34,10 @@ pub(super) struct Which {
 }
 
 impl Which {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn ask(&self, method: &str, target: &str, body: &Value) -> Result<Value, Failure> {
         let path = self.socket.clone().unwrap_or_else(|| socket(&self.name));
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
@@ -90,13 +95,34 @@ pub(super) struct Reals {
     which: Which,
 }
 
-/// List connections that all CPUs know, 10,000 at most
+/// List connections that all CPUs know, 10,000 at most; or follow packets that are sampled
+///
+/// With `--follow` it prints a line for each packet that the data plane samples, as it passes: the flow, what became of it, the VIP
+/// and the real. `[rates] sample` in the configuration says one of how many packets that is.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  alveary lb flows")]
+#[command(after_help = "Examples:
+  alveary lb flows
+  alveary lb flows --follow --for 10s
+  alveary lb flows --follow --json | jq 'select(.verdict == \"no-real\")'")]
 pub(super) struct Flows {
     #[command(flatten)]
-    which: Which,
+    pub(super) which: Which,
+
+    /// Print sampled packets until Ctrl-C
+    #[arg(long)]
+    follow: bool,
+
+    /// End when so many samples have come
+    #[arg(long, value_name = "N", requires = "follow", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+
+    /// End after this time
+    #[arg(long = "for", value_name = "TIME", requires = "follow", value_parser = time)]
+    pub(super) time: Option<Duration>,
+
+    /// The BPF file system in which it is pinned
+    #[arg(long, value_name = "DIR", default_value = ROOT, value_hint = ValueHint::DirPath)]
+    pub(super) bpffs: PathBuf,
 }
 
 /// Send no new connections to a real
@@ -221,6 +247,9 @@ impl Reals {
 
 impl Flows {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        if self.follow {
+            return super::flows::follow(self, json);
+        }
         let flows = self.which.ask("GET", "/v1/flows", &Value::Null)?;
         if json {
             return output::object(&flows);

@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod flows;
 mod import;
 mod lab;
 mod record;
@@ -23,6 +24,7 @@ use std::path::Path;
   alveary lb status
   alveary lb drain 10.0.0.11 --within 30s
   alveary lb trace 'tcp 198.51.100.7:40000 > 192.0.2.1:443'
+  alveary lb flows --follow
   alveary lb record 'verdict dropped' -w drops.pcapng
   alveary lb import /etc/keepalived/keepalived.conf > lb.toml
   alveary lb lab")]

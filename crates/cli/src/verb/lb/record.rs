@@ -74,7 +74,7 @@ pub(super) struct Record {
     bpffs: PathBuf,
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "a time: \"500ms\", \"30s\", \"5m\"".into())
 }
 

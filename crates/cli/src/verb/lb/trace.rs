@@ -14,11 +14,12 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary lb trace 'tcp 198.51.100.7:40000 > 192.0.2.1:443'
-  alveary lb trace 'udp [2001:db8::7]:4000 > [2001:db8::1]:53'")]
+  alveary lb trace 'tcp 198.51.100.7:40000 > 192.0.2.1:443 ack'
+  alveary lb trace 'udp [2001:db8::7]:4000 > [2001:db8::1]:53'
+  alveary lb trace 'icmp 198.51.100.7 > 192.0.2.1'")]
 pub(super) struct Trace {
-    /// `tcp|udp FROM:PORT > TO:PORT`, or bytes as hexadecimal digits from the Ethernet header on
-    #[arg(value_parser = packet)]
-    packet: Packet,
+    /// `tcp|udp FROM:PORT > TO:PORT [FLAGS]`, `icmp FROM > TO`, or bytes as hexadecimal digits from the Ethernet header on
+    packet: String,
 
     /// The balancer's name, if it has one
     #[arg(long, value_name = "NAME", default_value = "main")]
@@ -29,26 +30,25 @@ pub(super) struct Trace {
     bpffs: PathBuf,
 }
 
-#[derive(Clone, Debug)]
-struct Packet(Vec<u8>);
-
-fn packet(text: &str) -> Result<Packet, String> {
-    trace::packet(text)
-        .map(Packet)
-        .ok_or_else(|| "no packet: tcp 198.51.100.7:40000 > 192.0.2.1:443, or its bytes in hexadecimal".into())
-}
-
 impl Trace {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
-        let traced = trace::trace(OBJECT, &self.bpffs, &self.name, &self.packet.0).map_err(|why| all(vec![why]))?;
+        let packet = trace::packet(&self.packet)?;
+        let traced = trace::trace(OBJECT, &self.bpffs, &self.name, &packet).map_err(|why| all(vec![why]))?;
         let action = trace::action(traced.action);
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         if json {
-            return output::object(&json!({ "steps": traced.steps, "action": action, "packet": hex(&traced.packet) }));
+            return output::object(&json!({
+                "steps": traced.steps, "action": action, "packet": hex(&traced.packet),
+                "came": trace::describe(&packet), "left": trace::describe(&traced.packet),
+            }));
         }
         output::write(|out| {
-            traced.steps.iter().try_for_each(|step| writeln!(out, "{step}"))?;
-            writeln!(out, "{action}, {} bytes (it came with {})", traced.packet.len(), self.packet.0.len())
+            writeln!(out, "{}, {} bytes", trace::describe(&packet), packet.len())?;
+            traced.steps.iter().try_for_each(|step| writeln!(out, "- {step}"))?;
+            match traced.action {
+                1 => writeln!(out, "{action}: nothing leaves"),
+                _ => writeln!(out, "{action}: {}, {} bytes", trace::describe(&traced.packet), traced.packet.len()),
+            }
         })
     }
 }

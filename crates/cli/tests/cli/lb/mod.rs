@@ -64,7 +64,12 @@ fn configurations() {
     let session = Session::new().file("good.toml", GOOD).file("bad.toml", BAD).file("keepalived.conf", KEEPALIVED);
     let session = session.run("lb check good.toml").run("lb check good.toml --json").run("lb check bad.toml");
     let session = session.run("lb check /dev/zero");
-    golden("lb-check.txt", session.run("lb import keepalived.conf").text());
+    let session = session.run("lb import keepalived.conf --device eth1 --source 192.0.2.2");
+    let session = session.file("cut.conf", &KEEPALIVED[..60]).file("empty.conf", "");
+    let session = session.run("lb import keepalived.conf").run("lb import cut.conf").run("lb import empty.conf");
+    let session = session.file("all.conf", "include conf.d/*.conf\n").run("lb import all.conf");
+    let session = session.run("lb trace").run("lb trace 'tcp 198.51.100.7 > 192.0.2.1:443'").run("lb trace 02zz");
+    golden("lb-check.txt", session.text());
 }
 
 #[test]

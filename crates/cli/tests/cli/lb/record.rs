@@ -67,6 +67,56 @@ fn is_asked(site: &Site) -> bool {
     !dump.contains("\"matches\": 0") && !dump.contains("\"matches\":0")
 }
 
+/// The flow log: what the data plane samples, as it passes.
+#[test]
+fn sampled_packets_are_followed() {
+    let Some(mut site) = Site::new("lb_samples") else { return };
+    let _servers = [site.server(0), site.server(1)];
+    site.configure("");
+    site.serve();
+    site.until("both are well", |site| site.health().iter().all(|(health, _)| health == "up"));
+    let follow = |more: &[&str]| {
+        let mut command = site.command(&["flows", "--follow", "--name", "test", "--bpffs"]);
+        command.arg(&site.bpffs.path).args(more);
+        command
+    };
+    let refused = follow(&[]).output().expect("it runs");
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && why.contains("the balancer `test` samples no packets"), "{why}");
+    assert!(why.contains("sample = 1000"), "{why}");
+
+    site.configure("[rates]\nsample = 1\n");
+    site.until("it samples", |_| {
+        let none = follow(&["--for", "1ms"]).output().expect("it runs");
+        none.status.success()
+    });
+    // What was sampled before is not told; of what comes no more than is asked for.
+    drop(site.connect(5));
+    let mut command = follow(&["--count", "6"]);
+    let child = site.network.at(site.balancer, || command.stdout(Stdio::piped()).spawn()).expect("the namespace");
+    let mut child = child.expect("the binary runs");
+    let mut said = BufReader::new(child.stdout.take().expect("piped"));
+    let mut first = String::new();
+    said.read_line(&mut first).expect("it says so");
+    assert!(first.starts_with("one of 1 packets"), "{first}");
+    let second = follow(&["--for", "20s"]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("someone reads the samples"), "{second:?}");
+    let open = site.connect(10);
+    let mut lines = String::new();
+    said.read_to_string(&mut lines).expect("text");
+    assert!(child.wait().expect("it ends").success(), "{lines}");
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), 7, "six, and how many: {lines:#?}");
+    assert!(lines[6].starts_with("6 samples"), "{lines:#?}");
+    let sent: Vec<&&str> =
+        lines.iter().filter(|line| line.contains(": forwarded, VIP 192.0.2.1:80/tcp, real 10.0.")).collect();
+    assert!(
+        sent.iter().any(|line| line.contains("s  tcp 10.0.0.2:") && line.contains(" > 192.0.2.1:80: ")),
+        "{lines:#?}"
+    );
+    drop(open);
+}
+
 #[test]
 fn packets_are_recorded_as_they_come_and_as_they_leave() {
     let Some(mut site) = Site::new("lb_record") else { return };

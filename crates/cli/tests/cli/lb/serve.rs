@@ -242,7 +242,8 @@ fn connections_outlive_the_process_and_follow_health() {
         let said = String::from_utf8_lossy(&traced.stdout);
         let real = format!("to the real 10.0.{}.2 (number", char::from(*name));
         assert!(said.contains(&real), "{real}\n{traced:?}");
-        assert!(said.contains("forwarded: sent to a real\nXDP_TX, 54 bytes"), "{said}");
+        assert!(said.contains("forwarded: sent to a real\nXDP_TX: IPv4 "), "{said}");
+        assert!(said.starts_with("IPv4 ") && said.contains("it is for the VIP 192.0.2.1:80/tcp"), "{said}");
     }
 
     // Killed: packets go on, old connections and new ones.
