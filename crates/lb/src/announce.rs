@@ -151,55 +151,86 @@ fn note(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("lb-{name}.announce"))
 }
 
-/// Notes for who stops the balancer what it has to withdraw, and whom it can ask to; and for the next process whether it has
-/// been told to stand back.
-pub(crate) fn write_note(folder: &Path, config: &Config, socket: &Path, withdrawn: bool) -> io::Result<()> {
-    let path = note(folder, &config.name);
-    let Some(announce) = &config.announce else {
-        return fs::remove_file(&path)
-            .or_else(|why| if why.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(why) });
-    };
-    fs::create_dir_all(folder)?;
-    let nothing = bird::text(&config.name, announce, &BTreeSet::new());
-    let said = json!({
-        "file": announce.file, "bird": announce.bird, "linger": announce.linger.as_millis() as u64,
-        "text": nothing, "socket": socket, "withdrawn": withdrawn,
-    });
-    // Who reads it is not to see it half.
-    let new = path.with_extension("new");
-    fs::write(&new, said.to_string())?;
-    fs::rename(new, path)
+/// Notes where the balancer answers; for who stops it what it has announced; and for the next process whether it has been
+/// told to stand back.
+#[derive(Debug)]
+pub(crate) struct Note {
+    new: PathBuf,
+    path: PathBuf,
+}
+
+impl Note {
+    /// Writes it, beside the one that holds.
+    pub(crate) fn prepare(folder: &Path, config: &Config, socket: &Path, withdrawn: bool) -> io::Result<Note> {
+        let path = note(folder, &config.name);
+        let new = path.with_extension(format!("{}.new", std::process::id()));
+        fs::create_dir_all(folder)?;
+        let mut said = json!({ "socket": socket });
+        if let Some(announce) = &config.announce {
+            let nothing = bird::text(&config.name, announce, &BTreeSet::new());
+            said = json!({
+                "file": announce.file, "bird": announce.bird, "linger": announce.linger.as_millis() as u64,
+                "text": nothing, "socket": socket, "withdrawn": withdrawn,
+            });
+        }
+        fs::write(&new, said.to_string())?;
+        Ok(Note { new, path })
+    }
+
+    /// It holds from now on: who reads it does not see it half.
+    pub(crate) fn hold(self) -> io::Result<()> {
+        fs::rename(&self.new, &self.path)
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        // One that holds is called otherwise.
+        let _ = fs::remove_file(&self.new);
+    }
+}
+
+fn read_note(folder: &Path, name: &str) -> io::Result<Option<Value>> {
+    match fs::read(note(folder, name)) {
+        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(why),
+    }
 }
 
 /// Whether a balancer has been told to stand back, by the note that its last process left.
 pub(crate) fn was_withdrawn(folder: &Path, name: &str) -> bool {
-    let text = fs::read(note(folder, name)).unwrap_or_default();
-    serde_json::from_slice(&text).is_ok_and(|said: Value| said["withdrawn"] == true)
+    read_note(folder, name).is_ok_and(|said| said.is_some_and(|said| said["withdrawn"] == true))
 }
 
-/// Withdraws what a balancer has announced, by the note that it left, and waits as long as its configuration says. Without a
-/// note there is nothing to do.
+/// Where a balancer answers, by the note that its last process left; without one, where they do unless told otherwise.
+#[must_use]
+pub fn noted_socket(name: &str) -> PathBuf {
+    let usual = crate::api::socket(name);
+    let said = usual.parent().and_then(|folder| read_note(folder, name).ok()?);
+    said.and_then(|said| said["socket"].as_str().map(PathBuf::from)).unwrap_or(usual)
+}
+
+/// Withdraws what a balancer has announced whose process is gone, by the note that it left, and waits as long as its
+/// configuration says. Without a note there is nothing to do.
 ///
 /// # Errors
 /// BIRD's.
 pub fn withdraw_by_note(folder: &Path, name: &str) -> io::Result<()> {
-    let path = note(folder, name);
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(why) => return Err(why),
-    };
-    let said: Value = serde_json::from_slice(&text)?;
+    let Some(said) = read_note(folder, name)? else { return Ok(()) };
     let of = |key: &str| said[key].as_str().unwrap_or_default();
-    // Its process, if it lives, is not to announce anew what is withdrawn here.
-    let asked = std::os::unix::net::UnixStream::connect(of("socket"))
-        .and_then(|mut stream| crate::http::ask(&mut stream, "POST", "/v1/withdraw", b"{}"));
-    if !matches!(asked, Ok((200, _))) {
+    if said["file"].is_string() {
         bird::tell(Path::new(of("file")), Path::new(of("bird")), of("text"))?;
+        // Routers that are further away hear of it meanwhile, while packets are still taken.
+        thread::sleep(Duration::from_millis(said["linger"].as_u64().unwrap_or_default()));
     }
-    // Routers that are further away hear of it meanwhile, while packets are still taken.
-    thread::sleep(Duration::from_millis(said["linger"].as_u64().unwrap_or_default()));
-    fs::remove_file(path)
+    forget_note(folder, name)
+}
+
+/// There is nothing more to withdraw.
+pub(crate) fn forget_note(folder: &Path, name: &str) -> io::Result<()> {
+    let gone = fs::remove_file(note(folder, name));
+    gone.or_else(|why| if why.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(why) })
 }
 
 #[cfg(test)]
@@ -235,11 +266,15 @@ mod tests {
         };
         let announces = of("[announce]\nfile = \"/x.conf\"\n");
         assert!(!was_withdrawn(&folder, "noted"));
+        let mut is_there = false;
         for withdrawn in [true, false, true] {
-            write_note(&folder, &announces, Path::new("/x.sock"), withdrawn).expect("a note");
+            let note = Note::prepare(&folder, &announces, Path::new("/x.sock"), withdrawn).expect("a note");
+            assert_eq!(was_withdrawn(&folder, "noted"), !withdrawn && is_there, "it does not hold yet");
+            is_there = true;
+            note.hold().expect("it holds");
             assert_eq!(was_withdrawn(&folder, "noted"), withdrawn);
         }
-        write_note(&folder, &of(""), Path::new("/x.sock"), true).expect("none");
+        Note::prepare(&folder, &of(""), Path::new("/x.sock"), true).and_then(Note::hold).expect("another");
         assert!(!was_withdrawn(&folder, "noted"));
         fs::remove_dir_all(folder).expect("it is ours");
     }

@@ -200,7 +200,7 @@ impl Needs {
                         .expected(format!("at most {there}"))
                         .found(needed.to_string())
                         .help(format!(
-                            "a larger `{limit}` in [limits]; it takes effect when the balancer's maps are made anew"
+                            "a larger `{limit}` in [limits]; what runs keeps the room that it was begun with until `alveary lb stop`"
                         )),
                 );
             }
@@ -512,8 +512,9 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
 }
 
 fn full(what: &str, limit: &str) -> Diagnostic {
-    Diagnostic::new("lb-room", format!("there is no room for more {what}"), Place::Nowhere)
-        .help(format!("a larger `{limit}` in [limits]; it takes effect when the balancer's maps are made anew"))
+    Diagnostic::new("lb-room", format!("there is no room for more {what}"), Place::Nowhere).help(format!(
+        "a larger `{limit}` in [limits]; what runs keeps the room that it was begun with until `alveary lb stop`"
+    ))
 }
 
 #[cfg(test)]

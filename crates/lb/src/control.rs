@@ -4,6 +4,7 @@ use crate::{
     config::{Config, Name, Vip},
     wanted::Standing,
 };
+use alveary_diag::did_you_mean;
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -45,6 +46,17 @@ pub struct State {
 const FIRST_SHARE: u16 = 100;
 /// Steps in which a starting real gets its weight.
 const STEPS: u32 = 10;
+
+/// What a check has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Nothing that anybody would be told.
+    Same,
+    /// The first word of a real that is down; it got nothing before.
+    DownFromTheStart,
+    /// Packets go elsewhere by that, or come back.
+    Turned,
+}
 
 /// All reals of a configuration.
 #[derive(Clone, Debug, Default)]
@@ -95,25 +107,28 @@ impl Control {
         self.states = states;
     }
 
-    /// What a check said; `true` if the real is another than before by that.
-    pub fn checked(&mut self, vip: &Vip, real: &str, said: Result<(), String>, took: Duration, now: Instant) -> bool {
-        let Some(check) = &vip.check else { return false };
-        let Some(states) = self.states.get_mut(&vip.name) else { return false };
-        let Some(state) = place(states, real).map(|place| &mut Arc::make_mut(states)[place].1) else { return false };
+    /// What a check said, and what has changed by that.
+    pub fn checked(&mut self, vip: &Vip, real: &str, said: Result<(), String>, took: Duration, now: Instant) -> Word {
+        let Some(check) = &vip.check else { return Word::Same };
+        let Some(states) = self.states.get_mut(&vip.name) else { return Word::Same };
+        let Some(state) = place(states, real).map(|place| &mut Arc::make_mut(states)[place].1) else {
+            return Word::Same;
+        };
         state.last = Some(Box::new((said.clone(), took)));
         let (up, first) = match &state.health {
-            Health::Unchecked => return false,
+            Health::Unchecked => return Word::Same,
             Health::Unknown { before } => (*before, true),
             Health::Up => (true, false),
             Health::Down(_) => (false, false),
         };
         if said.is_ok() == up {
             state.against = 0;
+            let word = if first && !up { Word::DownFromTheStart } else { Word::Same };
             match said {
                 Ok(()) => state.health = Health::Up,
                 Err(why) => state.health = Health::Down(why),
             }
-            return false;
+            return word;
         }
         state.against += 1;
         // Who was never looked at is what the first look says; who had connections before has the patience of all.
@@ -125,7 +140,7 @@ impl Control {
             check.rise
         };
         if state.against < enough {
-            return false;
+            return Word::Same;
         }
         state.against = 0;
         match said {
@@ -135,11 +150,14 @@ impl Control {
             }
             Err(why) => state.health = Health::Down(why),
         }
-        true
+        Word::Turned
     }
 
-    /// Drains reals of this name (of one VIP, if it is named); the number of them. Their connections end when their VIP's
-    /// time is over, or this one.
+    /// Drains reals of this name (of one VIP, if it is named); gives the VIPs. Their connections end when their VIP's time
+    /// is over, or this one.
+    ///
+    /// # Errors
+    /// There is no such real.
     pub fn drain(
         &mut self,
         config: &Config,
@@ -147,28 +165,68 @@ impl Control {
         real: &str,
         within: Option<Duration>,
         now: Instant,
-    ) -> usize {
-        let mut count = 0;
+    ) -> Result<Vec<String>, String> {
+        let mut vips = Vec::new();
         for (of, states) in self.states.iter_mut().filter(|(of, _)| vip.is_none_or(|vip| vip == *of)) {
             let Some(state) = place(states, real).map(|place| &mut Arc::make_mut(states)[place].1) else { continue };
             let own = config.vips.iter().find(|vip| vip.name == *of).map(|vip| vip.drain);
             state.drained = Some(now + within.or(own).unwrap_or_default());
-            count += 1;
+            vips.push(of.clone());
         }
-        count
+        if vips.is_empty() { Err(self.nobody(vip, real)) } else { Ok(vips) }
     }
 
     /// Takes that back.
-    pub fn undrain(&mut self, vip: Option<&str>, real: &str, now: Instant) -> usize {
-        let mut count = 0;
-        for (_, states) in self.states.iter_mut().filter(|(of, _)| vip.is_none_or(|vip| vip == *of)) {
-            let Some(state) = place(states, real).map(|place| &mut Arc::make_mut(states)[place].1) else { continue };
+    ///
+    /// # Errors
+    /// There is no such real, or it is not drained.
+    pub fn undrain(&mut self, vip: Option<&str>, real: &str, now: Instant) -> Result<Vec<String>, String> {
+        let (mut vips, mut others) = (Vec::new(), Vec::new());
+        for (of, states) in self.states.iter_mut().filter(|(of, _)| vip.is_none_or(|vip| vip == *of)) {
+            let Some(place) = place(states, real) else { continue };
+            let state = &mut Arc::make_mut(states)[place].1;
             if state.drained.take().is_some() {
                 state.began = Some(now);
-                count += 1;
+                vips.push(of.clone());
+            } else {
+                others.push(format!("`{of}`"));
             }
         }
-        count
+        match (vips.is_empty(), others.is_empty()) {
+            (false, _) => Ok(vips),
+            (true, false) => Err(format!("the real `{real}` is there and not drained: {}", others.join(", "))),
+            (true, true) => Err(self.nobody(vip, real)),
+        }
+    }
+
+    /// That there is no such real, and what there is.
+    fn nobody(&self, vip: Option<&str>, real: &str) -> String {
+        let meant = |word: &str, known: &mut dyn Iterator<Item = &str>| {
+            did_you_mean(word, known).map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
+        };
+        let names =
+            |states: &Arc<Vec<(Name, State)>>| states.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+        let Some(vip) = vip else {
+            let all: Vec<String> = self.states.values().flat_map(names).collect();
+            return format!("no VIP has a real `{real}`{}", meant(real, &mut all.iter().map(String::as_str)));
+        };
+        let Some(states) = self.states.get(vip).filter(|states| !states.is_empty()) else {
+            let mut vips = self.states.iter().filter(|(_, states)| !states.is_empty()).map(|(of, _)| of.as_str());
+            return format!("no VIP with reals is called `{vip}`{}", meant(vip, &mut vips));
+        };
+        let has = self.states.iter().filter(|(_, states)| place(states, real).is_some());
+        let others: Vec<String> = has.map(|(of, _)| format!("`{of}`")).collect();
+        if !others.is_empty() {
+            return format!("the VIP `{vip}` has no real `{real}`; it is a real of {}", others.join(", "));
+        }
+        let own = names(states);
+        format!("the VIP `{vip}` has no real `{real}`{}", meant(real, &mut own.iter().map(String::as_str)))
+    }
+
+    /// Whether none of a VIP's reals gets new connections.
+    #[must_use]
+    pub fn takes_nobody(&self, vip: &Vip, now: Instant) -> bool {
+        !vip.reals.iter().any(|real| self.standing(vip, &real.name, now).share > 0)
     }
 
     /// Whether each real that is checked was looked at, or known before.
@@ -276,6 +334,10 @@ mod tests {
         }
 
         fn says(&mut self, up: bool, seconds: u64) -> bool {
+            self.word(up, seconds) == Word::Turned
+        }
+
+        fn word(&mut self, up: bool, seconds: u64) -> Word {
             let (said, at) = (if up { Ok(()) } else { Err("refused".into()) }, self.at(seconds));
             self.control.checked(&self.config.vips[0], "a", said, Duration::ZERO, at)
         }
@@ -292,6 +354,14 @@ mod tests {
         assert!(!case.control.knows_all());
         assert!(case.says(true, 1) && case.control.knows_all());
         assert_eq!(case.standing(1), Standing::WELL, "there was nothing before: it need not start slowly");
+    }
+
+    #[test]
+    fn who_is_down_from_the_start_is_told_of_once() {
+        let mut case = Case::new(CHECK, false);
+        assert_eq!([case.word(false, 1), case.word(false, 2)], [Word::DownFromTheStart, Word::Same]);
+        let mut case = Case::new(CHECK, true);
+        assert_eq!(case.word(true, 1), Word::Same, "that it goes on is nothing new");
     }
 
     #[test]
@@ -320,14 +390,25 @@ mod tests {
         let mut case = Case::new("", false);
         assert_eq!(case.standing(0), Standing::WELL, "nobody checks it");
         let (config, at) = (case.config.clone(), case.at(0));
-        assert_eq!(case.control.drain(&config, None, "b", None, at), 0);
-        assert_eq!(case.control.drain(&config, Some("web"), "a", None, at), 1);
+        let refused = |said: Result<Vec<String>, String>| said.expect_err("there is none");
+        assert_eq!(
+            refused(case.control.drain(&config, None, "aa", None, at)),
+            "no VIP has a real `aa`; did you mean `a`?"
+        );
+        assert_eq!(
+            refused(case.control.drain(&config, Some("wbe"), "a", None, at)),
+            "no VIP with reals is called `wbe`; did you mean `web`?"
+        );
+        assert_eq!(refused(case.control.undrain(None, "a", at)), "the real `a` is there and not drained: `web`");
+        assert!(!case.control.takes_nobody(&config.vips[0], at));
+        assert_eq!(case.control.drain(&config, Some("web"), "a", None, at), Ok(vec!["web".to_owned()]));
+        assert!(case.control.takes_nobody(&config.vips[0], at));
         assert_eq!((case.standing(59), case.standing(60)), (Standing::DRAINING, Standing::GONE));
         assert_eq!(case.control.next(&config, case.at(1)), Some(case.at(60)));
         let at = case.at(70);
-        assert_eq!(case.control.undrain(None, "a", at), 1);
+        assert_eq!(case.control.undrain(None, "a", at), Ok(vec!["web".to_owned()]));
         assert_eq!(case.standing(70).share, 100, "it starts slowly");
-        assert_eq!(case.control.undrain(None, "a", at), 0);
+        assert!(case.control.undrain(None, "a", at).is_err());
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub struct Instance {
     pub adopted: bool,
     loaded: Loaded<Linux>,
     folder: PathBuf,
+    /// Links that are new since all was right last.
+    attached: Vec<PathBuf>,
+    /// Its maps are pinned: what is there goes on without this process.
+    begun: bool,
 }
 
 /// Where balancers are pinned below a BPF file system.
@@ -57,7 +61,8 @@ fn wrong(doing: &str, path: &Path, why: &io::Error) -> Diagnostic {
 }
 
 impl Instance {
-    /// Opens the balancer of this configuration: the one that runs, or a new one. Nothing is attached yet.
+    /// Opens the balancer of this configuration: the one that runs, or a new one. Nothing of what runs is changed; nothing
+    /// is pinned or attached yet.
     ///
     /// # Errors
     /// The kernel's; maps of another version.
@@ -88,20 +93,10 @@ impl Instance {
         }
         let loaded = loader.load(&object)?;
         let store = Store::open(&loaded)?;
-        let instance = Instance { store, adopted, loaded, folder };
-        if !adopted {
-            instance.pin().inspect_err(|_| {
-                // Nothing of a balancer that could not begin remains.
-                let _ = fs::remove_dir_all(&instance.folder);
-            })?;
-        }
-        Ok(instance)
+        Ok(Instance { store, adopted, loaded, folder, attached: Vec::new(), begun: adopted })
     }
 
     fn pin(&self) -> Result<()> {
-        fs::create_dir_all(&self.folder).map_err(|why| {
-            wrong("made", &self.folder, &why).help("mount -t bpf bpf /sys/fs/bpf: that has to be a BPF file system")
-        })?;
         for (name, map) in self.loaded.maps() {
             let path = self.folder.join(file(name));
             if !path.exists() {
@@ -111,42 +106,67 @@ impl Instance {
         Ok(())
     }
 
-    /// Attaches the program to the devices: where one of ours is, this one takes its place between two packets. Gives what
-    /// is worth knowing.
+    /// Brings the program to the devices of a configuration, and takes it off those that it has no more. Gives what is
+    /// worth knowing.
     ///
     /// # Errors
-    /// The kernel's; somebody else's program is there.
-    pub fn attach(&self, config: &Config) -> Result<Vec<String>> {
+    /// The kernel's; somebody else's program is there. Devices are as they were then.
+    pub fn attach(&mut self, config: &Config) -> Result<Vec<String>> {
+        let notes = self.attach_new(config).and_then(|notes| self.take_place(config).map(|()| notes));
+        if notes.is_err() {
+            self.take_back();
+        }
+        notes
+    }
+
+    /// Attaches the program to the devices where none of ours is: of all that is to be done, that is what others may
+    /// refuse. Those where it runs are as they were.
+    ///
+    /// # Errors
+    /// As [`Instance::attach`]; [`Instance::take_back`] takes off what was attached so far.
+    pub fn attach_new(&mut self, config: &Config) -> Result<Vec<String>> {
+        fs::create_dir_all(&self.folder).map_err(|why| wrong("made", &self.folder, &why))?;
+        let devices =
+            config.devices.iter().map(|name| Device::named(name)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let mode = match config.mode {
+            Mode::Any => alveary::spec::XdpMode::Any,
+            Mode::Native => alveary::spec::XdpMode::Native,
+            Mode::Generic => alveary::spec::XdpMode::Generic,
+        };
         let mut notes = Vec::new();
-        let program = self.loaded.program(PROGRAM)?;
-        for name in &config.devices {
-            let device = Device::named(name)?;
+        for (name, device) in config.devices.iter().zip(devices) {
             let path = self.folder.join(link_file(name));
             if let Ok(link) = obj_get(&path, PathFlags::default()) {
-                let there = link_info(link.as_fd()).map(|info| info.detail);
-                if matches!(there, Ok(LinkDetail::Xdp { ifindex }) if ifindex == device.index) {
-                    let update = LinkUpdate { link: link.as_fd(), new: program.handle().as_fd(), old: None, flags: 0 };
-                    update.update().map_err(Diagnostic::from)?;
+                if is_at(&link, &device) {
                     continue;
                 }
                 // Its device is gone; another one has the name now.
                 detach(&path)?;
             }
-            let mode = match config.mode {
-                Mode::Any => alveary::spec::XdpMode::Any,
-                Mode::Native => alveary::spec::XdpMode::Native,
-                Mode::Generic => alveary::spec::XdpMode::Generic,
-            };
             let link = self.loaded.attach_to(PROGRAM, &Place::Xdp { device, mode, replace: false })?;
             notes.extend(link.notes().iter().cloned());
             link.pin(&path)?;
+            self.attached.push(path);
         }
-        for path in links(&self.folder) {
-            let wanted =
-                config.devices.iter().any(|name| path.file_name().is_some_and(|file| *file == *link_file(name)));
-            if !wanted {
-                detach(&path)?;
+        Ok(notes)
+    }
+
+    /// Lets this program take the place of the one that runs, between two packets, and detaches it from the devices that
+    /// the configuration has no more.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn take_place(&mut self, config: &Config) -> Result<()> {
+        let program = self.loaded.program(PROGRAM)?;
+        for name in &config.devices {
+            let path = self.folder.join(link_file(name));
+            if self.attached.contains(&path) {
+                continue;
             }
+            let link = obj_get(&path, PathFlags::default()).map_err(Diagnostic::from)?;
+            LinkUpdate { link: link.as_fd(), new: program.handle().as_fd(), old: None, flags: 0 }
+                .update()
+                .map_err(Diagnostic::from)?;
         }
         // What came with this program stands in the place of what it replaces, for the next one.
         for name in [CONSTANTS, CACHED].into_iter().chain(RECORDERS) {
@@ -157,8 +177,36 @@ impl Instance {
             }
         }
         self.pin()?;
-        Ok(notes)
+        for path in links(&self.folder) {
+            let wanted =
+                config.devices.iter().any(|name| path.file_name().is_some_and(|file| *file == *link_file(name)));
+            if !wanted {
+                detach(&path)?;
+            }
+        }
+        self.attached.clear();
+        self.begun = true;
+        Ok(())
     }
+
+    /// Takes off what was attached since all was right last, and of a balancer that could not begin everything.
+    pub fn take_back(&mut self) {
+        for path in self.attached.drain(..) {
+            // There is nobody who could do more about it.
+            let _ = detach(&path);
+        }
+        if !self.begun {
+            for (name, _) in self.loaded.maps() {
+                let _ = fs::remove_file(self.folder.join(file(name)));
+            }
+        }
+    }
+}
+
+/// Whether a link is to this device.
+fn is_at(link: &impl AsFd, device: &Device) -> bool {
+    let there = link_info(link.as_fd()).map(|info| info.detail);
+    matches!(there, Ok(LinkDetail::Xdp { ifindex }) if ifindex == device.index)
 }
 
 /// Files of links.

@@ -8,6 +8,7 @@
 //! | [`asked`] | what the bodies of requests to it say |
 //! | [`bird`] | BIRD: its configuration's part that is ours, its control socket |
 //! | [`mod@check`] | one check of one real |
+//! | `clock` | the data plane's clocks |
 //! | [`config`] | the configuration: a file, and what is wrong with it |
 //! | [`control`] | how reals are: health, draining, slow start |
 //! | [`etcd`] | configuration from etcd: a key that is read and watched |
@@ -15,6 +16,7 @@
 //! | [`instance`] | a balancer in the running kernel: pins, links, adoption |
 //! | [`keepalived`] | configurations of keepalived as ours |
 //! | [`maglev`] | which real server has which slot of a VIP's table; rings as Katran computes them |
+//! | [`owner`] | who serves a balancer: one process at a time |
 //! | `places` | where what a key names stands in a list |
 //! | [`record`] | packets of a running balancer, as they came and as they left |
 //! | [`report`] | what it tells of itself: JSON, Prometheus, a page |
@@ -36,6 +38,7 @@ pub mod apply;
 pub mod asked;
 pub mod bird;
 pub mod check;
+mod clock;
 pub mod config;
 pub mod control;
 pub mod etcd;
@@ -44,6 +47,7 @@ pub mod http;
 pub mod instance;
 pub mod keepalived;
 pub mod maglev;
+pub mod owner;
 mod places;
 pub mod record;
 pub mod report;

@@ -3,7 +3,7 @@
 use crate::{
     Fault, Result,
     apply::{Changed, Refused, Ring, Room, Running, Step, apply},
-    config::Config,
+    config::{Config, Limits},
     wanted::Wanted,
     wire::{self, LAYOUT, Real, Service},
 };
@@ -106,16 +106,16 @@ fn failed(message: String) -> Fault {
 /// # Errors
 /// For an object that is not the balancer's.
 pub fn prepare(object: &mut Object, config: &Config, cpus: u32) -> Result<()> {
-    let limits = config.limits;
+    let (limits, room) = (config.limits, Room::of(&config.limits));
     let sets = (limits.connections_per_cpu / WAYS).next_power_of_two().max(1);
     for (map, entries) in [
-        ("vips4", limits.vips * 4),
-        ("vips6", limits.vips * 4),
-        ("services", limits.vips * 4 + 16),
-        ("vip_counters", limits.vips * 2),
-        ("rings", limits.slots),
-        ("reals", limits.reals + 1),
-        ("real_counters", limits.reals + 1),
+        ("vips4", room.keys),
+        ("vips6", room.keys),
+        ("services", room.services),
+        ("vip_counters", room.vips * 2),
+        ("rings", room.slots),
+        ("reals", room.reals),
+        ("real_counters", room.reals),
         ("connections4", limits.connections),
         ("connections6", limits.connections),
         ("nat4", limits.connections),
@@ -273,6 +273,14 @@ impl<B: Plane> Store<B> {
             reals: entries("reals"),
             slots: entries("rings"),
         }
+    }
+
+    /// The limits that the maps were made with; `said` where they do not tell.
+    #[must_use]
+    pub fn limits(&self, said: Limits) -> Limits {
+        let room = self.room();
+        let connections = self.map("connections4").spec().def.max_entries;
+        Limits { vips: room.vips, reals: room.reals.saturating_sub(1), slots: room.slots, connections, ..said }
     }
 
     /// Brings what runs to what is wanted.

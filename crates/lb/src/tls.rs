@@ -128,7 +128,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     if all.is_empty() { Err(wrong("there is none in it".into())) } else { Ok(all) }
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, String> {
+pub(crate) fn roots(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     // Old ones of a machine may be of kinds that nobody uses any more.
     let (taken, _) = roots.add_parsable_certificates(certificates(path)?);

@@ -13,8 +13,8 @@ use rustix::{
     fd::OwnedFd,
     io::Errno,
     net::{
-        AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, getsockname, ipproto, recvfrom,
-        sendto, socket_with,
+        AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, getsockname, ipproto,
+        recvfrom, sendto, socket_with,
         sockopt::{Timeout, set_socket_timeout},
     },
 };
@@ -77,6 +77,8 @@ impl Tunnel {
         let own = getsockname(&held).ok().and_then(|at| SocketAddr::try_from(at).ok()).map_or(0, |at| at.port());
         let answers = raw(self.inner, ipproto::TCP)?;
         bind(&answers, &SocketAddr::new(self.inner, 0)).map_err(said)?;
+        // Segments of others are not handed to us. Without a route to the VIP the kernel does not see to that; we do.
+        let _ = connect(&answers, &SocketAddr::new(self.vip, 0));
         let sequence = u32::from(own) << 16 | u32::from(port);
         let send = self.sender()?;
         let segment = |sequence: u32, flags: u8| {

@@ -22,15 +22,17 @@ fn maps_of_the_recorder_of_another_version_are_made_anew() {
     let object = Object::parse(&bytes[..]).expect("an object");
     let config = Config::read("test", CONFIG).expect("a configuration");
     let open = || Instance::open(&config, &bytes, &bpffs.path).map_err(|fault| format!("{fault:?}"));
-    assert!(!open().expect("it begins").adopted);
+    let no_device = Config { devices: Vec::new(), ..config.clone() };
+    let mut begun = open().expect("it begins");
+    begun.attach(&no_device).expect("nothing is attached");
+    assert!(!begun.adopted);
     let at = |file: &str| folder(&bpffs.path, "test").join(file);
     let pinned = |map: &str, file: &str| LinuxMap::pinned(at(file), object.map_spec(map).expect("a map"));
     let recorder = || pinned(".data.recorder", "data-recorder").expect("the recorder's word");
     recorder().update(&[0; 4], &[1; 16], 0).expect("it is written");
 
     // The same version: the recorder goes on.
-    let no_device = Config { devices: Vec::new(), ..config.clone() };
-    let taken = open().expect("it takes over");
+    let mut taken = open().expect("it takes over");
     taken.attach(&no_device).expect("nothing is attached");
     assert_eq!((taken.adopted, recorder().lookup(&[0; 4]).expect("read")), (true, Some(vec![1; 16])));
 
@@ -39,7 +41,7 @@ fn maps_of_the_recorder_of_another_version_are_made_anew() {
     fs::remove_file(at("matches")).expect("it is there");
     other.pin(at("matches")).expect("another one is in its place");
     assert!(pinned("matches", "matches").is_err());
-    let taken = open().expect("it takes over");
+    let mut taken = open().expect("it takes over");
     taken.attach(&no_device).expect("nothing is attached");
     assert!(taken.adopted && pinned("matches", "matches").is_ok());
     assert_eq!(recorder().lookup(&[0; 4]).expect("read"), Some(vec![0; 16]), "nothing is recorded");

@@ -5,23 +5,45 @@ use crate::{http::ask, tls::Trust};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
 use std::{
+    cell::{Cell, RefCell},
     io::{self, Read, Write},
     net::TcpStream,
-    sync::atomic::AtomicU32,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
 const TOKEN_SAID: &str = "a-token-of-many-letters";
 
 /// A folder with certificates: `ca.pem`, and `server` and `client` that it has signed, for localhost.
-struct Folder(PathBuf);
+struct Folder {
+    path: PathBuf,
+    answered: RefCell<Vec<Answered>>,
+    metrics: Cell<Option<SocketAddr>>,
+    log: Arc<Mutex<Vec<String>>>,
+}
 
 impl Folder {
     fn new() -> Folder {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = Folder(std::env::temp_dir().join(format!("alveary-lb-api-{}-{number}", std::process::id())));
-        fs::create_dir_all(&folder.0).expect("a folder");
+        let folder = Folder {
+            path: std::env::temp_dir().join(format!("alveary-lb-api-{}-{number}", std::process::id())),
+            answered: RefCell::default(),
+            metrics: Cell::default(),
+            log: Arc::default(),
+        };
+        fs::create_dir_all(&folder.path).expect("a folder");
+        folder.sign();
+        folder.write("token", TOKEN_SAID);
+        folder
+    }
+
+    /// An authority, a server and a client, all of them new.
+    fn sign(&self) {
+        let folder = self;
         let mut own = CertificateParams::default();
         own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(own, KeyPair::generate().expect("a key")).expect("a certificate");
@@ -33,12 +55,10 @@ impl Folder {
             folder.write(&format!("{name}.pem"), &signed.pem());
             folder.write(&format!("{name}.key"), &key.serialize_pem());
         }
-        folder.write("token", TOKEN_SAID);
-        folder
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -50,10 +70,16 @@ impl Folder {
         let text = format!(
             "[balancer]\ndevices = [\"eth0\"]\n[api]\nsocket = \"DIR/lb.sock\"\naddress = \"127.0.0.1:0\"\n{words}"
         );
-        let text = text.replace("DIR", &self.0.display().to_string());
+        let text = text.replace("DIR", &self.path.display().to_string());
         let config = Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"));
         let said = |request: Request| Answer::json(&serde_json::json!(request.method));
-        listen(&config, said).map(|listening| listening.address.expect("an address"))
+        let doors = open(&config)?;
+        let at = doors.listening;
+        let said_of_keys = self.log.clone();
+        let answered = doors.answer(said, move |line| said_of_keys.lock().expect("it is whole").push(line))?;
+        self.answered.borrow_mut().push(answered);
+        self.metrics.set(at.metrics);
+        Ok(at.address.expect("an address"))
     }
 
     /// What a client of TLS speaks that shows a certificate, or none.
@@ -73,7 +99,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
@@ -179,4 +205,81 @@ fn files_that_cannot_be_used_are_named() {
         let why = folder.listens(words).expect_err(words).to_string();
         assert!(why.contains(expected), "{words}: {why}");
     }
+}
+
+#[test]
+fn renewed_keys_are_taken_and_half_of_them_change_nothing() {
+    let folder = Folder::new();
+    let own = "certificate = \"DIR/server.pem\"\nkey = \"DIR/server.key\"\ntoken = \"DIR/token\"";
+    let at = folder.listens(own).expect("it listens");
+    let (before, asks) = (folder.speaks(None), request("GET", "localhost", Some(TOKEN_SAID)));
+    assert_eq!(inside(at, before.clone(), &asks).expect("an answer"), 200);
+
+    // A certificate whose key has not come yet.
+    let key = fs::read_to_string(folder.path("server.key")).expect("the key");
+    let ca = fs::read_to_string(folder.path("ca.pem")).expect("the authority");
+    folder.sign();
+    let (new_key, new_ca) = (fs::read_to_string(folder.path("server.key")), fs::read_to_string(folder.path("ca.pem")));
+    folder.write("server.key", &key);
+    for _ in 0..2 {
+        assert_eq!(inside(at, before.clone(), &asks).expect("an answer"), 200);
+    }
+    let said = folder.log.lock().expect("it is whole").clone();
+    assert!(said.len() == 1 && said[0].contains("server.pem and"), "it is said once: {said:?}");
+    folder.write("server.key", &new_key.expect("a key"));
+    inside(at, before.clone(), &asks).expect_err("another has signed it");
+    assert_ne!(ca, new_ca.expect("an authority"));
+    // Clients of a file that has changed are made anew.
+    let renewed = Folder::new();
+    fs::copy(folder.path("ca.pem"), renewed.path("ca.pem")).expect("a copy");
+    assert_eq!(inside(at, renewed.speaks(None), &asks).expect("an answer"), 200);
+
+    folder.write("token", "another-token-of-many-letters");
+    let other = request("GET", "localhost", Some("another-token-of-many-letters"));
+    assert_eq!(inside(at, renewed.speaks(None), &asks).expect("an answer"), 401);
+    assert_eq!(inside(at, renewed.speaks(None), &other).expect("an answer"), 200);
+}
+
+#[test]
+fn who_asks_for_metrics_keeps_nobody_from_the_socket() {
+    let folder = Folder::new();
+    let at = folder.listens("[metrics]\naddress = \"127.0.0.1:0\"").expect("it listens");
+    let metrics = folder.metrics.get().expect("an address");
+    // They say nothing, and are waited for.
+    let _silent: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(metrics).expect("a connection")).collect();
+    let mut unix = UnixStream::connect(folder.path("lb.sock")).expect("the socket");
+    assert_eq!(ask(&mut unix, "GET", "/", b"").expect("an answer").0, 200);
+    assert_eq!(plain(at, &request("GET", "localhost:1", None)).expect("an answer"), 200);
+}
+
+#[test]
+fn somebody_whom_the_system_refuses_is_not_the_last_one() {
+    let (told, hears) = mpsc::channel();
+    let mut comes = vec![Ok(2), Err(io::Error::from_raw_os_error(24)), Err(ErrorKind::ConnectionAborted.into()), Ok(1)];
+    let (_stays, ends) = mpsc::channel::<()>();
+    let next = move || match comes.pop() {
+        Some(one) => one,
+        // Nobody comes any more.
+        None => ends.recv().map(|()| 0).map_err(io::Error::other),
+    };
+    lets_in(next, move |one: u8| {
+        // Nobody may listen any more.
+        let _ = told.send(one);
+    })
+    .expect("a thread");
+    assert_eq!(hears.iter().take(2).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn who_asks_is_answered_before_it_is_quiet() {
+    let room = Arc::new(Room::new(1));
+    let inside = room.enter().expect("there is room");
+    assert!(room.enter().is_none(), "there is room for one");
+    let other = room.clone();
+    let waits = thread::spawn(move || {
+        other.quiet(Instant::now() + Duration::from_secs(60));
+        *other.count()
+    });
+    drop(inside);
+    assert_eq!(waits.join().expect("it ends"), 0);
 }

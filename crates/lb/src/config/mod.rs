@@ -6,19 +6,24 @@
 //! | `fleet` | what it has to do with others |
 //! | `name` | names of reals |
 //! | `pieces` | where VIPs stand in the file |
+//! | `here` | what it asks of this machine |
+//! | `places` | where its keys stand |
 //! | `table` | tables of the file, and what is wrong with it so far |
 //! | `value` | values, and what is expected where they are something else |
 //! | `vip` | VIPs, their reals, health checks |
 
 mod fleet;
+pub(crate) mod here;
 mod name;
 mod pieces;
+mod places;
 mod table;
 mod value;
 mod vip;
 
 pub use fleet::{Announce, Endpoint, Etcd, Peer, Sync};
 pub use name::Name;
+pub use places::Places;
 pub use value::{Action, CheckKind, Forward, Hash, Mac, Mode, Policy, Prefix, Protocol, Quic, Table, When, duration};
 pub(crate) use vip::SLOTS;
 pub use vip::{Check, Key, Real, Remember, Route, Vip};
@@ -215,6 +220,18 @@ impl Config {
     /// # Errors
     /// All that is wrong with both.
     pub fn read_shared(file: &str, text: &str, shared: Option<(&str, &str)>) -> Result<Config, Vec<Diagnostic>> {
+        Config::read_placed(file, text, shared).map(|(config, _)| config)
+    }
+
+    /// The same, and where its keys stand.
+    ///
+    /// # Errors
+    /// All that is wrong with both.
+    pub fn read_placed(
+        file: &str,
+        text: &str,
+        shared: Option<(&str, &str)>,
+    ) -> Result<(Config, Places), Vec<Diagnostic>> {
         // All that is wrong is said of a file as a whole; one that is right need not be in memory as such.
         match Config::read_pieces(file, text, shared, true) {
             Err(None) => Config::read_pieces(file, text, shared, false).map_err(Option::unwrap_or_default),
@@ -228,7 +245,7 @@ impl Config {
         text: &str,
         shared: Option<(&str, &str)>,
         pieces: bool,
-    ) -> Result<Config, Option<Vec<Diagnostic>>> {
+    ) -> Result<(Config, Places), Option<Vec<Diagnostic>>> {
         let mut faults = Faults::new(file, text);
         let own = Vips::of(text, pieces && shared.is_none()).ok_or(None)?;
         let rest = own.rest();
@@ -240,7 +257,11 @@ impl Config {
         let file = table::Table::new("configuration", table, 0..0, 0);
         let Some((name, text)) = shared else {
             let config = read(file, &own, None, &mut faults);
-            return if faults.broken { Err(None) } else { Ok(faults.none().map(|()| config)?) };
+            if faults.broken {
+                return Err(None);
+            }
+            let places = Places::new(&mut faults);
+            return Ok(faults.none().map(|()| (config, places))?);
         };
         let mut others = Faults::new(name, text);
         let theirs = Vips::of(text, pieces).ok_or(None)?;
@@ -256,8 +277,9 @@ impl Config {
             return Err(None);
         }
         table.finish(&mut others);
+        let places = Places::new(&mut faults);
         match (faults.none(), others.none()) {
-            (Ok(()), Ok(())) => Ok(config),
+            (Ok(()), Ok(())) => Ok((config, places)),
             (own, others) => Err(Some(own.err().into_iter().chain(others.err()).flatten().collect())),
         }
     }
@@ -454,6 +476,9 @@ fn read(
     }
     if let Some(mut metrics) = file.table("metrics", faults) {
         config.metrics = metrics.need("address", faults);
+        if config.metrics.is_some_and(|at| at.port() != 0 && config.api.address == Some(at)) {
+            faults.wrong("the API is answered there already", metrics.value_place("address"));
+        }
         metrics.finish(faults);
     }
     if let Some(mut katran) = file.table("katran", faults) {

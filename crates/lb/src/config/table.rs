@@ -1,5 +1,6 @@
 //! Tables of a TOML file, read key by key: each fault with its place, and reading goes on behind it.
 
+use super::places::Notes;
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 use toml::{
@@ -14,6 +15,7 @@ pub(super) struct Faults {
     pub(super) all: Vec<Diagnostic>,
     /// A part of the file is no TOML: what is wrong is said of the whole.
     pub(super) broken: bool,
+    pub(super) notes: Notes,
 }
 
 /// What is shown of a value or a name, in letters.
@@ -32,7 +34,7 @@ pub(super) fn shown(text: &str) -> String {
 
 impl Faults {
     pub(super) fn new(file: &str, text: &str) -> Faults {
-        Faults { file: file.into(), text: text.into(), all: Vec::new(), broken: false }
+        Faults { file: file.into(), text: text.into(), all: Vec::new(), broken: false, notes: Notes::default() }
     }
 
     /// That nothing is wrong; else all that is, in the order of the file.
@@ -47,6 +49,11 @@ impl Faults {
             _ => 0,
         });
         self.all
+    }
+
+    /// What the file is called, and what stands in it.
+    pub(super) fn file(&self) -> (Arc<str>, Arc<str>) {
+        (self.file.clone(), self.text.clone())
     }
 
     /// A place of the file.
@@ -122,6 +129,7 @@ impl<'a> Table<'a> {
     /// A value, if the key is there and it is one.
     pub(super) fn get<T: Read>(&mut self, key: &'static str, faults: &mut Faults) -> Option<T> {
         let value = self.raw(key)?;
+        faults.notes.note(self.what, key, &value.span());
         match T::read(value.get_ref()) {
             Ok(value) => Some(value),
             Err(expected) => {
@@ -144,6 +152,7 @@ impl<'a> Table<'a> {
     /// One value, or an array of them.
     pub(super) fn list<T: Read>(&mut self, key: &'static str, faults: &mut Faults) -> Vec<(T, Range<usize>)> {
         let Some(value) = self.raw(key) else { return Vec::new() };
+        faults.notes.note(self.what, key, &value.span());
         let single = std::slice::from_ref(value);
         let all = match value.get_ref() {
             DeValue::Array(array) => array.iter().as_slice(),
@@ -166,6 +175,7 @@ impl<'a> Table<'a> {
     /// A table in it.
     pub(super) fn table(&mut self, key: &'static str, faults: &mut Faults) -> Option<Table<'a>> {
         let value = self.raw(key)?;
+        faults.notes.note(self.what, key, &value.span());
         let table = self.inner(key, value);
         if table.is_none() {
             faults.unexpected(key, "a table", self.moved(value.span()));

@@ -1,6 +1,7 @@
 //! What is taken, and what is said of what is not.
 
 use super::*;
+use alveary_diag::Place;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -494,13 +495,69 @@ fn vips_one_by_one_are_those_of_the_whole_file() {
         format!("{head}[etcd]\nendpoints = [\"http://10.0.0.5:2379\"]\n{vips}"),
         head.to_owned() + "[[vip]]\n[[vip.real]]\naddress = 1\n",
     ] {
-        let whole = Config::read_pieces("lb.toml", &text, None, false).map_err(|all| format!("{all:#?}"));
+        let whole = Config::read_pieces("lb.toml", &text, None, false)
+            .map(|(config, _)| config)
+            .map_err(|all| format!("{all:#?}"));
         let read = Config::read("lb.toml", &text).map_err(|all| format!("{:#?}", Some(all)));
         assert_eq!(read, whole, "{text}");
-        let shared =
-            Config::read_pieces("lb.toml", head, Some(("etcd", &text)), false).map_err(|all| format!("{all:#?}"));
+        let shared = Config::read_pieces("lb.toml", head, Some(("etcd", &text)), false)
+            .map(|(config, _)| config)
+            .map_err(|all| format!("{all:#?}"));
         let read =
             Config::read_shared("lb.toml", head, Some(("etcd", &text))).map_err(|all| format!("{:#?}", Some(all)));
         assert_eq!(read, shared, "{text}");
     }
+}
+
+/// What a file of this text has no room for, or lacks here: line, column and words.
+fn said(faults: Vec<Diagnostic>) -> Vec<String> {
+    let one = |fault: &Diagnostic| {
+        let place = match fault.place() {
+            Place::Text { text, bytes, .. } => {
+                let before = &text[..bytes.start as usize];
+                let line = before.matches('\n').count() + 1;
+                format!("{line}:{}", bytes.start as usize - before.rfind('\n').map_or(0, |at| at + 1) + 1)
+            }
+            other => format!("{other:?}"),
+        };
+        format!("{place} {}", fault.message)
+    };
+    faults.iter().map(one).collect()
+}
+
+#[test]
+fn what_a_machine_lacks_is_said_where_it_stands() {
+    let folder = std::env::temp_dir().join(format!("alveary-lb-here-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for (name, text) in [("short", "guess me"), ("long", "a-token-of-many-letters")] {
+        std::fs::write(folder.join(name), text).expect("a file");
+    }
+    let lacks = |text: &str| {
+        let text = text.replace("DIR", &folder.display().to_string());
+        let (config, places) = Config::read_placed("lb.toml", &text, None).expect("it is right");
+        said(config.lacks(&places))
+    };
+    assert_eq!(
+        lacks("[balancer]\ndevices = [\"lo\"]\n[api]\naddress = \"127.0.0.1:1\"\ntoken = \"DIR/long\"\n"),
+        Vec::<String>::new()
+    );
+    let text = "[balancer]\ndevices = [\"lo\", \"none0\"]\n[api]\naddress = \"192.0.2.77:1\"\ntoken = \"DIR/short\"\n\
+                certificate = \"DIR/none\"\nkey = \"DIR/none\"\n[metrics]\naddress = \"127.0.0.1:2\"\n\
+                [sync]\nlisten = \"192.0.2.77:3\"\npeers = \"192.0.2.78:3\"\nkey = \"DIR/none\"\n\
+                [[vip]]\naddress = \"192.0.2.1\"\nport = 443\ncheck = { type = \"https\", ca = \"DIR/none\" }\n";
+    let mut said = lacks(text);
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            "11:10 this machine cannot be asked at `listen`",
+            "13:7 the secret of the peers cannot be used",
+            "17:32 the certificates that reals are verified with cannot be used",
+            "2:11 this machine has no network device `none0`",
+            "4:11 this machine cannot be asked at `address`",
+            "5:9 the token cannot be used",
+            "6:15 the API's certificates cannot be used",
+        ]
+    );
+    std::fs::remove_dir_all(folder).expect("it is ours");
 }

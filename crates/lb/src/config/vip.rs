@@ -716,6 +716,7 @@ fn read_check(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> O
         faults.unexpected("server-name", "a domain name, or an address", table.value_place("server-name"));
     }
     let (ca, verify): (Option<PathBuf>, Option<bool>) = (table.get("ca", faults), table.get("verify", faults));
+    faults.notes.files.extend(ca.clone().map(|ca| (ca, table.value_place("ca"))));
     if verify == Some(false) && ca.is_some() {
         faults.wrong("certificates are not verified, and `ca` says by what", table.value_place("ca"));
     }

@@ -18,6 +18,7 @@ pub(crate) use names::Maps;
 
 use crate::{
     Result,
+    clock::fine,
     instance::{file, folder},
     wire,
 };
@@ -26,7 +27,6 @@ use alveary::{
     kernel::read::{RingBuffer, Waiter},
 };
 use alveary_diag::{Diagnostic, Place};
-use rustix::time::{ClockId, clock_gettime};
 use std::{
     fs::{File, TryLockError},
     io,
@@ -139,7 +139,10 @@ impl Recorder {
             let why = own(format!("the balancer `{name}` is of a version that cannot be recorded from"));
             return Err(why.help("start `alveary lb serve` again: it exchanges the program").into());
         }
-        let lock = File::open(&folder).map_err(|why| failed(&folder, &why))?;
+        // The folder itself is locked by who serves the balancer.
+        let own_folder = folder.join("recording");
+        let lock = std::fs::create_dir_all(&own_folder).and_then(|()| File::open(&own_folder));
+        let lock = lock.map_err(|why| failed(&own_folder, &why))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(own(format!("someone records from `{name}` already")).into()),
@@ -272,9 +275,8 @@ fn failed(path: &Path, why: &io::Error) -> Diagnostic {
     Diagnostic::new("lb-record", format!("{}: {why}", PathBuf::from(path).display()), Place::Nowhere)
 }
 
-/// ns of CLOCK_MONOTONIC, which is the data plane's.
+/// The data plane's time.
 #[must_use]
 pub fn monotonic() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    fine()
 }

@@ -1,6 +1,5 @@
 //! `alveary lb check`.
 
-use super::open;
 use crate::{
     failure::Failure,
     files, output,
@@ -14,10 +13,12 @@ use std::path::PathBuf;
 /// Say everything that is wrong with a configuration; nothing is changed
 ///
 /// Every fault is shown with its place. Of what is right it says how long packets may be: on the way to the reals they get
-/// further headers.
+/// further headers. Devices, files and addresses that it names have to be here, as they have to be for `serve`; it may be
+/// another machine's (`--elsewhere`).
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   alveary lb check lb.toml
+  alveary lb check --elsewhere lb.toml
 
 lb.toml:
   [balancer]
@@ -43,6 +44,10 @@ pub(super) struct Check {
     /// What etcd is to have, if the VIPs are there
     #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, value_parser = files::input)]
     shared: Option<PathBuf>,
+
+    /// It is another machine's: devices, files and addresses are not looked for here
+    #[arg(long)]
+    elsewhere: bool,
 }
 
 /// What is left of an MTU for a segment of TCP.
@@ -57,14 +62,17 @@ fn least(config: &Config, vip: &Vip) -> Option<u16> {
 
 impl Check {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
-        let config = match &self.shared {
-            None => open(&self.config)?,
-            Some(shared) => {
-                let (text, others) = (config::text(&self.config)?, config::text(shared)?);
-                let names = [&self.config, shared].map(|path| path.display().to_string());
-                Config::read_shared(&names[0], &text, Some((&names[1], &others)))?
-            }
-        };
+        let text = config::text(&self.config)?;
+        let shared =
+            self.shared.as_ref().map(|path| Ok::<_, Failure>((path.display().to_string(), config::text(path)?)));
+        let shared = shared.transpose()?;
+        let shared = shared.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+        let (config, places) = Config::read_placed(&self.config.display().to_string(), &text, shared)?;
+        let mut lacks = if self.elsewhere { Vec::new() } else { config.lacks(&places) };
+        if let Some(last) = lacks.last_mut() {
+            last.help.push("is it another machine's? --elsewhere".into());
+            return Err(lacks.into());
+        }
         let remarks = config.remarks(config::local_ports());
         if json {
             let real = |real: &Real| json!({ "name": &*real.name, "forward": real.forward.name(), "mtu": config.inner_mtu(real) });

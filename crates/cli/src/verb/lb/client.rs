@@ -1,28 +1,24 @@
 //! What is asked of a balancer that is served: by its API, on its Unix socket.
 
-use super::{
-    record::time,
-    serve::{ROOT, all},
-    watch::watch,
-};
+use super::{record::time, serve::ROOT, watch::watch};
 use crate::{
     failure::Failure,
     output,
     table::{Align, Table, grouped},
 };
 use alveary_diag::{Diagnostic, Place};
-use alveary_lb::{announce::withdraw_by_note, api::socket, http::ask, instance};
+use alveary_lb::{announce::noted_socket, http::ask};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 use std::{
     io::{self, IsTerminal},
     os::unix::net::UnixStream,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
 /// Which balancer.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Which {
     /// The balancer's name, if it has one
     #[arg(long, value_name = "NAME", default_value = "main")]
@@ -34,12 +30,21 @@ pub(super) struct Which {
 }
 
 impl Which {
+    pub(super) fn new(name: &str, socket: Option<PathBuf>) -> Which {
+        Which { name: name.to_owned(), socket }
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
+    /// Its socket: the one that is said, or that it has noted.
+    fn path(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_else(|| noted_socket(&self.name))
+    }
+
     pub(super) fn ask(&self, method: &str, target: &str, body: &Value) -> Result<Value, Failure> {
-        let path = self.socket.clone().unwrap_or_else(|| socket(&self.name));
+        let path = self.path();
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let answer = UnixStream::connect(&path).and_then(|mut stream| ask(&mut stream, method, target, &body));
         let (status, answer) = answer.map_err(|why| {
@@ -173,33 +178,17 @@ pub(super) struct Reload {
     which: Which,
 }
 
-/// End a balancer: no packet is balanced any more
-///
-/// Routes to its VIPs are taken back before. Its program is detached and its maps are gone, with all connections that they
-/// know.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:
-  alveary lb stop main")]
-pub(super) struct Stop {
-    /// The balancer's name
-    #[arg(value_name = "NAME")]
-    name: String,
-
-    /// The BPF file system in which it is pinned
-    #[arg(long, value_name = "DIR", default_value = ROOT, value_hint = ValueHint::DirPath)]
-    bpffs: PathBuf,
-}
-
 impl Status {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
-        let ask = || self.which.ask("GET", "/v1/status", &Value::Null);
+        let which = self.which.clone();
+        let ask = move || which.ask("GET", "/v1/status", &Value::Null);
         if let Some(seconds) = self.watch {
             if json || !io::stdout().is_terminal() || !io::stdin().is_terminal() {
                 let why = "`--watch` takes a terminal, and shows no JSON";
                 let wrong = Diagnostic::new("terminal", why, Place::Nowhere);
                 return Err(wrong.help("`alveary lb status --json`, as often as you like").into());
             }
-            return watch(Duration::from_secs(seconds.into()), &ask);
+            return watch(Duration::from_secs(seconds.into()), ask);
         }
         let status = ask()?;
         if json {
@@ -275,46 +264,27 @@ impl Flows {
 impl Drain {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         let body = json!({ "real": self.real, "vip": self.vip, "within": self.within });
-        said(&self.which.ask("POST", "/v1/drain", &body)?, json)
+        noted(&self.which.ask("POST", "/v1/drain", &body)?, json)
     }
 }
 
 impl Undrain {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         let body = json!({ "real": self.real, "vip": self.vip });
-        said(&self.which.ask("POST", "/v1/undrain", &body)?, json)
+        noted(&self.which.ask("POST", "/v1/undrain", &body)?, json)
     }
 }
 
 impl Reload {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
-        said(&self.which.ask("POST", "/v1/reload", &Value::Null)?, json)
+        noted(&self.which.ask("POST", "/v1/reload", &Value::Null)?, json)
     }
 }
 
-impl Stop {
-    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
-        let plain = self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-        if plain && !self.name.is_empty() && instance::folder(&self.bpffs, &self.name).exists() {
-            withdraw_first(&self.name)?;
-        }
-        if !plain || self.name.is_empty() || !instance::stop(&self.bpffs, &self.name).map_err(|why| all(vec![why]))? {
-            let message = format!("there is no balancer `{}`", self.name);
-            return Err(Diagnostic::new("lb-stop", message, Place::Nowhere).into());
-        }
-        said(&json!({}), json)
-    }
-}
-
-/// Takes back what it announces, so that packets go elsewhere before it ends.
-fn withdraw_first(name: &str) -> Result<(), Failure> {
-    let folder = socket(name).parent().map(Path::to_owned).unwrap_or_default();
-    withdraw_by_note(&folder, name).map_err(|why| {
-        let message = format!("the routes of `{name}` cannot be taken back: packets go on being balanced");
-        let note = folder.join(format!("lb-{name}.announce"));
-        let help = format!("start BIRD; or see to the routes yourself, and remove {}", note.display());
-        Diagnostic::new("lb-stop", message, Place::Nowhere).found(why.to_string()).help(help).into()
-    })
+/// What an answer says besides that it was done: lines on stderr.
+fn noted(answer: &Value, json: bool) -> Result<(), Failure> {
+    each(&answer["notes"]).filter_map(Value::as_str).for_each(|note| anstream::eprintln!("{note}"));
+    said(answer, json)
 }
 
 pub(super) fn said(answer: &Value, json: bool) -> Result<(), Failure> {

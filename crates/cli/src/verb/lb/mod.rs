@@ -5,16 +5,16 @@ mod client;
 mod flows;
 mod import;
 mod lab;
+mod moment;
 mod record;
 mod routes;
 mod serve;
+mod stop;
 mod trace;
 mod watch;
 
 use crate::failure::Failure;
-use alveary_lb::config::{self, Config};
 use clap::{Args, Subcommand};
-use std::path::Path;
 
 /// A layer-4 balancer on XDP: served from one file, checked, drained, looked at
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ enum Action {
     Reload(client::Reload),
     Withdraw(routes::Withdraw),
     Announce(routes::Announce),
-    Stop(client::Stop),
+    Stop(stop::Stop),
     Trace(trace::Trace),
     Record(record::Record),
     Import(import::Import),
@@ -74,10 +74,4 @@ impl Lb {
             Action::Lab(lab) => lab.run(json),
         }
     }
-}
-
-/// The configuration in a file.
-fn open(path: &Path) -> Result<Config, Failure> {
-    let text = config::text(path)?;
-    Ok(Config::read(&path.display().to_string(), &text)?)
 }

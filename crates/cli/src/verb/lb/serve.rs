@@ -1,12 +1,13 @@
 //! `alveary lb serve`.
 
+use super::moment::{is_journal, moment};
 use crate::{failure::Failure, files, output};
 use alveary::kernel::signal::Orders;
 use alveary_diag::Diagnostic;
 use alveary_lb::{Fault, serve::Server};
 use clap::{Args, ValueHint};
 use serde_json::json;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::SystemTime};
 
 pub(super) const OBJECT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lb.bpf.o"));
 /// Where balancers are pinned.
@@ -17,7 +18,8 @@ pub(super) const ROOT: &str = "/sys/fs/bpf";
 /// The program is attached to the devices, reals are checked, the API and Prometheus answered. The configuration is read
 /// again on SIGHUP, when the file changes, and when the API is told to; one that is wrong changes nothing. What runs is
 /// pinned: when this process ends, or is killed, packets go on being balanced, and the next `serve` takes over, with another
-/// version of the program too. `alveary lb stop` ends it.
+/// version of the program too. `alveary lb stop` ends it. One process serves a balancer at a time. What it says it says with
+/// the time, unless systemd's journal notes that.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary lb serve lb.toml
@@ -36,8 +38,14 @@ impl Serve {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         let orders = Orders::expect()?;
         // Who does not read what is said is no reason to end.
+        let timed = !is_journal();
         let mut log = |line: &str| {
-            let _ = if json { output::object(&json!({ "log": line })) } else { output::plain(&format!("{line}\n")) };
+            let now = moment(SystemTime::now());
+            let _ = match (json, timed) {
+                (true, _) => output::object(&json!({ "time": now, "log": line })),
+                (false, true) => output::plain(&format!("{now} {line}\n")),
+                (false, false) => output::plain(&format!("{line}\n")),
+            };
         };
         let server = Server::begin(&self.config, OBJECT, &self.bpffs, &mut log).map_err(all)?;
         server.run(orders).map_err(|why| all(vec![why]))

@@ -11,11 +11,18 @@ use anstream::adapter::strip_str;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
 /// What stands below the tables.
 const KEYS: &str = "arrows move, q ends";
+
+/// Without a word for so long, or for as long as a look is apart from the next, a balancer does not answer.
+const SILENCE: Duration = Duration::from_secs(2);
+/// How often is looked whether it has answered.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// One look: counters by what they count.
 struct Look {
@@ -128,21 +135,30 @@ fn page(head: &str, lines: &[String], above: &mut usize, (columns, rows): (usize
     page
 }
 
-/// Looks every `every`, until `q`; `ask` tells how the balancer is.
-pub(super) fn watch(every: Duration, ask: &dyn Fn() -> Result<Value, Failure>) -> Result<(), Failure> {
-    let ending = Ending::expect()?;
+/// Looks every `every`, until `q`; `ask` tells how the balancer is, and may take its time.
+pub(super) fn watch(every: Duration, ask: impl Fn() -> Result<Value, Failure> + Send + 'static) -> Result<(), Failure> {
+    // Until something is shown Ctrl-C ends us as it ends others.
     let mut look = Look::new(ask()?);
+    let ending = Ending::expect()?;
     let mut before: Option<Look> = None;
-    let mut gone = false;
+    // One that hangs keeps nobody from the keys.
+    let (wants, wanted) = mpsc::channel::<()>();
+    let (tells, told) = mpsc::channel();
+    thread::Builder::new()
+        .name("asks".into())
+        .spawn(move || while wanted.recv().is_ok() && tells.send(ask().ok()).is_ok() {})?;
+    let (mut asked, mut gone) = (None::<Instant>, false);
     let mut terminal = Terminal::take()?;
     let (mut above, mut due) = (0usize, Instant::now() + every);
     while !ending.came() {
         let devices: Vec<&str> = each(&look.status["devices"]).filter_map(Value::as_str).collect();
-        let here = if gone { ": it does not answer" } else { "" };
+        let silent = asked.is_some_and(|asked| asked.elapsed() >= every.max(SILENCE));
+        let here = if gone || silent { ": it does not answer" } else { "" };
         let head = format!("{} on {}{here}", text(&look.status["name"]), devices.join(", "));
         let (columns, rows) = terminal.size();
         terminal.show(&page(&head, &look.lines(before.as_ref()), &mut above, (columns, rows)))?;
-        for key in terminal.keys(due)? {
+        let next = if asked.is_some() { Instant::now() + LOOK } else { due };
+        for key in terminal.keys(next)? {
             match key {
                 Key::Char('q') | Key::Escape => return Ok(()),
                 Key::Up | Key::Char('k') => above = above.saturating_sub(1),
@@ -152,15 +168,17 @@ pub(super) fn watch(every: Duration, ask: &dyn Fn() -> Result<Value, Failure>) -
                 Key::Char(_) => {}
             }
         }
-        if Instant::now() >= due {
+        if asked.is_none() && Instant::now() >= due {
             due = Instant::now() + every;
+            // It ends with us.
+            asked = wants.send(()).ok().map(|()| Instant::now());
+        }
+        if let Ok(answer) = told.try_recv() {
+            asked = None;
+            gone = answer.is_none();
             // One that is begun anew answers again.
-            match ask() {
-                Ok(status) => {
-                    before = Some(std::mem::replace(&mut look, Look::new(status)));
-                    gone = false;
-                }
-                Err(_) => gone = true,
+            if let Some(status) = answer {
+                before = Some(std::mem::replace(&mut look, Look::new(status)));
             }
         }
     }

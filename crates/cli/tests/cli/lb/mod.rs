@@ -3,6 +3,7 @@
 mod capabilities;
 mod etcd;
 mod lab;
+mod owner;
 mod page;
 mod prometheus;
 mod record;
@@ -49,6 +50,38 @@ slots = 65536
   wieght = 2
 ";
 
+const ABSENT: &str = "[balancer]
+devices = [\"lo\", \"none0\"]
+
+[api]
+address = \"192.0.2.77:9200\"
+token = \"/nonexistent/token\"
+
+[metrics]
+address = \"192.0.2.77:9100\"
+";
+
+const TIGHT: &str = "[balancer]
+devices = [\"lo\"]
+source = \"192.0.2.2\"
+
+[limits]
+vips = 1
+reals = 1
+slots = 1000
+
+[default]
+slots = 1009
+
+[[vip]]
+address = \"192.0.2.1\"
+port = [1, 2, 3, 4, 5]
+  [[vip.real]]
+  address = \"10.0.0.11\"
+  [[vip.real]]
+  address = \"10.0.0.12\"
+";
+
 const KEEPALIVED: &str = "virtual_server 192.0.2.1 443 {
     lb_algo lc
     lb_kind TUN
@@ -61,8 +94,14 @@ const KEEPALIVED: &str = "virtual_server 192.0.2.1 443 {
 
 #[test]
 fn configurations() {
-    let session = Session::new().file("good.toml", GOOD).file("bad.toml", BAD).file("keepalived.conf", KEEPALIVED);
-    let session = session.run("lb check good.toml").run("lb check good.toml --json").run("lb check bad.toml");
+    let session = Session::new()
+        .file("good.toml", GOOD)
+        .file("bad.toml", BAD)
+        .file("absent.toml", ABSENT)
+        .file("tight.toml", TIGHT)
+        .file("keepalived.conf", KEEPALIVED);
+    let session = session.run("lb check --elsewhere good.toml").run("lb check --elsewhere good.toml --json");
+    let session = session.run("lb check bad.toml").run("lb check absent.toml").run("lb check tight.toml");
     let session = session.run("lb check /dev/zero");
     let session = session.run("lb import keepalived.conf --device eth1 --source 192.0.2.2");
     let session = session.file("cut.conf", &KEEPALIVED[..60]).file("empty.conf", "");

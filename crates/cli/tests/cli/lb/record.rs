@@ -132,7 +132,8 @@ fn packets_are_recorded_as_they_come_and_as_they_leave() {
         assert!(!output.status.success() && !file.exists(), "{filter}: {output:?}");
         String::from_utf8(output.stderr).expect("text")
     };
-    assert!(refused("vip 192.0.2.9", &[]).contains("the balancer has no such VIP"));
+    let why = refused("vip 192.0.2.9", &[]);
+    assert!(why.contains("the balancer has no such VIP"), "{why}");
     assert!(refused("tcp prot 80", &[]).contains("`prot`"));
     assert!(refused("", &["--snap", "2049"]).contains("1..=2048"));
 

@@ -28,7 +28,7 @@ pub(super) struct Site {
     pub(super) reals: [Node; 2],
     pub(super) bpffs: BpfFs,
     pub(super) folder: PathBuf,
-    served: Option<Child>,
+    pub(super) served: Option<Child>,
 }
 
 impl Site {
@@ -90,6 +90,24 @@ impl Site {
         let mut command = Command::new(env!("CARGO_BIN_EXE_alveary"));
         command.arg("lb").args(words);
         command
+    }
+
+    /// Changes what the configuration says.
+    pub(super) fn replace(&self, what: &str, by: &str) {
+        let path = self.folder.join("lb.toml");
+        let text = fs::read_to_string(&path).expect("the configuration");
+        assert!(text.contains(what), "{what}\n{text}");
+        fs::write(self.folder.join("new"), text.replace(what, by)).expect("a file");
+        fs::rename(self.folder.join("new"), path).expect("a file");
+    }
+
+    /// Starts another process for the same balancer, and gives what it says when it ends.
+    pub(super) fn serves_not(&self) -> String {
+        let mut command = self.command(&["serve"]);
+        command.arg(self.folder.join("lb.toml")).arg("--bpffs").arg(&self.bpffs.path).stdin(Stdio::null());
+        let output = self.network.at(self.balancer, || command.output()).expect("the namespace").expect("it runs");
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }
 
     /// Starts the balancer, and waits until it answers.

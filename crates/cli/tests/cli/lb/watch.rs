@@ -5,7 +5,9 @@ use std::{
     io::Write,
     os::unix::net::UnixListener,
     process::{Command, Stdio},
+    sync::mpsc,
     thread,
+    time::Duration,
 };
 
 #[test]
@@ -40,5 +42,42 @@ fn watched_a_status_has_a_screen_of_its_own() {
     let (_, screen) = told.split_once("\x1b[?1049h").expect("another screen");
     assert!(screen.contains("edge on eth7") && screen.contains("10.0.0.11") && screen.contains("q ends"), "{screen}");
     assert!(screen.trim_end().ends_with("\x1b[?1049l"), "and back: {screen}");
+    let _ = std::fs::remove_file(&socket);
+}
+
+#[test]
+fn a_balancer_that_hangs_keeps_nobody_at_its_screen() {
+    let socket = std::env::temp_dir().join(format!("alveary-lb-hangs-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    let (came, comes) = mpsc::channel();
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        for (number, mut stream) in listener.incoming().flatten().enumerate() {
+            if number == 0 {
+                let status = serde_json::json!({ "name": "edge", "devices": [], "vips": [], "verdicts": [] });
+                let _ = converse(&mut stream, |_| Answer::json(&status));
+            } else {
+                held.push(stream);
+                let _ = came.send(());
+            }
+        }
+    });
+    let status = format!("{} lb status --watch --socket {}", env!("CARGO_BIN_EXE_alveary"), socket.display());
+    let mut script = Command::new("script");
+    let script = script.args(["-qec", &status, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let Ok(mut child) = script.spawn() else {
+        eprintln!("SKIP a_balancer_that_hangs_keeps_nobody_at_its_screen: `script` is not installed");
+        return;
+    };
+    comes.recv().expect("it asks again");
+    child.stdin.take().expect("it is piped").write_all(b"q").expect("it reads keys");
+    // A client has patience for a minute.
+    let ended = (0..600).any(|_| {
+        thread::sleep(Duration::from_millis(50));
+        child.try_wait().expect("it is ours").is_some()
+    });
+    let _ = child.kill();
+    assert!(ended, "`q` ends it though nobody answers");
     let _ = std::fs::remove_file(&socket);
 }

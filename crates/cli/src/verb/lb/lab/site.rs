@@ -281,7 +281,7 @@ impl Site {
              [api]\nsocket = \"{FOLDER}/{name}.sock\"\n\n[metrics]\naddress = \"10.9.{number}.2:9100\"\n\n\
              [limits]\nvips = 64\nreals = 256\nslots = 262144\nconnections = {room}\nconnections-per-cpu = {room}\n\n\
              {announce}{sync}[default]\nslots = 16381\nforward = \"{forward}\"\n\
-             check = {{ type = \"tcp\", port = {tcp}, interval = \"200ms\", timeout = \"2s\" }}\n\n\
+             check = {{ type = \"tcp\", port = {tcp}, interval = \"1s\", timeout = \"1s\" }}\n\n\
              [[vip]]\nname = \"web\"\naddress = \"{VIP}\"\nport = {tcp}\nreal = [\n    {reals},\n]\n\n\
              [[vip]]\nname = \"datagrams\"\naddress = \"{VIP}\"\nprotocol = \"udp\"\nport = {udp}\nreal = [\n    {reals},\n]\n{more}",
             tcp = server::TCP,

@@ -1,0 +1,93 @@
+//! What a configuration asks of this machine: devices, files, addresses. What is not there is said with its place, before
+//! anything is changed.
+
+use super::{Config, Places};
+use crate::{instance::Here, tls, wanted::Devices as _};
+use alveary_diag::Diagnostic;
+use std::{
+    fs,
+    net::{IpAddr, UdpSocket},
+    path::Path,
+};
+
+/// Letters of the shortest token, and bytes of the shortest secret.
+const LETTERS: usize = 16;
+
+/// What is in a file of one secret, if nobody can guess that.
+///
+/// # Errors
+/// What is wrong with it, in a few words.
+pub(crate) fn secret(path: &Path) -> Result<Vec<u8>, String> {
+    let said = fs::read(path).map_err(|why| format!("{} cannot be read: {why}", path.display()))?;
+    let said = said.trim_ascii();
+    if said.len() < LETTERS {
+        return Err(format!("what is in {} can be guessed: it has less than {LETTERS} letters", path.display()));
+    }
+    Ok(said.to_owned())
+}
+
+/// The same of one that people write.
+///
+/// # Errors
+/// As above.
+pub(crate) fn token(path: &Path) -> Result<String, String> {
+    String::from_utf8(secret(path)?).map_err(|_| format!("what is in {} is no text", path.display()))
+}
+
+impl Config {
+    /// What this machine lacks of it.
+    #[must_use]
+    pub fn lacks(&self, places: &Places) -> Vec<Diagnostic> {
+        let mut all = Vec::new();
+        let mut lacks = |place, message: String, why: Option<String>| {
+            let fault = Diagnostic::new("lb-here", message, place);
+            all.push(match why {
+                Some(why) => fault.found(why),
+                None => fault,
+            });
+        };
+        for name in self.devices.iter().filter(|name| Here.device(name).is_none()) {
+            let message = format!("this machine has no network device `{name}`");
+            lacks(places.of("balancer", "devices"), message, None);
+        }
+        if let Some(Err(why)) = self.api.token.as_deref().map(token) {
+            lacks(places.of("api", "token"), "the token cannot be used".into(), Some(why));
+        }
+        if let Some(tls) = &self.api.tls
+            && let Err(why) = tls::server(&tls.certificate, &tls.key, tls.clients.as_deref())
+        {
+            lacks(places.of("api", "certificate"), "the API's certificates cannot be used".into(), Some(why));
+        }
+        if let Some(Err(why)) = self.sync.as_ref().map(|sync| secret(&sync.key)) {
+            lacks(places.of("sync", "key"), "the secret of the peers cannot be used".into(), Some(why));
+        }
+        if let Some((_, path)) = self.etcd.as_ref().and_then(|etcd| etcd.user.as_ref())
+            && let Err(why) = fs::read_to_string(path)
+        {
+            let why = format!("{} cannot be read: {why}", path.display());
+            lacks(places.of("etcd", "password"), "the password for etcd cannot be used".into(), Some(why));
+        }
+        for (path, place) in places.files() {
+            if let Err(why) = tls::roots(path) {
+                lacks(place, "the certificates that reals are verified with cannot be used".into(), Some(why));
+            }
+        }
+        for (address, table, key) in [
+            (self.api.address, "api", "address"),
+            (self.metrics, "metrics", "address"),
+            (self.sync.as_ref().map(|sync| sync.listen), "sync", "listen"),
+        ] {
+            if let Some(why) = address.and_then(|address| no_own(address.ip())) {
+                let message = format!("this machine cannot be asked at `{key}`");
+                lacks(places.of(table, key), message, Some(why));
+            }
+        }
+        all
+    }
+}
+
+/// Why an address is none of this machine's, if it is none.
+fn no_own(address: IpAddr) -> Option<String> {
+    let why = UdpSocket::bind((address, 0)).err()?;
+    Some(format!("{address}: {why}"))
+}

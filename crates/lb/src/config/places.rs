@@ -1,0 +1,59 @@
+//! Where the keys of a configuration stand, for what is found about them when it has been read.
+
+use super::table::Faults;
+use alveary_diag::Place;
+use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
+
+/// Tables whose keys are noted: there is one of each. Others are many.
+const NOTED: [&str; 9] =
+    ["configuration", "balancer", "limits", "api", "metrics", "katran", "announce", "etcd", "sync"];
+
+/// A table, and a key of it.
+type Key = (&'static str, &'static str);
+
+/// Places of a file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notes {
+    at: BTreeMap<Key, Range<usize>>,
+    /// Files that something is verified with.
+    pub(super) files: Vec<(PathBuf, Range<usize>)>,
+}
+
+impl Notes {
+    pub(super) fn note(&mut self, table: &'static str, key: &'static str, at: &Range<usize>) {
+        if NOTED.contains(&table) {
+            self.at.entry((table, key)).or_insert_with(|| at.clone());
+        }
+    }
+}
+
+/// Where the keys of a file stand. It holds the file's text.
+#[derive(Clone, Debug)]
+pub struct Places {
+    file: Arc<str>,
+    text: Arc<str>,
+    notes: Notes,
+}
+
+impl Places {
+    pub(super) fn new(faults: &mut Faults) -> Places {
+        let (file, text) = faults.file();
+        Places { file, text, notes: std::mem::take(&mut faults.notes) }
+    }
+
+    /// Where a key's value stands; where there is none, its table, and where there is no table, the file.
+    #[must_use]
+    pub fn of(&self, table: &'static str, key: &'static str) -> Place {
+        let known = [(table, key), ("configuration", table)].into_iter().find_map(|key| self.notes.at.get(&key));
+        self.at(known.cloned().unwrap_or_default())
+    }
+
+    /// Files that reals are verified with.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&PathBuf, Place)> {
+        self.notes.files.iter().map(|(path, at)| (path, self.at(at.clone())))
+    }
+
+    fn at(&self, bytes: Range<usize>) -> Place {
+        Place::Text { file: self.file.clone(), text: self.text.clone(), bytes: bytes.start as u32..bytes.end as u32 }
+    }
+}

@@ -1,0 +1,165 @@
+//! Who serves a balancer: one process at a time. It holds a lock on the folder of its pins, which ends with the process,
+//! however that ends; which process it is the kernel tells, so that no file can say what is no longer so.
+
+use crate::{Result, instance::folder};
+use alveary_diag::{Diagnostic, Place};
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::linux::fs::MetadataExt,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long one that is about to end is waited for, and how often is looked whether it has.
+const PATIENCE: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_millis(20);
+/// `BPF_FS_MAGIC`.
+const BPF_FS: u64 = 0xcafe_4a11;
+
+/// That a balancer is this process's.
+#[derive(Debug)]
+pub struct Owner {
+    folder: PathBuf,
+    _lock: File,
+    /// The folder is one that we made, and nothing has begun in it yet.
+    is_new: bool,
+}
+
+/// Who has a balancer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owned {
+    /// There is none of that name.
+    Nothing,
+    /// Packets may be balanced; no process serves it.
+    Nobody,
+    /// A process does; `None`: one that cannot be seen from here.
+    Process(Option<u32>),
+}
+
+impl Owner {
+    /// Takes a balancer, once the process that may be about to end has ended.
+    ///
+    /// # Errors
+    /// Another process serves it; there is no BPF file system.
+    pub fn take(root: &Path, name: &str) -> Result<Owner> {
+        let folder = folder(root, name);
+        let wrong = |why: &io::Error| {
+            Diagnostic::new("lb-pins", format!("{} cannot be made: {why}", folder.display()), Place::Nowhere)
+                .help(format!("mount -t bpf bpf {}: that has to be a BPF file system", root.display()))
+        };
+        // What is not pinned is gone with the process.
+        let kind = rustix::fs::statfs(root).map_err(|why| wrong(&why.into()))?.f_type;
+        if kind as u64 != BPF_FS {
+            return Err(wrong(&io::Error::other(format!("{} is no BPF file system", root.display()))).into());
+        }
+        let end = Instant::now() + PATIENCE;
+        let mut is_new = false;
+        loop {
+            is_new |= !folder.exists();
+            fs::create_dir_all(&folder).map_err(|why| wrong(&why))?;
+            let lock = File::open(&folder).map_err(|why| wrong(&why))?;
+            match lock.try_lock() {
+                // A folder that was removed meanwhile is nobody's.
+                Ok(()) if same(&lock, &folder) => return Ok(Owner { folder, _lock: lock, is_new }),
+                Ok(()) => {}
+                Err(TryLockError::Error(why)) => return Err(wrong(&why).into()),
+                Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(AGAIN),
+                Err(TryLockError::WouldBlock) => return Err(is_served(name, holder(&lock)).into()),
+            }
+        }
+    }
+
+    /// What has begun here stays when the process ends.
+    pub fn keep(&mut self) {
+        self.is_new = false;
+    }
+
+    /// Who has the balancer of this name.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn of(root: &Path, name: &str) -> io::Result<Owned> {
+        let lock = match File::open(folder(root, name)) {
+            Ok(lock) => lock,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Owned::Nothing),
+            Err(why) => return Err(why),
+        };
+        match lock.try_lock() {
+            Ok(()) => Ok(Owned::Nobody),
+            Err(TryLockError::WouldBlock) => Ok(Owned::Process(holder(&lock))),
+            Err(TryLockError::Error(why)) => Err(why),
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if self.is_new {
+            // One in which something is does not go.
+            let _ = fs::remove_dir(&self.folder);
+        }
+    }
+}
+
+fn is_served(name: &str, process: Option<u32>) -> Diagnostic {
+    let by = process.map_or_else(|| "a process that cannot be seen from here".into(), |pid| format!("process {pid}"));
+    let end = process.map_or_else(String::new, |pid| format!(" (kill {pid})"));
+    Diagnostic::new("lb-owner", format!("the balancer `{name}` is served already"), Place::Nowhere)
+        .expected("a name that no process serves; nothing was changed")
+        .found(by)
+        .help(format!("`alveary lb reload --name {name}` has it read its configuration again"))
+        .help(format!("`alveary lb stop {name}` ends it, and what it balances"))
+        .help(format!("for another version: end the process{end}; packets go on, and `serve` takes over"))
+}
+
+fn same(lock: &File, folder: &Path) -> bool {
+    let (ours, there) = (lock.metadata(), fs::metadata(folder));
+    matches!((ours, there), (Ok(ours), Ok(there)) if (ours.st_dev(), ours.st_ino()) == (there.st_dev(), there.st_ino()))
+}
+
+/// The process that holds a lock on this file, as `/proc/locks` tells.
+fn holder(file: &File) -> Option<u32> {
+    let about = file.metadata().ok()?;
+    let (device, inode) = (about.st_dev(), about.st_ino());
+    let at = format!("{:02x}:{:02x}:{inode}", rustix::fs::major(device), rustix::fs::minor(device));
+    fs::read_to_string("/proc/locks").ok()?.lines().find_map(|line| {
+        // `6: FLOCK  ADVISORY  WRITE 30439 00:27:2730249 0 EOF`; who waits has `->` before its kind.
+        let mut words = line.split_whitespace().skip(1);
+        let [kind, _, _, pid, place] = [(); 5].map(|()| words.next().unwrap_or_default());
+        if kind == "FLOCK" && place == at { pid.parse().ok().filter(|pid| *pid != 0) } else { None }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alveary_testing::BpfFs;
+
+    #[test]
+    fn a_balancer_is_one_process_s_as_long_as_that_lives() {
+        let Some(bpffs) = BpfFs::mount("lb_owner") else { return };
+        let root = &bpffs.path;
+        assert_eq!(Owner::of(root, "one").expect("looked"), Owned::Nothing);
+        let first = Owner::take(root, "one").expect("it is free");
+        assert_eq!(Owner::of(root, "one").expect("looked"), Owned::Process(Some(std::process::id())));
+        let Err(crate::Fault::Own(why)) = Owner::take(root, "one") else { panic!("it is taken") };
+        assert_eq!(why.found, Some(format!("process {}", std::process::id())));
+        let help = why.help.join("\n");
+        assert!(help.contains("alveary lb reload --name one") && help.contains("alveary lb stop one"), "{help}");
+        drop(Owner::take(root, "two").expect("another name"));
+        drop(first);
+        assert_eq!(Owner::of(root, "one").expect("looked"), Owned::Nothing, "nothing has begun in it");
+        let mut kept = Owner::take(root, "one").expect("it is free");
+        kept.keep();
+        drop(kept);
+        assert_eq!(Owner::of(root, "one").expect("looked"), Owned::Nobody);
+    }
+
+    #[test]
+    fn pins_want_a_bpf_file_system() {
+        let why = Owner::take(&std::env::temp_dir(), "one").expect_err("it is none").to_string();
+        assert!(why.contains("is no BPF file system"), "{why}");
+    }
+}

@@ -1,0 +1,219 @@
+//! What the API answers.
+
+use super::{Server, follow::Reloaded, socket_folder};
+use crate::{
+    announce::{Note, forget_note},
+    apply::Changed,
+    asked::{Drain, Stop, nothing},
+    http::{Answer, Request},
+    instance, report,
+};
+use std::{collections::BTreeSet, thread, time::Instant};
+
+/// Flows that are told at most.
+const FLOWS: usize = 10_000;
+
+impl Server<'_> {
+    pub(super) fn answer(&mut self, request: &Request) -> Answer {
+        let known = match (request.method.as_str(), request.path.as_str()) {
+            ("GET", "/") => return Answer { status: 200, kind: "text/html; charset=utf-8", body: report::PAGE.into() },
+            ("GET", "/openapi.json") => {
+                return Answer { status: 200, kind: "application/json", body: report::OPENAPI.into() };
+            }
+            ("GET", "/v1/status") => self.view().status().map(|mut status| {
+                self.fleet_status(&mut status);
+                Answer::json(&status)
+            }),
+            ("GET", "/metrics") => self.view().metrics().map(|text| Answer {
+                status: 200,
+                kind: "text/plain; version=0.0.4",
+                body: (text + &self.fleet_metrics()).into_bytes(),
+            }),
+            ("GET", "/v1/flows") => self.view().flows(FLOWS).map(|flows| Answer::json(&flows)),
+            ("POST", "/v1/reload" | "/v1/withdraw" | "/v1/announce") if nothing(&request.body).is_err() => {
+                return Answer::refused(400, &nothing(&request.body).err().unwrap_or_default());
+            }
+            ("POST", "/v1/reload") => {
+                return match self.try_reload() {
+                    Ok(Reloaded { changed: Changed { vips, reals, keys }, waits }) => {
+                        Answer::json(&serde_json::json!({ "vips": vips, "reals": reals, "keys": keys, "notes": waits }))
+                    }
+                    Err(faults) => {
+                        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                        Answer { status: 422, ..Answer::json(&serde_json::json!({ "error": faults.join("\n") })) }
+                    }
+                };
+            }
+            ("POST", "/v1/stop") => return self.stop(request),
+            ("POST", "/v1/drain" | "/v1/undrain") => return self.drain(request),
+            ("POST", "/v1/withdraw" | "/v1/announce") => return self.withdraw(request.path == "/v1/withdraw"),
+            (_, "/" | "/openapi.json" | "/v1/status" | "/metrics" | "/v1/flows") => {
+                return Answer::refused(405, "ask with GET");
+            }
+            (_, "/v1/reload" | "/v1/stop" | "/v1/drain" | "/v1/undrain" | "/v1/withdraw" | "/v1/announce") => {
+                return Answer::refused(405, "ask with POST");
+            }
+            _ => return Answer::refused(404, "there is nothing here; /openapi.json says what there is"),
+        };
+        known.unwrap_or_else(|why| Answer::refused(500, &why.to_string()))
+    }
+
+    pub(super) fn drain(&mut self, request: &Request) -> Answer {
+        let drains = request.path == "/v1/drain";
+        let read = if drains { Drain::read } else { Drain::read_end };
+        let Drain { real, vip, within } = match read(&request.body) {
+            Ok(said) => said,
+            Err(why) => return Answer::refused(400, &why),
+        };
+        let (vip, now) = (vip.as_deref(), Instant::now());
+        let done = if drains {
+            self.control.drain(&self.config, vip, &real, within, now)
+        } else {
+            self.control.undrain(vip, &real, now)
+        };
+        let vips = match done {
+            Ok(vips) => vips,
+            Err(why) => return Answer::refused(404, &why),
+        };
+        let mut notes = Vec::new();
+        for vip in self.config.vips.iter().filter(|vip| vips.contains(&vip.name)) {
+            let drained = self.control.state(&vip.name, &real).and_then(|state| state.drained);
+            let line = match drained {
+                Some(end) => {
+                    let left = end.saturating_duration_since(now).as_secs();
+                    format!("{}: {real} is drained, its connections have {left} s", vip.name)
+                }
+                None => format!("{}: {real} is drained no more", vip.name),
+            };
+            (self.log)(&line);
+            if self.control.takes_nobody(vip, now) {
+                let note = format!("{}: none of its reals takes new connections: they are dropped (no-real)", vip.name);
+                (self.log)(&note);
+                notes.push(note);
+            }
+        }
+        if vips.len() > 1 {
+            notes.push(format!(
+                "`{real}` is a real of several VIPs, and that was done in all of them: {}",
+                vips.join(", ")
+            ));
+        }
+        match self.settle() {
+            Ok(_) => Answer::json(&serde_json::json!({ "reals": vips.len(), "vips": vips, "notes": notes })),
+            Err(why) => Answer::refused(500, &why.to_string()),
+        }
+    }
+
+    /// Takes routes back, or announces them again.
+    pub(super) fn withdraw(&mut self, away: bool) -> Answer {
+        let (served, socket) = (self.served(), self.api_socket());
+        let (Some(announce), Some(announcer)) = (&self.config.announce, &mut self.announcer) else {
+            return Answer::refused(404, "this balancer announces nothing: [announce] in its configuration");
+        };
+        let noted = Note::prepare(socket_folder(), &self.config, &socket, away).and_then(Note::hold);
+        // Before it is done: a process that ends meanwhile has a successor that knows.
+        if let Err(why) = noted {
+            (self.log)(&format!(
+                "{}: that this was asked for cannot be noted for the next process: {why}",
+                self.config.name
+            ));
+        }
+        match announcer.withdraw(announce, served, away) {
+            Ok(()) => Answer::json(&announcer.status()),
+            Err(why) => Answer::refused(500, &why),
+        }
+    }
+
+    /// Ends the balancer: routes are taken back, then its program is detached and its maps go.
+    fn stop(&mut self, request: &Request) -> Answer {
+        let (ours, name) = (std::process::id(), self.config.name.clone());
+        match Stop::read(&request.body) {
+            Ok(Stop { pid: Some(pid) }) if pid != ours => {
+                return Answer::refused(409, &format!("this is process {ours}, and not {pid}"));
+            }
+            Ok(_) => {}
+            Err(why) => return Answer::refused(400, &why),
+        }
+        if let (Some(announce), Some(announcer)) = (&self.config.announce, &mut self.announcer) {
+            let (withdrawn, linger) = (announcer.withdrawn, announce.linger);
+            if let Err(why) = announcer.withdraw(announce, BTreeSet::new(), true) {
+                announcer.withdrawn = withdrawn;
+                let note = socket_folder().join(format!("lb-{name}.announce"));
+                return Answer::refused(
+                    500,
+                    &format!(
+                        "the routes cannot be taken back, and packets go on being balanced: {why}; start BIRD; or see to the \
+                         routes yourself: kill {ours}, remove {}, and stop it then",
+                        note.display()
+                    ),
+                );
+            }
+            // Routers that are further away hear of it meanwhile, while packets are still taken.
+            thread::sleep(linger);
+        }
+        if let Err(why) = instance::stop(&self.root, &name) {
+            return Answer::refused(500, &why.to_string());
+        }
+        if let Err(why) = forget_note(socket_folder(), &name) {
+            (self.log)(&format!("{name}: its note stays: {why}"));
+        }
+        (self.log)(&format!("{name}: stopped: its program is detached, its maps are gone, no packet is balanced"));
+        self.stopped = true;
+        Answer::json(&serde_json::json!({ "pid": ours }))
+    }
+
+    /// What there is to say of others.
+    pub(super) fn fleet_status(&self, status: &mut serde_json::Value) {
+        if let Some(announcer) = &self.announcer {
+            status["announce"] = announcer.status();
+        }
+        if let Some(peers) = &self.peers {
+            status["sync"] = peers.status();
+        }
+        if let Some((one, standing)) = &self.shared {
+            status["etcd"] = serde_json::json!({
+                "from": one.name, "revision": one.revision, "gone": standing.gone, "refused": standing.refused,
+            });
+        }
+    }
+
+    pub(super) fn fleet_metrics(&self) -> String {
+        let mut text = String::new();
+        if let Some(announcer) = &self.announcer {
+            text += &gauge("announced", "Addresses that BIRD announces", announcer.count() as u64);
+        }
+        if let Some(peers) = &self.peers {
+            for (name, about, count) in peers.counters() {
+                text += &format!(
+                    "# HELP alveary_lb_{name} {about}\n# TYPE alveary_lb_{name} counter\nalveary_lb_{name} {count}\n"
+                );
+            }
+        }
+        if let Some((one, standing)) = &self.shared {
+            text += &gauge("etcd_revision", "Revision of the VIPs; 0: those that were kept", one.revision);
+            text += &gauge("etcd_up", "Whether etcd answers", standing.gone.is_none().into());
+            text += &gauge(
+                "etcd_refused",
+                "Whether etcd has what is wrong, and not applied",
+                standing.refused.is_some().into(),
+            );
+        }
+        text
+    }
+
+    pub(super) fn view(&self) -> report::View<'_, alveary::Linux> {
+        report::View {
+            config: &self.config,
+            control: &self.control,
+            store: &self.instance.store,
+            wanted: &self.wanted,
+            adopted: self.instance.adopted,
+            now: Instant::now(),
+        }
+    }
+}
+
+/// A number for Prometheus.
+fn gauge(name: &str, help: &str, value: u64) -> String {
+    format!("# HELP alveary_lb_{name} {help}\n# TYPE alveary_lb_{name} gauge\nalveary_lb_{name} {value}\n")
+}

@@ -1,0 +1,99 @@
+//! Checks, when they are due, and what becomes of what they say.
+
+use super::{Event, Server};
+use crate::{
+    check::check,
+    config::{Check, Config},
+    control::Word,
+    tunnel::Tunnel,
+};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Checks at once.
+const CHECKS: usize = 64;
+
+/// A check that is due.
+pub(super) struct Job {
+    vip: String,
+    real: String,
+    check: Check,
+    address: IpAddr,
+    port: u16,
+    tunnel: Option<Tunnel>,
+}
+
+impl Server<'_> {
+    /// Has the checks made that are due.
+    pub(super) fn checks(&mut self, jobs: &Sender<Job>, now: Instant) {
+        for ((number, index), due) in &mut self.due {
+            if *due > now {
+                continue;
+            }
+            let vip = &self.config.vips[*number];
+            let (real, Some(check)) = (&vip.reals[*index], &vip.check) else { continue };
+            self.random = xorshift(self.random);
+            let part = f64::from(check.jitter) / 100.0 * ((self.random >> 11) as f64 / (1u64 << 52) as f64 - 1.0);
+            *due = now + check.interval.mul_f64(1.0 + part);
+            let port = check.port.or(real.port).or(vip.ports.first().copied()).unwrap_or_default();
+            let job = Job {
+                vip: vip.name.clone(),
+                real: real.name.to_string(),
+                check: check.clone(),
+                address: real.address,
+                port,
+                tunnel: check.tunnel.then(|| Tunnel::of(&self.config, vip, real)).flatten(),
+            };
+            // The workers live as long as we do.
+            let _ = jobs.send(job);
+        }
+    }
+
+    pub(super) fn checked(&mut self, vip: &str, real: &str, said: std::result::Result<(), String>, took: Duration) {
+        let Some(vip) = self.config.vips.iter().find(|one| one.name == vip) else { return };
+        let words = said.clone().map_or_else(|why| format!("down: {why}"), |()| "up".into());
+        let word = self.control.checked(vip, real, said, took, Instant::now());
+        if word != Word::Same {
+            let line = format!("{}: {real} is {words}", vip.name);
+            (self.log)(&line);
+        }
+        if word == Word::Turned {
+            self.settle_and_say();
+        }
+    }
+}
+
+pub(super) fn xorshift(mut state: u64) -> u64 {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^ (state << 17)
+}
+
+/// Threads that make checks: a slow real keeps none of the others waiting, unless there are very many of them.
+pub(super) fn workers(config: &Config, events: &Sender<Event>) -> Sender<Job> {
+    let (jobs, taken) = mpsc::channel::<Job>();
+    let taken: Arc<Mutex<Receiver<Job>>> = Arc::new(Mutex::new(taken));
+    let reals: usize = config.vips.iter().map(|vip| vip.reals.len()).sum();
+    for _ in 0..reals.clamp(8, CHECKS) {
+        let (taken, events) = (taken.clone(), events.clone());
+        thread::spawn(move || {
+            loop {
+                let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok(Job { vip, real, check: how, address, port, tunnel }) = job else { return };
+                let begun = Instant::now();
+                let said = check(&how, address, port, tunnel.as_ref());
+                if events.send(Event::Checked { vip, real, said, took: begun.elapsed() }).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    jobs
+}

@@ -1,0 +1,184 @@
+//! The configuration, followed: the file, and the VIPs in etcd.
+
+use super::Server;
+use crate::{
+    Fault,
+    apply::Changed,
+    config::{self, Config, Places},
+    etcd::News,
+    shared::{self, Shared},
+};
+use alveary_diag::Diagnostic;
+use std::{fs, path::Path, time::SystemTime};
+
+impl Server<'_> {
+    /// Keeps the VIPs that etcd had, since they are right.
+    pub(super) fn keep(&mut self) {
+        if let (Some(etcd), Some((one, _))) = (&self.config.etcd, &self.shared)
+            && let Err(why) = one.keep(etcd)
+        {
+            (self.log)(&format!("{}: the VIPs cannot be kept in {}: {why}", self.config.name, etcd.kept.display()));
+        }
+    }
+
+    /// What etcd says.
+    pub(super) fn told(&mut self, news: News) {
+        let (name, Some(etcd), Some((before, standing))) =
+            (self.config.name.clone(), self.config.etcd.clone(), self.shared.take())
+        else {
+            return;
+        };
+        let mut standing = shared::Standing { gone: None, ..standing };
+        let found = match news {
+            News::Value(found) => found,
+            News::Missing => {
+                (self.log)(&format!("{name}: the key `{}` is gone from etcd: VIPs stay as they are", etcd.key));
+                standing.refused = Some("the key is not there".into());
+                self.shared = Some((before, standing));
+                return;
+            }
+            News::Gone(why) => {
+                (self.log)(&format!("{name}: {why}: VIPs stay as they are"));
+                standing.gone = Some(why);
+                self.shared = Some((before, standing));
+                return;
+            }
+            News::Back => {
+                (self.log)(&format!("{name}: etcd answers again"));
+                self.shared = Some((before, standing));
+                return;
+            }
+        };
+        let revision = found.revision;
+        standing.refused = None;
+        let done = Shared::of(&etcd, found).map_err(|why| vec![why]).and_then(|one| {
+            self.shared = Some((one, standing.clone()));
+            self.try_reload().map(drop)
+        });
+        match done {
+            Ok(()) => self.keep(),
+            Err(faults) => {
+                (self.log)(&format!("{name}: what etcd has in revision {revision} is wrong: VIPs stay as they are"));
+                faults.iter().for_each(|fault| (self.log)(&fault.to_string()));
+                standing.refused = Some(shared::words(&faults));
+                self.shared = Some((before, standing));
+            }
+        }
+    }
+
+    /// Reads the configuration again: one that is wrong changes nothing.
+    pub(super) fn reload(&mut self) {
+        if let Err(faults) = self.try_reload() {
+            (self.log)(&format!("{}: the configuration stays as it was", self.config.name));
+            for fault in faults {
+                (self.log)(&fault.to_string());
+            }
+        }
+    }
+
+    /// The same; gives what has changed, and what waits.
+    pub(super) fn try_reload(&mut self) -> std::result::Result<Reloaded, Vec<Fault>> {
+        self.changed = modified(&self.path);
+        let (config, places) = read(&self.path, self.shared.as_ref().map(|(one, _)| one))?;
+        let fixed = self.fixed(&config, &places);
+        if !fixed.is_empty() {
+            return Err(fixed.into_iter().map(Fault::from).collect());
+        }
+        let waits = self.waits(&config, &places);
+        let (before, control) = (std::mem::replace(&mut self.config, config), self.control.clone());
+        let done = self.configure().and_then(|()| self.settle());
+        match done.and_then(|changed| Ok((changed, self.instance.attach(&self.config)?))) {
+            Ok((changed, notes)) => {
+                let size = self.size();
+                notes.iter().chain(&waits).for_each(|note| (self.log)(note));
+                let Changed { vips, reals, keys } = changed;
+                let name = &self.config.name;
+                (self.log)(&format!("{name}: read again, {size}; changed: VIPs {vips}, reals {reals}, keys {keys}"));
+                Ok(Reloaded { changed, waits })
+            }
+            Err(why) => {
+                (self.config, self.control) = (before, control);
+                let mut all = vec![why];
+                all.extend(self.configure().and_then(|()| self.settle()).err());
+                Err(all)
+            }
+        }
+    }
+
+    /// What a process cannot take while it serves.
+    fn fixed(&self, config: &Config, places: &Places) -> Vec<Diagnostic> {
+        let ours = &self.config;
+        let announces = config.announce == ours.announce;
+        let fixed = [
+            ("balancer", "name", config.name == ours.name),
+            ("balancer", "seed", config.seed == ours.seed),
+            ("api", "socket", config.api.socket == ours.api.socket),
+            ("api", "address", config.api.address == ours.api.address),
+            ("api", "token", config.api.token == ours.api.token),
+            ("api", "certificate", config.api.tls == ours.api.tls),
+            ("metrics", "address", config.metrics == ours.metrics),
+            ("configuration", "katran", config.katran == ours.katran),
+            ("configuration", "announce", announces),
+            ("configuration", "etcd", config.etcd == ours.etcd),
+            ("configuration", "sync", config.sync == ours.sync),
+        ];
+        let changed = fixed.into_iter().filter(|(_, _, same)| !same);
+        let wrong = |(table, key, _): (&'static str, &'static str, _)| {
+            let what = if table == "configuration" { format!("[{key}]") } else { format!("`{key}` in [{table}]") };
+            let wrong = Diagnostic::new("lb-reload", format!("{what} is set when it begins"), places.of(table, key));
+            // Flows that are known stand where hashes with the old one say.
+            if matches!(key, "seed" | "katran") {
+                let stop = format!("`alveary lb stop {}`, and `serve` again: connections are forgotten", ours.name);
+                return wrong.help(stop);
+            }
+            wrong.help(format!(
+                "end `alveary lb serve` (kill {}), and start it again: packets go on meanwhile",
+                std::process::id()
+            ))
+        };
+        changed.map(wrong).collect()
+    }
+
+    /// What is taken only when something is made anew.
+    pub(super) fn waits(&self, config: &Config, places: &Places) -> Vec<String> {
+        let (now, first) = (&config.limits, &self.first.limits);
+        let (stop, serve) = ("`alveary lb stop` and `serve`", "`serve` is started again");
+        let waiting = [
+            ("balancer", "mode", config.mode == self.first.mode, stop),
+            ("limits", "vips", now.vips == first.vips, stop),
+            ("limits", "reals", now.reals == first.reals, stop),
+            ("limits", "slots", now.slots == first.slots, stop),
+            ("limits", "connections", now.connections == first.connections, stop),
+            ("limits", "connections-per-cpu", now.connections_per_cpu == first.connections_per_cpu, serve),
+        ];
+        let changed = waiting.into_iter().filter(|(_, _, same, _)| !same);
+        changed
+            .map(|(table, key, _, until)| {
+                let message = format!("`{key}` in [{table}] waits until {until}: what runs keeps what it began with");
+                Diagnostic::new("lb-reload", message, places.of(table, key)).to_string()
+            })
+            .collect()
+    }
+}
+
+/// What came of a configuration that was read again.
+pub(super) struct Reloaded {
+    pub(super) changed: Changed,
+    /// What is not taken yet.
+    pub(super) waits: Vec<String>,
+}
+
+pub(super) fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|about| about.modified()).ok()
+}
+
+/// The configuration, if it is right and this machine has what it asks for.
+pub(super) fn read(path: &Path, shared: Option<&Shared>) -> std::result::Result<(Config, Places), Vec<Fault>> {
+    let name = path.display().to_string();
+    let text = config::text(path).map_err(|why| vec![Fault::from(why)])?;
+    let shared = shared.map(|one| (one.name.as_str(), one.text.as_str()));
+    let faults = |all: Vec<Diagnostic>| all.into_iter().map(Fault::from).collect::<Vec<_>>();
+    let (config, places) = Config::read_placed(&name, &text, shared).map_err(faults)?;
+    let lacks = config.lacks(&places);
+    if lacks.is_empty() { Ok((config, places)) } else { Err(faults(lacks)) }
+}

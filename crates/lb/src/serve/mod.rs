@@ -1,0 +1,276 @@
+//! A balancer that is served: its configuration followed, its reals checked, questions answered. All changes are made by
+//! one thread; checks and conversations have theirs.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `answers` | what the API answers |
+//! | `begin` | how it begins |
+//! | `checks` | checks, when they are due |
+//! | `follow` | the configuration, followed: the file, and the VIPs in etcd |
+
+mod answers;
+mod begin;
+mod checks;
+mod follow;
+
+use crate::{
+    Fault, Result,
+    announce::{Announcer, served},
+    api::{self, Doors},
+    apply::Changed,
+    config::{self, Config, Limits, Mode},
+    control::Control,
+    etcd::News,
+    http::{Answer, Request},
+    instance::{Here, Instance},
+    owner::Owner,
+    places::Places,
+    shared::{self, Shared},
+    sync::Peers,
+    wanted::{Standing, Wanted, wanted},
+    wire::{self, Way, flag},
+};
+use alveary::kernel::signal::{Asked, Orders};
+use alveary_diag::{Diagnostic, Place};
+use checks::{workers, xorshift};
+use follow::modified;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long who has asked for the end may take to hear that it has come.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a served balancer is told.
+enum Event {
+    Checked { vip: String, real: String, said: std::result::Result<(), String>, took: Duration },
+    Asked(Request, Sender<Answer>),
+    Signal(Asked),
+    Said(String),
+    Shared(News),
+}
+
+/// What a balancer began with, and keeps.
+struct First {
+    mode: Mode,
+    limits: Limits,
+}
+
+/// A balancer that is served.
+pub struct Server<'l> {
+    path: PathBuf,
+    config: Config,
+    control: Control,
+    instance: Instance,
+    wanted: Wanted,
+    /// Reals that are no longer wanted, and until when their connections go on.
+    leaving: Vec<(wire::Real, Instant)>,
+    changed: Option<SystemTime>,
+    /// When each real is checked next.
+    due: BTreeMap<(usize, usize), Instant>,
+    random: u64,
+    /// VIPs that are in etcd, and how it is with that.
+    shared: Option<(Shared, shared::Standing)>,
+    peers: Option<Peers>,
+    announcer: Option<Announcer>,
+    /// All reals have been looked at, and peers heard: before that others would get connections that are theirs.
+    looked_at: bool,
+    first: First,
+    /// Where it answers, until it does.
+    doors: Option<Doors>,
+    /// Nothing is balanced any more: the process ends.
+    stopped: bool,
+    /// The BPF file system.
+    root: PathBuf,
+    owner: Owner,
+    events: (Sender<Event>, Receiver<Event>),
+    log: &'l mut dyn FnMut(&str),
+}
+
+impl Server<'_> {
+    fn api_socket(&self) -> PathBuf {
+        self.config.api.socket.clone().unwrap_or_else(|| api::socket(&self.config.name))
+    }
+
+    /// The addresses that can be served now.
+    fn served(&self) -> BTreeSet<IpAddr> {
+        let (Some(announce), now) = (&self.config.announce, Instant::now()) else { return BTreeSet::new() };
+        served(&self.config, announce.when, &|number| {
+            let vip = &self.config.vips[number];
+            vip.reals.iter().any(|real| self.control.standing(vip, &real.name, now).keeps)
+        })
+    }
+
+    fn announce(&mut self) {
+        let heard = self.peers.as_ref().is_none_or(Peers::complete);
+        self.looked_at |= self.instance.adopted || heard && self.control.knows_all();
+        if !self.looked_at {
+            return;
+        }
+        let served = self.served();
+        if let (Some(announce), Some(announcer)) = (&self.config.announce, &mut self.announcer) {
+            announcer.serve(announce, served);
+        }
+    }
+
+    fn size(&self) -> String {
+        let reals: usize = self.config.vips.iter().map(|vip| vip.reals.len()).sum();
+        format!("VIPs: {}, reals: {reals}", self.config.vips.len())
+    }
+
+    /// Serves until it is told to end. What is attached stays.
+    ///
+    /// # Errors
+    /// Nobody can be answered where the configuration says.
+    pub fn run(mut self, orders: Orders) -> Result<()> {
+        let (events, told) = std::mem::replace(&mut self.events, mpsc::channel());
+        let jobs = workers(&self.config, &events);
+        let to = events.clone();
+        let say = move |request| {
+            let (back, answer) = mpsc::channel();
+            let sent = to.send(Event::Asked(request, back)).is_ok();
+            answer.recv().ok().filter(|_| sent).unwrap_or_else(|| Answer::refused(500, "the balancer ends"))
+        };
+        let (lines, name) = (events.clone(), self.config.name.clone());
+        let log = move |line| drop(lines.send(Event::Said(format!("{name}: {line}"))));
+        let answered = self.doors.take().map(|doors| doors.answer(say, log)).transpose()?;
+        let signals = events.clone();
+        thread::spawn(move || {
+            loop {
+                let Some(asked) = orders.wait(LOOK) else { continue };
+                if signals.send(Event::Signal(asked)).is_err() || asked == Asked::End {
+                    return;
+                }
+            }
+        });
+        let mut looked = Instant::now();
+        loop {
+            let now = Instant::now();
+            self.checks(&jobs, now);
+            let next = self.due.values().min().copied();
+            let own =
+                self.control.next(&self.config, now).into_iter().chain(self.leaving.iter().map(|(_, end)| *end)).min();
+            let until = next.into_iter().chain(own).chain([looked + LOOK]).min().unwrap_or(now);
+            match told.recv_timeout(until.saturating_duration_since(now)) {
+                Ok(Event::Signal(Asked::End)) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Event::Signal(Asked::Reload)) => self.reload(),
+                Ok(Event::Said(line)) => (self.log)(&line),
+                Ok(Event::Shared(news)) => self.told(news),
+                Ok(Event::Checked { vip, real, said, took }) => self.checked(&vip, &real, said, took),
+                Ok(Event::Asked(request, to)) => {
+                    let answer = self.answer(&request);
+                    // Who has gone does not hear it.
+                    let _ = to.send(answer);
+                    if self.stopped {
+                        drop(told);
+                        answered.iter().for_each(|answered| answered.quiet(FAREWELL));
+                        return Ok(());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if !self.looked_at {
+                self.announce();
+            }
+            if own.is_some_and(|own| own <= Instant::now()) {
+                self.settle_and_say();
+            }
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                let modified = modified(&self.path);
+                if modified.is_some() && modified != self.changed {
+                    self.reload();
+                }
+            }
+        }
+        let name = self.config.name.clone();
+        (self.log)(&format!("{name}: packets go on being balanced; `alveary lb stop {name}` ends that"));
+        Ok(())
+    }
+
+    /// Takes the reals of the configuration.
+    fn configure(&mut self) -> Result<()> {
+        let all = wanted(&self.config, &|_, _| Standing::WELL, &Here).map_err(|device| no_device(&device))?;
+        let running = &self.instance.store.running;
+        let there = |vip: usize, real: usize| {
+            let place = all.vips[vip].rings[0].members[real].0;
+            let number = running.real_number(&all.reals[place].0)?;
+            running.reals.get(number).filter(|real| real.way != Way::None)
+        };
+        let before = |vip: usize, real: usize| there(vip, real).is_some();
+        // Who was taken out of the configuration, and is in it again, comes back.
+        let left = |real: &wire::Real| self.leaving.iter().any(|(other, _)| other.content() == real.content());
+        let drained = |vip: usize, real: usize| {
+            there(vip, real).is_some_and(|real| real.flags & flag::REAL_DRAINING != 0 && !left(real))
+        };
+        let now = Instant::now();
+        self.control.configure(&self.config, now, &before, &drained);
+        for remark in self.config.remarks(config::local_ports()) {
+            (self.log)(&remark);
+        }
+        self.due = BTreeMap::new();
+        for (number, vip) in self.config.vips.iter().enumerate() {
+            let Some(check) = &vip.check else { continue };
+            for real in 0..vip.reals.len() {
+                // The first ones at once, but not all of many in one moment.
+                let spread = self.random % (check.interval.as_millis() as u64 / 4 + 1);
+                self.random = xorshift(self.random);
+                self.due.insert((number, real), now + Duration::from_millis(spread));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the data plane to what is wanted now.
+    fn settle(&mut self) -> Result<Changed> {
+        let now = Instant::now();
+        let standing = |vip: usize, real: usize| {
+            let vip = &self.config.vips[vip];
+            self.control.standing(vip, &vip.reals[real].name, now)
+        };
+        let mut next = wanted(&self.config, &standing, &Here).map_err(|device| no_device(&device))?;
+        let at = |place: u32| next.reals[place as usize].0;
+        let mut places = Places::default();
+        (0..next.reals.len() as u32).for_each(|place| places.add(place, at));
+        let is_wanted = |real: &wire::Real| places.find(real, at).is_some();
+        // Who is gone from the configuration keeps its connections for a while.
+        let longest = self.config.vips.iter().map(|vip| vip.drain).max().unwrap_or_default();
+        let gone: Vec<_> = self.wanted.reals.iter().filter(|(real, how)| how.keeps && !is_wanted(real)).collect();
+        for (real, _) in gone {
+            if !self.leaving.iter().any(|(other, _)| other == real) {
+                self.leaving.push((*real, now + longest));
+            }
+        }
+        self.leaving.retain(|(real, end)| *end > now && !is_wanted(real));
+        next.reals.extend(self.leaving.iter().map(|(real, _)| (*real, Standing::DRAINING)));
+        let changed = self.instance.store.apply(&next)?;
+        self.wanted = next;
+        if let Some(peers) = &self.peers {
+            peers.learn(&self.instance.store.running, &self.wanted);
+        }
+        self.announce();
+        Ok(changed)
+    }
+
+    fn settle_and_say(&mut self) {
+        if let Err(why) = self.settle() {
+            (self.log)(&format!("{}: the change could not be made: {why}", self.config.name));
+        }
+    }
+}
+
+/// The folder of sockets, and of notes.
+fn socket_folder() -> &'static Path {
+    Path::new("/run/alveary")
+}
+
+fn no_device(name: &str) -> Fault {
+    Diagnostic::new("lb-device", format!("there is no network device `{name}`"), Place::Nowhere).into()
+}
