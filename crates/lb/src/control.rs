@@ -385,6 +385,23 @@ mod tests {
         assert_eq!(case.control.next(&case.config, case.at(18)), None);
     }
 
+    /// Who is now there and now not, from check to check, is what it was; who is away for some checks, and comes back for some,
+    /// moves its own slots that often and no more often.
+    #[test]
+    fn a_real_that_flaps_moves_no_more_than_its_patience_lets_it() {
+        for (before, standing) in [(true, Standing::WELL), (false, Standing::GONE)] {
+            let mut case = Case::new(CHECK, before);
+            case.says(before, 0);
+            let changes = (1..200).filter(|second| case.says(second % 2 == 0, *second)).count();
+            assert_eq!((changes, case.standing(200)), (0, standing));
+        }
+        // Three times away, twice there: the fastest that it can be heard.
+        let mut case = Case::new(CHECK, true);
+        case.says(true, 0);
+        let changes = (1..=200).filter(|second| case.says((second - 1) % 5 >= 3, *second)).count();
+        assert_eq!(changes, 80, "two in five checks");
+    }
+
     #[test]
     fn a_drained_real_keeps_its_connections_until_the_deadline() {
         let mut case = Case::new("", false);

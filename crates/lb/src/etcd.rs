@@ -1,12 +1,17 @@
 //! Configuration from etcd: the value of one key, read and watched by the JSON gateway of its third API, which every member
-//! has. As much of HTTP as that needs, and no more: no TLS.
+//! has, inside TLS where its address says so. As much of HTTP as that needs, and no more.
 
-use crate::config::{Endpoint, Etcd};
+use crate::{
+    config::{Endpoint, Etcd},
+    tls,
+};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use serde_json::{Value, json};
 use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{TcpStream, ToSocketAddrs},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -65,6 +70,22 @@ pub fn fetch(etcd: &Etcd) -> io::Result<Option<Found>> {
     Err(last)
 }
 
+/// Writes the value, by the first member that answers.
+///
+/// # Errors
+/// None does, and why the last one does not.
+pub fn put(etcd: &Etcd, text: &str) -> io::Result<()> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    let body = json!({ "key": base64(etcd.key.as_bytes()), "value": base64(text.as_bytes()) });
+    for endpoint in &etcd.endpoints {
+        match Member::new(etcd, endpoint).and_then(|member| member.ask("/v3/kv/put", &body)) {
+            Ok(_) => return Ok(()),
+            Err(why) => last = named(endpoint, why),
+        }
+    }
+    Err(last)
+}
+
 /// Tells what becomes of the key behind a revision that is known (0: none is), until nobody listens.
 pub fn follow(etcd: &Etcd, mut known: u64, mut tell: impl FnMut(News) -> bool) {
     // How many members have failed in a row.
@@ -96,7 +117,9 @@ pub fn follow(etcd: &Etcd, mut known: u64, mut tell: impl FnMut(News) -> bool) {
 }
 
 fn named(endpoint: &Endpoint, why: io::Error) -> io::Error {
+    let inside = why.get_ref().and_then(|why| why.downcast_ref::<rustls::Error>());
     let words = match why.kind() {
+        _ if inside.is_some() => inside.map(tls::words).unwrap_or_default(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
         io::ErrorKind::UnexpectedEof => "it ends the conversation".to_owned(),
         _ => why.to_string(),
@@ -108,12 +131,15 @@ fn named(endpoint: &Endpoint, why: io::Error) -> io::Error {
 struct Member<'a> {
     endpoint: &'a Endpoint,
     token: Option<String>,
+    /// What TLS is spoken with, if it is.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl<'a> Member<'a> {
     /// Makes itself known, if it has to.
     fn new(etcd: &Etcd, endpoint: &'a Endpoint) -> io::Result<Member<'a>> {
-        let mut member = Member { endpoint, token: None };
+        let client = || tls::member(&etcd.trust, etcd.shown.as_ref()).map_err(io::Error::other);
+        let mut member = Member { endpoint, token: None, tls: endpoint.tls.then(client).transpose()? };
         if let Some((user, password)) = &etcd.user {
             let password = fs::read_to_string(password)?;
             let said =
@@ -142,7 +168,7 @@ impl<'a> Member<'a> {
                 json!({ "create_request": { "key": base64(etcd.key.as_bytes()), "start_revision": from.to_string() } });
             let mut watch = BufReader::new(self.post("/v3/watch", &create)?);
             loop {
-                watch.get_ref().stream.set_read_timeout(Some(SILENCE))?;
+                watch.get_ref().patience(SILENCE)?;
                 let mut line = String::new();
                 match (&mut watch).take(MESSAGE).read_line(&mut line) {
                     Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -197,7 +223,7 @@ impl<'a> Member<'a> {
         Err(last)
     }
 
-    fn converse(&self, mut stream: TcpStream, path: &str, body: &Value) -> io::Result<Body> {
+    fn converse(&self, stream: TcpStream, path: &str, body: &Value) -> io::Result<Body> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let (host, port, body) = (&self.endpoint.host, self.endpoint.port, body.to_string());
@@ -207,8 +233,17 @@ impl<'a> Member<'a> {
              Connection: close\r\n\r\n",
             body.len()
         );
-        stream.write_all((head + &body).as_bytes())?;
-        Body::new(stream)
+        let mut speech = match &self.tls {
+            None => Speech::Plain(stream),
+            Some(config) => {
+                let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+                let client = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+                Speech::Tls(Box::new(StreamOwned::new(client, stream)))
+            }
+        };
+        speech.write_all((head + &body).as_bytes())?;
+        speech.flush()?;
+        Body::new(speech)
     }
 }
 
@@ -242,10 +277,40 @@ fn number(value: &Value) -> u64 {
     value.as_str().and_then(|text| text.parse().ok()).or(value.as_u64()).unwrap_or_default()
 }
 
+/// A conversation, as it is or inside TLS.
+enum Speech {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Speech {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Speech::Plain(stream) => stream.read(to),
+            Speech::Tls(stream) => stream.read(to),
+        }
+    }
+}
+
+impl Write for Speech {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Speech::Plain(stream) => stream.write(bytes),
+            Speech::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Speech::Plain(stream) => stream.flush(),
+            Speech::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 /// What follows an answer's head.
 struct Body {
-    stream: TcpStream,
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Speech>,
     /// Bytes that are left of the chunk, or of all.
     left: u64,
     chunked: bool,
@@ -253,8 +318,8 @@ struct Body {
 }
 
 impl Body {
-    fn new(stream: TcpStream) -> io::Result<Body> {
-        let mut reader = BufReader::new(stream.try_clone()?);
+    fn new(speech: Speech) -> io::Result<Body> {
+        let mut reader = BufReader::new(speech);
         let (mut status, mut chunked, mut left) = (None, false, None);
         let mut room = HEAD;
         loop {
@@ -282,7 +347,7 @@ impl Body {
             }
         }
         let left = if chunked { 0 } else { left.unwrap_or(MESSAGE) };
-        let mut body = Body { stream, reader, left, chunked, over: false };
+        let mut body = Body { reader, left, chunked, over: false };
         if status != Some(200) {
             let mut said = String::new();
             // What it says is worth more than why it cannot be read.
@@ -293,6 +358,14 @@ impl Body {
             return Err(io::Error::other(why.unwrap_or_else(|| format!("the answer's status is {status}"))));
         }
         Ok(body)
+    }
+
+    /// How long is waited for what comes next.
+    fn patience(&self, patience: Duration) -> io::Result<()> {
+        match self.reader.get_ref() {
+            Speech::Plain(stream) => stream.set_read_timeout(Some(patience)),
+            Speech::Tls(stream) => stream.sock.set_read_timeout(Some(patience)),
+        }
     }
 
     /// The length of the next chunk.
@@ -391,10 +464,12 @@ mod tests {
             answers.into_iter().map(answer).collect()
         };
         let etcd = Etcd {
-            endpoints: vec![Endpoint { host: "127.0.0.1".into(), port }],
+            endpoints: vec![Endpoint { host: "127.0.0.1".into(), port, tls: false }],
             key: "/lb".into(),
             kept: "/none".into(),
             user: None,
+            trust: tls::Trust::Machine,
+            shown: None,
             exec: false,
         };
         (etcd, thread::spawn(serve))
@@ -471,7 +546,7 @@ mod tests {
         let (mut etcd, asked) = member(vec![range("a", 7)]);
         let none = || {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-            Endpoint { host: "127.0.0.1".into(), port: listener.local_addr().expect("one").port() }
+            Endpoint { host: "127.0.0.1".into(), port: listener.local_addr().expect("one").port(), tls: false }
         };
         etcd.endpoints.insert(0, none());
         etcd.endpoints.push(none());

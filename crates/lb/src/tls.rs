@@ -69,6 +69,31 @@ pub fn client(trust: &Trust) -> Result<Arc<ClientConfig>, String> {
     Ok(client)
 }
 
+/// What a client speaks that shows a certificate itself, if it has one: files with the chain, and with the key. Files are
+/// read anew each time: certificates are renewed.
+///
+/// # Errors
+/// What is wrong with the files, in a few words.
+pub fn member(trust: &Trust, shown: Option<&(PathBuf, PathBuf)>) -> Result<Arc<ClientConfig>, String> {
+    let Some((certificate, key)) = shown else { return client(trust) };
+    let file = match trust {
+        Trust::Machine => machine()?,
+        Trust::File(path) => path.clone(),
+        Trust::Anybody => return Err("who shows a certificate wants to know to whom".into()),
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|why| why.to_string())?
+        .with_root_certificates(roots(&file)?);
+    let secret =
+        PrivateKeyDer::from_pem_file(key).map_err(|why| format!("{}: no private key: {why}", key.display()))?;
+    let client = builder.with_client_auth_cert(certificates(certificate)?, secret);
+    let mut client = client.map_err(|why| format!("{} and {}: {why}", certificate.display(), key.display()))?;
+    client.alpn_protocols = vec![b"http/1.1".to_vec()];
+    client.resumption = Resumption::disabled();
+    Ok(Arc::new(client))
+}
+
 /// What a server of TLS speaks: with a chain of certificates and their key; `clients`: only to those who show a certificate
 /// that one in this file has signed.
 ///

@@ -4,6 +4,7 @@ use super::{
     table::{Faults, Read, Table},
     value::When,
 };
+use crate::tls::Trust;
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -86,6 +87,10 @@ pub struct Etcd {
     pub user: Option<(String, PathBuf)>,
     /// Checks of the value's may run programs here.
     pub exec: bool,
+    /// Whose certificates are believed, of members that speak TLS.
+    pub trust: Trust,
+    /// What is shown to them: files with a chain of certificates, and with the key of the first.
+    pub shown: Option<(PathBuf, PathBuf)>,
 }
 
 /// A member of an etcd cluster.
@@ -95,21 +100,24 @@ pub struct Endpoint {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// It speaks TLS.
+    pub tls: bool,
 }
 
 impl Read for Endpoint {
     fn read(value: &DeValue<'_>) -> Result<Endpoint, String> {
-        const EXPECTED: &str = "a member of etcd: \"http://10.0.0.5:2379\"";
+        const EXPECTED: &str = "a member of etcd: \"https://10.0.0.5:2379\", or with http://";
         let text = value.as_str().ok_or(EXPECTED)?;
-        if text.starts_with("https://") {
-            return Err(format!("{EXPECTED}; TLS is not spoken to etcd"));
-        }
-        let rest = text.strip_prefix("http://").ok_or(EXPECTED)?.trim_end_matches('/');
+        let (rest, tls) = match text.strip_prefix("https://") {
+            Some(rest) => (rest, true),
+            None => (text.strip_prefix("http://").ok_or(EXPECTED)?, false),
+        };
+        let rest = rest.trim_end_matches('/');
         let (host, port) = rest.rsplit_once(':').ok_or(EXPECTED)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         match port.parse() {
             Ok(port) if !host.is_empty() && !host.contains(['/', '@', ' ', '\r', '\n']) => {
-                Ok(Endpoint { host: host.to_owned(), port })
+                Ok(Endpoint { host: host.to_owned(), port, tls })
             }
             _ => Err(EXPECTED.into()),
         }
@@ -132,12 +140,28 @@ pub(super) fn etcd(file: &mut Table<'_>, name: &str, faults: &mut Faults) -> Opt
         let fault = faults.wrong("a user has a password, and a password its user", table.place());
         fault.help.push("user = \"lb\"\npassword = \"/etc/alveary/etcd\": a file with the password".into());
     }
+    let ca = table.get::<PathBuf>("ca", faults);
+    let (certificate, secret) =
+        (table.get::<PathBuf>("certificate", faults), table.get::<PathBuf>("certificate-key", faults));
+    if certificate.is_some() != secret.is_some() {
+        let fault = faults.wrong("a certificate has a key, and a key its certificate", table.place());
+        fault.help.push("certificate = \"/etc/alveary/etcd.crt\"\ncertificate-key = \"/etc/alveary/etcd.key\"".into());
+    }
+    for key in ["ca", "certificate"] {
+        let at = table.value_place(key);
+        if at != table.place() && !endpoints.iter().any(|endpoint| endpoint.tls) && !endpoints.is_empty() {
+            let fault = faults.wrong(format!("`{key}` is for members that speak TLS, and there are none"), at);
+            fault.help.push("endpoints = [\"https://10.0.0.5:2379\"]".into());
+        }
+    }
     let etcd = Etcd {
         endpoints,
         key: table.get("key", faults).unwrap_or_else(|| format!("/alveary/lb/{name}")),
         kept: table.get("kept", faults).unwrap_or_else(|| format!("/var/lib/alveary/lb-{name}.toml").into()),
         user: user.zip(password),
         exec: table.get("exec", faults).unwrap_or(false),
+        trust: ca.map_or(Trust::Machine, Trust::File),
+        shown: certificate.zip(secret),
     };
     if etcd.key.is_empty() {
         faults.unexpected("key", "the name of a key", table.value_place("key"));

@@ -249,6 +249,11 @@ fn what_it_has_to_do_with_others() {
         ("[announce]", "`announce` lacks `file`"),
         ("[etcd]", "`etcd` lacks `endpoints`"),
         ("[etcd]\nendpoints = []", "`endpoints` names nothing"),
+        ("[etcd]\nendpoints = [\"http://a:1\"]\nca = \"b\"", "`ca` is for members that speak TLS, and there are none"),
+        (
+            "[etcd]\nendpoints = [\"https://a:1\"]\ncertificate = \"b\"",
+            "a certificate has a key, and a key its certificate",
+        ),
         ("[announce]\nfile = \"/\"", "`file` is not what it should be"),
         ("[announce]\nfile = \"/x\"\nwhen = \"some\"", "`when` is not what it should be"),
         ("[announce]\nfile = \"/x\"\nas = 65001", "`as` is about peers, and there are none"),

@@ -1,0 +1,5 @@
+//! A balancer between clients and servers that nobody here wrote.
+
+mod nginx;
+mod quic;
+mod site;
