@@ -102,6 +102,16 @@ impl Setup {
         self
     }
 
+    /// Flags that any of its services has.
+    pub(crate) fn flags(&self) -> u32 {
+        self.services.iter().fold(0, |flags, service| flags | service.flags)
+    }
+
+    /// Ways of its reals, and whether each is one of IPv6.
+    pub(crate) fn ways(&self) -> Vec<(u8, bool)> {
+        self.reals.iter().map(|real| (real.way as u8, real.flags & flag::REAL_V6 != 0)).collect()
+    }
+
     pub(crate) fn real(mut self, real: Real) -> Setup {
         self.reals.push(real);
         self
