@@ -142,13 +142,28 @@ impl<'a> Read<'a> {
                     read.push(at..end, What::Table);
                     at = end;
                 }
-                Kind::Return | Kind::Never | Kind::Jump(None) if blocks.peek().is_none() => break,
+                Kind::Return | Kind::Never | Kind::Jump(None) if !read.goes_on(blocks.len(), blocks.peek(), at) => {
+                    break;
+                }
                 _ => {}
             }
         }
         read.end = at;
         read.push(at..code.len(), What::Same);
         read.is_understood().then_some(read)
+    }
+
+    /// Whether there is code at `at`, behind an instruction that nothing follows, with so many blocks to come. The last of
+    /// them may be one whose only jump the code generator has left out: it is empty, and nobody comes to it.
+    fn goes_on(&self, left: usize, next: Option<&usize>, at: usize) -> bool {
+        if left != 1 || next != Some(&at) {
+            return left > 0;
+        }
+        let leads_there = |piece: &Piece| {
+            matches!(piece.what, What::Jump { to, .. } if to == at) || matches!(piece.what, What::Table)
+        };
+        let is_jump = x64::decode(&self.code[at..]).is_some_and(|decoded| decoded.kind == Kind::Jump(None));
+        is_jump || at < self.code.len() && self.pieces.iter().any(leads_there)
     }
 
     fn push(&mut self, was: Range<usize>, what: What) {
