@@ -29,7 +29,8 @@ impl Confined {
     fn compile(bytes: &[u8], packet: &[u8]) -> Result<Confined, String> {
         let insns: Vec<Insn> = bytes.as_chunks().0.iter().map(|slot| Insn::from_bytes(*slot, Endian::Little)).collect();
         let jit = Jit::new(LIMIT).map_err(|error| error.to_string())?;
-        let program = Program::new(&insns, SIZE, &jit).compile().map_err(|error| error.to_string())?;
+        let program =
+            Program::new(&insns, SIZE, &jit).most_slots(1 << 16).compile().map_err(|error| error.to_string())?;
         let mut arena = Arena::new(SIZE).map_err(|error| error.to_string())?;
         arena.memory().write(PACKET, packet).ok_or("the packet does not fit")?;
         Ok(Confined { program, arena, len: packet.len() as u64 })

@@ -139,7 +139,9 @@ impl Directory {
 
 /// Opens a file that is this user's own and gives others none of these rights.
 fn owned(path: &Path, others: u32) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits() as i32).open(path)?;
+    // A pipe without a writer is not waited for.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
     let about = file.metadata()?;
     if about.is_file() && is_own(&about, others) { Ok(file) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
@@ -194,6 +196,11 @@ mod tests {
         assert_eq!(directory.get("cd"), None);
         std::os::unix::fs::symlink(directory.image("ab"), directory.image("cd")).expect("it is ours");
         assert_eq!(directory.get("cd"), None);
+        // A pipe blocked for ever whoever opened it.
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, directory.image("ef"), rustix::fs::FileType::Fifo, mode, 0)
+            .expect("a pipe");
+        assert_eq!(directory.get("ef"), None);
         drop(fs::remove_dir_all(&directory.path));
     }
 

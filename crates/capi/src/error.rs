@@ -34,6 +34,11 @@ impl Failure {
         Diagnostic::new("argument", message, Place::Nowhere).expected(expected).found(found).into()
     }
 
+    /// A run was stopped.
+    pub(crate) fn trap(why: Diagnostic) -> Failure {
+        Failure { all: vec![why], kind: Some(Kind::Trap) }
+    }
+
     /// We are wrong.
     pub(crate) fn panicked(said: &str) -> Failure {
         let why = Diagnostic::new("internal", format!("an error in Alveary itself: {said}"), Place::Nowhere);

@@ -102,7 +102,7 @@ unsafe fn one(hook: &mut Packets<'_>, packet: &alveary_packet, verdict: &mut alv
     // SAFETY: the caller's promise.
     let data = unsafe { bytes(packet.data, packet.size, "the packet's data") }?;
     let packet = Packet { data, ifindex: packet.ifindex.max(1), time: packet.time };
-    let became = hook.run(&packet).map_err(|fault| fault.diagnostic())?;
+    let became = hook.run(&packet).map_err(|fault| Failure::trap(fault.diagnostic()))?;
     // Most packets leave as they came: those need no copy of ours.
     let changed = (!became.is(data)).then(|| became.bytes());
     let left = changed.as_deref().unwrap_or(data);
@@ -134,7 +134,9 @@ unsafe extern "C" fn alveary_run_memory(
             }
             let span = Span::new(memory, size);
             on_cpu(program, cpu.as_ref(), |cpu| {
-                let ran = cpu.run::<Memory>(program.handle().prog(), &span)?;
+                let end = cpu.run_ready::<Memory>(program.handle().prog(), &span)?;
+                cpu.rest();
+                let ran = end.map_err(|fault| Failure::trap(fault.diagnostic()))?;
                 *result = alveary_result { value: ran.value, insns: ran.insns };
                 Ok(0)
             })

@@ -196,6 +196,7 @@ static void code_runs_over_memory(void)
 	CHECK(alveary_cpu_set_budget(foreign, 1000, &error) == 0);
 	CHECK(alveary_run_memory(alveary_program_at(loaded, 0), foreign, NULL, 0, &result, &error) < 0);
 	CHECK(strstr(alveary_error_message(error), "endless"));
+	CHECK(!strcmp(alveary_error_kind(error), "trap"));
 	alveary_error_free(error);
 	error = NULL;
 	alveary_object_free(object);

@@ -81,7 +81,8 @@ impl Builder {
     }
 
     /// Adds a helper whose body is a closure, otherwise as [`Builder::helper`]: for programs of family `F`, or, if that
-    /// is [`crate::AnyFamily`], for all that the row admits. One program may call 32 such helpers.
+    /// is [`crate::AnyFamily`], for all that the row admits. One program may call 32 such helpers. If the body panics,
+    /// the run ends, on every engine, and the panic goes on where the run was called.
     #[must_use]
     pub fn helper_fn<F: Family>(
         mut self,
@@ -125,7 +126,7 @@ impl Builder {
         self
     }
 
-    /// Whether the instructions of proven programs count against the budget, too ([`Vcpu::set_budget`]): at least as many
+    /// Whether the instructions of proven programs count against the budget, too ([`Vcpu::set_budget`]): as many
     /// as are run. They become native code at once then; where there is none, they run checked.
     #[must_use]
     pub fn fuel(mut self, counts: bool) -> Builder {

@@ -11,11 +11,12 @@ use alveary_diag::{Diagnostic, Place};
 use alveary_maps::{Reader, Value};
 use alveary_vm::{Env, Exit, Region, Trap, TrapKind};
 use std::{
-    any::TypeId,
+    any::{Any, TypeId},
     cell::{Cell, RefCell},
     fmt,
     marker::PhantomData,
     ops::ControlFlow,
+    panic::resume_unwind,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -41,6 +42,8 @@ pub struct Vcpu {
     next: RefCell<Option<Arc<Prog>>>,
     /// The program that a trap comes from, if it was tail-called by a subprogram.
     blamed: RefCell<Option<Arc<Prog>>>,
+    /// What a helper panicked with.
+    panic: Cell<Option<Box<dyn Any + Send>>>,
     /// Sets the regions of the running context anew.
     refresh: Cell<unsafe fn(&Env)>,
     /// First region number that no map has.
@@ -93,6 +96,7 @@ impl Vcpu {
             prog: Cell::new(std::ptr::null()),
             next: RefCell::new(None),
             blamed: RefCell::new(None),
+            panic: Cell::new(None),
             refresh: Cell::new(|_| {}),
             free: Cell::new(FAMILY_REGIONS),
             registers: Cell::new(ON_CONTEXT),
@@ -274,11 +278,21 @@ impl Vcpu {
         match end {
             Ok(value) => Ok(Ran { value, insns }),
             Err((trap, blamed)) => {
+                // Behind all frames of native code.
+                if let Some(panic) = self.panic.take() {
+                    resume_unwind(panic);
+                }
                 let prog = blamed.as_ref().unwrap_or(prog);
                 let near = |addr| Near::of(&self.env, prog, self.number, self.other_cpus(prog), addr);
                 Err(Fault::new(trap, prog, insns, near))
             }
         }
+    }
+
+    /// A helper has panicked: the run ends, and the panic goes on where it was called.
+    pub(crate) fn panicked(&self, panic: Box<dyn Any + Send>, helper: HelperId) {
+        self.panic.set(Some(panic));
+        self.env.stop(TrapKind::Helper(helper.0));
     }
 
     /// Instructions of a program's run that has ended.

@@ -161,3 +161,20 @@ fn a_program_may_call_thirty_two_closures() {
     let refused = calls(1..=33).unwrap_err();
     assert_eq!(refused.code.0, "helper-closures");
 }
+
+#[test]
+fn a_panic_of_a_closure_goes_on_where_the_run_was_called() {
+    // It passed through a C function, which ends the process.
+    let runtime = builder()
+        .helper_fn::<AnyFamily>(row(1, &[Arg::Any]), |_, args| match args.scalar(0) {
+            0 => std::panic::panic_any("of the helper"),
+            number => number as i64,
+        })
+        .build();
+    let prog = load(&runtime, "r1 = *(u8 *)(r1 + 0)\ncall 65537\nr0 += 1\nexit").unwrap();
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&runtime, &prog, &[0])))
+        .expect_err("the helper panicked");
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"of the helper"));
+    // The virtual CPU is free again, and runs as before.
+    assert_eq!(run(&runtime, &prog, &[4]).unwrap(), 5);
+}

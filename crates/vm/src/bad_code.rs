@@ -20,6 +20,15 @@ pub enum BadCodeKind {
     Empty,
     /// There are more slots than can be addressed.
     TooLong,
+    /// There is more of something than there may be, for compiling to end soon.
+    TooMany {
+        /// What.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// No defined instruction.
     Undefined(DecodeError),
     /// An instruction that this engine does not run; its name.
@@ -70,6 +79,9 @@ impl fmt::Display for BadCode {
         match self.why {
             BadCodeKind::Empty => write!(f, "the program has no instruction"),
             BadCodeKind::TooLong => write!(f, "the program has too many instructions"),
+            BadCodeKind::TooMany { what, found, most } => {
+                write!(f, "the program has {found} {what}, of {most} that may be")
+            }
             BadCodeKind::Undefined(error) => write!(f, "{error}"),
             BadCodeKind::Unsupported(name) => write!(f, "{name} is not supported"),
             BadCodeKind::JumpOutside { target } => write!(f, "jump to {target}, outside the function"),

@@ -8,6 +8,7 @@ pub mod ahead;
 mod arena;
 mod arith;
 mod body;
+mod budget;
 mod cache;
 mod call;
 mod divide;
@@ -40,6 +41,7 @@ mod select;
 mod text;
 mod trips;
 mod unread;
+
 mod x64;
 
 pub(crate) use arena::SLACK;
@@ -61,6 +63,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use emitted::Emitted;
+use loops::Loops;
 use plan::Plan;
 pub(crate) use plan::Rules;
 use std::collections::hash_map::RandomState;
@@ -87,8 +90,8 @@ pub struct Settings {
     pub limit: usize,
     /// The passes over programs.
     pub passes: Passes,
-    /// Loops and calls take from [`crate::Env::fuel`], so that code that runs for too long is stopped: by at least as many
-    /// instructions as are run.
+    /// Straight pieces of code take from [`crate::Env::fuel`] where they begin, as many as they have instructions. A run is
+    /// stopped when it has begun more than there was, 256 instructions beyond at most.
     pub fuel: bool,
     /// Constants of programs do not stand in the code: nobody who writes a program chooses what bytes become executable.
     pub harden: bool,
@@ -247,6 +250,10 @@ fn functions(
     for function in 0..plan.functions.len() {
         let start = plan.functions[function].start as usize;
         let graph = pass::run(plan, function, passes);
+        // The optimiser asks of each value which of all loops around it are in which: no program may make it ask for long.
+        let deep = graph.nodes.len() > DEEP && Loops::of(&graph).are_deep();
+        let plain = if deep { plain(isa) } else { None };
+        let isa = plain.as_deref().unwrap_or(isa);
         context.func = lift::function(plan, function, &graph, isa, &mut builder);
         each(Stage::Lifted(&context.func));
         context.compile(isa, &mut ControlPlane::default()).map_err(|error| bad(plan.code, start, why(&error.inner)))?;
@@ -256,6 +263,23 @@ fn functions(
         context.clear();
     }
     Ok(())
+}
+
+/// Nodes of a function that may have loops in each other too deep to be optimised.
+const DEEP: usize = 256;
+
+/// The same machine's code generator, without its optimiser.
+fn plain(isa: &dyn TargetIsa) -> Option<OwnedTargetIsa> {
+    let mut builder = cranelift_codegen::isa::lookup(isa.triple().clone()).ok()?;
+    for flag in isa.isa_flags() {
+        builder.set(flag.name, &flag.value_string()).ok()?;
+    }
+    let mut flags = settings::builder();
+    for flag in isa.flags().iter() {
+        flags.set(flag.name, &flag.value_string()).ok()?;
+    }
+    flags.set("opt_level", "none").ok()?;
+    builder.finish(settings::Flags::new(flags)).ok()
 }
 
 /// The code generator's settings. What is near is addressed from where the code stands, wherever that is.

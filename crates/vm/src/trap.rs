@@ -1,6 +1,7 @@
 //! How a run ends.
 
 use alveary_isa::Width;
+use std::fmt;
 
 /// How a run that was not trapped ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,4 +70,33 @@ pub enum TrapKind {
     TailCall,
     /// A helper gave up, for a reason of its own (its number).
     Helper(u32),
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "instruction {}: {}", self.insn, self.kind)
+    }
+}
+
+impl std::error::Error for Trap {}
+
+impl fmt::Display for TrapKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TrapKind::Load { addr, width } => write!(f, "load of {} bytes at {addr:#x}, outside", width.bytes()),
+            TrapKind::Store { addr, width } => write!(f, "store of {} bytes at {addr:#x}, outside", width.bytes()),
+            TrapKind::Misaligned { addr, width } => {
+                write!(f, "atomic operation on {} bytes at {addr:#x}, which is not aligned", width.bytes())
+            }
+            TrapKind::BadArg { tag, arg, value } => {
+                write!(f, "helper {tag} may not be called with {value:#x} as argument {}", arg + 1)
+            }
+            TrapKind::BadCall { target } => write!(f, "call of {target:#x}, which is no function"),
+            TrapKind::BadInsn => f.write_str("an instruction that has no meaning here"),
+            TrapKind::Depth => f.write_str("more than eight frames of calls"),
+            TrapKind::Budget => f.write_str("the instruction budget is used up"),
+            TrapKind::TailCall => f.write_str("a tail call where none may be made"),
+            TrapKind::Helper(number) => write!(f, "a helper stopped the program: {number}"),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use alveary_isa::{AluOp, AtomicOp, CmpOp, Insn, Inst, Operand, Wide, Width, encode};
+use alveary_isa::{AluOp, AtomicOp, CmpOp, Insn, Inst, Operand, Reg, Wide, Width, encode};
 use alveary_vm::arena::{Arena, Program};
 use alveary_vm::{BadCodeKind, Jit, Trap, TrapKind};
 use std::sync::Arc;
@@ -86,8 +86,58 @@ fn nothing_runs_for_longer_than_its_fuel() {
     let program = compile(&[mov(0, 0), add(0, 1), jne(0, 100, -2), EXIT]);
     let mut arena = Arena::new(SIZE).expect("memory");
     assert_eq!(program.run(&mut arena, [0; 5], 1_000), Ok(100));
-    let trap = program.run(&mut arena, [0; 5], 150).expect_err("it takes 202 instructions");
+    // Exactly its instructions.
+    assert_eq!(program.run(&mut arena, [0; 5], 202), Ok(100));
+    let trap = program.run(&mut arena, [0; 5], 201).expect_err("it takes 202 instructions");
     assert_eq!(trap.kind, TrapKind::Budget);
+    let error: Box<dyn std::error::Error> = trap.into();
+    assert_eq!(error.to_string(), "instruction 1: the instruction budget is used up");
+}
+
+#[test]
+fn straight_code_takes_fuel() {
+    // No loop, no call: this was not counted at all.
+    let mut insts = vec![store(Width::B8, 1, 0, 1)];
+    insts.extend((0..3_000).map(|_| add(0, 1)));
+    let program = compile(&[&[mov(0, 0)], &insts[..], &[EXIT]].concat());
+    let mut arena = Arena::new(SIZE).expect("memory");
+    let kind = |result: Result<u64, Trap>| result.map_err(|trap| trap.kind);
+    for fuel in [0, 1, 3_002] {
+        assert_eq!(kind(program.run(&mut arena, [0x100, 0, 0, 0, 0], fuel)), Err(TrapKind::Budget), "{fuel}");
+    }
+    let mut stored = [9; 8];
+    arena.memory().read(0x100, &mut stored).expect("inside");
+    assert_eq!(stored, [0; 8], "it was stopped before it began");
+    assert_eq!(program.run(&mut arena, [0x100, 0, 0, 0, 0], 3_003), Ok(3_000));
+}
+
+#[test]
+fn what_does_not_run_is_not_paid_for() {
+    let far = |n: i16| (0..n).map(|_| add(0, 1));
+    let insts: Vec<Inst> = [mov(0, 0), jeq(1, 0, 1_000)].into_iter().chain(far(1_000)).chain([EXIT]).collect();
+    let program = compile(&insts);
+    let mut arena = Arena::new(SIZE).expect("memory");
+    assert_eq!(program.run(&mut arena, [0; 5], 3), Ok(0));
+    let trap = program.run(&mut arena, [1, 0, 0, 0, 0], 1_002).expect_err("it takes 1003 instructions");
+    assert_eq!(trap.kind, TrapKind::Budget);
+    assert_eq!(program.run(&mut arena, [1, 0, 0, 0, 0], 1_003), Ok(1_000));
+}
+
+#[test]
+fn a_program_is_as_long_as_it_may_be() {
+    let compile = |insts: &[Inst], most: usize| {
+        let insns = slots(insts);
+        Program::new(&insns, SIZE, compiler()).most_slots(most).compile().map(drop).map_err(|bad| bad.to_string())
+    };
+    let long = [vec![mov(0, 0); 4_096], vec![EXIT]].concat();
+    let refused = "instruction 0: the program has 4097 instruction slots, of 4096 that may be";
+    assert_eq!(compile(&long, 4_096), Err(refused.to_owned()));
+    assert_eq!(compile(&long, 4_097), Ok(()));
+    // Every call by register asks for every function.
+    let register = Inst::CallX { dst: Reg(1), in_imm: false };
+    let many = [vec![register; 2_100], vec![call_local(1), EXIT, EXIT]].concat();
+    let refused = "instruction 0: the program has 4200 calls by register times what they may call, of 4096 that may be";
+    assert_eq!(compile(&many, 4_096), Err(refused.to_owned()));
 }
 
 #[test]

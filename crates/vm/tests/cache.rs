@@ -155,3 +155,23 @@ fn small_programs_are_not_kept() {
     assert!(image.is_ok());
     assert_eq!(shelf.puts(), 0);
 }
+
+#[test]
+fn what_is_kept_is_listed_as_it_runs() {
+    // Listings were made of the same code with addresses written in, of which nothing stood where it runs.
+    let shelf = Shelf::default();
+    for _ in 0..2 {
+        let jit = shelf.jit(Settings::default());
+        let code = code(4);
+        // SAFETY: the program accesses nothing, and calls as the helper takes.
+        let image = unsafe { Image::native(&code, &FIRST, &jit) }.expect("well-formed");
+        let listed = jit.list(&code, &FIRST).expect("well-formed");
+        let functions = image.native_functions();
+        assert_eq!(functions.len(), listed.len());
+        for (function, listed) in functions.iter().zip(listed) {
+            assert!(image.machine_code(function).expect("it is there").starts_with(&listed.code));
+            assert!(!listed.parts.is_empty());
+        }
+    }
+    assert_eq!(shelf.puts(), 1);
+}

@@ -189,6 +189,19 @@ fn fuel_counts_every_instruction_and_no_more() {
             assert_eq!(result.map_err(|trap| trap.kind), Err(TrapKind::Budget), "with {fuel} of {instructions}");
             assert_eq!(left, 0);
         }
+        // Native code that takes fuel counts the same.
+        let Some(jit) = strict_jit() else { continue };
+        let owner = owner();
+        // SAFETY: these programs access no memory.
+        let image = unsafe { Image::native(&owner.code(program, starts), &owner, jit) }.expect("well-formed");
+        for fuel in 0..=instructions + 1 {
+            let env = Env::new();
+            env.fuel.set(fuel);
+            let result = image.run(&env, 0, [0; 5], None);
+            let left = fuel.checked_sub(instructions);
+            assert_eq!(result.is_ok(), left.is_some(), "{result:?} with {fuel} of {instructions}");
+            assert_eq!(env.fuel.get(), left.unwrap_or(0));
+        }
     }
 }
 

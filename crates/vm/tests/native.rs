@@ -303,7 +303,14 @@ fn loops_take_fuel_where_asked_for() {
     let env = Env::new();
     env.fuel.set(5_000);
     assert_eq!(image.run(&env, 0, [0; 5], None), Ok(Exit::Return(1_000)));
-    assert!(env.fuel.get() <= 5_000 - 2_002, "{} left", env.fuel.get());
-    env.fuel.set(500);
-    assert_eq!(image.run(&env, 0, [0; 5], None).map_err(|trap| trap.kind), Err(TrapKind::Budget));
+    assert_eq!(env.fuel.get(), 5_000 - 2_002);
+    env.fuel.set(2_002);
+    assert_eq!(image.run(&env, 0, [0; 5], None), Ok(Exit::Return(1_000)));
+    for fuel in [0, 500, 2_001] {
+        env.fuel.set(fuel);
+        assert_eq!(image.run(&env, 0, [0; 5], None).map_err(|trap| trap.kind), Err(TrapKind::Budget), "{fuel}");
+        assert_eq!(env.fuel.get(), 0);
+    }
+    env.fuel.set(u64::MAX);
+    assert_eq!(image.run(&env, 0, [0; 5], None), Ok(Exit::Return(1_000)));
 }

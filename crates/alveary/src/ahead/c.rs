@@ -1,7 +1,7 @@
 //! The header. Structs that several libraries share are defined once, however many headers are included.
 
 use super::context::{Context, Field, Kind};
-use super::interface::{Function, Interface, Map, Value, arguments, result};
+use super::interface::{Function, Interface, Map, Value, arguments, in_c, result};
 use alveary_isa::Width;
 use std::fmt::Write;
 
@@ -95,17 +95,17 @@ fn unsigned(width: Width) -> &'static str {
 fn helpers(interface: &Interface) -> String {
     let table = format!("const struct {}_helpers *", interface.name);
     let mut out = HELPERS.replace("$NAME", &interface.name);
-    for (row, proto) in &interface.helpers {
+    for called in &interface.helpers {
         let mut parameters = format!("{table}helpers");
-        for (name, value) in arguments(proto) {
-            let _ = write!(parameters, ", {}", parameter(value, &name, &table));
+        for (name, value) in arguments(called) {
+            let _ = write!(parameters, ", {}", parameter(value, &in_c(&name), &table));
         }
-        let given = match result(proto) {
+        let given = match result(called.proto) {
             Value::Nothing => "void ",
             Value::Signed => "int64_t ",
             _ => "void *",
         };
-        let _ = writeln!(out, "\t{given}(*{})({parameters}); /* number {} */", row.name, row.id.0);
+        let _ = writeln!(out, "\t{given}(*{})({parameters}); /* number {} */", in_c(called.row.name), called.row.id.0);
     }
     out + "};\n"
 }
@@ -115,6 +115,7 @@ fn parameter(value: Value, name: &str, table: &str) -> String {
         Value::Map => format!("struct alveary_map *{name}"),
         Value::Read => format!("const void *{name}"),
         Value::Pointer => format!("void *{name}"),
+        Value::Context(context) => format!("struct alveary_{} *{name}", context.name),
         Value::Function => format!("uint64_t (*{name})({table}, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t)"),
         Value::Number | Value::Signed | Value::Nothing => format!("uint64_t {name}"),
     }

@@ -1,6 +1,6 @@
 //! What of a library others see, and what it needs of them. Knows no language.
 
-use super::context::Context;
+use super::{context::Context, parameters};
 use alveary_abi::{Arg, Helper, MapType, MemAccess, Proto, Ret};
 use alveary_diag::{Diagnostic, Place};
 use alveary_maps::Layout;
@@ -15,9 +15,20 @@ pub(super) struct Interface {
     /// What it is called.
     pub(super) name: String,
     pub(super) functions: Vec<Function>,
+    /// What the names of its programs' functions begin with.
+    prefix: String,
     /// In the order of the table.
-    pub(super) helpers: Vec<(&'static Helper, &'static Proto)>,
+    pub(super) helpers: Vec<Called>,
     pub(super) maps: Vec<Map>,
+}
+
+/// A helper that programs call.
+#[derive(Clone, Debug)]
+pub(super) struct Called {
+    pub(super) row: &'static Helper,
+    pub(super) proto: &'static Proto,
+    /// The context that it is given, if all programs that call it have the same.
+    pub(super) context: Option<&'static Context>,
 }
 
 /// A program.
@@ -54,24 +65,124 @@ pub(super) struct Memory {
     pub(super) read_only: bool,
 }
 
-/// Words of C and Rust that are no names in either.
-const WORDS: &[&str] = &[
-    "as", "asm", "async", "auto", "await", "bool", "break", "case", "catch", "char", "class", "const", "continue",
-    "crate", "default", "delete", "do", "double", "dyn", "else", "enum", "extern", "false", "float", "fn", "for",
-    "goto", "if", "impl", "in", "inline", "int", "let", "long", "loop", "main", "match", "mod", "move", "mut", "new",
-    "operator", "private", "pub", "ref", "register", "restrict", "return", "self", "short", "signed", "sizeof",
-    "static", "struct", "super", "switch", "template", "this", "trait", "true", "try", "type", "typedef", "union",
-    "unsafe", "unsigned", "use", "using", "virtual", "void", "volatile", "where", "while",
+/// Words of C and C++ that are no names there.
+const WORDS_OF_C: &[&str] = &[
+    "alignas",
+    "alignof",
+    "and",
+    "asm",
+    "auto",
+    "bool",
+    "break",
+    "case",
+    "catch",
+    "char",
+    "class",
+    "concept",
+    "const",
+    "consteval",
+    "constexpr",
+    "constinit",
+    "continue",
+    "decltype",
+    "default",
+    "delete",
+    "do",
+    "double",
+    "else",
+    "enum",
+    "explicit",
+    "export",
+    "extern",
+    "false",
+    "float",
+    "for",
+    "friend",
+    "goto",
+    "if",
+    "inline",
+    "int",
+    "long",
+    "main",
+    "mutable",
+    "namespace",
+    "new",
+    "noexcept",
+    "not",
+    "nullptr",
+    "operator",
+    "or",
+    "private",
+    "protected",
+    "public",
+    "register",
+    "requires",
+    "restrict",
+    "return",
+    "short",
+    "signed",
+    "sizeof",
+    "static",
+    "struct",
+    "switch",
+    "template",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "typedef",
+    "typeid",
+    "typename",
+    "typeof",
+    "union",
+    "unsigned",
+    "using",
+    "virtual",
+    "void",
+    "volatile",
+    "while",
+    "xor",
 ];
 
+/// Words of Rust that are names behind `r#`.
+const WORDS_OF_RUST: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
+    "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move",
+    "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type", "typeof",
+    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+
+/// Words of Rust that are names in no way.
+const NEVER_IN_RUST: &[&str] = &["_", "crate", "self", "Self", "super"];
+
+/// Functions of C's library that a program's function would stand in front of.
+const OF_C_LIBRARY: &[&str] = &[
+    "abort", "accept", "access", "bind", "calloc", "clone", "close", "connect", "dup", "exit", "fork", "free",
+    "getpid", "ioctl", "kill", "listen", "lseek", "malloc", "memcmp", "memcpy", "memmove", "memset", "mmap",
+    "mprotect", "munmap", "open", "openat", "pause", "pipe", "poll", "printf", "ptrace", "puts", "raise", "read",
+    "readv", "realloc", "recv", "remove", "rename", "select", "send", "sendto", "setns", "shutdown", "signal", "sleep",
+    "socket", "stat", "strcmp", "strlen", "sync", "syscall", "time", "unlink", "unshare", "wait", "write", "writev",
+];
+
+/// A name as C and C++ take it.
+pub(super) fn in_c(name: &str) -> String {
+    if WORDS_OF_C.contains(&name) { format!("{name}_") } else { name.to_owned() }
+}
+
+/// A name as Rust takes it.
+pub(super) fn in_rust(name: &str) -> String {
+    if WORDS_OF_RUST.contains(&name) { format!("r#{name}") } else { name.to_owned() }
+}
+
 impl Interface {
-    pub(super) fn new(name: &str) -> Interface {
-        Interface { name: ident(name), functions: Vec::new(), helpers: Vec::new(), maps: Vec::new() }
+    pub(super) fn new(name: &str, prefix: &str) -> Interface {
+        let prefix = if prefix.is_empty() { String::new() } else { ident(prefix) };
+        Interface { name: ident(name), prefix, functions: Vec::new(), helpers: Vec::new(), maps: Vec::new() }
     }
 
     /// Adds a program: the places of its helpers in the table.
     pub(super) fn add(&mut self, program: &Program, context: &'static Context, prog: &Prog, ahead: &Ahead) -> Vec<u16> {
-        let table: Vec<u16> = ahead.helpers.iter().map(|helper| self.helper(*helper)).collect();
+        let table: Vec<u16> = ahead.helpers.iter().map(|helper| self.helper(*helper, context)).collect();
         for &(_, sym) in &ahead.code.syms {
             let (number, described) = match sym {
                 Sym::Map(number) => (number, true),
@@ -83,7 +194,7 @@ impl Interface {
             }
         }
         self.functions.push(Function {
-            name: ident(&program.name),
+            name: ident(&format!("{}{}", self.prefix, program.name)),
             section: program.section.to_string(),
             context,
             takes_helpers: !table.is_empty(),
@@ -110,24 +221,33 @@ impl Interface {
         let functions = self.functions.iter().map(|function| &function.name);
         for name in functions.chain(self.maps.iter().map(|map| &map.symbol)) {
             let refused = |what: &str| Diagnostic::new("ahead-name", format!("`{name}` {what}"), Place::Nowhere);
-            if WORDS.contains(&&**name) {
+            if WORDS_OF_C.contains(&&**name) || NEVER_IN_RUST.contains(&&**name) {
                 return Err(refused("cannot be the name of a function in C and Rust")
-                    .help("give the program another name in its source"));
+                    .help("`--prefix PREFIX` puts something in front of the names of all programs"));
             }
             if !taken.insert(name) {
                 return Err(refused("is the name of two functions in the library")
-                    .help("`--name` calls the library something else: the functions of its maps begin with that"));
+                    .help("`--name` calls the library something else: the functions of its maps begin with that")
+                    .help("`--prefix PREFIX` puts something in front of the names of all programs"));
             }
         }
         Ok(())
     }
 
-    fn helper(&mut self, helper: (&'static Helper, &'static Proto)) -> u16 {
-        let at = self.helpers.iter().position(|(row, _)| row.id == helper.0.id);
-        at.unwrap_or_else(|| {
-            self.helpers.push(helper);
+    /// Programs whose functions stand in front of C's own wherever the library is linked.
+    pub(super) fn clashes(&self) -> impl Iterator<Item = &str> {
+        self.functions.iter().map(|function| &*function.name).filter(|name| OF_C_LIBRARY.contains(name))
+    }
+
+    fn helper(&mut self, (row, proto): (&'static Helper, &'static Proto), context: &'static Context) -> u16 {
+        let at = self.helpers.iter().position(|called| called.row.id == row.id);
+        let at = at.unwrap_or_else(|| {
+            self.helpers.push(Called { row, proto, context: Some(context) });
             self.helpers.len() - 1
-        }) as u16
+        });
+        let called = &mut self.helpers[at];
+        called.context = called.context.filter(|other| other.name == context.name);
+        at as u16
     }
 
     fn add_map(&mut self, loaded: &LoadedMap, described: bool) {
@@ -160,7 +280,7 @@ pub(super) fn ident(name: &str) -> String {
 }
 
 /// What a value is that a helper takes or gives back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Value {
     Nothing,
     /// A number without and with a sign.
@@ -170,14 +290,21 @@ pub(super) enum Value {
     Read,
     /// Memory that may be written, an object, a context.
     Pointer,
+    /// The program's context.
+    Context(&'static Context),
     Map,
     /// A function of the program.
     Function,
 }
 
-/// The arguments of a helper, each with a name.
-pub(super) fn arguments(proto: &Proto) -> Vec<(String, Value)> {
-    let taken: Vec<(&str, Value)> = proto.args.iter().take_while(|arg| **arg != Arg::None).map(argument).collect();
+/// The arguments of a helper, each with its name in the UAPI.
+pub(super) fn arguments(called: &Called) -> Vec<(String, Value)> {
+    let args = called.proto.args.iter().take_while(|arg| **arg != Arg::None);
+    let taken: Vec<(&str, Value)> = args.map(|arg| argument(arg, called.context)).collect();
+    let known: Vec<&str> = parameters::of(called.row.name).collect();
+    if known.len() == taken.len() {
+        return known.into_iter().map(str::to_owned).zip(taken.into_iter().map(|(_, value)| value)).collect();
+    }
     let named = taken.iter().enumerate().map(|(at, &(name, value))| {
         let is_only_one = taken.iter().filter(|(other, _)| *other == name).count() == 1;
         (if is_only_one { name.to_owned() } else { format!("{name}{}", at + 1) }, value)
@@ -185,12 +312,12 @@ pub(super) fn arguments(proto: &Proto) -> Vec<(String, Value)> {
     named.collect()
 }
 
-fn argument(arg: &Arg) -> (&'static str, Value) {
+fn argument(arg: &Arg, context: Option<&'static Context>) -> (&'static str, Value) {
     let memory = |access: MemAccess| if access == MemAccess::Read { Value::Read } else { Value::Pointer };
     match *arg {
         Arg::None | Arg::Any => ("number", Value::Number),
         Arg::Size { .. } | Arg::AllocSize => ("size", Value::Number),
-        Arg::Ctx { .. } => ("ctx", Value::Pointer),
+        Arg::Ctx { .. } => ("ctx", context.map_or(Value::Pointer, Value::Context)),
         Arg::Map => ("map", Value::Map),
         Arg::MapKey => ("key", Value::Read),
         Arg::MapValue { access, .. } => ("value", memory(access)),

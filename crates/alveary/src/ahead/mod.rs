@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `context` | the structs that stand for Linux's contexts |
 //! | `interface` | what of a library others see, and what it needs of them |
+//! | `parameters` | names of helpers' arguments |
 //! | `c`, `rust` | the same as text |
 
 mod c;
 mod context;
 mod interface;
+mod parameters;
 mod rust;
 
 pub use alveary_vm::ahead::{Cpu, Machine};
@@ -30,6 +32,8 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct Options {
     /// What the library is called: names of its maps and of its table of helpers begin with this.
     pub name: String,
+    /// What the names of its programs' functions begin with: nothing, unless they would clash with others.
+    pub prefix: String,
     /// The machine.
     pub machine: Machine,
     /// Its processor.
@@ -52,7 +56,7 @@ impl Compiled {
     /// # fn main() -> alveary::Result<()> {
     /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/count.bpf.o");
     /// let loaded = Object::open(path)?.load(Target::user())?;
-    /// let options = Options { name: "traffic".into(), machine: Machine::X86_64, cpu: Cpu::Baseline };
+    /// let options = Options { name: "traffic".into(), prefix: String::new(), machine: Machine::X86_64, cpu: Cpu::Baseline };
     /// # if Machine::host() == Some(Machine::X86_64) {
     /// let library = Compiled::of(&loaded, &options)?;
     /// assert!(library.header().contains("uint64_t count(const struct traffic_helpers *helpers, struct alveary_xdp *ctx);"));
@@ -65,7 +69,7 @@ impl Compiled {
     /// [`Kind::Unsupported`]: what a program does that there is nothing of in a library, by name; there is no native code
     /// for the machine; a name is taken twice.
     pub fn of(loaded: &Loaded<User>, options: &Options) -> Result<Compiled> {
-        let mut interface = Interface::new(&options.name);
+        let mut interface = Interface::new(&options.name, &options.prefix);
         let mut programs = Vec::new();
         for program in loaded.programs() {
             let prog = program.handle().prog();
@@ -91,14 +95,19 @@ impl Compiled {
         rust::module(&self.interface)
     }
 
-    /// The functions: one for each program, of its name.
+    /// Functions that have the name of one of C's library, in whose place they would be called where both are linked.
+    pub fn clashes(&self) -> impl Iterator<Item = &str> {
+        self.interface.clashes()
+    }
+
+    /// The functions: one for each program, of its name behind the prefix.
     pub fn functions(&self) -> impl Iterator<Item = &str> {
         self.interface.functions.iter().map(|function| &*function.name)
     }
 
     /// Names of the helpers that whoever uses the library has to bring.
     pub fn helpers(&self) -> impl Iterator<Item = &'static str> {
-        self.interface.helpers.iter().map(|(row, _)| row.name)
+        self.interface.helpers.iter().map(|called| called.row.name)
     }
 
     /// Names of the maps that are helpers' to look into, and of those that are the library's own memory.

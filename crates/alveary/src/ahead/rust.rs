@@ -1,7 +1,7 @@
 //! The Rust module: the header's declarations, for `rustc` and a linker that is given the library.
 
 use super::context::{Context, Field, Kind};
-use super::interface::{Function, Interface, Map, Value, arguments, result};
+use super::interface::{Function, Interface, Map, Value, arguments, in_rust, result};
 use alveary_isa::Width;
 use std::fmt::Write;
 
@@ -77,12 +77,12 @@ fn structure(context: &Context) -> String {
 
 fn helpers(interface: &Interface) -> String {
     let mut out = HELPERS.to_owned();
-    for (row, proto) in &interface.helpers {
+    for called in &interface.helpers {
         let mut parameters = "helpers: *const Helpers".to_owned();
-        for (name, value) in arguments(proto) {
-            let _ = write!(parameters, ", {name}: {}", parameter(value));
+        for (name, value) in arguments(called) {
+            let _ = write!(parameters, ", {}: {}", in_rust(&name), parameter(value));
         }
-        let given = match result(proto) {
+        let given = match result(called.proto) {
             Value::Nothing => "",
             Value::Signed => " -> i64",
             _ => " -> *mut c_void",
@@ -90,27 +90,31 @@ fn helpers(interface: &Interface) -> String {
         let _ = writeln!(
             out,
             "    /// Number {}.\n    pub {}: unsafe extern \"C\" fn({parameters}){given},",
-            row.id.0, row.name
+            called.row.id.0,
+            in_rust(called.row.name)
         );
     }
     out + "}\n"
 }
 
-fn parameter(value: Value) -> &'static str {
-    match value {
+fn parameter(value: Value) -> String {
+    let text = match value {
+        Value::Context(context) => return format!("*mut {}", context.rust),
         Value::Map => "*mut AlvearyMap",
         Value::Read => "*const c_void",
         Value::Pointer => "*mut c_void",
         Value::Function => "unsafe extern \"C\" fn(*const Helpers, u64, u64, u64, u64, u64) -> u64",
         Value::Number | Value::Signed | Value::Nothing => "u64",
-    }
+    };
+    text.to_owned()
 }
 
 fn declaration(function: &Function) -> String {
     let Function { name, section, context, takes_helpers } = function;
     let table = if *takes_helpers { "helpers: *const Helpers, " } else { "" };
     format!(
-        "    /// The program of section `{section}`: what it returns.\n    pub fn {name}({table}ctx: *mut {}) -> u64;\n",
+        "    /// The program of section `{section}`: what it returns.\n    pub fn {}({table}ctx: *mut {}) -> u64;\n",
+        in_rust(name),
         context.rust
     )
 }
@@ -118,7 +122,7 @@ fn declaration(function: &Function) -> String {
 fn accessor(map: &Map) -> String {
     let (symbol, name) = (&map.symbol, &map.spec.name);
     let Some(memory) = &map.memory else {
-        return format!("    /// Map `{name}`.\n    pub fn {symbol}() -> *mut AlvearyMap;\n");
+        return format!("    /// Map `{name}`.\n    pub fn {}() -> *mut AlvearyMap;\n", in_rust(symbol));
     };
     let (entries, stride, size) = (memory.entries, memory.stride, map.spec.def.value_size);
     let pointer = if memory.read_only { "*const" } else { "*mut" };
@@ -126,5 +130,5 @@ fn accessor(map: &Map) -> String {
         1 => format!("{size} bytes"),
         _ => format!("{entries} values of {size} bytes, {stride} bytes apart"),
     };
-    format!("    /// Map `{name}`: {what}.\n    pub fn {symbol}() -> {pointer} c_void;\n")
+    format!("    /// Map `{name}`: {what}.\n    pub fn {}() -> {pointer} c_void;\n", in_rust(symbol))
 }

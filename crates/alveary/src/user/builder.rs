@@ -205,7 +205,8 @@ impl UserBuilder {
     }
 
     /// Adds a helper of an embedder whose body is a closure. `F` says whose context the body may use;
-    /// [`AnyFamily`](alveary_runtime::AnyFamily): none, so that programs of all types may call it.
+    /// [`AnyFamily`](alveary_runtime::AnyFamily): none, so that programs of all types may call it. If the body
+    /// panics, the run ends, on every engine, and the panic goes on where the run was called.
     ///
     /// ```
     /// use alveary::abi::{Arg, Helper, HelperId, Proto};

@@ -67,6 +67,12 @@ pub(crate) struct Compile {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
+    /// What to put in front of the names of all programs, which their functions have
+    ///
+    /// A program `write` would be called wherever the library is linked and somebody calls C's.
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+
     /// The machine: x86_64, aarch64, riscv64 or s390x; this one unless given
     ///
     /// Which of them a build of `alveary` makes code for is said when there is none: code generators for others than its own
@@ -100,11 +106,18 @@ fn cpu(name: &str) -> Result<Cpu, String> {
 impl Compile {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         self.outputs_are_distinct()?;
+        self.output_is_a_library()?;
         let machine = match self.target.or(Machine::host()) {
             Some(machine) => machine,
             None => return Err(no_machine().into()),
         };
         let compiled = self.compile(machine)?;
+        for name in compiled.clashes() {
+            eprintln!(
+                "warning: the function of program `{name}` has the name of one of C's library, and stands in its place where \
+                 both are linked: `--prefix PREFIX` puts something in front of it"
+            );
+        }
         self.write(&compiled, machine)?;
         self.show(&compiled, machine, json)
     }
@@ -128,20 +141,39 @@ impl Compile {
         };
         let loaded = Loader::new(user).load_resolved(resolved).map_err(&told)?;
         let name = self.name.clone().unwrap_or_else(|| named_after(&self.object));
-        Compiled::of(&loaded, &Options { name, machine, cpu: self.cpu.clone() }).map_err(&told)
+        let prefix = self.prefix.clone().unwrap_or_default();
+        Compiled::of(&loaded, &Options { name, prefix, machine, cpu: self.cpu.clone() }).map_err(&told)
     }
 
+    /// The library comes last: it is not there without what describes it.
     fn write(&self, compiled: &Compiled, machine: Machine) -> Result<(), Failure> {
-        match self.output.extension() {
-            Some(extension) if extension == "so" => link::shared(&compiled.object, &self.output, machine)?,
-            _ => put(&self.output, &compiled.object)?,
-        }
         if let Some(header) = &self.header {
             put(header, compiled.header().as_bytes())?;
         }
-        match &self.rust {
-            Some(module) => put(module, compiled.module().as_bytes()),
-            None => Ok(()),
+        if let Some(module) = &self.rust {
+            put(module, compiled.module().as_bytes())?;
+        }
+        match self.output.extension() {
+            Some(extension) if extension == "so" => link::shared(&compiled.object, &self.output, machine),
+            _ => put(&self.output, &compiled.object),
+        }
+    }
+
+    fn output_is_a_library(&self) -> Result<(), Failure> {
+        let name = self.output.display().to_string();
+        match self.output.extension().and_then(|extension| extension.to_str()) {
+            Some("o" | "so") => Ok(()),
+            // What is no file has no name to go by.
+            _ if self.output.exists() && !self.output.is_file() => Ok(()),
+            _ => Err(Diagnostic::new(
+                "ahead-output",
+                "what `compile` writes is an object file or a shared library",
+                Place::Nowhere,
+            )
+            .expected("a name that ends in .o or .so")
+            .found(format!("`{}`", printable(&name)))
+            .help("a program of your own is linked by `cc`: `cc -o PROGRAM main.c OUT.o`")
+            .into()),
         }
     }
 

@@ -138,8 +138,9 @@ pub(crate) struct Run {
 
     /// Let the instructions of proven programs count against --budget, too
     ///
-    /// A program is then native code from the first packet on and is stopped when it has taken at least as many
-    /// instructions; where there is no native code it runs checked.
+    /// A program is then native code from the first packet on; where there is no native code it runs checked. Native code
+    /// pays for a straight piece where that begins, and is stopped when it has begun more than the budget, 256 instructions
+    /// beyond at most: never one that takes less. Jumps and comparisons that it does without are not counted.
     #[arg(long, hide_short_help = true)]
     fuel: bool,
 

@@ -286,6 +286,48 @@ fn rust_calls_a_library_through_its_module() {
 
 #[cfg(target_arch = "x86_64")]
 #[test]
+fn names_that_are_words_elsewhere_are_names_here() {
+    // A helper `loop` was `pub loop:`; a program `write` was called by whoever writes.
+    let test = "names_that_are_words_elsewhere_are_names_here";
+    let source = r#"
+        static long (*bpf_loop)(__u32 rounds, void *function, void *argument, __u64 flags) = (void *)181;
+        static long add(__u32 round, void *sum) { *(__u32 *)sum += round; return 0; }
+        SEC("xdp") int write(struct xdp_md *context) { __u32 sum = 0; bpf_loop(5, add, &sum, 0); return sum; }
+    "#;
+    let Some(object) = crate::compiled::object(test, source) else { return };
+    let session = Session::new().file("write.bpf.o", object);
+    let output = session.output("compile write.bpf.o -o write.o --header write.h --rust write.rs");
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(output.stderr.contains("warning: the function of program `write` has the name"), "{}", output.stderr);
+    let text = String::from_utf8(session.read("write.h")).expect("text");
+    assert!(text.contains("(*callback_fn)(") && text.contains(", uint64_t flags)"), "{text}");
+    let output = session.output("compile write.bpf.o -o ours.o --prefix ours_ --header ours.h --rust ours.rs");
+    assert_eq!((output.code, &*output.stderr), (Some(0), ""));
+    let text = String::from_utf8(session.read("ours.h")).expect("text");
+    assert!(text.contains("uint64_t ours_write("), "{text}");
+    for module in ["write.rs", "ours.rs"] {
+        let arguments = ["--edition", "2024", "-Dwarnings", "--crate-type", "rlib", "-o", "module.rlib", module];
+        compiler(test, &session, "rustc", &arguments);
+    }
+    compiler(test, &session, "cc", &["-Wall", "-Werror", "-fsyntax-only", "-x", "c", "ours.h"]);
+    compiler(test, &session, "c++", &["-Wall", "-Werror", "-fsyntax-only", "-x", "c++", "ours.h"]);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_library_is_there_with_what_describes_it_or_not_at_all() {
+    let session = session();
+    let output = session.output("compile count.bpf.o -o count.o --header nowhere/count.h");
+    assert_eq!(output.code, Some(1));
+    assert!(!session.exists("count.o"));
+    let output = session.output("compile count.bpf.o -o count.exe");
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("a name that ends in .o or .so"), "{}", output.stderr);
+    assert!(!session.exists("count.exe"));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
 fn headers_and_modules_say_what_a_library_has_and_needs() {
     let session = session()
         .run("compile filter.bpf.o -o filter.o --header filter.h --rust filter.rs")

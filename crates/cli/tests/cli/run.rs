@@ -308,6 +308,27 @@ fn proven_programs_can_be_limited_hardened_and_named() {
     ours.iter().for_each(|path| drop(std::fs::remove_file(path)));
 }
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn every_function_of_a_dump_has_its_lines() {
+    // All but the last one had none: what is between functions made them longer than their code.
+    let source = r#"
+        static __attribute__((noinline)) int first(int x) { return x * 3 + 1; }
+        static __attribute__((noinline)) int second(int x) { return x ^ first(x + 7); }
+        SEC("xdp") int both(struct xdp_md *context) { return second(context->ingress_ifindex) & 3; }
+    "#;
+    let Some(object) = crate::compiled::object("every_function_of_a_dump_has_its_lines", source) else { return };
+    let session = Session::new().example("traffic.pcap").file("both.bpf.o", object);
+    // Functions are not made part of each other in code that takes fuel and stops.
+    let output = session.output("run both.bpf.o --pcap traffic.pcap --engine jit --fuel --jitdump .");
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let dumps = std::fs::read_dir(session.directory()).expect("the session's folder").flatten();
+    let dump = dumps.map(|file| file.path()).find(|path| path.extension().is_some_and(|kind| kind == "dump"));
+    let dump = std::fs::read(dump.expect("there is one")).expect("it was written");
+    let kinds: Vec<u32> = records(&dump).iter().map(|(what, _)| *what).collect();
+    assert_eq!(kinds, [2, 0, 2, 0, 2, 0, 3]);
+}
+
 /// The records of a dump for `perf inject --jit`: what each is, and the rest of it.
 fn records(dump: &[u8]) -> Vec<(u32, &[u8])> {
     let word = |at: usize| u32::from_ne_bytes(dump[at..at + 4].try_into().expect("four bytes"));

@@ -5,7 +5,12 @@ use super::{Bind, Cx, arguments};
 use crate::{Args, Family, Vcpu};
 use alveary_abi::Helper;
 use alveary_vm::{Env, HelperFn};
-use std::{any::TypeId, fmt, marker::PhantomData};
+use std::{
+    any::TypeId,
+    fmt,
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 /// How many closures one program may call.
 pub(crate) const MOST: usize = ENTRIES.len();
@@ -57,7 +62,14 @@ unsafe extern "C" fn enter<const N: usize>(env: *const Env, r1: u64, r2: u64, r3
     // SAFETY: the program was linked with this function for the row of its closure N alone; the arguments were held
     // against that row as for every body.
     let args = unsafe { Args::new([r1, r2, r3, r4, r5], closure.bind.args) };
-    (closure.call)(cpu, &args) as u64
+    // No panic may pass through native code, nor out of a C function.
+    match catch_unwind(AssertUnwindSafe(|| (closure.call)(cpu, &args))) {
+        Ok(value) => value as u64,
+        Err(panic) => {
+            cpu.panicked(panic, closure.bind.row.id);
+            0
+        }
+    }
 }
 
 macro_rules! entries {

@@ -2,10 +2,18 @@
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
 use crate::harness::{Bench, Bytes, kernel, map_spec, program, run_prog};
-use alveary_abi::MapType;
-use alveary_runtime::{Engine, Fault, Feed, LoadedMap, Prog, Ran, Runtime, World};
+use alveary_abi::{Arg, Helper, HelperId, MapType, Proto};
+use alveary_runtime::{AnyFamily, Args, Cx, Engine, Fault, Feed, LoadedMap, Prog, Ran, Runtime, World};
 use alveary_spec::Program;
-use std::{cell::Cell, ops::ControlFlow, sync::Arc};
+use std::{
+    cell::Cell,
+    ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// Runs of a program that all see the same context.
 struct Runs {
@@ -61,6 +69,26 @@ fn thirty_three_tail_calls_in_each_run() {
             runtime.set_slot(&maps[1], 0, itself).expect("a slot");
         });
         assert_eq!(ran, (vec![3; 3], 3 * 34), "{engine:?}");
+    }
+}
+
+#[test]
+fn a_panic_of_a_helper_leaves_native_code_as_any_other() {
+    static OWN: Helper = Helper::new(HelperId::FIRST_OWN, "own").protos(&[Proto::takes(&[Arg::Any])]);
+    for engine in [Engine::Interp, Engine::Jit] {
+        let builder = Runtime::builder(kernel(), World::repeatable()).family::<Bench>(Arc::new(())).engine(engine);
+        let times = AtomicU64::new(0);
+        let body = move |_: &Cx<'_, AnyFamily>, args: &Args<'_>| match times.fetch_add(1, Ordering::Relaxed) {
+            0 => std::panic::panic_any("of the helper"),
+            _ => args.scalar(0) as i64,
+        };
+        let runtime = builder.helper_fn::<AnyFamily>(&OWN, body).build();
+        let text = format!("r1 = 7\ncall {}\nr0 += 1\nexit\n", HelperId::FIRST_OWN.0);
+        let prog = runtime.load(Arc::new(program(&text)), vec![]).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(prog.is_native(), engine == Engine::Jit);
+        let first = catch_unwind(AssertUnwindSafe(|| drop(run_prog(&runtime, &prog))));
+        assert_eq!(first.expect_err("it panicked").downcast_ref(), Some(&"of the helper"));
+        assert_eq!(run_prog(&runtime, &prog).expect("it ends").value, 8, "{engine:?}");
     }
 }
 

@@ -27,7 +27,8 @@ pub(crate) fn measure(wanted: &[String], packet: &[u8]) -> Result<(), String> {
         let jit = Jit::new(1 << 30).map_err(|error| error.to_string())?;
         // SAFETY: bench.c's kernels stay inside the packet that they are given.
         let image = unsafe { Image::native(&code, &owner, &jit) }.map_err(|error| error.to_string())?;
-        let program = Program::new(&code.insns, SIZE, &jit).compile().map_err(|error| error.to_string())?;
+        let program =
+            Program::new(&code.insns, SIZE, &jit).most_slots(1 << 16).compile().map_err(|error| error.to_string())?;
         let mut arena = Arena::new(SIZE).map_err(|error| error.to_string())?;
         arena.memory().write(PACKET, packet).ok_or("the packet does not fit")?;
         let (arena, env, mut own) = (RefCell::new(arena), Env::new(), packet.to_vec());

@@ -14,8 +14,13 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-/// Slots of a program, at most.
+/// Slots of a program, at most, and unless told otherwise: as many instructions as Linux takes of those who have no rights.
 const MAX_SLOTS: usize = 1 << 16;
+const USUAL_SLOTS: usize = 1 << 12;
+/// Functions of a program, as with Linux.
+const MAX_FUNCTIONS: usize = 256;
+/// Calls by registers times what they may call: each of them asks for all of it.
+const MAX_REGISTER_CALLS: usize = 1 << 12;
 
 /// What a program may call: it gets the arena and r1–r5, and gives back r0, or stops the program with a number.
 type Helper = Box<dyn Fn(&mut Memory<'_>, [u64; 5]) -> Result<u64, u32> + Send + Sync>;
@@ -32,6 +37,7 @@ pub struct Program {
 pub struct Unfinished<'a> {
     insns: &'a [Insn],
     size: u64,
+    most: usize,
     jit: Arc<Jit>,
     helpers: Vec<(u32, Helper)>,
 }
@@ -41,10 +47,12 @@ impl Program {
     /// registers but r0–r10; helpers are called by number.
     #[allow(clippy::new_ret_no_self, reason = "a program begins without helpers")]
     pub fn new<'a>(insns: &'a [Insn], size: u64, jit: &Arc<Jit>) -> Unfinished<'a> {
-        Unfinished { insns, size, jit: jit.clone(), helpers: Vec::new() }
+        Unfinished { insns, size, most: USUAL_SLOTS, jit: jit.clone(), helpers: Vec::new() }
     }
 
-    /// Runs it, with r1–r5, for as long as `fuel` lasts: it takes at least as much of it as instructions are run.
+    /// Runs it, with r1–r5, for as long as `fuel` lasts. Straight pieces of the program are paid for where they begin, an
+    /// instruction by one of fuel; the program is stopped where it has begun more than was left, before it has run 256
+    /// instructions of that. What is known when it is compiled, as where a jump to a jump leads, is not paid for.
     ///
     /// # Errors
     /// Why and where it was stopped: [`TrapKind::Budget`] when the fuel was used up, [`TrapKind::Depth`] by the ninth
@@ -89,10 +97,18 @@ impl Unfinished<'_> {
         self
     }
 
+    /// Takes a program of up to so many slots, 65,536 at most; 4,096 unless told otherwise. Nobody has looked what the
+    /// program is like, and compiling one that was written for that takes milliseconds for each slot.
+    pub fn most_slots(mut self, slots: usize) -> Self {
+        self.most = slots.min(MAX_SLOTS);
+        self
+    }
+
     /// Compiles it.
     ///
     /// # Errors
-    /// The first slot that is no instruction, jumps or calls where there is none, calls a helper that it was not given, or
+    /// It has more slots than it may, more than 256 functions, or so many calls by register that these times what they may
+    /// call is more than 4,096 ([`BadCodeKind::TooMany`]). The first slot that is no instruction, jumps or calls where there is none, calls a helper that it was not given, or
     /// names a map; or there is no room for native code.
     pub fn compile(self) -> Result<Program, BadCode> {
         let code = self.code()?;
@@ -107,11 +123,14 @@ impl Unfinished<'_> {
         if !self.size.is_power_of_two() || !(super::SIZES.0..=super::SIZES.1).contains(&self.size) {
             return Err(bad(0, BadCodeKind::Unsupported("an arena of such a size")));
         }
-        if self.insns.len() > MAX_SLOTS {
-            return Err(bad(0, BadCodeKind::TooLong));
-        }
+        let at_most = |what, found, most| match found {
+            found if found > most => Err(bad(0, BadCodeKind::TooMany { what, found, most })),
+            _ => Ok(()),
+        };
+        at_most("instruction slots", self.insns.len(), self.most)?;
         let mut insns = self.insns.to_vec();
         let mut starts = vec![0];
+        let mut register_calls = 0;
         let mut slot = 0;
         while slot < insns.len() {
             // The registers of lowered code are none of a program's.
@@ -127,12 +146,16 @@ impl Unfinished<'_> {
                     let start = u32::try_from(target).map_err(|_| bad(slot, BadCodeKind::NoFunction { target }))?;
                     starts.push(start);
                 }
+                Inst::CallX { .. } => register_calls += 1,
                 _ => {}
             }
             slot += inst.slots();
         }
         starts.sort_unstable();
         starts.dedup();
+        at_most("functions", starts.len(), MAX_FUNCTIONS)?;
+        let callable = starts.len() + self.helpers.len();
+        at_most("calls by register times what they may call", register_calls * callable, MAX_REGISTER_CALLS)?;
         let funcs = starts.into_iter().map(|start| Func { start, stack: 512 }).collect();
         let calls = self.helpers.iter().map(|&(tag, _)| Call { args: 5, returns: true, tag }).collect();
         Ok(Code { insns, funcs, calls, ..Code::default() })

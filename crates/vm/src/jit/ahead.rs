@@ -167,13 +167,14 @@ impl Library {
     /// # Errors
     /// The code generator's.
     pub fn accessor(&mut self, name: &str, data: DataId) -> Result<(), NoCode> {
-        let refused = self.machine.without("the code generator refuses a function");
+        let machine = self.machine;
+        let refused = || machine.without("the code generator refuses a function");
         let mut context = Context::new();
         context.func = address_of(&self.isa);
-        context.compile(&*self.isa.clone(), &mut ControlPlane::default()).map_err(|_| refused)?;
-        let compiled = context.compiled_code().ok_or(refused)?;
+        context.compile(&*self.isa.clone(), &mut ControlPlane::default()).map_err(|_| refused())?;
+        let compiled = context.compiled_code().ok_or_else(refused)?;
         let emitted = Emitted::of(compiled, &*self.isa.clone(), Passes::NONE);
-        self.add(name.to_owned(), true, &context.func, &emitted, |_| Some((Target::Data(data), 0))).ok_or(refused)
+        self.add(name.to_owned(), true, &context.func, &emitted, |_| Some((Target::Data(data), 0))).ok_or_else(refused)
     }
 
     /// The object file: ELF, for the system's linker.

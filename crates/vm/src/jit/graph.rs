@@ -2,6 +2,7 @@
 //! in more than one place, and pieces of other functions may stand here, too. Knows nothing of Cranelift.
 
 use super::affine::Sum;
+use super::budget;
 use super::pass::lanes::Round;
 use super::plan::Plan;
 use alveary_isa::cfg::End as BlockEnd;
@@ -167,6 +168,7 @@ impl Graph {
 
     /// Nodes that can be reached, each before those that only it leads to.
     pub(super) fn order(&self) -> Vec<usize> {
+        budget::count(self.nodes.len());
         let mut seen = vec![false; self.nodes.len()];
         let ways = |node: usize| self.nodes[node].end.ways();
         let (mut order, mut stack) = (Vec::new(), vec![(0, ways(0))]);

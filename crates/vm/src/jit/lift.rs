@@ -120,7 +120,7 @@ pub(super) struct Lifter<'a> {
     /// Where the arena begins.
     pub(super) arena: Option<Value>,
     /// What nodes take of the fuel where they begin.
-    charges: Vec<u32>,
+    charges: Vec<fuel::Charge>,
     /// How many bits registers can have: at this place, and where nodes begin.
     pub(super) widths: Widths,
     pub(super) places: narrow::Places,
@@ -165,7 +165,7 @@ impl<'a> Lifter<'a> {
             }
         }
         let fuel = (plan.rules.fuel && plan.functions[number].stops).then(|| to.declare_var(I64));
-        let charges = if plan.rules.fuel { fuel::charges(plan, graph, &loops) } else { vec![0; graph.nodes.len()] };
+        let charges = if fuel.is_some() { fuel::charges(plan, graph, &loops) } else { Vec::new() };
         let (places, begin_widths) = match plan.rules.passes.has(Pass::Narrow) {
             true => narrow::find(plan, graph, &loops.order),
             false => Default::default(),
@@ -331,8 +331,8 @@ impl<'a> Lifter<'a> {
             let held = self.constant(held as i64);
             self.set(reg, held);
         }
-        if self.charges[number] > 0 {
-            self.charge(node.body.start, self.charges[number]);
+        if let Some(&charge) = self.charges.get(number) {
+            self.charge(node.body.start, charge);
         }
         match &node.runs {
             Runs::OneByOne => self.body(number, node.body.clone()),

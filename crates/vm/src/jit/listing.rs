@@ -4,7 +4,7 @@
 use super::emitted::Emitted;
 use super::plan::Plan;
 use super::text::STRANGE;
-use super::{Jit, Stage};
+use super::{Jit, Rules, Stage, cache::Key};
 use crate::engine::{Trusted, handler_at};
 use crate::predecode::{bad, predecode};
 use crate::{BadCode, Code, Link};
@@ -54,7 +54,9 @@ impl Jit {
     /// As [`crate::Image::native`].
     pub fn list(self: &Arc<Jit>, code: &Code, link: &dyn Link) -> Result<Vec<Listed>, BadCode> {
         let ops = predecode(code, link, handler_at::<Trusted>)?;
-        let plan = Plan::new(code, &ops, self.rules())?;
+        // As it is compiled: what is kept names addresses in another way.
+        let kept = self.cache.is_some() && self.rules().key.is_none() && Key::of(self, code, &self.rules()).is_some();
+        let plan = Plan::new(code, &ops, Rules { kept, ..self.rules() })?;
         let mut listed = Vec::new();
         let mut lifted = Vec::new();
         let text = self.text(&plan, |number, stage| match stage {

@@ -1,5 +1,6 @@
 //! Which registers and stack words a function may still read, where its nodes begin. Knows nothing of Cranelift.
 
+use super::budget::Budget;
 use super::frame::{Frame, access};
 use super::graph::{End, Graph};
 use super::plan::Plan;
@@ -41,14 +42,18 @@ impl Places {
     }
 }
 
-/// What is live where each node begins; more than that may be said to be.
+/// What is live where each node begins; more than that may be said to be, of what takes too long to look at all of it.
 pub(super) fn live(plan: &Plan<'_>, graph: &Graph, order: &[usize]) -> Vec<Places> {
+    let mut budget = Budget::of(order.len());
     let mut begin = vec![Places::default(); graph.nodes.len()];
     let mut changed = true;
     while changed {
         changed = false;
         for &node in order.iter().rev() {
             let at = &graph.nodes[node];
+            if !budget.take(1 + at.body.len()) {
+                return vec![Places(u128::MAX); graph.nodes.len()];
+            }
             let mut now = end_reads(&at.end);
             for to in at.end.ways() {
                 now = now.with(if graph.nodes[to].activation == at.activation && !graph.nodes[to].begins {

@@ -3,7 +3,9 @@
 //! A loop is what leads back to a node that every way into it passes (Aho, Lam, Sethi, Ullman, "Compilers", 9.6). What
 //! can be entered elsewhere is none here, and nothing is made of it.
 
+use super::budget::Budget;
 use super::graph::{End, Graph};
+use std::ops::Range;
 
 /// All loops of a graph.
 pub(super) struct Loops {
@@ -19,7 +21,12 @@ pub(super) struct Loops {
     place: Vec<usize>,
     /// The node that every way to a node passes last, by places.
     dominators: Vec<usize>,
+    /// Whether there may be loops that are not known.
+    misses_some: bool,
 }
+
+/// Loops in each other that code generators are made for.
+const DEEP: u32 = 32;
 
 /// A loop.
 pub(super) struct Loop {
@@ -34,10 +41,6 @@ pub(super) struct Loop {
     pub(super) is_outer: bool,
 }
 
-/// Nodes that are looked at on the search for loops: of graphs where they are nested so deep that it takes more, nothing
-/// is known of the rest.
-const MOST_STEPS: usize = 1 << 20;
-
 impl Loops {
     pub(super) fn of(graph: &Graph) -> Loops {
         let order = graph.order();
@@ -50,19 +53,22 @@ impl Loops {
             graph.nodes[node].end.ways().for_each(|to| before[to].push(node));
         }
         let innermost = vec![None; graph.nodes.len()];
-        let mut loops = Loops { loops: Vec::new(), innermost, before, order, place, dominators: Vec::new() };
+        let mut loops =
+            Loops { loops: Vec::new(), innermost, before, order, place, dominators: Vec::new(), misses_some: false };
         let goes_back =
             |node: &&usize| loops.before[**node].iter().any(|&from| loops.place[from] >= loops.place[**node]);
         let heads: Vec<usize> = loops.order.iter().filter(goes_back).copied().collect();
+        // Of graphs where loops are nested so deep that it takes more, nothing is known of the rest.
+        let mut budget = Budget::of(loops.order.len());
         if !heads.is_empty() {
-            loops.find_dominators();
-            loops.find(&heads);
+            let found = loops.find_dominators(&mut budget).and_then(|()| loops.find(&heads, &mut budget));
+            loops.misses_some = found.is_none();
         }
         loops
     }
 
     /// Cooper, Harvey, Kennedy, "A Simple, Fast Dominance Algorithm" (2001).
-    fn find_dominators(&mut self) {
+    fn find_dominators(&mut self, budget: &mut Budget) -> Option<()> {
         const NONE: usize = usize::MAX;
         let mut dominators = vec![NONE; self.order.len()];
         dominators[0] = 0;
@@ -77,6 +83,7 @@ impl Loops {
                     }
                     let (mut one, mut other) = (from, if new == NONE { from } else { new });
                     while one != other {
+                        budget.take(1).then_some(())?;
                         if one > other {
                             one = dominators[one];
                         } else {
@@ -84,12 +91,14 @@ impl Loops {
                         }
                     }
                     new = one;
+                    budget.take(1).then_some(())?;
                 }
                 changed |= dominators[at] != new;
                 dominators[at] = new;
             }
         }
         self.dominators = dominators;
+        Some(())
     }
 
     /// Whether every way to `node` passes `above`. Of graphs without loops it is not known.
@@ -104,28 +113,29 @@ impl Loops {
         at == above
     }
 
-    fn find(&mut self, heads: &[usize]) {
-        let mut steps = 0;
+    fn find(&mut self, heads: &[usize], budget: &mut Budget) -> Option<()> {
+        // From where and to where each node is below a node of the tree that dominators are.
+        let below = self.below();
+        let is_above = |above: usize, node: usize| {
+            let [above, node] = [above, node].map(|node| &below[self.place[node]]);
+            above.start <= node.start && node.end <= above.end
+        };
+        let mut inside = vec![usize::MAX; self.order.len()];
         for &head in heads.iter().rev() {
-            let latches: Vec<usize> =
-                self.before[head].iter().copied().filter(|&from| self.dominates(head, from)).collect();
+            let latches: Vec<usize> = self.before[head].iter().copied().filter(|&from| is_above(head, from)).collect();
             if latches.is_empty() {
                 continue;
             }
             let number = self.loops.len();
             let mut found = Loop { head, latches: latches.clone(), nodes: vec![head], parent: None, is_outer: false };
-            let mut inside = vec![false; self.order.len()];
-            inside[self.place[head]] = true;
+            inside[self.place[head]] = number;
             let mut todo = latches;
             while let Some(node) = todo.pop() {
-                if !std::mem::replace(&mut inside[self.place[node]], true) {
+                budget.take(1).then_some(())?;
+                if std::mem::replace(&mut inside[self.place[node]], number) != number {
                     found.nodes.push(node);
                     todo.extend(&self.before[node]);
                 }
-            }
-            steps += self.order.len() + found.nodes.len();
-            if steps > MOST_STEPS {
-                return;
             }
             for &node in &found.nodes {
                 match self.innermost[node] {
@@ -134,6 +144,7 @@ impl Loops {
                         found.is_outer = true;
                         while let Some(around) = self.loops[inner].parent.filter(|&around| around != number) {
                             inner = around;
+                            budget.take(1);
                         }
                         self.loops[inner].parent = Some(number);
                     }
@@ -141,6 +152,37 @@ impl Loops {
             }
             self.loops.push(found);
         }
+        Some(())
+    }
+
+    /// Whether loops are in each other deeper than those of programs that somebody wrote to be run.
+    pub(super) fn are_deep(&self) -> bool {
+        // A loop around another one comes behind it.
+        let mut depths = vec![1_u32; self.loops.len()];
+        for (number, around) in self.loops.iter().enumerate().rev() {
+            if let Some(parent) = around.parent {
+                depths[number] = depths[parent] + 1;
+            }
+        }
+        self.misses_some || depths.iter().any(|&depth| depth > DEEP)
+    }
+
+    /// The places of nodes in the order in which the tree of dominators is gone through: its own, to behind the last one
+    /// below it.
+    fn below(&self) -> Vec<Range<usize>> {
+        let mut sizes = vec![1; self.order.len()];
+        for at in (1..sizes.len()).rev() {
+            sizes[self.dominators[at]] += sizes[at];
+        }
+        // Where the next one below each node begins. A dominator has a lower place than what it dominates.
+        let (mut next, mut below) = (vec![1; sizes.len()], vec![0..sizes[0]; sizes.len()]);
+        for at in 1..sizes.len() {
+            let start = next[self.dominators[at]];
+            next[self.dominators[at]] += sizes[at];
+            next[at] = start + 1;
+            below[at] = start..start + sizes[at];
+        }
+        below
     }
 
     /// The innermost loop that a node is in.

@@ -2,14 +2,16 @@
 //! Knows nothing of Cranelift.
 
 use super::address::{Ahead, HELPERS, SERVICES, SYMBOLS, TABLES};
+use super::budget::{self, Budget};
 use super::frame::Frame;
 use super::native::Service;
 use super::pass::Passes;
 use crate::bad_code::{BadCode, BadCodeKind};
 use crate::predecode::{Ops, bad, decode_all};
-use crate::{Code, Known, memory};
+use crate::{Code, Known, Sym, memory};
 use alveary_isa::cfg::{Cfg, End};
 use alveary_isa::{AluOp, AtomicOp, Inst, Operand, Reg};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 /// What holds for each instruction of a program, beside what it does.
@@ -60,6 +62,8 @@ pub(super) struct Function {
     pub(super) counted: bool,
     /// Whether it may stop instead of returning.
     pub(super) stops: bool,
+    /// Whether it stops for lack of fuel alone.
+    pub(super) only_pays: bool,
     pub(super) frame: Frame,
 }
 
@@ -70,6 +74,10 @@ impl<'a> Plan<'a> {
         let no_graph = |_| bad(code, 0, BadCodeKind::Unsupported("a graph of so many instructions"));
         let cfg = Cfg::of_lowered(&code.insns, &starts).map_err(no_graph)?;
         let mut plan = Plan { rules, code, ops, insts, cfg, functions: Vec::new() };
+        // Whether functions are entered by others than those that call them, who pay for straight ones.
+        let by_register = |inst: &Inst| matches!(inst, Inst::FuncAddr { .. } | Inst::CallX { .. });
+        let others_enter = plan.insts.iter().flatten().any(by_register)
+            || code.syms.iter().any(|(_, sym)| matches!(sym, Sym::Func(_)));
         for (number, &start) in starts.iter().enumerate() {
             let blocks = plan.order(number);
             let frame = Frame::of(&plan, &blocks, code.funcs[number].stack);
@@ -78,12 +86,13 @@ impl<'a> Plan<'a> {
             let own = |inst: &Inst| matches!(inst, Inst::CallHelper { .. } | Inst::CallX { .. }) || calls(inst);
             let here = rules.ahead.is_none();
             let counted = here && (frame.is_shared() || plan.insts_of(&blocks).any(|(_, inst)| own(&inst)));
-            let stops = counted
-                || here && plan.insts_of(&blocks).any(|(_, inst)| is_atomic(&inst))
-                || rules.fuel && plan.takes_fuel(&blocks);
-            plan.functions.push(Function { start, blocks, args: 0, counted, stops, frame });
+            let traps = counted || here && plan.insts_of(&blocks).any(|(_, inst)| is_atomic(&inst));
+            let pays = rules.fuel && (number == 0 || others_enter || plan.takes_fuel(&blocks));
+            let (stops, only_pays) = (traps || pays, !traps);
+            plan.functions.push(Function { start, blocks, args: 0, counted, stops, only_pays, frame });
         }
-        if rules.ahead.is_none() {
+        // In an arena, what calls others is counted.
+        if rules.ahead.is_none() && rules.arena.is_none() {
             plan.count_those_that_recurse();
         }
         plan.spread();
@@ -91,15 +100,15 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    /// Whether a function of these blocks runs for longer than it has instructions, or calls another one.
+    /// Whether a function of these blocks is not one straight piece that calls nobody, for which its callers pay.
     fn takes_fuel(&self, blocks: &[u32]) -> bool {
         let calls = |inst: &Inst| matches!(inst, Inst::CallLocal { .. } | Inst::CallX { .. } | Inst::CallHelper { .. });
-        let place = |block| blocks.iter().position(|&other| other == block);
-        let goes_back = |&block: &u32| self.successors(block).any(|to| place(to) <= place(block));
-        self.insts_of(blocks).any(|(_, inst)| calls(&inst)) || blocks.iter().any(goes_back)
+        blocks.len() > 1
+            || blocks.iter().any(|&block| self.successors(block).next().is_some())
+            || self.insts_of(blocks).any(|(_, inst)| calls(&inst))
     }
 
-    /// How many instructions an instruction stands for, at most, those aside that take fuel themselves.
+    /// How many instructions an instruction stands for, those aside that take fuel themselves.
     pub(super) fn weight(&self, slot: u32, inst: &Inst) -> u32 {
         let Inst::CallLocal { rel } = inst else { return 1 };
         let callee = &self.functions[self.callee(slot, *rel)];
@@ -135,6 +144,7 @@ impl<'a> Plan<'a> {
 
     /// Instructions by slot.
     pub(super) fn insts_at(&self, slots: Range<u32>) -> impl DoubleEndedIterator<Item = (u32, Inst)> {
+        budget::count(slots.len() + 1);
         slots.filter_map(|slot| self.insts[slot as usize].map(|inst| (slot, inst)))
     }
 
@@ -219,36 +229,54 @@ impl<'a> Plan<'a> {
 
     /// What calls a function that is counted or may stop, is or may itself.
     fn spread(&mut self) {
-        let callees: Vec<Vec<usize>> = (0..self.functions.len()).map(|function| self.callees(function)).collect();
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for (function, callees) in callees.iter().enumerate() {
-                let counted = callees.iter().any(|&callee| self.functions[callee].counted);
-                let stops = counted || callees.iter().any(|&callee| self.functions[callee].stops);
-                let function = &mut self.functions[function];
-                changed |= counted && !function.counted || stops && !function.stops;
-                function.counted |= counted;
-                function.stops |= stops;
-            }
-        }
+        self.settle(|plan, function, callees| {
+            let counted = callees.iter().any(|&callee| plan.functions[callee].counted);
+            let stops = counted || callees.iter().any(|&callee| plan.functions[callee].stops);
+            let function = &mut plan.functions[function];
+            let changed = counted && !function.counted || stops && !function.stops;
+            function.counted |= counted;
+            function.stops |= stops;
+            changed
+        });
     }
 
     /// Which arguments functions read: registers that are live at their starts.
     fn find_arguments(&mut self) {
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for function in 0..self.functions.len() {
-                let live = self.live_at_start(function) >> 1 & 0b1_1111;
-                let args = (u16::BITS - live.leading_zeros()) as u8;
-                changed |= args != self.functions[function].args;
-                self.functions[function].args = args;
+        let mut budget = Budget::of(self.insts.len());
+        self.settle(|plan, function, _| {
+            let live = plan.live_at_start(function, &mut budget) >> 1 & 0b1_1111;
+            let args = (u16::BITS - live.leading_zeros()) as u8;
+            let changed = args != plan.functions[function].args;
+            plan.functions[function].args = args;
+            changed
+        });
+    }
+
+    /// Finds out something of each function that depends on those that it calls: `change` says whether what was known of it
+    /// has changed, and is asked again when one of them has.
+    fn settle(&mut self, mut change: impl FnMut(&mut Self, usize, &[usize]) -> bool) {
+        let callees: Vec<Vec<usize>> = (0..self.functions.len()).map(|function| self.callees(function)).collect();
+        let mut callers = vec![Vec::new(); callees.len()];
+        for (function, callees) in callees.iter().enumerate() {
+            callees.iter().for_each(|&callee| callers[callee].push(function));
+        }
+        let mut todo = VecDeque::from(callees_first(&callees));
+        let mut waits = vec![true; callees.len()];
+        while let Some(function) = todo.pop_front() {
+            waits[function] = false;
+            if change(self, function, &callees[function]) {
+                callers[function].dedup();
+                for &caller in &callers[function] {
+                    if !std::mem::replace(&mut waits[caller], true) {
+                        todo.push_back(caller);
+                    }
+                }
             }
         }
     }
 
-    fn live_at_start(&self, function: usize) -> u16 {
+    /// All registers, if finding them takes too long.
+    fn live_at_start(&self, function: usize, budget: &mut Budget) -> u16 {
         let blocks = &self.functions[function].blocks;
         let first = self.cfg.subprogs[function].blocks.start;
         let mut live = vec![0_u16; self.cfg.subprogs[function].blocks.len()];
@@ -256,6 +284,9 @@ impl<'a> Plan<'a> {
         while changed {
             changed = false;
             for &block in blocks.iter().rev() {
+                if !budget.take(1 + self.cfg.blocks[block as usize].slots.len()) {
+                    return u16::MAX;
+                }
                 let mut now = self.successors(block).fold(0, |live_out, to| live_out | live[(to - first) as usize]);
                 for (slot, inst) in self.insts_of_block(block).rev() {
                     let (reads, writes) = self.registers(slot, &inst);
@@ -313,6 +344,32 @@ impl<'a> Plan<'a> {
             | Inst::LoadInd { .. } => (0, 0),
         }
     }
+}
+
+/// All functions, each behind those that it calls, as far as they do not call each other.
+fn callees_first(callees: &[Vec<usize>]) -> Vec<usize> {
+    let mut seen = vec![false; callees.len()];
+    let mut order = Vec::new();
+    for root in 0..callees.len() {
+        if std::mem::replace(&mut seen[root], true) {
+            continue;
+        }
+        let mut stack = vec![(root, callees[root].iter())];
+        while let Some((function, next)) = stack.last_mut() {
+            match next.next() {
+                Some(&callee) => {
+                    if !std::mem::replace(&mut seen[callee], true) {
+                        stack.push((callee, callees[callee].iter()));
+                    }
+                }
+                None => {
+                    order.push(*function);
+                    stack.pop();
+                }
+            }
+        }
+    }
+    order
 }
 
 fn is_atomic(inst: &Inst) -> bool {

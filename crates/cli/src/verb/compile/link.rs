@@ -27,7 +27,12 @@ pub(super) fn shared(object: &[u8], output: &Path, machine: Machine) -> Result<(
     }
     let said = String::from_utf8_lossy(&made.stderr);
     let message = format!("`{compiler}` does not link the library");
-    Err(Diagnostic::new("linker", message, Place::Nowhere).found(said.trim().to_owned()).into())
+    // One that says nothing has ended in some way.
+    let found = if said.trim().is_empty() { made.status.to_string() } else { said.trim().to_owned() };
+    Err(Diagnostic::new("linker", message, Place::Nowhere)
+        .found(found)
+        .help("name a C compiler in CC, or write an object file (`-o LIB.o`) and link it elsewhere")
+        .into())
 }
 
 /// `CC`, or the machine's own compiler by the name that distributions give it.

@@ -35,7 +35,8 @@ fn functions(dump: &mut JitDump, prog: &Prog, listed: &[Listed]) -> io::Result<(
     let program = prog.program();
     for (number, function) in prog.native_functions().iter().enumerate() {
         let Some(code) = prog.machine_code(function) else { continue };
-        let same = listed.get(number).filter(|listed| listed.code.len() == code.len());
+        // What is between two functions belongs to the first one, too.
+        let same = listed.get(number).filter(|listed| code.starts_with(&listed.code));
         let places = same.into_iter().flat_map(|listed| &listed.parts).filter_map(|part| {
             let index = prog.code().origin.get(part.slot as usize).copied().unwrap_or(part.slot);
             let line = program.source(&Place::Insn { prog: program.name.clone(), index })?;

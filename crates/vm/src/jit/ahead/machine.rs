@@ -2,7 +2,7 @@
 
 use cranelift_codegen::isa::{Builder, LookupError, lookup_by_name};
 use cranelift_codegen::settings::Configurable;
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// A machine, with Linux on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,10 +30,10 @@ pub enum Cpu {
 }
 
 /// Why there is no native code for a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoCode {
     machine: Machine,
-    why: &'static str,
+    why: Cow<'static, str>,
 }
 
 impl fmt::Display for NoCode {
@@ -46,8 +46,8 @@ impl std::error::Error for NoCode {}
 
 impl Machine {
     /// Why there is no code for it.
-    pub(super) fn without(self, why: &'static str) -> NoCode {
-        NoCode { machine: self, why }
+    pub(super) fn without(self, why: impl Into<Cow<'static, str>>) -> NoCode {
+        NoCode { machine: self, why: why.into() }
     }
 
     /// All of them. Of which there is native code is known when a library is made.
@@ -108,12 +108,19 @@ pub(super) fn builder(machine: Machine, cpu: &Cpu) -> Result<Builder, NoCode> {
     }
     let mut builder = lookup_by_name(machine.triple()).map_err(|error| match error {
         LookupError::SupportDisabled => {
-            machine.without("this build makes some for its own machine alone (feature `targets`)")
+            machine.without(
+                "this build makes some for its own machine alone; `cargo build --release -p alveary-cli --features targets` \
+                 makes one for all",
+            )
         }
         LookupError::Unsupported => machine.without("the code generator does not know it"),
     })?;
-    if let Cpu::Named(name) = cpu {
-        builder.enable(name).map_err(|_| machine.without("the code generator knows no such processor"))?;
+    if let Cpu::Named(name) = cpu
+        && builder.enable(name).is_err()
+    {
+        let names: Vec<&str> = builder.iter().map(|setting| setting.name).collect();
+        let why = format!("the code generator knows no processor or feature `{name}`; it knows {}", names.join(", "));
+        return Err(machine.without(why));
     }
     Ok(builder)
 }

@@ -40,7 +40,9 @@ fn small_call(plan: &Plan<'_>, graph: &Graph, node: usize) -> Option<(u32, usize
 /// How many instructions a function has, if it can be made part of another one.
 fn small(plan: &Plan<'_>, number: usize) -> Option<usize> {
     let function = &plan.functions[number];
-    if function.counted || function.stops || !matches!(function.frame, Frame::Own { size: 0, .. }) {
+    // What its nodes take of the fuel, they take in its caller, too.
+    let stops = function.stops && !function.only_pays;
+    if function.counted || stops || !matches!(function.frame, Frame::Own { size: 0, .. }) {
         return None;
     }
     let insts = || function.blocks.iter().flat_map(|&block| plan.insts_of_block(block));

@@ -6,10 +6,12 @@
 //! verifier knows its range), or are larger than all constants and compared without sign, so that all go the same way.
 
 use crate::arith::{cmp32, cmp64};
+use crate::jit::budget::Budget;
 use crate::jit::graph::{End, Graph, Test};
 use crate::jit::loops::Loops;
 use crate::jit::plan::Plan;
 use alveary_isa::{AluOp, CmpOp, Inst, Operand, Reg, Wide};
+use std::collections::HashSet;
 
 /// Fewer comparisons stay what they are.
 const LEAST: usize = 5;
@@ -22,27 +24,36 @@ const MOST_FOR_EACH: usize = 4;
 const MOST_TAIL: usize = 16;
 /// Jumps by one table that there may be then.
 const MOST_COPIES: usize = 32;
+/// Comparisons of a tree: one for each entry of a table, and as many in between.
+const MOST_TESTS: usize = 2 * MOST as usize;
+/// Tables whose jumps are copied, in one function: each asks anew where its loops are.
+const MOST_COPIED: usize = 32;
 
 pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
+    let mut budget = Budget::of(graph.nodes.len());
+    let mut copied = 0;
     // In reverse, a tree's root would come after its parts; parts of a table that was made are not reached any more.
     let mut covered = vec![false; graph.nodes.len()];
     for node in graph.order() {
         if covered[node] {
             continue;
         }
-        if let Some((end, tree)) = switch(plan, graph, node) {
+        if let Some((end, tree)) = switch(plan, graph, node, &mut budget) {
             tree.into_iter().for_each(|part| covered[part] = true);
             graph.nodes[node].end = end;
-            duplicate(plan, graph, node);
+            if copied < MOST_COPIED {
+                copied += 1;
+                duplicate(plan, graph, node);
+            }
             covered.resize(graph.nodes.len(), true);
         }
     }
 }
 
 /// The jump by table that the tree below a node is, and the nodes of that tree.
-fn switch(plan: &Plan<'_>, graph: &Graph, root: usize) -> Option<(End, Vec<usize>)> {
+fn switch(plan: &Plan<'_>, graph: &Graph, root: usize, budget: &mut Budget) -> Option<(End, HashSet<usize>)> {
     let End::Branch { test: Test { wide, dst, .. }, .. } = graph.nodes[root].end else { return None };
-    let tree = tree(graph, root, wide, dst);
+    let tree = tree(graph, root, wide, dst, budget)?;
     if tree.len() < LEAST {
         return None;
     }
@@ -59,7 +70,7 @@ fn switch(plan: &Plan<'_>, graph: &Graph, root: usize) -> Option<(End, Vec<usize
             largest as u64 + 1
         }
     };
-    let ways: Option<Vec<usize>> = (0..=most).map(|number| walk(graph, &tree, root, number)).collect();
+    let ways: Option<Vec<usize>> = (0..=most).map(|number| walk(graph, &tree, root, number, budget)).collect();
     let mut ways = ways?;
     let otherwise = ways.pop()?;
     // What goes one way nearly always is found sooner by comparing.
@@ -70,22 +81,25 @@ fn switch(plan: &Plan<'_>, graph: &Graph, root: usize) -> Option<(End, Vec<usize
         .then_some((End::Switch { reg: dst, narrow: known.is_some() || wide == Wide::W32, ways, otherwise }, tree))
 }
 
-/// The nodes from `root` on that do nothing but compare this register with a constant.
-fn tree(graph: &Graph, root: usize, wide: Wide, reg: Reg) -> Vec<usize> {
-    let mut tree = vec![root];
-    let mut next = 0;
-    while let Some(&node) = tree.get(next) {
-        next += 1;
+/// The nodes from `root` on that do nothing but compare this register with a constant; nothing if they are more than a
+/// table is made of.
+fn tree(graph: &Graph, root: usize, wide: Wide, reg: Reg, budget: &mut Budget) -> Option<HashSet<usize>> {
+    constant(graph, root)?;
+    let (mut tree, mut todo) = (HashSet::from([root]), vec![root]);
+    while let Some(node) = todo.pop() {
+        if tree.len() > MOST_TESTS || !budget.take(1) {
+            return None;
+        }
         for to in graph.nodes[node].end.ways() {
             let at = &graph.nodes[to];
             let compares = matches!(at.end, End::Branch { test, .. } if test.wide == wide && test.dst == reg);
             let same = at.activation == graph.nodes[root].activation && !at.begins;
-            if compares && same && at.body.is_empty() && constant(graph, to).is_some() && !tree.contains(&to) {
-                tree.push(to);
+            if compares && same && at.body.is_empty() && constant(graph, to).is_some() && tree.insert(to) {
+                todo.push(to);
             }
         }
     }
-    if constant(graph, root).is_none() { Vec::new() } else { tree }
+    Some(tree)
 }
 
 /// What a node compares with.
@@ -97,9 +111,12 @@ fn constant(graph: &Graph, node: usize) -> Option<(CmpOp, i32)> {
 }
 
 /// Where the tree leads for a number; nothing if it leads in circles.
-fn walk(graph: &Graph, tree: &[usize], root: usize, number: u64) -> Option<usize> {
+fn walk(graph: &Graph, tree: &HashSet<usize>, root: usize, number: u64, budget: &mut Budget) -> Option<usize> {
     let mut node = root;
     for _ in 0..=tree.len() {
+        if !budget.take(1) {
+            return None;
+        }
         let End::Branch { test, taken, next } = graph.nodes[node].end else { return None };
         let Operand::Imm(constant) = test.src else { return None };
         let compare = if test.wide == Wide::W32 { cmp32 } else { cmp64 };
