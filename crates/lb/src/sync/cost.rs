@@ -1,6 +1,6 @@
 //! What it costs that a peer follows: by our datagrams, and by etcd (Debian's `etcd-server`, one member on this machine's
 //! disk). A measurement, for docs/lb.md:
-//! `cargo nextest run --cargo-profile bench -p alveary-lb --lib --run-ignored only --no-capture what_following_costs`, as root.
+//! `cargo nextest run -p alveary-lb --lib --run-ignored only --no-capture what_following_costs`, as root.
 
 use super::{entry::*, tests::*, *};
 use rustix::time::{ClockId, clock_gettime};
@@ -174,10 +174,11 @@ fn put(stream: &mut BufReader<TcpStream>, at: &str, first: u32) {
         stream.read_line(&mut line).expect("an answer");
         assert!(!is_first || line.contains(" 200 "), "{line}");
         is_first = false;
-        match line.trim_end().to_ascii_lowercase().split_once(": ") {
-            Some(("content-length", said)) => length = said.parse::<u64>().ok(),
-            None => break,
-            _ => {}
+        if line.trim_end().is_empty() {
+            break;
+        }
+        if let Some(("content-length", said)) = line.trim_end().to_ascii_lowercase().split_once(": ") {
+            length = said.parse::<u64>().ok();
         }
     }
     let mut skip = |length: u64| io::copy(&mut stream.by_ref().take(length), &mut io::sink()).expect("an answer");
