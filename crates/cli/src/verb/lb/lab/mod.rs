@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `site` | the network, its processes, what can be done to them |
 //! | `bgp` | what the BIRDs of a site are told |
+//! | `desk` | etcd and Prometheus beside it |
 //! | `children` | processes that end with this one |
 //! | `server` | what reals answer with |
 //! | `held` | connections that ask again and again |
@@ -12,15 +13,21 @@
 
 mod bgp;
 mod children;
+mod desk;
 mod held;
 mod server;
 mod site;
 mod steps;
 
-use crate::{failure::Failure, output};
+use crate::{
+    failure::Failure,
+    output,
+    table::{Align, Table, grouped},
+};
 use alveary::kernel::child::own_mounts;
 use alveary_diag::{Diagnostic, Place};
 use clap::Args;
+use desk::Asked;
 use serde_json::json;
 use site::{Forward, Plan, Site};
 use std::{io::Write, net::IpAddr, thread};
@@ -35,6 +42,7 @@ use std::{io::Write, net::IpAddr, thread};
 #[command(after_help = "Examples:
   alveary lb lab
   alveary lb lab --connections 10000 --bgp
+  alveary lb lab --bgp --etcd --prometheus
   alveary lb lab --forward nat --balancers 1 --keep")]
 pub(super) struct Lab {
     /// Reals
@@ -61,6 +69,14 @@ pub(super) struct Lab {
     #[arg(long)]
     bgp: bool,
 
+    /// VIPs are in an etcd, which has what is wrong, dies, and comes back with what is new
+    #[arg(long)]
+    etcd: bool,
+
+    /// A Prometheus reads the balancers' metrics, and is asked for them
+    #[arg(long)]
+    prometheus: bool,
+
     /// Let the site stand when all is told, until Ctrl-C; says how to enter it
     #[arg(long)]
     keep: bool,
@@ -85,8 +101,10 @@ impl Lab {
             let wrong = Diagnostic::new("lab", "NAT has one balancer at a time, and BGP here several", Place::Nowhere);
             return Err(wrong.help("--forward nat without --bgp").into());
         }
-        if self.bgp {
-            installed("bird", "bird2")?;
+        let bird = (self.bgp, "bird", "bird2");
+        let others = [(self.etcd, "etcd", "etcd-server"), (self.prometheus, "prometheus", "prometheus")];
+        for (_, program, package) in [bird].into_iter().chain(others).filter(|(wanted, ..)| *wanted) {
+            installed(program, package)?;
         }
         held::room(self.connections)?;
         own_mounts().map_err(|why| {
@@ -102,18 +120,35 @@ impl Lab {
             reals: self.reals,
             forward: self.forward,
             bgp: self.bgp,
+            etcd: self.etcd,
+            prometheus: self.prometheus,
             connections: self.connections,
         };
         let mut site = Site::new(plan)?;
-        let told = steps::all(&mut site, self.connections as usize)?;
+        let (told, refused) = steps::all(&mut site, self.connections as usize)?;
+        let read = site.read()?;
         if json {
-            output::object(&json!({
+            let mut all = json!({
                 "lab": "lb", "connections": self.connections, "reals": self.reals, "clients": self.clients,
                 "balancers": self.balancers, "steps": told.iter().map(steps::Told::json).collect::<Vec<_>>(),
-            }))?;
+            });
+            if let Some(refused) = refused {
+                all["refused"] = refused.into();
+            }
+            if self.prometheus {
+                let answers = |asked: &Asked| json!({ "query": asked.query, "answer": asked.answer });
+                all["prometheus"] = read.iter().map(answers).collect();
+            }
+            output::object(&all)?;
         } else {
-            let table = steps::table(&told);
-            output::write(|out| table.write("", out))?;
+            output::write(|out| steps::table(&told).write("", out))?;
+            if let Some(refused) = refused {
+                output::plain(&format!("\nWhat is wrong in etcd, as lb1 tells it:\n{refused}\n"))?;
+            }
+            if self.prometheus {
+                output::plain("\n")?;
+                output::write(|out| table(&read).write("", out))?;
+            }
         }
         if self.keep {
             stand(&site, json)?;
@@ -129,6 +164,19 @@ impl Lab {
     }
 }
 
+/// What Prometheus has read, a line for each balancer.
+fn table(read: &[Asked]) -> Table {
+    let right = |name| (name, Align::Right);
+    let mut table = Table::new([("asked of Prometheus", Align::Left), ("of", Align::Left), right("answer")]);
+    for asked in read {
+        for (of, number) in &asked.answer {
+            // Gauges that are 0 or 1, and counters: whole numbers.
+            table.row([asked.query.to_owned(), of.clone(), grouped(*number as u64)]);
+        }
+    }
+    table
+}
+
 /// Whether a program is there that the lab needs.
 fn installed(program: &str, package: &str) -> Result<(), Failure> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
@@ -136,7 +184,7 @@ fn installed(program: &str, package: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let wrong = Diagnostic::new("lab", format!("`{program}` is not installed"), Place::Nowhere);
-    Err(wrong.help(format!("Debian's package `{package}` has it")).into())
+    Err(wrong.help(format!("apt install {package}")).into())
 }
 
 /// Lets the site stand, and says how to enter it.

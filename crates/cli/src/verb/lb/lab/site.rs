@@ -4,13 +4,14 @@
 //! ```text
 //! client1 10.1.1.2 --.                 .-- lb1 10.9.1.2
 //! client2 10.1.2.2 ---- router (ECMP) <
-//! real1   10.2.1.2 --'                 '-- lb2 10.9.2.2
+//! real1   10.2.1.2 --'      |          '-- lb2 10.9.2.2
+//!                          desk 10.8.1.2 (etcd, Prometheus)
 //! ```
 
 use super::{
     bgp,
     children::{Running, Starter},
-    server,
+    desk, server,
 };
 use crate::{failure::Failure, verb::lb::serve::all};
 use alveary::{
@@ -52,6 +53,8 @@ const PACKET: u32 = 1500;
 /// What a site takes its time for at most.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
+/// Lines of what a process has said before it ended.
+const SAID: usize = 10;
 /// Ports of the balancers' own connections: NAT has others.
 const OWN_PORTS: &str = "20001 30000";
 
@@ -76,6 +79,10 @@ pub(super) struct Plan {
     pub(super) forward: Forward,
     /// Whether the router learns its ways by BGP.
     pub(super) bgp: bool,
+    /// Whether VIPs are in etcd.
+    pub(super) etcd: bool,
+    /// Whether a Prometheus asks the balancers.
+    pub(super) prometheus: bool,
     /// Connections that it has to have room for.
     pub(super) connections: u32,
 }
@@ -114,15 +121,19 @@ pub(super) struct Site {
     pub(super) clients: Vec<Node>,
     router: Node,
     router_bird: Option<Running>,
-    starter: Starter,
+    /// The node of etcd and Prometheus.
+    pub(super) desk: Option<Node>,
+    pub(super) etcd: Option<Running>,
+    pub(super) prometheus: Option<Running>,
+    pub(super) starter: Starter,
     pub(super) network: Network,
 }
 
-fn wrong(message: String, why: &dyn std::fmt::Display) -> Failure {
+pub(super) fn wrong(message: String, why: &dyn std::fmt::Display) -> Failure {
     Diagnostic::new("lab", message, Place::Nowhere).found(why.to_string()).into()
 }
 
-fn file(name: &str) -> PathBuf {
+pub(super) fn file(name: &str) -> PathBuf {
     Path::new(FOLDER).join(name)
 }
 
@@ -186,13 +197,33 @@ impl Site {
         if plan.forward == Forward::Nat {
             network.ways(router, &format!("{SOURCE}/32"), &ways[..1])?;
         }
-        let mut site = Site { plan, reals, balancers, clients, router, router_bird: None, starter, network };
+        let desk = (plan.etcd || plan.prometheus).then(|| joined(&mut network, router, "desk", 8, 1)).transpose()?;
+        let (etcd, prometheus) = (None, None);
+        let mut site = Site {
+            plan,
+            reals,
+            balancers,
+            clients,
+            router,
+            router_bird: None,
+            desk,
+            etcd,
+            prometheus,
+            starter,
+            network,
+        };
         if plan.bgp {
             site.start_birds()?;
         }
         site.binary(0)?;
         for real in 0..site.reals.len() {
             site.start_server(real)?;
+        }
+        if plan.etcd {
+            site.start_etcd()?;
+        }
+        if plan.prometheus {
+            site.start_prometheus()?;
         }
         Ok(site)
     }
@@ -208,7 +239,7 @@ impl Site {
     }
 
     /// Where what a process says is kept.
-    fn log(name: &str) -> PathBuf {
+    pub(super) fn log(name: &str) -> PathBuf {
         file(&format!("{name}.log"))
     }
 
@@ -236,33 +267,25 @@ impl Site {
         Ok(())
     }
 
-    /// The configuration of the balancers, with these reals; each takes it when it looks next.
+    /// The configuration of the balancers, with these reals; each takes it when it looks next. With etcd it is a put: what
+    /// files say is always the same then, and they are written once.
     pub(super) fn configure(&self, reals: &[usize], more: &str) -> Result<(), Failure> {
         for (number, balancer) in (1..).zip(&self.balancers) {
-            let text = self.configuration(number, balancer, reals, more);
             let (new, path) = (file("new"), file(&format!("{}.toml", balancer.name)));
+            if self.plan.etcd && path.exists() {
+                continue;
+            }
+            let text = self.configuration(number, balancer, reals, more);
             fs::write(&new, text)
                 .and_then(|()| fs::rename(&new, &path))
                 .map_err(|why| wrong("a configuration cannot be written".into(), &why))?;
         }
-        Ok(())
+        if self.plan.etcd { self.put(&self.services(reals, more)) } else { Ok(()) }
     }
 
     fn configuration(&self, number: u8, balancer: &Balancer, reals: &[usize], more: &str) -> String {
         let name = &balancer.name;
-        let forward = match self.plan.forward {
-            Forward::Ip => "ip",
-            Forward::Gue => "gue",
-            Forward::Nat => "nat",
-        };
         let room = (4 * self.plan.connections).max(16_384);
-        let reals: Vec<String> = reals
-            .iter()
-            .map(|real| {
-                format!("{{ name = \"{}\", address = \"{}\" }}", self.reals[*real].name, self.reals[*real].address)
-            })
-            .collect();
-        let reals = reals.join(",\n    ");
         let source = match self.plan.forward {
             Forward::Nat => SOURCE,
             Forward::Ip | Forward::Gue => Ipv4Addr::new(10, 9, number, 2),
@@ -276,11 +299,32 @@ impl Site {
             ),
         };
         let announce = if self.plan.bgp { bgp::announce(number, name) } else { String::new() };
+        let services =
+            if self.plan.etcd { desk::etcd(&file(&format!("{name}-kept.toml"))) } else { self.services(reals, more) };
         format!(
             "[balancer]\nname = \"{name}\"\ndevices = [\"eth0\"]\nmode = \"native\"\nsource = \"{source}\"\nmtu = 2000\n\n\
              [api]\nsocket = \"{FOLDER}/{name}.sock\"\n\n[metrics]\naddress = \"10.9.{number}.2:9100\"\n\n\
              [limits]\nvips = 64\nreals = 256\nslots = 262144\nconnections = {room}\nconnections-per-cpu = {room}\n\n\
-             {announce}{sync}[default]\nslots = 16381\nforward = \"{forward}\"\n\
+             {announce}{sync}{services}",
+        )
+    }
+
+    /// What is balanced, which is the same for all.
+    fn services(&self, reals: &[usize], more: &str) -> String {
+        let forward = match self.plan.forward {
+            Forward::Ip => "ip",
+            Forward::Gue => "gue",
+            Forward::Nat => "nat",
+        };
+        let reals: Vec<String> = reals
+            .iter()
+            .map(|real| {
+                format!("{{ name = \"{}\", address = \"{}\" }}", self.reals[*real].name, self.reals[*real].address)
+            })
+            .collect();
+        let reals = reals.join(",\n    ");
+        format!(
+            "[default]\nslots = 16381\nforward = \"{forward}\"\n\
              check = {{ type = \"tcp\", port = {tcp}, interval = \"1s\", timeout = \"1s\" }}\n\n\
              [[vip]]\nname = \"web\"\naddress = \"{VIP}\"\nport = {tcp}\nreal = [\n    {reals},\n]\n\n\
              [[vip]]\nname = \"datagrams\"\naddress = \"{VIP}\"\nprotocol = \"udp\"\nport = {udp}\nreal = [\n    {reals},\n]\n{more}",
@@ -295,15 +339,10 @@ impl Site {
         let mut command = Command::new(&balancer.binary);
         command.args(["lb", "serve"]).arg(file(&format!("{}.toml", balancer.name))).arg("--bpffs").arg(bpffs());
         let namespace = self.network.namespace(balancer.node);
-        let started = self.starter.start(&balancer.name, namespace, command, &Site::log(&balancer.name))?;
-        let running = balancer.process.insert(started);
-        let name = balancer.name.clone();
-        until(&name, || running.ended() || status(&name).is_some())?;
-        if running.ended() {
-            let said = fs::read_to_string(Site::log(&name)).unwrap_or_default();
-            return Err(wrong(format!("the balancer {name} ends"), &said.trim_end()));
-        }
-        Ok(())
+        let log = Site::log(&balancer.name);
+        let running = balancer.process.insert(self.starter.start(&balancer.name, namespace, command, &log)?);
+        let name = &balancer.name;
+        ready(&format!("the balancer {name}"), running, &log, || status(name).is_some())
     }
 
     /// Waits until all of these reals, and no others, have their part of each balancer's table.
@@ -440,11 +479,8 @@ impl Site {
         command.arg("-f").arg("-c").arg(path).arg("-s").arg(&socket).arg("-P").arg(file(&format!("{name}-bird.pid")));
         let log = Site::log(&format!("{name}-bird"));
         let mut bird = self.starter.start("bird", self.network.namespace(node), command, &log)?;
-        until("BIRD answers", || bird.ended() || alveary_lb::bird::ask(&socket, "show status").is_ok())?;
-        if bird.ended() {
-            let said = fs::read_to_string(log).unwrap_or_default();
-            return Err(wrong(format!("BIRD ends at {name}"), &said.trim_end()));
-        }
+        let answers = || alveary_lb::bird::ask(&socket, "show status").is_ok();
+        ready(&format!("the BIRD of {name}"), &mut bird, &log, answers)?;
         Ok(bird)
     }
 
@@ -501,6 +537,22 @@ pub(super) fn status(name: &str) -> Option<Value> {
     let mut stream = UnixStream::connect(file(&format!("{name}.sock"))).ok()?;
     let (status, body) = ask(&mut stream, "GET", "/v1/status", &[]).ok()?;
     (status == 200).then(|| serde_json::from_slice(&body).ok())?
+}
+
+/// Waits until a process is as it has to be. One that ends before has said why.
+pub(super) fn ready(
+    who: &str,
+    process: &mut Running,
+    log: &Path,
+    mut is_so: impl FnMut() -> bool,
+) -> Result<(), Failure> {
+    until(&format!("{who} answers"), || process.ended() || is_so())?;
+    if process.ended() {
+        let said = fs::read_to_string(log).unwrap_or_default();
+        let lines: Vec<&str> = said.lines().collect();
+        return Err(wrong(format!("{who} ends"), &lines[lines.len().saturating_sub(SAID)..].join("\n")));
+    }
+    Ok(())
 }
 
 /// Looks again and again until something is so.

@@ -2,7 +2,7 @@
 
 use super::{
     held::{Broken, Held},
-    site::{Site, bpffs, until},
+    site::{Site, bpffs, status, until},
 };
 use crate::{
     failure::Failure,
@@ -61,6 +61,9 @@ fn further(number: u32) -> String {
     format!("\n[[vip]]\nname = \"further{number}\"\naddress = \"192.0.2.{number}\"\nport = 80\n")
 }
 
+/// What no balancer takes.
+const WRONG: &str = "[[vip]]\nname = \"web\"\naddress = \"192.0.2.300\"\nport = 80\n";
+
 /// The program that balances at a balancer.
 fn program(site: &Site, number: usize) -> Option<u32> {
     let path = bpffs().join("alveary-lb").join(&site.balancers[number].name).join("link-eth0");
@@ -68,9 +71,13 @@ fn program(site: &Site, number: usize) -> Option<u32> {
     link_info(link.as_fd()).ok().map(|info| info.prog)
 }
 
-/// How many VIPs a balancer says that it has.
-fn vips(name: &str) -> usize {
-    super::site::status(name).and_then(|status| status["vips"].as_array().map(Vec::len)).unwrap_or_default()
+/// Waits until each balancer has so many VIPs.
+fn taken(site: &Site, vips: usize) -> Result<(), Failure> {
+    site.balancers.iter().try_for_each(|balancer| {
+        let name = &balancer.name;
+        let has = || status(name).and_then(|status| status["vips"].as_array().map(Vec::len));
+        until(&format!("{name} has {vips} VIPs"), || has() == Some(vips))
+    })
 }
 
 struct Steps<'a> {
@@ -80,8 +87,8 @@ struct Steps<'a> {
     told: Vec<Told>,
 }
 
-/// Opens connections, has everything happen, and tells what came of it.
-pub(super) fn all(site: &mut Site, count: usize) -> Result<Vec<Told>, Failure> {
+/// Opens connections, has everything happen, and tells what came of it; and what was said of the wrong value in etcd.
+pub(super) fn all(site: &mut Site, count: usize) -> Result<(Vec<Told>, Option<String>), Failure> {
     let some: Vec<usize> = (0..usize::from(site.plan.reals)).collect();
     let without: Vec<usize> = some[1..].to_vec();
     let more: Vec<usize> = (0..=some.len()).collect();
@@ -97,20 +104,14 @@ pub(super) fn all(site: &mut Site, count: usize) -> Result<Vec<Told>, Failure> {
     steps.step("nothing", |_| Ok(()))?;
     steps.step("the configuration changes", |site| {
         site.configure(&some, &further(2))?;
-        every.clone().try_for_each(|number| {
-            let name = site.balancers[number].name.clone();
-            until(&format!("{name} reads its file again"), || vips(&name) == 3)
-        })
+        taken(site, 3)
     })?;
     steps.step("again, and SIGHUP", |site| {
         site.configure(&some, &(further(2) + &further(3)))?;
-        every.clone().try_for_each(|number| {
-            site.tell(number, Signal::HUP);
-            let name = site.balancers[number].name.clone();
-            until(&format!("{name} reads its file again"), || vips(&name) == 4)
-        })
+        every.clone().for_each(|number| site.tell(number, Signal::HUP));
+        taken(site, 4)
     })?;
-    steps.step("a real is taken out of the file", |site| {
+    steps.step("a real is taken out", |site| {
         site.configure(&without, "")?;
         site.settled(&without)
     })?;
@@ -140,6 +141,31 @@ pub(super) fn all(site: &mut Site, count: usize) -> Result<Vec<Told>, Failure> {
         }
         site.settled(&some)
     })?;
+    let mut refused = None;
+    if steps.site.plan.etcd {
+        steps.step("etcd has what is wrong", |site| {
+            site.put(WRONG)?;
+            refused = site.refused(true)?;
+            site.configure(&some, "")?;
+            site.refused(false).map(drop)
+        })?;
+        steps.step("etcd dies", |site| {
+            site.etcd = None;
+            site.etcd_answers(false)
+        })?;
+        steps.step("a balancer begins without it", |site| {
+            site.kill(0);
+            site.serve(0)?;
+            site.settled(&some)?;
+            site.etcd_answers(false)
+        })?;
+        steps.step("etcd comes back, with what is new", |site| {
+            site.start_etcd()?;
+            site.configure(&some, &further(4))?;
+            taken(site, 3)?;
+            site.etcd_answers(true)
+        })?;
+    }
     let several = every.len() > 1;
     if several {
         steps.step("a balancer dies", |site| site.halt(0))?;
@@ -167,7 +193,7 @@ pub(super) fn all(site: &mut Site, count: usize) -> Result<Vec<Told>, Failure> {
         site.kill_server(last)?;
         site.settled(&rest)
     })?;
-    Ok(steps.told)
+    Ok((steps.told, refused))
 }
 
 impl Steps<'_> {
