@@ -111,7 +111,10 @@ fn the_page_shows_what_happens_and_asks_nobody_else() {
     let Some(mut site) = Site::new("lb_page") else { return };
     let _servers = [site.server(0), site.server(1)];
     // A VIP whose packets are dropped: nobody is there for them.
-    site.configure("[[vip]]\nname = \"nobody's\"\naddress = \"192.0.2.2\"\nport = 81\nprotocol = \"udp\"\n");
+    site.configure(
+        "[[vip]]\nname = \"nobody's\"\naddress = \"192.0.2.2\"\nport = 81\nprotocol = \"udp\"\n\
+         check = { type = \"exec\", command = [\"true\"] }\n",
+    );
     site.serve();
     site.until("both are well", |site| site.health().iter().all(|(health, _)| health == "up"));
     let mut browser = Browser::start(&site);
