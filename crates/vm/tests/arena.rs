@@ -91,7 +91,7 @@ fn nothing_runs_for_longer_than_its_fuel() {
     let trap = program.run(&mut arena, [0; 5], 201).expect_err("it takes 202 instructions");
     assert_eq!(trap.kind, TrapKind::Budget);
     let error: Box<dyn std::error::Error> = trap.into();
-    assert_eq!(error.to_string(), "instruction 1: the instruction budget is used up");
+    assert_eq!(error.to_string(), "instruction 3: the instruction budget is used up");
 }
 
 #[test]

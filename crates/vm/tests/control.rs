@@ -174,7 +174,13 @@ fn fuel_counts_every_instruction_and_no_more() {
         mov(0, 33),
         EXIT,
     ];
+    // A call that falls through to where a loop comes back to.
+    let falling = [mov(6, 0), call_local(4), add(6, 1), jne(6, 3, -2), mov(0, 0), EXIT, mov(0, 1), EXIT];
+    // A function that begins with a loop.
+    let looped = [mov(1, 0), call_local(1), EXIT, add(1, 1), jne(1, 3, -2), movr(0, 1), EXIT];
     for (program, starts, instructions) in [
+        (&falling[..], &[0, 6][..], 12),
+        (&looped[..], &[0, 3][..], 11),
         (&looping[..], &[0, 8][..], 1 + 10 * 6 + 2),
         (&calling[..], &[0, 5][..], 4 + (1 + 1 + 2) + (1 + 2)),
         (&register_call[..], &[0, 6][..], 7),

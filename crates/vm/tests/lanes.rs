@@ -213,3 +213,22 @@ fn memory_is_only_what_rounds_access() {
         }
     }
 }
+
+#[test]
+fn frames_of_many_words() {
+    // Every word's number, below and above those that are looked at one by one, is the one that is read behind the loop.
+    for (words, read) in [(20, 1), (120, 1), (120, 60), (120, 120), (128, 128), (113, 113), (112, 112), (111, 111)] {
+        let clear: String = (1..=words).map(|word| format!(" *(u32 *)(r10 - {}) = 0\n", 4 * word)).collect();
+        let at = 4 * read;
+        let rounds = format!(
+            " r5 = 0\n r9 = 0\n.round:\n r0 = *(u32 *)(r6 + 0)\n w0 += 1\n *(u32 *)(r10 - {at}) = w0\n r9 += r0\n r6 += 4\n r5 += 1\n \
+             if r5 != 8 goto .round\n"
+        );
+        for sum in ["", " r9 += r0\n"] {
+            let rounds = rounds.replace(" r9 += r0\n", sum).replace("r9 ", "w9 ").replace("+= r0", "+= w0");
+            let behind =
+                format!(" r0 = *(u32 *)(r10 - {at})\n w1 = w9\n r0 += r1\n r1 = r6\n r1 *= 3\n r0 += r1\n exit\n");
+            agree(&format!("main:\n r6 = r1\n{clear}{rounds}{behind}"));
+        }
+    }
+}

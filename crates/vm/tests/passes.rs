@@ -272,6 +272,31 @@ fn small_functions_called_in_a_loop() {
     agree(text, (0..5).map(|n| [n, 0, 0, 0, 0]));
 }
 
+#[test]
+fn small_functions_that_begin_with_a_loop() {
+    // What a round leaves in a stack word, the next one finds there.
+    let inner = "f:\n if r1 > 0 goto .l\n r2 = 77\n *(u64 *)(r10 - 8) = r2\n.l:\n r0 = *(u64 *)(r10 - 8)\n r1 += 1\n \
+                 if r1 != 3 goto f\n exit\n";
+    agree(&format!("main:\n r1 = 0\n call f\n exit\n{inner}"), [[0; 5]]);
+    // Each call has its words anew.
+    let twice = format!("main:\n r1 = 0\n call f\n r6 = r0\n r1 = 1\n call f\n r0 *= 31\n r0 += r6\n exit\n{inner}");
+    agree(&twice, [[0; 5]]);
+    let rounds = "main:\n r6 = r1\n r7 = 0\n.again:\n r1 = r6\n call f\n r7 *= 31\n r7 += r0\n r6 -= 1\n \
+                  if r6 != 0 goto .again\n r0 = r7\n exit\nf:\n r0 = *(u64 *)(r10 - 8)\n r0 *= 3\n r0 += r1\n \
+                  *(u64 *)(r10 - 8) = r0\n r0 = *(u64 *)(r10 - 8)\n r1 -= 1\n if r1 s> 0 goto f\n exit\n";
+    agree(rounds, (1..9).map(|n| [n, 0, 0, 0, 0]));
+    // So does a program, and a function too large to be made part of another.
+    let main = "main:\n r0 = *(u64 *)(r10 - 8)\n r0 *= 3\n r0 += r1\n *(u64 *)(r10 - 8) = r0\n r1 -= 1\n \
+                if r1 s> 0 goto main\n exit\n";
+    agree(main, (1..9).map(|n| [n, 0, 0, 0, 0]));
+    let large = format!(
+        "main:\n call f\n r0 += 1\n exit\nf:\n r0 = *(u64 *)(r10 - 8)\n{} r0 += r1\n *(u64 *)(r10 - 8) = r0\n r1 -= 1\n \
+         if r1 s> 0 goto f\n exit\n",
+        " r0 *= 3\n r0 ^= 5\n".repeat(40)
+    );
+    agree(&large, (1..9).map(|n| [n, 0, 0, 0, 0]));
+}
+
 /// Puts bytes of the packet together: loads, what is done to each, and how they are joined.
 fn joined(parts: &[(&str, i32, &str)], join: &str) -> String {
     let part = |(load, off, change): &(&str, i32, &str)| {

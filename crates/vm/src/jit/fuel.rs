@@ -48,8 +48,9 @@ pub(super) fn charges(plan: &Plan<'_>, graph: &Graph, loops: &Loops) -> Vec<Char
             plan.weight(slot, &inst)
         });
         let cost = weights.fold(0, u32::saturating_add);
-        // What ends it is an instruction of its own, if it is one.
-        let ends = !body.contains(last) && !matches!(end, End::Guard { .. });
+        // What ends it is an instruction of its own, if it is one and stands behind the others: what is behind a call that
+        // became part of the function may have none, and the call is paid for in front of it.
+        let ends = *last >= body.end && !matches!(end, End::Guard { .. });
         let cost = cost.saturating_add(ends.into());
         let before = loops.before[node].iter();
         let is_head = before.clone().any(|&from| place[from] >= at);

@@ -24,12 +24,12 @@ pub(super) struct Graph {
 pub(super) struct Node {
     /// Slots of the program. What jumps, exits or calls a function that is part of this one is not among them.
     pub(super) body: Range<u32>,
-    /// The slot of the instruction that ends it.
+    /// The slot of the instruction that ends it; one in front of it, if none does that is its own.
     pub(super) last: u32,
     pub(super) end: End,
     /// Which of the activations it belongs to.
     pub(super) activation: usize,
-    /// A function that was made part of this one begins here.
+    /// A function that was made part of this one begins here. Nothing comes back to such a node within the call.
     pub(super) begins: bool,
     /// It is not expected to run often.
     pub(super) cold: bool,

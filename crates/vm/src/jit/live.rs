@@ -10,8 +10,10 @@ use alveary_isa::{Inst, Operand, Reg};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Places(u128);
 
-/// The bit of the first word. Words that have no bit are always live.
+/// The bit of the first word.
 const WORDS: usize = 16;
+/// The last bit stands for all words that have none of their own: they are always live.
+const REST: u32 = 127;
 /// r0–r5: all activations have the same.
 const SHARED: u128 = 0b11_1111;
 
@@ -21,7 +23,7 @@ impl Places {
     }
 
     pub(super) fn of_word(number: usize) -> Places {
-        Places(1_u128.checked_shl((WORDS + number) as u32).unwrap_or(0))
+        Places(1 << ((WORDS + number) as u32).min(REST))
     }
 
     /// Of registers as [`Plan::registers`] gives them.
@@ -38,7 +40,7 @@ impl Places {
     }
 
     pub(super) fn without(self, other: Places) -> Places {
-        Places(self.0 & !other.0)
+        Places(self.0 & !(other.0 & !(1 << REST)))
     }
 }
 
@@ -54,7 +56,7 @@ pub(super) fn live(plan: &Plan<'_>, graph: &Graph, order: &[usize]) -> Vec<Place
             if !budget.take(1 + at.body.len()) {
                 return vec![Places(u128::MAX); graph.nodes.len()];
             }
-            let mut now = end_reads(&at.end);
+            let mut now = end_reads(&at.end).with(Places(1 << REST));
             for to in at.end.ways() {
                 now = now.with(if graph.nodes[to].activation == at.activation && !graph.nodes[to].begins {
                     begin[to]

@@ -6,7 +6,7 @@
 //! proven program does not read behind a call.
 
 use crate::jit::frame::Frame;
-use crate::jit::graph::{End, Graph};
+use crate::jit::graph::{End, Graph, Node};
 use crate::jit::plan::Plan;
 use alveary_isa::Inst;
 
@@ -59,10 +59,13 @@ fn inline(plan: &Plan<'_>, graph: &mut Graph, node: usize, slot: u32, callee: us
     graph.nodes.push(behind);
     let activation = graph.activations.len();
     graph.activations.push(callee);
+    // It begins in a node of its own, which is come to once for each call: its first block may be where a loop comes back to.
+    let begin = Node { end: End::Jump(after + 2), activation, begins: true, ..graph.nodes[after].clone() };
+    graph.nodes.push(Node { body: slot + 1..slot + 1, last: slot, holds: None, ..begin });
     let first = graph.add_function(plan, callee, activation, Some(after));
-    graph.nodes[first].begins = true;
+    debug_assert_eq!(first, after + 2);
     let before = &mut graph.nodes[node];
     (before.body.end, before.last) = (slot, slot);
-    before.end = End::Jump(first);
+    before.end = End::Jump(after + 1);
     after
 }
