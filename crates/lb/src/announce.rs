@@ -5,11 +5,18 @@ use crate::{
     bird,
     config::{Announce, Config, When},
 };
+use rustix::{
+    fs::OFlags,
+    process::{Gid, Uid, geteuid},
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _},
     net::IpAddr,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -23,6 +30,12 @@ use std::{
 const AGAIN: Duration = Duration::from_secs(2);
 /// How long is waited for it, by who has to know.
 const PATIENCE: Duration = Duration::from_secs(6);
+
+/// Between the withdrawal of routes and the end, at most: nothing else is done meanwhile, and who asks has patience for a
+/// minute.
+pub(crate) const LINGER: Duration = Duration::from_secs(30);
+/// Bytes of a note that are read: 64 KiB are a thousand peers.
+const NOTE: u64 = 1 << 20;
 
 /// What is known of what BIRD has taken.
 #[derive(Clone, Debug, Default)]
@@ -190,17 +203,54 @@ impl Drop for Note {
     }
 }
 
-fn read_note(folder: &Path, name: &str) -> io::Result<Option<Value>> {
-    match fs::read(note(folder, name)) {
-        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(why) => Err(why),
+/// What a note says, and whose it is.
+fn read_note(folder: &Path, name: &str) -> io::Result<Option<(Value, Owner)>> {
+    // Its folder may be another user's, who puts there what he likes.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = match File::options().read(true).custom_flags(flags.bits() as i32).open(note(folder, name)) {
+        Ok(file) => file,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(why) => return Err(why),
+    };
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return Err(io::Error::other("the note is no file"));
+    }
+    let mut text = Vec::new();
+    file.take(NOTE).read_to_end(&mut text)?;
+    Ok(Some((serde_json::from_slice(&text)?, Owner { user: about.uid(), group: about.gid() })))
+}
+
+/// Whose a note is.
+#[derive(Clone, Copy)]
+struct Owner {
+    user: u32,
+    group: u32,
+}
+
+impl Owner {
+    /// Does something with this user's rights and no others: what somebody asks for by a note he has to be able to do himself.
+    fn does(self, what: impl FnOnce() -> io::Result<()> + Send) -> io::Result<()> {
+        if self.user == 0 || self.user == geteuid().as_raw() {
+            return what();
+        }
+        let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.group));
+        let becomes = || {
+            set_thread_groups(&[])?;
+            set_thread_res_gid(group, group, group)?;
+            set_thread_res_uid(user, user, user)
+        };
+        // Rights are a thread's own: that of the others are what they were.
+        let does = || becomes().map_err(io::Error::from).and_then(|()| what());
+        let done = thread::scope(|scope| scope.spawn(does).join());
+        done.unwrap_or_else(|_| Err(io::Error::other("it panicked")))
+            .map_err(|why| io::Error::new(why.kind(), format!("as user {}, whose note asks for it: {why}", self.user)))
     }
 }
 
 /// Whether a balancer has been told to stand back, by the note that its last process left.
 pub(crate) fn was_withdrawn(folder: &Path, name: &str) -> bool {
-    read_note(folder, name).is_ok_and(|said| said.is_some_and(|said| said["withdrawn"] == true))
+    read_note(folder, name).is_ok_and(|said| said.is_some_and(|(said, _)| said["withdrawn"] == true))
 }
 
 /// Where a balancer answers, by the note that its last process left; without one, where they do unless told otherwise.
@@ -208,21 +258,22 @@ pub(crate) fn was_withdrawn(folder: &Path, name: &str) -> bool {
 pub fn noted_socket(name: &str) -> PathBuf {
     let usual = crate::api::socket(name);
     let said = usual.parent().and_then(|folder| read_note(folder, name).ok()?);
-    said.and_then(|said| said["socket"].as_str().map(PathBuf::from)).unwrap_or(usual)
+    said.and_then(|(said, _)| said["socket"].as_str().map(PathBuf::from)).unwrap_or(usual)
 }
 
 /// Withdraws what a balancer has announced whose process is gone, by the note that it left, and waits as long as its
-/// configuration says. Without a note there is nothing to do.
+/// configuration says. Without a note there is nothing to do. BIRD's file is written with the rights of the note's owner.
 ///
 /// # Errors
 /// BIRD's.
 pub fn withdraw_by_note(folder: &Path, name: &str) -> io::Result<()> {
-    let Some(said) = read_note(folder, name)? else { return Ok(()) };
+    let Some((said, owner)) = read_note(folder, name)? else { return Ok(()) };
     let of = |key: &str| said[key].as_str().unwrap_or_default();
     if said["file"].is_string() {
-        bird::tell(Path::new(of("file")), Path::new(of("bird")), of("text"))?;
+        owner.does(|| bird::put(Path::new(of("file")), of("text")))?;
+        bird::configure(Path::new(of("bird")))?;
         // Routers that are further away hear of it meanwhile, while packets are still taken.
-        thread::sleep(Duration::from_millis(said["linger"].as_u64().unwrap_or_default()));
+        thread::sleep(Duration::from_millis(said["linger"].as_u64().unwrap_or_default()).min(LINGER));
     }
     forget_note(folder, name)
 }
@@ -276,6 +327,34 @@ mod tests {
         }
         Note::prepare(&folder, &of(""), Path::new("/x.sock"), true).and_then(Note::hold).expect("another");
         assert!(!was_withdrawn(&folder, "noted"));
+        fs::remove_dir_all(folder).expect("it is ours");
+    }
+
+    /// A note of the user that a balancer runs as was followed with all rights of who stopped it: it could name any file.
+    #[test]
+    fn a_note_writes_no_more_than_its_owner_may() {
+        if !geteuid().is_root() {
+            eprintln!("SKIP a_note_writes_no_more_than_its_owner_may: it takes root");
+            return;
+        }
+        let folder = std::env::temp_dir().join(format!("alveary-lb-owned-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let (file, path) = (folder.join("routes.conf"), note(&folder, "owned"));
+        let said = json!({ "file": file, "bird": folder.join("none"), "text": "other", "socket": "/x.sock" });
+        fs::write(&file, "ours").expect("a file");
+        fs::write(&path, said.to_string()).expect("a note");
+        std::os::unix::fs::chown(&path, Some(65534), Some(65534)).expect("it is given away");
+        let why = withdraw_by_note(&folder, "owned").expect_err("not in our name").to_string();
+        assert!(why.contains("as user 65534, whose note asks for it"), "{why}");
+        assert_eq!(fs::read_to_string(&file).expect("the file"), "ours");
+        // Ours is followed, to where nobody answers; a link is not.
+        std::os::unix::fs::chown(&path, Some(0), Some(0)).expect("it is ours");
+        let why = withdraw_by_note(&folder, "owned").expect_err("there is no BIRD").to_string();
+        assert!(why.starts_with("BIRD does not answer"), "{why}");
+        assert_eq!(fs::read_to_string(&file).expect("the file"), "other");
+        fs::rename(&path, folder.join("elsewhere")).expect("moved");
+        std::os::unix::fs::symlink(folder.join("elsewhere"), &path).expect("a link");
+        assert!(withdraw_by_note(&folder, "owned").is_err());
         fs::remove_dir_all(folder).expect("it is ours");
     }
 }

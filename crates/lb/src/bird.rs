@@ -68,12 +68,22 @@ pub fn announce(name: &str, announce: &Announce, addresses: &BTreeSet<IpAddr>) -
 /// # Errors
 /// As above.
 pub fn tell(file: &Path, bird: &Path, text: &str) -> io::Result<()> {
+    put(file, text)?;
+    configure(bird)
+}
+
+/// Puts a text into the file that BIRD includes.
+pub(crate) fn put(file: &Path, text: &str) -> io::Result<()> {
     // What includes `*.conf` is not to see it half.
     let new = file.with_extension("new");
     let wrong = |why: io::Error| io::Error::new(why.kind(), format!("{}: {why}", file.display()));
     // A machine that begins anew has nothing below /run, and BIRD may come later.
     let folder = file.parent().map_or(Ok(()), fs::create_dir_all);
-    folder.and_then(|()| fs::write(&new, text)).and_then(|()| fs::rename(&new, file)).map_err(wrong)?;
+    folder.and_then(|()| fs::write(&new, text)).and_then(|()| fs::rename(&new, file)).map_err(wrong)
+}
+
+/// Has BIRD read its configuration.
+pub(crate) fn configure(bird: &Path) -> io::Result<()> {
     let (code, said) = ask(bird, "configure")
         .map_err(|why| io::Error::new(why.kind(), format!("BIRD does not answer at {}: {why}", bird.display())))?;
     if code < WRONG { Ok(()) } else { Err(io::Error::other(format!("BIRD: {}", said.trim()))) }

@@ -4,7 +4,7 @@ use super::{
     table::{Faults, Read, Table},
     value::When,
 };
-use crate::tls::Trust;
+use crate::{announce::LINGER, tls::Trust};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -54,6 +54,9 @@ pub(super) fn announce(file: &mut Table<'_>, faults: &mut Faults) -> Option<Anno
     };
     if announce.file.file_name().is_none() && table.raw("file").is_some() {
         faults.unexpected("file", "a file, which BIRD's configuration includes", table.value_place("file"));
+    }
+    if announce.linger > LINGER {
+        faults.unexpected("linger", &format!("a time up to {} s", LINGER.as_secs()), table.value_place("linger"));
     }
     for mut peer in table.tables("peer", faults) {
         let (address, number) = (peer.need("address", faults), peer.need("as", faults));

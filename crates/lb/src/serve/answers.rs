@@ -106,21 +106,28 @@ impl Server<'_> {
 
     /// Takes routes back, or announces them again.
     pub(super) fn withdraw(&mut self, away: bool) -> Answer {
-        let (served, socket) = (self.served(), self.api_socket());
+        let served = self.served();
+        if self.announcer.is_some() {
+            // Before it is done: a process that ends meanwhile has a successor that knows.
+            self.note_withdrawn(away);
+        }
         let (Some(announce), Some(announcer)) = (&self.config.announce, &mut self.announcer) else {
             return Answer::refused(404, "this balancer announces nothing: [announce] in its configuration");
         };
-        let noted = Note::prepare(socket_folder(), &self.config, &socket, away).and_then(Note::hold);
-        // Before it is done: a process that ends meanwhile has a successor that knows.
-        if let Err(why) = noted {
-            (self.log)(&format!(
-                "{}: that this was asked for cannot be noted for the next process: {why}",
-                self.config.name
-            ));
-        }
         match announcer.withdraw(announce, served, away) {
             Ok(()) => Answer::json(&announcer.status()),
             Err(why) => Answer::refused(500, &why),
+        }
+    }
+
+    /// Notes for the next process whether this one has been told to stand back.
+    fn note_withdrawn(&mut self, away: bool) {
+        let noted = Note::prepare(socket_folder(), &self.config, &self.api_socket(), away).and_then(Note::hold);
+        if let Err(why) = noted {
+            (self.log)(&format!(
+                "{}: that routes were withdrawn, or announced again, cannot be noted for the next process: {why}",
+                self.config.name
+            ));
         }
     }
 
@@ -137,7 +144,9 @@ impl Server<'_> {
         if let (Some(announce), Some(announcer)) = (&self.config.announce, &mut self.announcer) {
             let (withdrawn, linger) = (announcer.withdrawn, announce.linger);
             if let Err(why) = announcer.withdraw(announce, BTreeSet::new(), true) {
+                // What BIRD did not take it would be told again.
                 announcer.withdrawn = withdrawn;
+                self.announce();
                 let note = socket_folder().join(format!("lb-{name}.announce"));
                 return Answer::refused(
                     500,
@@ -152,7 +161,13 @@ impl Server<'_> {
             thread::sleep(linger);
         }
         if let Err(why) = instance::stop(&self.root, &name) {
-            return Answer::refused(500, &why.to_string());
+            // Some devices may have no program any more: packets shall not come before somebody has looked.
+            let Some(announcer) = self.announcer.as_mut() else { return Answer::refused(500, &why.to_string()) };
+            announcer.withdrawn = true;
+            self.note_withdrawn(true);
+            let stays = format!("{why}; routes stay withdrawn, until `alveary lb announce {name}`");
+            (self.log)(&format!("{name}: it cannot be stopped: {stays}"));
+            return Answer::refused(500, &stays);
         }
         if let Err(why) = forget_note(socket_folder(), &name) {
             (self.log)(&format!("{name}: its note stays: {why}"));
@@ -194,7 +209,7 @@ impl Server<'_> {
             text += &gauge("etcd_up", "Whether etcd answers", standing.gone.is_none().into());
             text += &gauge(
                 "etcd_refused",
-                "Whether etcd has what is wrong, and not applied",
+                "Whether what etcd has is not applied: it is wrong, or the file is",
                 standing.refused.is_some().into(),
             );
         }
