@@ -4,6 +4,7 @@
 use crate::{
     Result,
     config::{Config, Mode},
+    owner,
     store::{Store, prepare},
     wanted::Devices,
 };
@@ -38,6 +39,7 @@ pub struct Instance {
     /// Whether it was there before.
     pub adopted: bool,
     loaded: Loaded<Linux>,
+    root: PathBuf,
     folder: PathBuf,
     /// Links that are new since all was right last.
     attached: Vec<PathBuf>,
@@ -93,7 +95,7 @@ impl Instance {
         }
         let loaded = loader.load(&object)?;
         let store = Store::open(&loaded)?;
-        Ok(Instance { store, adopted, loaded, folder, attached: Vec::new(), begun: adopted })
+        Ok(Instance { store, adopted, loaded, root: root.to_owned(), folder, attached: Vec::new(), begun: adopted })
     }
 
     fn pin(&self) -> Result<()> {
@@ -125,7 +127,7 @@ impl Instance {
     /// # Errors
     /// As [`Instance::attach`]; [`Instance::take_back`] takes off what was attached so far.
     pub fn attach_new(&mut self, config: &Config) -> Result<Vec<String>> {
-        fs::create_dir_all(&self.folder).map_err(|why| wrong("made", &self.folder, &why))?;
+        owner::make(&self.root, &self.folder)?;
         let devices =
             config.devices.iter().map(|name| Device::named(name)).collect::<std::result::Result<Vec<_>, _>>()?;
         let mode = match config.mode {

@@ -6,7 +6,10 @@ use alveary_diag::{Diagnostic, Place};
 use std::{
     fs::{self, File, TryLockError},
     io,
-    os::linux::fs::MetadataExt,
+    os::{
+        linux::fs::MetadataExt,
+        unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -58,7 +61,7 @@ impl Owner {
         let mut is_new = false;
         loop {
             is_new |= !folder.exists();
-            fs::create_dir_all(&folder).map_err(|why| wrong(&why))?;
+            make(root, &folder)?;
             let lock = File::open(&folder).map_err(|why| wrong(&why))?;
             match lock.try_lock() {
                 // A folder that was removed meanwhile is nobody's.
@@ -101,6 +104,42 @@ impl Drop for Owner {
             let _ = fs::remove_dir(&self.folder);
         }
     }
+}
+
+/// Makes the folder of a balancer's pins, for its user alone: who can open it can lock it, and who can write there pins what
+/// we would take over.
+pub(crate) fn make(root: &Path, folder: &Path) -> Result<()> {
+    let user = |path: &Path| fs::symlink_metadata(path).map(|about| about.st_uid());
+    let (ours, roots) = (rustix::process::geteuid().as_raw(), user(root).ok());
+    let below = folder.strip_prefix(root).unwrap_or(folder);
+    let mut at = root.to_owned();
+    for part in below.components() {
+        at.push(part);
+        let wrong = |why: &io::Error| {
+            Diagnostic::new("lb-pins", format!("{} cannot be made: {why}", at.display()), Place::Nowhere)
+        };
+        match fs::DirBuilder::new().mode(0o700).create(&at) {
+            Err(why) if why.kind() != io::ErrorKind::AlreadyExists => return Err(wrong(&why).into()),
+            _ => {}
+        }
+        let about = fs::symlink_metadata(&at).map_err(|why| wrong(&why))?;
+        let theirs = about.st_uid();
+        // Root's, and that of the user whose file system it is, are as good.
+        if !about.is_dir() || theirs != ours && theirs != 0 && Some(theirs) != roots {
+            let message = format!("{} is not ours", at.display());
+            let is = if about.is_dir() { format!("a folder of user {theirs}") } else { "no folder".into() };
+            return Err(Diagnostic::new("lb-pins", message, Place::Nowhere)
+                .expected(format!("a folder of user {ours}, or of root, or of who has {}", root.display()))
+                .found(is)
+                .help("see who has made it, and remove it; a BPF file system of its own keeps others out: mount -t bpf -o mode=0700 bpf DIR")
+                .into());
+        }
+        if theirs == ours && about.st_mode() & 0o077 != 0 {
+            // Of an earlier version.
+            fs::set_permissions(&at, fs::Permissions::from_mode(0o700)).map_err(|why| wrong(&why))?;
+        }
+    }
+    Ok(())
 }
 
 fn is_served(name: &str, process: Option<u32>) -> Diagnostic {
@@ -155,6 +194,29 @@ mod tests {
         kept.keep();
         drop(kept);
         assert_eq!(Owner::of(root, "one").expect("looked"), Owned::Nobody);
+    }
+
+    /// `/sys/fs/bpf` may be everybody's to write to: whoever made the folder first had what root pinned there.
+    #[test]
+    fn pins_are_their_user_s_alone() {
+        let Some(bpffs) = BpfFs::mount("lb_owner_alone") else { return };
+        let (root, pins) = (&bpffs.path, bpffs.path.join("alveary-lb"));
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        fs::create_dir(&pins).expect("a folder of an earlier version");
+        let mut one = Owner::take(root, "one").expect("it is free");
+        one.keep();
+        drop(one);
+        assert_eq!((mode(&pins), mode(&pins.join("one"))), (0o700, 0o700));
+        std::os::unix::fs::chown(pins.join("one"), Some(65534), None).expect("it is given away");
+        let why = Owner::take(root, "one").expect_err("it is another's").to_string();
+        assert!(why.contains("is not ours") && why.contains("a folder of user 65534"), "{why}");
+        // One whose file system it is may have it.
+        std::os::unix::fs::chown(root, Some(65534), None).expect("it is given away");
+        Owner::take(root, "one").expect("it is its user's");
+        fs::remove_dir(pins.join("one")).expect("it is empty");
+        std::os::unix::fs::symlink("/tmp", pins.join("two")).expect("a link");
+        let why = Owner::take(root, "two").expect_err("it leads elsewhere").to_string();
+        assert!(why.contains("no folder"), "{why}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
     fs::{self, File},
     io,
     net::{IpAddr, SocketAddr},
-    os::{fd::AsFd, unix::fs::MetadataExt},
+    os::fd::AsFd,
     path::Path,
     time::{Duration, Instant},
 };
@@ -25,8 +25,6 @@ use std::{
 const UNSAMPLED: u32 = 9;
 /// How often it is looked what numbers of VIPs and reals stand for.
 const LOOK: Duration = Duration::from_secs(1);
-/// Where locks are.
-const RUN: &str = "/run/alveary";
 
 /// A packet that was sampled, as it came: `struct lb_about`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,12 +174,11 @@ impl Samples {
     }
 }
 
-/// A lock that one process has of a balancer: the folder's own is the recorder's, and pins cannot be locked.
+/// A lock that one process has of a balancer's samples, on a folder in its own, which whoever serves the balancer locks.
 fn locked(folder: &Path) -> io::Result<File> {
-    let about = fs::metadata(folder)?;
-    fs::create_dir_all(RUN)?;
-    let path = Path::new(RUN).join(format!("samples-{}-{}.lock", about.dev(), about.ino()));
-    let lock = File::options().create(true).truncate(false).write(true).open(path)?;
+    let own = folder.join("sampling");
+    fs::create_dir_all(&own)?;
+    let lock = File::open(&own)?;
     lock.try_lock()?;
     Ok(lock)
 }
