@@ -8,13 +8,17 @@ use crate::{
     tls,
 };
 use alveary_diag::{Diagnostic, Place};
+use rustix::{
+    fs::Mode,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
+};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::{
     fs,
     io::{self, ErrorKind},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::{
-        fs::{MetadataExt, PermissionsExt},
+        fs::{FileTypeExt, MetadataExt},
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
@@ -27,6 +31,8 @@ use std::{
 const BY_SOCKET: usize = 64;
 const BY_ADDRESS: usize = 64;
 const BY_METRICS: usize = 16;
+/// Who waits at the socket to be let in, at most.
+const WAITING: i32 = 128;
 /// How long nobody is let in after the system has refused to: first, and at most.
 const FIRST_REST: Duration = Duration::from_millis(10);
 const REST: Duration = Duration::from_secs(1);
@@ -314,10 +320,16 @@ fn at_socket(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     if UnixStream::connect(path).is_ok() {
         return Err(ErrorKind::AddrInUse.into());
     }
-    // What a process that is gone has left.
-    let _ = fs::remove_file(path);
-    let unix = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    // What a process that is gone has left. Anything else that is there has another owner, and is in the way.
+    if fs::symlink_metadata(path).is_ok_and(|about| about.file_type().is_socket()) {
+        fs::remove_file(path)?;
+    }
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // Linux makes the file with the socket's mode: nobody else can come at any moment.
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    listen(&socket, WAITING)?;
+    let unix = UnixListener::from(socket);
     Ok((unix, SocketFile { path: path.to_owned(), inode: inode(path) }))
 }
 
