@@ -22,22 +22,36 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// As ours is written, for a VIP of this port and a server of that one; `None` if nothing says which port is asked.
-    pub(super) fn text(&self, vip: u16, real: u16, protocol: &str) -> Option<String> {
+    /// As ours is written, for a VIP of this port and these servers; `None` if nothing says which port is asked. And the
+    /// port at which all of them are asked, if keepalived asks each at its own.
+    pub(super) fn text(&self, vip: u16, asked: &[Asked], protocol: &str) -> Option<(String, Option<u16>)> {
         let asks = self.kind != "exec";
-        // Ours asks at the VIP's port, and at one of UDP by UDP alone.
-        let other = real != 0 && real != vip || protocol != "tcp" && self.kind != "dns";
-        let port = self.port.or_else(|| (asks && other).then_some(if real == 0 { vip } else { real }));
-        if asks && vip == 0 && port.unwrap_or_default() == 0 {
+        let theirs = |one: &Asked| if one.port == 0 { vip } else { one.port };
+        // Ours asks at the server's port behind NAT, or at the VIP's; one of UDP, or of all ports, has to say at which.
+        let other = asked.iter().any(|one| one.own.unwrap_or(vip) != theirs(one));
+        let first = asked.first().map_or(vip, theirs);
+        let needs = asks && (other || vip == 0 || protocol != "tcp" && self.kind != "dns");
+        let port = self.port.or_else(|| needs.then_some(first));
+        if asks && port == Some(0) {
             return None;
         }
+        let alike = asked.iter().all(|one| theirs(one) == first);
+        let all = if self.port.is_none() && !alike { port } else { None };
         let port = port.map(|port| format!("port = {port}\n")).unwrap_or_default();
-        Some(format!("[vip.check]\n{}{port}", self.keys.text()))
+        Some((format!("[vip.check]\n{}{port}", self.keys.text()), all))
     }
 
     fn same(&self, other: &Check) -> bool {
         (self.kind, self.keys.text(), self.port) == (other.kind, other.keys.text(), other.port)
     }
+}
+
+/// A server, where it is asked.
+pub(super) struct Asked {
+    /// Its port in keepalived's file; 0: the VIP's.
+    pub(super) port: u16,
+    /// Its own behind NAT, as ours is written.
+    pub(super) own: Option<u16>,
 }
 
 impl Import<'_> {

@@ -1,9 +1,11 @@
 //! The files that a pattern names: `conf.d/*.conf`, beside the file that says so.
 
 use super::Files;
+use rustix::fs::OFlags;
 use std::{
     fs::{self, File},
-    io::Read as _,
+    io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +19,7 @@ const MATCHES: usize = 1000;
 pub struct Disk;
 
 impl Files for Disk {
-    fn matching(&self, from: &str, pattern: &str) -> Result<Vec<(String, String)>, String> {
+    fn matching(&self, from: &str, pattern: &str) -> Result<Vec<String>, String> {
         if pattern.is_empty() {
             return Err("no file is named".into());
         }
@@ -26,22 +28,30 @@ impl Files for Disk {
         if paths.is_empty() {
             return Err("there is no such file".into());
         }
-        paths.iter().map(|path| Ok((path.display().to_string(), text(path)?))).collect()
+        paths
+            .iter()
+            .map(|path| path.to_str().map(str::to_owned).ok_or_else(|| format!("{}: no name in UTF-8", path.display())))
+            .collect()
+    }
+
+    fn text(&self, name: &str) -> Result<String, String> {
+        text(Path::new(name)).map_err(|why| why.to_string())
     }
 }
 
-fn text(path: &Path) -> Result<String, String> {
-    let told = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+fn text(path: &Path) -> io::Result<String> {
+    let told = |why: String| Err(io::Error::other(why));
+    // A FIFO, to which nobody may ever write, is not waited for.
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    if !file.metadata()?.is_file() {
+        return told("it is no file".into());
+    }
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|why| told(&why))?;
-    if !file.metadata().is_ok_and(|about| about.is_file()) {
-        return Err(told(&"it is no file"));
-    }
-    file.take(MOST + 1).read_to_end(&mut bytes).map_err(|why| told(&why))?;
+    file.take(MOST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST {
-        return Err(told(&format!("it is larger than {} MiB", MOST >> 20)));
+        return told(format!("it is larger than {} MiB", MOST >> 20));
     }
-    String::from_utf8(bytes).map_err(|_| told(&"it is no text"))
+    String::from_utf8(bytes).or_else(|_| told("it is no text".into()))
 }
 
 /// The paths of a pattern, in the order of their names.
@@ -123,6 +133,20 @@ fn class(pattern: &[char], letter: char) -> Option<(bool, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = std::env::temp_dir().join(format!("alveary-lb-include-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let (from, mode) =
+            (folder.join("k.conf").display().to_string(), rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
+        rustix::fs::mkfifoat(rustix::fs::CWD, folder.join("a.conf"), mode).expect("a FIFO");
+        fs::write(folder.join("b.conf"), "b").expect("a file");
+        let names = Disk.matching(&from, "?.conf").expect("two of them");
+        let texts: Vec<_> = names.iter().filter(|name| !name.ends_with("k.conf")).map(|name| Disk.text(name)).collect();
+        assert_eq!(texts, [Err("it is no file".to_owned()), Ok("b".to_owned())]);
+        fs::remove_dir_all(folder).expect("it is ours");
+    }
 
     #[test]
     fn patterns_are_the_shells() {

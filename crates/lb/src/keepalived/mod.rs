@@ -86,7 +86,7 @@ pub struct Left {
 pub fn import(file: &str, text: &str, told: &Told, files: &dyn Files) -> Result<Imported, Vec<Diagnostic>> {
     let mut left = Vec::new();
     let statements = read::read(file, text, files, &mut left)?;
-    let mut import = Import { told, groups: BTreeMap::new(), left, fill: Vec::new(), seen: BTreeSet::new() };
+    let mut import = Import { told, groups: BTreeMap::new(), left, fill: Vec::new(), seen: BTreeSet::new(), reals: 0 };
     import.groups(&statements);
     let (mut servers, mut any, mut interfaces) = (Vec::new(), false, BTreeSet::new());
     for statement in &statements {
@@ -144,6 +144,8 @@ struct Import<'a> {
     fill: Vec<String>,
     /// Addresses, ports and protocols that have a VIP.
     seen: BTreeSet<(IpAddr, u16, &'static str)>,
+    /// Servers of all addresses so far.
+    reals: usize,
 }
 
 impl Import<'_> {

@@ -37,11 +37,17 @@ const BYTES: usize = 64 << 20;
 
 /// Where files are that others include.
 pub trait Files {
-    /// The files of a pattern that stands in a file, by name, with their texts.
+    /// The names of the files of a pattern that stands in a file.
     ///
     /// # Errors
     /// Why there are none.
-    fn matching(&self, from: &str, pattern: &str) -> Result<Vec<(String, String)>, String>;
+    fn matching(&self, from: &str, pattern: &str) -> Result<Vec<String>, String>;
+
+    /// What stands in one of them.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn text(&self, name: &str) -> Result<String, String>;
 }
 
 /// Reads a file and those that it includes. What is left out of them goes to `left`.
@@ -153,10 +159,23 @@ impl Reader<'_> {
             }
         };
         let mut all = Vec::new();
-        for (name, text) in found {
-            if self.read >= FILES || self.bytes + text.len() > BYTES {
-                let what = format!("`{name}` is not included: at most {FILES} files and {} MiB are", BYTES >> 20);
-                self.left.push(Left { at: at.clone(), what });
+        for name in found {
+            let mut leave = |what: String| self.left.push(Left { at: at.clone(), what });
+            let most = || format!("`{name}` is not included: at most {FILES} files and {} MiB are", BYTES >> 20);
+            if self.read >= FILES {
+                leave(most());
+                break;
+            }
+            // One at a time: all of them together may be more than there is memory.
+            let text = match self.files.text(&name) {
+                Ok(text) => text,
+                Err(why) => {
+                    leave(format!("`{name}` is not included: {why}"));
+                    continue;
+                }
+            };
+            if self.bytes + text.len() > BYTES {
+                leave(most());
                 break;
             }
             all.extend(self.file(Some(&name.as_str().into()), &name, &text, depth + 1));

@@ -1,6 +1,12 @@
 //! Virtual servers and their reals.
 
-use super::{At, Import, Keys, check::Checked, port, read::Statement, unknown};
+use super::{
+    At, Import, Keys,
+    check::{Asked, Checked},
+    port,
+    read::Statement,
+    unknown,
+};
 use crate::config::{self, Mac};
 use std::{collections::BTreeSet, fmt::Write as _, net::IpAddr};
 
@@ -14,7 +20,12 @@ pub(super) struct Server {
 pub(super) struct Carried {
     /// Whether packets to it need an address to come from, of IPv6 or else of IPv4.
     pub(super) needs_source: Option<bool>,
+    /// Its port behind NAT, if it has one of its own.
+    own_port: Option<u16>,
 }
+
+/// Servers of all addresses of all groups together: a group of many addresses has its servers at each of them.
+const REALS: usize = 200_000;
 
 /// Where a VIP comes from, as a comment begins with it.
 fn comment(at: &At) -> String {
@@ -164,14 +175,20 @@ impl Import<'_> {
             self.leave(statement, format!("`{place}` is {odd}: the virtual server is left out"));
             return None;
         }
+        self.reals += reals.len();
+        if self.reals > REALS {
+            self.leave(statement, format!("`{place}` is left out: at most {REALS} servers are carried over in all"));
+            return None;
+        }
         if !self.seen.insert(key) {
             self.leave(statement, format!("there is a virtual server of `{place}`, {protocol}, already"));
             return None;
         }
-        let (mut toml, mut all, mut seen) = (String::new(), Vec::new(), BTreeSet::new());
+        let (mut toml, mut all, mut asked, mut seen) = (String::new(), Vec::new(), Vec::new(), BTreeSet::new());
         for real in reals {
             if let Some(made) = self.real(real, address, at, &mut seen, &mut toml) {
-                all.push((made, real.port));
+                asked.push(Asked { port: real.port, own: made.own_port });
+                all.push(made);
             }
         }
         if all.is_empty() {
@@ -184,15 +201,21 @@ impl Import<'_> {
         }
         text.push_str(&body.text());
         if let Some((check, line)) = &checked.check {
-            match check.text(at, all[0].1, protocol) {
-                Some(check) => text.push_str(&check),
+            match check.text(at, &asked, protocol) {
+                Some((check, port)) => {
+                    text.push_str(&check);
+                    if let Some(port) = port {
+                        let what = format!("the servers have several ports, and all of them are checked at {port}");
+                        self.leave(statement, what);
+                    }
+                }
                 None => {
                     let what = format!("the check of {line} has no port: the VIP takes all of them");
                     self.leave(statement, what);
                 }
             }
         }
-        Some(Server { toml: text + &toml, reals: all.into_iter().map(|(real, _)| real).collect() })
+        Some(Server { toml: text + &toml, reals: all })
     }
 
     fn real_server<'s>(
@@ -316,7 +339,10 @@ impl Import<'_> {
         }
         let _ = write!(toml, "[[vip.real]]\n{}", keys.text());
         let source = !local && real.way != Way::L2;
-        Some(Carried { needs_source: source.then_some(address.is_ipv6()) })
+        Some(Carried {
+            needs_source: source.then_some(address.is_ipv6()),
+            own_port: Some(own_port).filter(|port| *port != 0),
+        })
     }
 
     /// `NAT`, `DR`, `TUN`, `TUN type gue port 6080 nocsum`; what cannot be followed is said, and what becomes of it.

@@ -62,12 +62,17 @@ virtual_server fwmark 3 { }
 struct Shelf(&'static [(&'static str, &'static str)]);
 
 impl Files for Shelf {
-    fn matching(&self, _: &str, pattern: &str) -> Result<Vec<(String, String)>, String> {
+    fn matching(&self, _: &str, pattern: &str) -> Result<Vec<String>, String> {
         let found: Vec<_> = self.0.iter().filter(|(name, _)| *name == pattern).collect();
         if found.is_empty() {
             return Err("there is no such file".into());
         }
-        Ok(found.into_iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
+        Ok(found.into_iter().map(|(name, _)| (*name).to_owned()).collect())
+    }
+
+    fn text(&self, name: &str) -> Result<String, String> {
+        let found = self.0.iter().find(|(one, _)| *one == name);
+        found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| "there is no such file".into())
     }
 }
 
@@ -201,6 +206,16 @@ fn what_would_be_refused_is_not_written() {
     let none = carried("virtual_server 192.0.2.1 {\nlb_kind TUN\nreal_server 10.0.0.1 { TCP_CHECK { } }\n}");
     assert!(none.0.vips[0].check.is_none());
     assert_eq!(none.1, ["line 1: the check of line 3 has no port: the VIP takes all of them"]);
+    // Behind NAT each is asked at its own port, as with keepalived; elsewhere all of them at one, which is said.
+    let two = "real_server 10.0.0.1 8080 { TCP_CHECK { } }\nreal_server 10.0.0.2 8081 { TCP_CHECK { } }";
+    let (config, left) = server(&format!("lb_kind NAT\n{two}"));
+    assert_eq!(config.vips[0].check.as_ref().expect("a check").port, None);
+    assert_eq!((config.vips[0].reals[1].port, left), (Some(8081), Vec::new()));
+    let (config, left) = server(&format!("lb_kind TUN\n{two}"));
+    assert_eq!(config.vips[0].check.as_ref().expect("a check").port, Some(8080));
+    assert_eq!(left, ["line 1: the servers have several ports, and all of them are checked at 8080"]);
+    let all = "virtual_server 192.0.2.1 {\nlb_kind NAT\nreal_server 10.0.0.1 8080 { TCP_CHECK { } }\n}";
+    assert_eq!(carried(all).0.vips[0].check.as_ref().expect("a check").port, Some(8080));
     // IPVS leaves packets for its own machine there.
     let own =
         server("lb_kind DR\nreal_server 127.0.0.1 80 { }\nreal_server 10.0.0.1 80 { }\nreal_server 10.0.0.1 81 { }");
