@@ -67,6 +67,12 @@ impl Config {
             let why = format!("{} cannot be read: {why}", path.display());
             lacks(places.of("etcd", "password"), "the password for etcd cannot be used".into(), Some(why));
         }
+        if let Some(etcd) = self.etcd.as_ref().filter(|etcd| etcd.endpoints.iter().any(|endpoint| endpoint.tls))
+            && let Err(why) = tls::member(&etcd.trust, etcd.shown.as_ref())
+        {
+            let key = if etcd.shown.is_some() { "certificate" } else { "ca" };
+            lacks(places.of("etcd", key), "the certificates for etcd cannot be used".into(), Some(why));
+        }
         for (path, place) in places.files() {
             if let Err(why) = tls::roots(path) {
                 lacks(place, "the certificates that reals are verified with cannot be used".into(), Some(why));

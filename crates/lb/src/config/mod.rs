@@ -277,7 +277,7 @@ impl Config {
             return Err(None);
         }
         table.finish(&mut others);
-        let places = Places::new(&mut faults);
+        let places = Places::new(&mut faults).with(&mut others);
         match (faults.none(), others.none()) {
             (Ok(()), Ok(())) => Ok((config, places)),
             (own, others) => Err(Some(own.err().into_iter().chain(others.err()).flatten().collect())),

@@ -33,12 +33,21 @@ pub struct Places {
     file: Arc<str>,
     text: Arc<str>,
     notes: Notes,
+    /// Files that reals are verified with, by the VIPs of another text: where that is named.
+    others: Vec<(PathBuf, Place)>,
 }
 
 impl Places {
     pub(super) fn new(faults: &mut Faults) -> Places {
         let (file, text) = faults.file();
-        Places { file, text, notes: std::mem::take(&mut faults.notes) }
+        Places { file, text, notes: std::mem::take(&mut faults.notes), others: Vec::new() }
+    }
+
+    /// The same, and the files that are named by VIPs elsewhere.
+    pub(super) fn with(mut self, others: &mut Faults) -> Places {
+        let files = std::mem::take(&mut others.notes.files);
+        self.others.extend(files.into_iter().map(|(path, at)| (path, others.at(at))));
+        self
     }
 
     /// Where a key's value stands; where there is none, its table, and where there is no table, the file.
@@ -50,7 +59,8 @@ impl Places {
 
     /// Files that reals are verified with.
     pub(super) fn files(&self) -> impl Iterator<Item = (&PathBuf, Place)> {
-        self.notes.files.iter().map(|(path, at)| (path, self.at(at.clone())))
+        let own = self.notes.files.iter().map(|(path, at)| (path, self.at(at.clone())));
+        own.chain(self.others.iter().map(|(path, at)| (path, at.clone())))
     }
 
     fn at(&self, bytes: Range<usize>) -> Place {

@@ -159,7 +159,7 @@ impl<'a> Table<'a> {
             _ => single,
         };
         if all.is_empty() {
-            let fault = faults.wrong(format!("`{key}` names nothing"), value.span());
+            let fault = faults.wrong(format!("`{key}` names nothing"), self.moved(value.span()));
             fault.help.push(format!("leave `{key}` out, or name something"));
         }
         let mut read = Vec::new();

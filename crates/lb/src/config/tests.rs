@@ -324,6 +324,9 @@ fn contradictions_are_refused() {
         assert_eq!(lines_containing(&lines(&text), "an address that packets are routed to"), 1, "{address}");
     }
     assert_eq!(lines("[balancer]\ndevices = []")[0], "lb.toml:2:11: `devices` names nothing");
+    // VIPs are read one by one: places in one are not those of the file.
+    let text = "[balancer]\ndevices = [\"eth0\"]\n[[vip]]\naddress = \"192.0.2.1\"\n[[vip]]\naddress = \"192.0.2.2\"\nport = []\n";
+    assert_eq!(lines_containing(&lines(text), "lb.toml:7:8: `port` names nothing"), 1, "{:#?}", lines(text));
 }
 
 /// What is right, and gives nobody anything.
@@ -635,5 +638,19 @@ fn what_a_machine_lacks_is_said_where_it_stands() {
             "6:15 the API's certificates cannot be used",
         ]
     );
+    // VIPs that are elsewhere ask for files of this machine, too; and so does the way there.
+    let local = "[balancer]\ndevices = [\"lo\"]\n[etcd]\nendpoints = [\"https://127.0.0.1:2379\"]\nca = \"/none/ca\"\n";
+    let vips = "[[vip]]\naddress = \"192.0.2.1\"\nport = 443\ncheck = { type = \"https\", ca = \"/none/other\" }\n";
+    let (config, places) = Config::read_placed("lb.toml", local, Some(("etcd:key", vips))).expect("it is right");
+    let lacks = config.lacks(&places);
+    let found: Vec<_> = lacks.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        self::said(lacks),
+        [
+            "5:6 the certificates for etcd cannot be used",
+            "4:32 the certificates that reals are verified with cannot be used"
+        ]
+    );
+    assert!(found[1].starts_with("etcd:key:4:32"), "{found:?}");
     std::fs::remove_dir_all(folder).expect("it is ours");
 }
