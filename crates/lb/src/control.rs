@@ -1,12 +1,13 @@
 //! How reals are: what checks said of them, which are drained, which are starting. Time is told, never asked for.
 
 use crate::{
-    config::{Config, Name, Vip},
+    config::{Config, Name, Real, Vip},
     wanted::Standing,
 };
 use alveary_diag::did_you_mean;
 use std::{
     collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,6 +41,17 @@ pub struct State {
     pub drained: Option<Instant>,
     /// What the last check said, and how long it took.
     pub last: Option<Box<(Result<(), String>, Duration)>>,
+    /// Where it is: what is there says nothing of another place.
+    at: u64,
+    /// Which of all that were ever known it is; what was asked about another one says nothing of it.
+    pub life: u64,
+}
+
+/// Where a real is: its address, its port, and the way there. Of a hundred thousand a number each is enough.
+fn at(real: &Real) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (real.address, real.port, real.forward).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Parts of a weight that a starting real begins with, of a thousand.
@@ -63,11 +75,14 @@ pub enum Word {
 pub struct Control {
     /// By VIP; of each, by the names of its reals, in their order. Who keeps an earlier state of all shares what is the same.
     states: BTreeMap<String, Arc<Vec<(Name, State)>>>,
+    /// How many reals were ever known.
+    lives: u64,
 }
 
 impl Control {
-    /// Takes a configuration: reals that stay are as they were, others are new. `before` says of those that are checked
-    /// whether packets went there before, `drained` whether they were drained.
+    /// Takes a configuration: reals that stay are as they were, others are new; who is elsewhere now begins anew, and
+    /// stays drained if it was. `before` says of those that are checked whether packets went there before, `drained` whether
+    /// they were drained.
     pub fn configure(
         &mut self,
         config: &Config,
@@ -81,14 +96,23 @@ impl Control {
             let mut own = Vec::with_capacity(vip.reals.len());
             let mut same = old.len() == vip.reals.len();
             for (index, real) in vip.reals.iter().enumerate() {
-                let known = place(&old, &real.name).map(|known| old[known].1.clone());
+                let named = place(&old, &real.name).map(|known| &old[known].1);
+                let known = named.filter(|state| state.at == at(real)).cloned();
                 same &= known.is_some();
-                let mut state = known.unwrap_or_else(|| State {
-                    health: Health::Unknown { before: before(number, index) },
-                    against: 0,
-                    began: None,
-                    drained: drained(number, index).then(|| now + vip.drain),
-                    last: None,
+                let mut state = known.unwrap_or_else(|| {
+                    self.lives += 1;
+                    State {
+                        health: Health::Unknown { before: before(number, index) },
+                        against: 0,
+                        began: None,
+                        drained: match named {
+                            Some(named) => named.drained,
+                            None => drained(number, index).then(|| now + vip.drain),
+                        },
+                        last: None,
+                        at: at(real),
+                        life: self.lives,
+                    }
                 });
                 let health = match (&vip.check, &state.health) {
                     (None, Health::Unchecked) => None,
@@ -437,6 +461,21 @@ mod tests {
         let (config, at) = (case.config.clone(), case.at(5));
         case.control.configure(&config, at, &|_, _| true, &|_, _| true);
         assert_eq!(case.standing(5), Standing::GONE);
+        // Elsewhere it is another one, which nobody has looked at; that it is drained was said of its name.
+        let mut moved = config.clone();
+        let life = |case: &Case| case.control.state("web", "a").expect("it is there").life;
+        let first = life(&case);
+        case.control.drain(&config, None, "a", None, at).expect("it is there");
+        moved.vips[0].reals[0].address = "10.0.0.2".parse().expect("an address");
+        case.control.configure(&moved, at, &|_, _| false, &|_, _| false);
+        let state = case.control.state("web", "a").expect("it is there");
+        assert_eq!(state.health, Health::Unknown { before: false });
+        assert!(state.drained.is_some() && state.last.is_none() && state.life != first);
+        moved.vips[0].reals[0].port = Some(81);
+        let second = life(&case);
+        case.control.configure(&moved, at, &|_, _| false, &|_, _| false);
+        assert_ne!(life(&case), second);
+        case.control.undrain(None, "a", case.at(4)).expect("it was drained");
         // Without a check it is taken for well.
         let unchecked = self::config("");
         case.control.configure(&unchecked, at, &|_, _| true, &|_, _| false);

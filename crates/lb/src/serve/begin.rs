@@ -1,7 +1,7 @@
 //! How a balancer begins.
 
 use super::{
-    Event, First, Server,
+    Event, Server,
     follow::{modified, read},
     socket_folder,
 };
@@ -21,7 +21,7 @@ use crate::{
 };
 use alveary_diag::{Diagnostic, Place};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     path::Path,
     sync::mpsc::{self, Sender},
     thread,
@@ -80,16 +80,18 @@ impl<'l> Server<'l> {
         let announcer = config.announce.as_ref().map(|_| announcer(&config.name, withdrawn, &events.0)).transpose()?;
         let random =
             SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64) | 1;
-        let first = First { mode: config.mode, limits: config.limits };
+        let first = config.limits;
         let mut server = Server {
             path: path.to_owned(),
             config,
             control: Control::default(),
             instance,
             wanted: Wanted::default(),
-            leaving: Vec::new(),
+            leaving: BTreeMap::new(),
             changed,
-            due: BTreeMap::new(),
+            due: BinaryHeap::new(),
+            asked: BTreeMap::new(),
+            refused: None,
             random,
             shared,
             peers,
@@ -108,7 +110,7 @@ impl<'l> Server<'l> {
             return Err(why);
         }
         server.owner.keep();
-        server.first.limits = server.instance.store.limits(server.config.limits);
+        server.first = server.instance.store.limits(server.config.limits);
         server.announcer = announcer;
         server.begin_fleet(note);
         Ok(server)

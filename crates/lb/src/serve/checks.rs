@@ -8,6 +8,7 @@ use crate::{
     tunnel::Tunnel,
 };
 use std::{
+    cmp::Reverse,
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,6 +25,7 @@ const CHECKS: usize = 64;
 pub(super) struct Job {
     vip: String,
     real: String,
+    life: u64,
     check: Check,
     address: IpAddr,
     port: u16,
@@ -33,19 +35,21 @@ pub(super) struct Job {
 impl Server<'_> {
     /// Has the checks made that are due.
     pub(super) fn checks(&mut self, jobs: &Sender<Job>, now: Instant) {
-        for ((number, index), due) in &mut self.due {
-            if *due > now {
-                continue;
-            }
-            let vip = &self.config.vips[*number];
-            let (real, Some(check)) = (&vip.reals[*index], &vip.check) else { continue };
+        while let Some(Reverse((_, number, index))) = self.due.peek().filter(|Reverse((due, ..))| *due <= now).copied()
+        {
+            self.due.pop();
+            let vip = &self.config.vips[number];
+            let (real, Some(check)) = (&vip.reals[index], &vip.check) else { continue };
+            let Some(life) = self.control.state(&vip.name, &real.name).map(|state| state.life) else { continue };
             self.random = xorshift(self.random);
             let part = f64::from(check.jitter) / 100.0 * ((self.random >> 11) as f64 / (1u64 << 52) as f64 - 1.0);
-            *due = now + check.interval.mul_f64(1.0 + part);
+            // Not before it has answered: those that wait for a thread would become more and more.
+            self.asked.insert(life, now + check.interval.mul_f64(1.0 + part));
             let port = check.port.or(real.port).or(vip.ports.first().copied()).unwrap_or_default();
             let job = Job {
                 vip: vip.name.clone(),
                 real: real.name.to_string(),
+                life,
                 check: check.clone(),
                 address: real.address,
                 port,
@@ -56,8 +60,25 @@ impl Server<'_> {
         }
     }
 
-    pub(super) fn checked(&mut self, vip: &str, real: &str, said: std::result::Result<(), String>, took: Duration) {
-        let Some(vip) = self.config.vips.iter().find(|one| one.name == vip) else { return };
+    /// What a check of a real said, in this life of it.
+    pub(super) fn checked(
+        &mut self,
+        vip: &str,
+        (real, life): (&str, u64),
+        said: std::result::Result<(), String>,
+        took: Duration,
+    ) {
+        let next = self.asked.remove(&life);
+        // Who went meanwhile, or is elsewhere now, is not who was asked.
+        let Some(number) = self.config.vips.iter().position(|one| one.name == vip) else { return };
+        let vip = &self.config.vips[number];
+        let Some(index) = vip.reals.iter().position(|one| one.name.as_str() == real) else { return };
+        if self.control.state(&vip.name, real).is_none_or(|state| state.life != life) {
+            return;
+        }
+        if let Some(next) = next.filter(|_| vip.check.is_some()) {
+            self.due.push(Reverse((next, number, index)));
+        }
         let words = said.clone().map_or_else(|why| format!("down: {why}"), |()| "up".into());
         let word = self.control.checked(vip, real, said, took, Instant::now());
         if word != Word::Same {
@@ -86,10 +107,10 @@ pub(super) fn workers(config: &Config, events: &Sender<Event>) -> Sender<Job> {
         thread::spawn(move || {
             loop {
                 let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok(Job { vip, real, check: how, address, port, tunnel }) = job else { return };
+                let Ok(Job { vip, real, life, check: how, address, port, tunnel }) = job else { return };
                 let begun = Instant::now();
                 let said = check(&how, address, port, tunnel.as_ref());
-                if events.send(Event::Checked { vip, real, said, took: begun.elapsed() }).is_err() {
+                if events.send(Event::Checked { vip, real, life, said, took: begun.elapsed() }).is_err() {
                     return;
                 }
             }

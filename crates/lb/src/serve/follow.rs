@@ -4,9 +4,13 @@ use super::Server;
 use crate::{
     Fault,
     apply::Changed,
-    config::{self, Config, Places},
+    config::{self, Config, Mode, Places},
     etcd::News,
     shared::{self, Shared},
+};
+use alveary::kernel::{
+    attach::Device,
+    netlink::{XdpSlot, device_xdp},
 };
 use alveary_diag::Diagnostic;
 use std::{fs, path::Path, time::SystemTime};
@@ -34,6 +38,7 @@ impl Server<'_> {
             News::Missing => {
                 (self.log)(&format!("{name}: the key `{}` is gone from etcd: VIPs stay as they are", etcd.key));
                 standing.refused = Some("the key is not there".into());
+                self.refused = None;
                 self.shared = Some((before, standing));
                 return;
             }
@@ -50,20 +55,37 @@ impl Server<'_> {
             }
         };
         let revision = found.revision;
-        standing.refused = None;
-        let done = Shared::of(&etcd, found).map_err(|why| vec![why]).and_then(|one| {
-            self.shared = Some((one, standing.clone()));
-            self.try_reload().map(drop)
-        });
-        match done {
-            Ok(()) => self.keep(),
-            Err(faults) => {
-                (self.log)(&format!("{name}: what etcd has in revision {revision} is wrong: VIPs stay as they are"));
-                faults.iter().for_each(|fault| (self.log)(&fault.to_string()));
-                standing.refused = Some(shared::words(&faults));
-                self.shared = Some((before, standing));
-            }
+        self.shared = Some((before, standing));
+        self.refused = None;
+        let done = match Shared::of(&etcd, found) {
+            Ok(one) => self.take_shared(one).map(drop),
+            Err(why) => Err(self.refuse(vec![why])),
+        };
+        let Err(faults) = done else { return };
+        let whose = if self.refused.is_none() || self.is_right() {
+            format!("what etcd has in revision {revision} is wrong")
+        } else {
+            format!(
+                "{} is wrong, and what etcd has in revision {revision} waits until it is right",
+                self.path.display()
+            )
+        };
+        (self.log)(&format!("{name}: {whose}: VIPs stay as they are"));
+        faults.iter().for_each(|fault| (self.log)(&fault.to_string()));
+    }
+
+    /// Notes why what etcd has is not what holds.
+    fn refuse(&mut self, faults: Vec<Fault>) -> Vec<Fault> {
+        if let Some((_, standing)) = &mut self.shared {
+            standing.refused = Some(shared::words(&faults));
         }
+        faults
+    }
+
+    /// Whether the file is right with the VIPs that hold.
+    fn is_right(&self) -> bool {
+        let read = read(&self.path, self.shared.as_ref().map(|(one, _)| one));
+        read.is_ok_and(|(config, places)| self.fixed(&config, &places).is_empty())
     }
 
     /// Reads the configuration again: one that is wrong changes nothing.
@@ -76,8 +98,33 @@ impl Server<'_> {
         }
     }
 
-    /// The same; gives what has changed, and what waits.
+    /// The same; gives what has changed, and what waits. What etcd had last, and was refused, is tried first.
     pub(super) fn try_reload(&mut self) -> std::result::Result<Reloaded, Vec<Fault>> {
+        match self.refused.take().map(|one| self.take_shared(one)) {
+            Some(Ok(reloaded)) => Ok(reloaded),
+            // It may be as wrong as it was; that keeps nobody from changing the file.
+            Some(Err(_)) | None => self.take(),
+        }
+    }
+
+    /// Takes the file with these VIPs; where that is refused, those that hold stay, and these wait for another file.
+    fn take_shared(&mut self, one: Shared) -> std::result::Result<Reloaded, Vec<Fault>> {
+        let Some((before, standing)) = self.shared.take() else { return self.take() };
+        self.shared = Some((one.clone(), shared::Standing { refused: None, ..standing.clone() }));
+        match self.take() {
+            Ok(reloaded) => {
+                self.keep();
+                Ok(reloaded)
+            }
+            Err(faults) => {
+                (self.shared, self.refused) = (Some((before, standing)), Some(one));
+                Err(self.refuse(faults))
+            }
+        }
+    }
+
+    /// Takes the file as it is, with the VIPs that hold.
+    fn take(&mut self) -> std::result::Result<Reloaded, Vec<Fault>> {
         self.changed = modified(&self.path);
         let (config, places) = read(&self.path, self.shared.as_ref().map(|(one, _)| one))?;
         let fixed = self.fixed(&config, &places);
@@ -141,10 +188,11 @@ impl Server<'_> {
 
     /// What is taken only when something is made anew.
     pub(super) fn waits(&self, config: &Config, places: &Places) -> Vec<String> {
-        let (now, first) = (&config.limits, &self.first.limits);
+        let (now, first) = (&config.limits, &self.first);
+        let otherwise = otherwise(config);
         let (stop, serve) = ("`alveary lb stop` and `serve`", "`serve` is started again");
         let waiting = [
-            ("balancer", "mode", config.mode == self.first.mode, stop),
+            ("balancer", "mode", otherwise.is_empty(), stop),
             ("limits", "vips", now.vips == first.vips, stop),
             ("limits", "reals", now.reals == first.reals, stop),
             ("limits", "slots", now.slots == first.slots, stop),
@@ -155,10 +203,27 @@ impl Server<'_> {
         changed
             .map(|(table, key, _, until)| {
                 let message = format!("`{key}` in [{table}] waits until {until}: what runs keeps what it began with");
-                Diagnostic::new("lb-reload", message, places.of(table, key)).to_string()
+                let waits = Diagnostic::new("lb-reload", message, places.of(table, key));
+                let says = if key == "mode" { waits.found(otherwise.join(", ")) } else { waits };
+                says.to_string()
             })
             .collect()
     }
+}
+
+/// Devices where the program runs otherwise than `mode` says, and how.
+fn otherwise(config: &Config) -> Vec<String> {
+    let wrong = match config.mode {
+        Mode::Any => return Vec::new(),
+        Mode::Native => XdpSlot::Generic,
+        Mode::Generic => XdpSlot::Native,
+    };
+    let how = if wrong == XdpSlot::Generic { "generic" } else { "native" };
+    let runs = |name: &&String| {
+        let there = Device::named(name).map(|device| device_xdp(device.index).progs).unwrap_or_default();
+        there.iter().any(|(slot, _)| *slot == wrong)
+    };
+    config.devices.iter().filter(runs).map(|name| format!("{name}: {how}")).collect()
 }
 
 /// What came of a configuration that was read again.

@@ -18,7 +18,7 @@ use crate::{
     announce::{Announcer, served},
     api::{self, Doors},
     apply::Changed,
-    config::{self, Config, Limits, Mode},
+    config::{self, Config, Limits},
     control::Control,
     etcd::News,
     http::{Answer, Request},
@@ -35,7 +35,8 @@ use alveary_diag::{Diagnostic, Place};
 use checks::{workers, xorshift};
 use follow::modified;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     net::IpAddr,
     path::{Path, PathBuf},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -50,17 +51,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What a served balancer is told.
 enum Event {
-    Checked { vip: String, real: String, said: std::result::Result<(), String>, took: Duration },
+    Checked { vip: String, real: String, life: u64, said: std::result::Result<(), String>, took: Duration },
     Asked(Request, Sender<Answer>),
     Signal(Asked),
     Said(String),
     Shared(News),
-}
-
-/// What a balancer began with, and keeps.
-struct First {
-    mode: Mode,
-    limits: Limits,
 }
 
 /// A balancer that is served.
@@ -71,18 +66,23 @@ pub struct Server<'l> {
     instance: Instance,
     wanted: Wanted,
     /// Reals that are no longer wanted, and until when their connections go on.
-    leaving: Vec<(wire::Real, Instant)>,
+    leaving: BTreeMap<wire::Real, Instant>,
     changed: Option<SystemTime>,
-    /// When each real is checked next.
-    due: BTreeMap<(usize, usize), Instant>,
+    /// When each real is checked next, by the numbers of its VIP and itself: those that are not being asked now.
+    due: BinaryHeap<Reverse<(Instant, usize, usize)>>,
+    /// Those that are, by their lives, and when they will be next.
+    asked: BTreeMap<u64, Instant>,
     random: u64,
     /// VIPs that are in etcd, and how it is with that.
     shared: Option<(Shared, shared::Standing)>,
+    /// What etcd had last, if it was refused: it may be right with another file beside it.
+    refused: Option<Shared>,
     peers: Option<Peers>,
     announcer: Option<Announcer>,
     /// All reals have been looked at, and peers heard: before that others would get connections that are theirs.
     looked_at: bool,
-    first: First,
+    /// The room in the maps, which is that of the balancer's begin.
+    first: Limits,
     /// Where it answers, until it does.
     doors: Option<Doors>,
     /// Nothing is balanced any more: the process ends.
@@ -154,16 +154,15 @@ impl Server<'_> {
         loop {
             let now = Instant::now();
             self.checks(&jobs, now);
-            let next = self.due.values().min().copied();
-            let own =
-                self.control.next(&self.config, now).into_iter().chain(self.leaving.iter().map(|(_, end)| *end)).min();
+            let next = self.due.peek().map(|Reverse((due, ..))| *due);
+            let own = self.control.next(&self.config, now).into_iter().chain(self.leaving.values().copied()).min();
             let until = next.into_iter().chain(own).chain([looked + LOOK]).min().unwrap_or(now);
             match told.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(Event::Signal(Asked::End)) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Event::Signal(Asked::Reload)) => self.reload(),
                 Ok(Event::Said(line)) => (self.log)(&line),
                 Ok(Event::Shared(news)) => self.told(news),
-                Ok(Event::Checked { vip, real, said, took }) => self.checked(&vip, &real, said, took),
+                Ok(Event::Checked { vip, real, life, said, took }) => self.checked(&vip, (&real, life), said, took),
                 Ok(Event::Asked(request, to)) => {
                     let answer = self.answer(&request);
                     // Who has gone does not hear it.
@@ -206,7 +205,8 @@ impl Server<'_> {
         };
         let before = |vip: usize, real: usize| there(vip, real).is_some();
         // Who was taken out of the configuration, and is in it again, comes back.
-        let left = |real: &wire::Real| self.leaving.iter().any(|(other, _)| other.content() == real.content());
+        let leaving: BTreeSet<_> = self.leaving.keys().map(|real| real.content()).collect();
+        let left = |real: &wire::Real| leaving.contains(&real.content());
         let drained = |vip: usize, real: usize| {
             there(vip, real).is_some_and(|real| real.flags & flag::REAL_DRAINING != 0 && !left(real))
         };
@@ -215,14 +215,19 @@ impl Server<'_> {
         for remark in self.config.remarks(config::local_ports()) {
             (self.log)(&remark);
         }
-        self.due = BTreeMap::new();
+        self.due = BinaryHeap::new();
         for (number, vip) in self.config.vips.iter().enumerate() {
             let Some(check) = &vip.check else { continue };
-            for real in 0..vip.reals.len() {
+            for (index, real) in vip.reals.iter().enumerate() {
+                // Whoever is being asked is due when that is over.
+                let state = self.control.state(&vip.name, &real.name);
+                if state.is_some_and(|state| self.asked.contains_key(&state.life)) {
+                    continue;
+                }
                 // The first ones at once, but not all of many in one moment.
                 let spread = self.random % (check.interval.as_millis() as u64 / 4 + 1);
                 self.random = xorshift(self.random);
-                self.due.insert((number, real), now + Duration::from_millis(spread));
+                self.due.push(Reverse((now + Duration::from_millis(spread), number, index)));
             }
         }
         Ok(())
@@ -244,12 +249,10 @@ impl Server<'_> {
         let longest = self.config.vips.iter().map(|vip| vip.drain).max().unwrap_or_default();
         let gone: Vec<_> = self.wanted.reals.iter().filter(|(real, how)| how.keeps && !is_wanted(real)).collect();
         for (real, _) in gone {
-            if !self.leaving.iter().any(|(other, _)| other == real) {
-                self.leaving.push((*real, now + longest));
-            }
+            self.leaving.entry(*real).or_insert(now + longest);
         }
-        self.leaving.retain(|(real, end)| *end > now && !is_wanted(real));
-        next.reals.extend(self.leaving.iter().map(|(real, _)| (*real, Standing::DRAINING)));
+        self.leaving.retain(|real, end| *end > now && !is_wanted(real));
+        next.reals.extend(self.leaving.keys().map(|real| (*real, Standing::DRAINING)));
         let changed = self.instance.store.apply(&next)?;
         self.wanted = next;
         if let Some(peers) = &self.peers {
