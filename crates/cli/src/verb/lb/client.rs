@@ -114,7 +114,7 @@ pub(super) struct Flows {
     pub(super) which: Which,
 
     /// Print sampled packets until Ctrl-C
-    #[arg(long)]
+    #[arg(long, conflicts_with = "socket")]
     follow: bool,
 
     /// End when so many samples have come
@@ -126,7 +126,7 @@ pub(super) struct Flows {
     pub(super) time: Option<Duration>,
 
     /// The BPF file system in which it is pinned
-    #[arg(long, value_name = "DIR", default_value = ROOT, value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", requires = "follow", default_value = ROOT, value_hint = ValueHint::DirPath)]
     pub(super) bpffs: PathBuf,
 }
 

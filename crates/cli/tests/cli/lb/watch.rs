@@ -70,7 +70,7 @@ fn a_balancer_that_hangs_keeps_nobody_at_its_screen() {
         eprintln!("SKIP a_balancer_that_hangs_keeps_nobody_at_its_screen: `script` is not installed");
         return;
     };
-    comes.recv().expect("it asks again");
+    comes.recv_timeout(Duration::from_secs(60)).expect("it asks again");
     child.stdin.take().expect("it is piped").write_all(b"q").expect("it reads keys");
     // A client has patience for a minute.
     let ended = (0..600).any(|_| {
