@@ -4,7 +4,7 @@ use crate::{
     config::{Check, CheckKind},
     http::Until,
     tls,
-    tunnel::Tunnel,
+    tunnel::{Passage, Tunnel},
 };
 use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 use std::{
@@ -26,16 +26,46 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// What it did not do, in a few words.
 pub fn check(check: &Check, address: IpAddr, port: u16, tunnel: Option<&Tunnel>) -> Result<(), String> {
     let end = Instant::now() + check.timeout;
-    let to = SocketAddr::new(address, port);
-    match check.kind {
-        CheckKind::Tcp => match tunnel {
-            Some(tunnel) => tunnel.tcp(port, end),
-            None => connect(to, end).map(drop),
-        },
-        CheckKind::Http => http(check, to, &mut Until::new(connect(to, end)?, end)),
-        CheckKind::Https => https(check, to, end),
-        CheckKind::Dns => dns(&check.query, to, tunnel, end),
-        CheckKind::Exec => exec(&check.command, to, end),
+    let Some(tunnel) = tunnel else { return Asked { to: SocketAddr::new(address, port), by: None, end }.by(check) };
+    let passage = tunnel.begin()?;
+    let said = Asked { to: SocketAddr::new(tunnel.vip(), port), by: Some(&passage), end }.by(check);
+    passage.counted(said)
+}
+
+/// Who is asked, by which way, and until when.
+struct Asked<'t> {
+    to: SocketAddr,
+    by: Option<&'t Passage<'t>>,
+    end: Instant,
+}
+
+impl Asked<'_> {
+    fn by(&self, check: &Check) -> Result<(), String> {
+        match check.kind {
+            CheckKind::Tcp => self.connect().map(drop),
+            CheckKind::Http => http(check, self.to, &mut Until::new(self.connect()?, self.end)),
+            CheckKind::Https => https(check, self),
+            CheckKind::Dns => dns(&check.query, self),
+            CheckKind::Exec => exec(&check.command, self.to, self.end),
+        }
+    }
+
+    fn connect(&self) -> Result<TcpStream, String> {
+        match self.by {
+            Some(passage) => passage.tcp(self.to.port(), self.end),
+            None => TcpStream::connect_timeout(&self.to, left(self.end)?).map_err(|why| words(&why)),
+        }
+    }
+
+    /// A socket that talks with who is asked.
+    fn datagrams(&self) -> Result<UdpSocket, String> {
+        if let Some(passage) = self.by {
+            return passage.udp(self.to.port());
+        }
+        let any: IpAddr = if self.to.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
+        let socket = UdpSocket::bind((any, 0)).map_err(|why| words(&why))?;
+        socket.connect(self.to).map_err(|why| words(&why))?;
+        Ok(socket)
     }
 }
 
@@ -56,20 +86,16 @@ pub(crate) fn words(why: &io::Error) -> String {
     }
 }
 
-fn connect(to: SocketAddr, end: Instant) -> Result<TcpStream, String> {
-    TcpStream::connect_timeout(&to, left(end)?).map_err(|why| words(&why))
-}
-
-fn https(check: &Check, to: SocketAddr, end: Instant) -> Result<(), String> {
+fn https(check: &Check, asked: &Asked<'_>) -> Result<(), String> {
     let config = tls::client(&check.trust)?;
     let name = match (&check.server_name, &check.host) {
         (Some(name), _) => ServerName::try_from(name.clone()).ok(),
         (None, Some(host)) => server_name(host),
-        (None, None) => Some(ServerName::from(to.ip())),
+        (None, None) => Some(ServerName::from(asked.to.ip())),
     };
     let name = name.ok_or("no certificate is for such a name")?;
     let client = ClientConnection::new(config, name).map_err(|why| tls::words(&why))?;
-    http(check, to, &mut StreamOwned::new(client, Until::new(connect(to, end)?, end)))
+    http(check, asked.to, &mut StreamOwned::new(client, Until::new(asked.connect()?, asked.end)))
 }
 
 /// Whom a certificate has to name for requests to this host: `www.example:8443`, `[2001:db8::1]`.
@@ -126,24 +152,14 @@ fn question(name: &str, id: u16) -> Vec<u8> {
     question
 }
 
-fn dns(name: &str, to: SocketAddr, tunnel: Option<&Tunnel>, end: Instant) -> Result<(), String> {
-    let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
-    let socket = tunnel.map_or_else(|| UdpSocket::bind((any, 0)), Tunnel::udp).map_err(|why| words(&why))?;
+fn dns(name: &str, asked: &Asked<'_>) -> Result<(), String> {
+    let socket = asked.datagrams()?;
     let id = socket.local_addr().map_or(1, |own| own.port());
-    let from = tunnel.map_or(to.ip(), Tunnel::from);
-    match tunnel {
-        Some(tunnel) => tunnel.ask(id, to.port(), &question(name, id))?,
-        None => {
-            socket.connect(to).and_then(|()| socket.send(&question(name, id))).map_err(|why| words(&why))?;
-        }
-    }
+    socket.send(&question(name, id)).map_err(|why| words(&why))?;
     let mut answer = [0; ANSWER];
     loop {
-        socket.set_read_timeout(Some(left(end)?)).map_err(|why| words(&why))?;
-        let (len, who) = socket.recv_from(&mut answer).map_err(|why| words(&why))?;
-        if who.ip() != from || who.port() != to.port() {
-            continue;
-        }
+        socket.set_read_timeout(Some(left(asked.end)?)).map_err(|why| words(&why))?;
+        let len = socket.recv(&mut answer).map_err(|why| words(&why))?;
         if let Some(said) = dns_answer(&answer[..len], id) {
             return said;
         }

@@ -1,43 +1,127 @@
-//! Checks through the tunnel: what is asked is put into the headers that the data plane puts around packets to a real, which
-//! answers from the VIP's address, as it answers clients. A real that does not take tunnels, or has not the VIP's address,
-//! fails them.
+//! Checks through the tunnel: the VIP is asked, by sockets as any other, and what they send gets the headers that the data plane
+//! puts around packets to a real. The real answers from the VIP's address, as it answers clients. One that does not take
+//! tunnels, or has not the VIP's address, fails them.
 //!
-//! Nothing of the machine's routes is changed. Packets are sent by raw sockets (CAP_NET_RAW). Of TCP the real has to answer
-//! SYN, and the connection is given up at once: the kernel, which knows of none, would not let it be used.
+//! Nothing of the machine's routes is changed. A program at the egress of the device that the route to the VIP leaves by puts
+//! the headers around packets with the marks of checks, and counts them: what was answered otherwise does not count. It is
+//! there as long as this process.
 
 use crate::{
     check::{left, words},
     config::{Config, Forward, Real, Vip},
 };
+use alveary::{
+    Linux, LinuxMap, Loaded, Loader, MapHandle, Object,
+    kernel::{
+        attach::{Device, Direction, Link, Place},
+        netlink::{Asked, WayOut, devices, ethernet_address, way_out},
+        set_longest_segment, set_mark,
+        sys::Order,
+    },
+};
 use rustix::{
     fd::OwnedFd,
     io::Errno,
     net::{
-        AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, getsockname, ipproto,
-        recvfrom, sendto, socket_with,
-        sockopt::{Timeout, set_socket_timeout},
+        AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, socket_with,
+        sockopt::{Timeout, set_socket_linger, set_socket_timeout},
     },
 };
 use std::{
-    io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    io::{self, ErrorKind},
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+const OBJECT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lb-check.bpf.o"));
+const PROGRAM: &str = "check";
+/// The marks of checks, as the program has them.
+const MARKS: u32 = 0x6c62_0000;
+const WAYS: u32 = 16_384;
+/// Where the count is in `struct way`.
+const PACKETS: usize = 56;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-/// TCP's flags.
-const SYN: u8 = 2;
-const RST: u8 = 4;
-const ACK: u8 = 0x10;
-/// After that a SYN is said again.
-const AGAIN: Duration = Duration::from_millis(300);
-const HOPS: u8 = 64;
-/// Longest packet that is looked at.
-const PACKET: usize = 2048;
+/// TCP's own header.
+const TCP_HEADER: u16 = 20;
+/// Bounds of Linux's for a segment.
+const SEGMENT: (u16, u16) = (88, 32_767);
+
+/// The program that puts headers around what checks send. It comes with the first of them.
+#[derive(Debug, Default)]
+pub struct Headers(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By the devices' numbers. They go before their program.
+    links: BTreeMap<u32, Link>,
+    loaded: Option<(Loaded<Linux>, LinuxMap)>,
+    /// Numbers of checks: late packets of one find its way until its number comes round again.
+    next: u32,
+    taken: BTreeSet<u32>,
+}
+
+impl Headers {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the program at a device; gives the map of ways.
+    fn at(&self, device: u32) -> Result<LinuxMap, String> {
+        let mut state = self.state();
+        if state.loaded.is_none() {
+            let load = || -> crate::Result<(Loaded<Linux>, LinuxMap)> {
+                let linux = Linux::builder().without_pins().build();
+                let loaded = Loader::new(linux).named("lb-check").program(PROGRAM).load(&Object::parse(OBJECT)?)?;
+                let ways = loaded.map("ways")?.clone();
+                Ok((loaded, ways))
+            };
+            let loaded = load().map_err(|why| format!("the program of checks through the tunnel: {why}"))?;
+            state.loaded = Some(loaded);
+        }
+        let State { links, loaded: Some((loaded, ways)), .. } = &mut *state else { return Err(String::new()) };
+        if !links.contains_key(&device) {
+            let name = name(device);
+            let place = Place::Tcx {
+                device: Device { index: device, name: name.clone() },
+                direction: Direction::Egress,
+                order: Order::default(),
+            };
+            let link = loaded
+                .attach_to(PROGRAM, &place)
+                .map_err(|why| format!("checks through the tunnel need tcx (Linux 6.6) at {name}: {why}"))?;
+            // Those of devices that are gone are of no use.
+            let there: BTreeSet<u32> = devices().unwrap_or_default().iter().map(|device| device.index).collect();
+            links.retain(|device, _| there.contains(device));
+            links.insert(device, link);
+        }
+        Ok(ways.clone())
+    }
+
+    /// A number for a check.
+    fn number(&self) -> Result<u32, String> {
+        let mut state = self.state();
+        for _ in 0..WAYS {
+            let number = state.next;
+            state.next = (number + 1) % WAYS;
+            if state.taken.insert(number) {
+                return Ok(number);
+            }
+        }
+        Err(format!("there are {WAYS} checks at once"))
+    }
+}
+
+fn name(device: u32) -> String {
+    let all = devices().unwrap_or_default();
+    all.into_iter().find(|one| one.index == device).map_or_else(|| format!("device {device}"), |one| one.name)
+}
 
 /// The way that packets of a VIP go to a real.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Tunnel {
     vip: IpAddr,
     real: IpAddr,
@@ -46,12 +130,15 @@ pub struct Tunnel {
     outer: IpAddr,
     /// The port of GUE; `None`: IP in IP.
     gue: Option<u16>,
+    /// Bytes of the longest packet that fits inside.
+    mtu: u16,
+    headers: Arc<Headers>,
 }
 
 impl Tunnel {
     /// That of a real; `None` if it is reached without a tunnel, or the balancer has no address to be answered at.
     #[must_use]
-    pub fn of(config: &Config, vip: &Vip, real: &Real) -> Option<Tunnel> {
+    pub fn of(config: &Config, vip: &Vip, real: &Real, headers: &Arc<Headers>) -> Option<Tunnel> {
         let gue = match real.forward {
             Forward::Ip => None,
             Forward::Gue => Some(real.gue_port),
@@ -61,180 +148,151 @@ impl Tunnel {
             IpAddr::V4(_) => config.sources.v4.map(IpAddr::from),
             IpAddr::V6(_) => config.sources.v6.map(IpAddr::from),
         };
+        let mtu = config.inner_mtu(real);
         let (vip, real) = (vip.address, real.address);
-        Some(Tunnel { vip, real, inner: own(vip)?, outer: own(real)?, gue })
+        Some(Tunnel { vip, real, inner: own(vip)?, outer: own(real)?, gue, mtu, headers: headers.clone() })
     }
 
-    /// Whether the real answers SYN to this port.
-    ///
-    /// # Errors
-    /// What it did not do, in a few words.
-    pub fn tcp(&self, port: u16, end: Instant) -> Result<(), String> {
-        let said = |why: Errno| words(&why.into());
-        // The port is ours as long as a socket has it.
-        let held = socket_with(family(self.inner), SocketType::STREAM, SocketFlags::CLOEXEC, None).map_err(said)?;
-        bind(&held, &SocketAddr::new(self.inner, 0)).map_err(said)?;
-        let own = getsockname(&held).ok().and_then(|at| SocketAddr::try_from(at).ok()).map_or(0, |at| at.port());
-        let answers = raw(self.inner, ipproto::TCP)?;
-        bind(&answers, &SocketAddr::new(self.inner, 0)).map_err(said)?;
-        // Segments of others are not handed to us. Without a route to the VIP the kernel does not see to that; we do.
-        let _ = connect(&answers, &SocketAddr::new(self.vip, 0));
-        let sequence = u32::from(own) << 16 | u32::from(port);
-        let send = self.sender()?;
-        let segment = |sequence: u32, flags: u8| {
-            let mut tcp = [own.to_be_bytes(), port.to_be_bytes()].concat();
-            tcp.extend(sequence.to_be_bytes());
-            tcp.extend([0, 0, 0, 0, 5 << 4, flags, 0xff, 0xff, 0, 0, 0, 0]);
-            self.send(&send, TCP, tcp, 16)
-        };
-        let mut bytes = [0; PACKET];
-        let mut next = Instant::now();
-        loop {
-            if next <= Instant::now() {
-                segment(sequence, SYN)?;
-                next += AGAIN;
-            }
-            // Zero would be for ever.
-            let patience = left(end)?.min(next.saturating_duration_since(Instant::now())).max(Duration::from_millis(1));
-            set_socket_timeout(&answers, Timeout::Recv, Some(patience)).map_err(said)?;
-            let (len, from) = match recvfrom(&answers, &mut bytes, RecvFlags::empty()) {
-                Ok((len, _, from)) => (len, from.and_then(|from| SocketAddr::try_from(from).ok())),
-                Err(Errno::AGAIN | Errno::INTR) => continue,
-                Err(why) => return Err(said(why)),
-            };
-            if from.is_none_or(|from| from.ip() != self.vip) {
-                continue;
-            }
-            // Raw sockets give the header of IPv4, and not that of IPv6.
-            let skip = if self.vip.is_ipv4() { usize::from(bytes[0] & 15) * 4 } else { 0 };
-            match answer(bytes.get(skip..len).unwrap_or_default(), (port, own), sequence.wrapping_add(1)) {
-                None => {}
-                Some(false) => return Err("the connection is refused".into()),
-                Some(true) => return segment(sequence.wrapping_add(1), RST),
-            }
-        }
-    }
-
-    /// A socket that gets what the real answers by UDP to what [`Tunnel::ask`] sends from it.
-    pub(crate) fn udp(&self) -> io::Result<UdpSocket> {
-        UdpSocket::bind((self.inner, 0))
-    }
-
-    /// Sends a datagram to the VIP's port, by the tunnel.
-    pub(crate) fn ask(&self, from: u16, port: u16, payload: &[u8]) -> Result<(), String> {
-        let mut udp = [from, port, 8 + payload.len() as u16, 0].map(u16::to_be_bytes).concat();
-        udp.extend(payload);
-        self.send(&self.sender()?, UDP, udp, 6)
-    }
-
-    /// Where answers come from.
-    pub(crate) fn from(&self) -> IpAddr {
+    /// Who is asked.
+    pub(crate) fn vip(&self) -> IpAddr {
         self.vip
     }
 
-    fn sender(&self) -> Result<OwnedFd, String> {
-        raw(self.outer, ipproto::RAW)
+    /// Begins a check.
+    pub(crate) fn begin(&self) -> Result<Passage<'_>, String> {
+        Ok(Passage { tunnel: self, number: self.headers.number()?, left: Cell::default() })
     }
 
-    /// Sends what stands behind the inner header; `sum` is where its checksum belongs.
-    fn send(&self, by: &OwnedFd, protocol: u8, mut inside: Vec<u8>, sum: usize) -> Result<(), String> {
-        let checksum = match checksum(pseudo(self.inner, self.vip, protocol, inside.len()), &inside) {
-            // Zero says that there is none, which IPv6 does not take.
-            0 if protocol == UDP => 0xffff,
-            sum => sum,
-        };
-        inside[sum..sum + 2].copy_from_slice(&checksum.to_be_bytes());
-        let packet = self.wrap(header(self.inner, self.vip, protocol, &inside));
-        let sent = sendto(by, &packet, SendFlags::empty(), &SocketAddr::new(self.real, 0));
-        sent.map(drop).map_err(|why| words(&why.into()))
-    }
-
-    /// The packet inside the headers of the way.
-    fn wrap(&self, packet: Vec<u8>) -> Vec<u8> {
-        let Some(gue) = self.gue else {
-            let protocol = if self.vip.is_ipv4() { 4 } else { 41 };
-            return header(self.outer, self.real, protocol, &packet);
-        };
-        let mut udp = [0xc000, gue, 8 + packet.len() as u16, 0].map(u16::to_be_bytes).concat();
-        udp.extend(packet);
-        let sum = checksum(pseudo(self.outer, self.real, UDP, udp.len()), &udp);
-        udp[6..8].copy_from_slice(&if sum == 0 { 0xffff } else { sum }.to_be_bytes());
-        header(self.outer, self.real, UDP, &udp)
-    }
-}
-
-fn family(address: IpAddr) -> AddressFamily {
-    if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
-}
-
-fn raw(address: IpAddr, protocol: Protocol) -> Result<OwnedFd, String> {
-    let made = socket_with(family(address), SocketType::RAW, SocketFlags::CLOEXEC, Some(protocol));
-    made.map_err(|why| match why {
-        Errno::PERM | Errno::ACCESS => "checks through the tunnel take CAP_NET_RAW".to_owned(),
-        why => words(&why.into()),
-    })
-}
-
-/// What a segment from and to these ports says to a SYN: whether the connection is made. `None`: nothing.
-fn answer(tcp: &[u8], ports: (u16, u16), acknowledged: u32) -> Option<bool> {
-    let [a, b, c, d, _, _, _, _, e, f, g, h, _, flags, ..] = *tcp else { return None };
-    let there = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])) == ports;
-    if !there || flags & ACK == 0 || u32::from_be_bytes([e, f, g, h]) != acknowledged {
-        return None;
-    }
-    match flags & (SYN | RST) {
-        SYN => Some(true),
-        RST => Some(false),
-        _ => None,
-    }
-}
-
-/// A packet: an IP header, and what is behind it.
-fn header(from: IpAddr, to: IpAddr, protocol: u8, inside: &[u8]) -> Vec<u8> {
-    let mut packet = match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0x40, 0, HOPS, protocol, 0, 0];
-            packet[2..4].copy_from_slice(&(20 + inside.len() as u16).to_be_bytes());
-            packet.extend(from.octets());
-            packet.extend(to.octets());
-            let sum = checksum(0, &packet);
-            packet[10..12].copy_from_slice(&sum.to_be_bytes());
-            packet
+    /// Where packets between these would leave the machine.
+    fn way_out(&self, from: SocketAddr, to: SocketAddr, protocol: u8, mark: u32) -> Result<u32, String> {
+        let ip = to.ip();
+        match way_out(&Asked { from, to, protocol, mark }) {
+            Ok(WayOut::Device(device)) => Ok(device),
+            Ok(WayOut::Here) => Err(format!("{ip} is an address of this machine: no check of it leaves by the tunnel")),
+            Ok(WayOut::Nowhere) => Err(format!("this machine has no route to {ip}")),
+            Err(why) if why.errno.0 == Errno::INVAL.raw_os_error() => {
+                Err(format!("{} (`source`) is no address of this machine", from.ip()))
+            }
+            Err(why) => {
+                let why = io::Error::from_raw_os_error(why.errno.0);
+                Err(format!("this machine has no route to {ip}: {why}"))
+            }
         }
-        (from, to) => {
-            let six = |address: IpAddr| match address {
-                IpAddr::V4(four) => four.to_ipv6_mapped().octets(),
-                IpAddr::V6(six) => six.octets(),
-            };
-            let [high, low] = (inside.len() as u16).to_be_bytes();
-            let mut packet = vec![0x60, 0, 0, 0, high, low, protocol, HOPS];
-            packet.extend(six(from));
-            packet.extend(six(to));
-            packet
-        }
-    };
-    packet.extend(inside);
-    packet
-}
-
-/// The sum of what TCP and UDP take into their checksums of IP's header.
-fn pseudo(from: IpAddr, to: IpAddr, protocol: u8, len: usize) -> u32 {
-    let sum = |address: IpAddr| match address {
-        IpAddr::V4(four) => add(0, &four.octets()),
-        IpAddr::V6(six) => add(0, &six.octets()),
-    };
-    sum(from) + sum(to) + u32::from(protocol) + len as u32
-}
-
-fn add(sum: u32, bytes: &[u8]) -> u32 {
-    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low));
-    sum + bytes.chunks(2).map(word).sum::<u32>()
-}
-
-fn checksum(sum: u32, bytes: &[u8]) -> u16 {
-    let mut sum = add(sum, bytes);
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
     }
-    !(sum as u16)
+
+    /// `struct way` of bpf/lb/check.bpf.c.
+    fn bytes(&self, device: u32) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(PACKETS + 8);
+        for address in [self.vip, self.outer, self.real] {
+            match address {
+                IpAddr::V4(four) => bytes.extend([&four.octets()[..], &[0; 12]].concat()),
+                IpAddr::V6(six) => bytes.extend(six.octets()),
+            }
+        }
+        bytes.extend(device.to_ne_bytes());
+        bytes.extend(self.gue.unwrap_or(0).to_be_bytes());
+        bytes.extend([self.vip.is_ipv6(), self.real.is_ipv6()].map(u8::from));
+        bytes.resize(PACKETS + 8, 0);
+        bytes
+    }
+}
+
+/// A check that goes through the tunnel.
+pub(crate) struct Passage<'t> {
+    tunnel: &'t Tunnel,
+    number: u32,
+    /// The device that its packets leave by, when that is known.
+    left: Cell<Option<u32>>,
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        self.tunnel.headers.state().taken.remove(&self.number);
+    }
+}
+
+impl Passage<'_> {
+    /// A connection to the VIP's port.
+    pub(crate) fn tcp(&self, port: u16, end: Instant) -> Result<TcpStream, String> {
+        let socket = self.socket(SocketType::STREAM, port)?;
+        set_socket_timeout(&socket, Timeout::Send, Some(left(end)?)).map_err(said)?;
+        let connected = connect(&socket, &SocketAddr::new(self.tunnel.vip, port));
+        if let Err(why) = connected {
+            return Err(if why == Errno::INPROGRESS { "no answer in time".into() } else { said(why) });
+        }
+        // Who gives up says so at once: nothing of it is sent later.
+        let _ = set_socket_linger(&socket, Some(Duration::ZERO));
+        Ok(TcpStream::from(socket))
+    }
+
+    /// A socket that talks with the VIP's port.
+    pub(crate) fn udp(&self, port: u16) -> Result<UdpSocket, String> {
+        let socket = self.socket(SocketType::DGRAM, port)?;
+        connect(&socket, &SocketAddr::new(self.tunnel.vip, port)).map_err(said)?;
+        Ok(UdpSocket::from(socket))
+    }
+
+    /// One whose packets go by the tunnel, to this port.
+    fn socket(&self, ty: SocketType, port: u16) -> Result<OwnedFd, String> {
+        let tunnel = self.tunnel;
+        let family = if tunnel.inner.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket_with(family, ty, SocketFlags::CLOEXEC, None).map_err(said)?;
+        let mark = MARKS + self.number;
+        set_mark(&socket, mark).map_err(|why| match why.kind() {
+            ErrorKind::PermissionDenied => "checks through the tunnel take CAP_NET_ADMIN".to_owned(),
+            _ => words(&why),
+        })?;
+        let protocol = if ty == SocketType::STREAM {
+            let ip = if tunnel.vip.is_ipv4() { 20 } else { 40 };
+            let most = tunnel.mtu.saturating_sub(ip + TCP_HEADER).clamp(SEGMENT.0, SEGMENT.1);
+            set_longest_segment(&socket, most.into()).map_err(|why| words(&why))?;
+            TCP
+        } else {
+            UDP
+        };
+        bind(&socket, &SocketAddr::new(tunnel.inner, 0)).map_err(|why| match why {
+            Errno::ADDRNOTAVAIL => format!("{} (`source`) is no address of this machine", tunnel.inner),
+            why => said(why),
+        })?;
+        let own = getsockname(&socket).ok().and_then(|own| SocketAddr::try_from(own).ok());
+        let own = own.unwrap_or(SocketAddr::new(tunnel.inner, 0));
+        let by = tunnel.way_out(own, SocketAddr::new(tunnel.vip, port), protocol, mark)?;
+        let outer = match tunnel.gue {
+            Some(port) => (UDP, port),
+            None => (0, 0),
+        };
+        let from = SocketAddr::new(tunnel.outer, 0);
+        let to = tunnel.way_out(from, SocketAddr::new(tunnel.real, outer.1), outer.0, 0)?;
+        for device in [by, to] {
+            if ethernet_address(device).ok().flatten().is_none() {
+                let name = name(device);
+                return Err(format!("{name} is no Ethernet device: checks through the tunnel leave by none other"));
+            }
+        }
+        let ways = tunnel.headers.at(by)?;
+        let put = ways.update(&self.number.to_ne_bytes(), &tunnel.bytes(to), 0);
+        put.map_err(|why| format!("the way through the tunnel: {why}"))?;
+        self.left.set(Some(by));
+        Ok(socket)
+    }
+
+    /// What was said, if that went through the tunnel.
+    pub(crate) fn counted(&self, said: Result<(), String>) -> Result<(), String> {
+        let (Some(device), Some((_, ways))) = (self.left.get(), &self.tunnel.headers.state().loaded) else {
+            return said;
+        };
+        let bytes = ways.lookup(&self.number.to_ne_bytes()).ok().flatten().unwrap_or_default();
+        if bytes.get(PACKETS..).is_some_and(|count| count.iter().any(|byte| *byte != 0)) {
+            return said;
+        }
+        let (vip, name) = (self.tunnel.vip, name(device));
+        Err(match said {
+            Ok(()) => format!("{vip} answered, and nothing went there through the tunnel by {name}"),
+            Err(why) => format!("{why}: nothing to {vip} has left by {name}; does the next hop of its route answer?"),
+        })
+    }
+}
+
+fn said(why: Errno) -> String {
+    words(&why.into())
 }

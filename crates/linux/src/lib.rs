@@ -23,6 +23,7 @@
 //! | [`Namespace`] | network namespaces |
 //! | [`child`] | processes that end with this one, mounts of its own |
 //! | [`set_offload`] | what network devices do for the stack |
+//! | [`set_mark`] | options of sockets |
 //! | [`Probing`] | raw sockets for whole packets and ICMPv6 messages |
 //! | [`Tun`] | network devices whose wire is a descriptor |
 
@@ -46,6 +47,7 @@ pub mod profile;
 pub mod prog;
 pub mod read;
 pub mod signal;
+mod socket_option;
 pub mod sys;
 mod tun;
 
@@ -56,4 +58,5 @@ pub use memory::give_back;
 pub use namespace::Namespace;
 pub use offload::{Offload, set_offload};
 pub use probing::Probing;
+pub use socket_option::{set_longest_segment, set_mark};
 pub use tun::Tun;

@@ -186,7 +186,10 @@ fn what_does_not_go_together() {
         ),
         ("port = 80\nfragments = \"drop\"", "a fragment has no ports, and the VIP has"),
         ("check = { type = \"exec\" }", "the check lacks `command`"),
-        ("check = { type = \"http\", tunnel = true }", "`tunnel` is of `type = \"tcp\"` and `type = \"dns\"` alone"),
+        (
+            "check = { type = \"exec\", command = [\"true\"], tunnel = true }",
+            "`tunnel` is of `type = \"tcp\"` and `type = \"http\"` and `type = \"https\"` and `type = \"dns\"` alone",
+        ),
         (
             "port = 80\ncheck = { type = \"tcp\", tunnel = true }\nreal = [{ address = \"10.0.0.1\", forward = \"local\" }]",
             "`10.0.0.1` is checked through the tunnel, and is reached without one",

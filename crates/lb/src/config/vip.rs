@@ -140,7 +140,7 @@ pub struct Check {
     pub jitter: u16,
     /// The port; `None`: the real's, or else the VIP's.
     pub port: Option<u16>,
-    /// `tcp`, `dns`: what is asked goes through the tunnel, to the VIP's address.
+    /// All but `exec`: what is asked goes through the tunnel, to the VIP's address.
     pub tunnel: bool,
     /// `http`, `https`: what is asked for.
     pub path: String,
@@ -777,7 +777,7 @@ fn read_check(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> O
     }
     const HTTP: &[CheckKind] = &[CheckKind::Http, CheckKind::Https];
     const HTTPS: &[CheckKind] = &[CheckKind::Https];
-    const TUNNEL: &[CheckKind] = &[CheckKind::Tcp, CheckKind::Dns];
+    const TUNNEL: &[CheckKind] = &[CheckKind::Tcp, CheckKind::Http, CheckKind::Https, CheckKind::Dns];
     for (key, owners) in [
         ("tunnel", TUNNEL),
         ("path", HTTP),

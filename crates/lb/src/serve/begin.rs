@@ -23,7 +23,10 @@ use alveary_diag::{Diagnostic, Place};
 use std::{
     collections::{BTreeMap, BTreeSet, BinaryHeap},
     path::Path,
-    sync::mpsc::{self, Sender},
+    sync::{
+        Arc,
+        mpsc::{self, Sender},
+    },
     thread,
     time::SystemTime,
 };
@@ -92,6 +95,7 @@ impl<'l> Server<'l> {
             due: BinaryHeap::new(),
             asked: BTreeMap::new(),
             refused: None,
+            headers: Arc::default(),
             random,
             shared,
             peers,

@@ -53,7 +53,7 @@ impl Server<'_> {
                 check: check.clone(),
                 address: real.address,
                 port,
-                tunnel: check.tunnel.then(|| Tunnel::of(&self.config, vip, real)).flatten(),
+                tunnel: check.tunnel.then(|| Tunnel::of(&self.config, vip, real, &self.headers)).flatten(),
             };
             // The workers live as long as we do.
             let _ = jobs.send(job);

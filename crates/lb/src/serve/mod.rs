@@ -27,6 +27,7 @@ use crate::{
     places::Places,
     shared::{self, Shared},
     sync::Peers,
+    tunnel::Headers,
     wanted::{Standing, Wanted, wanted},
     wire::{self, Way, flag},
 };
@@ -39,7 +40,10 @@ use std::{
     collections::{BTreeMap, BTreeSet, BinaryHeap},
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -72,6 +76,8 @@ pub struct Server<'l> {
     due: BinaryHeap<Reverse<(Instant, usize, usize)>>,
     /// Those that are, by their lives, and when they will be next.
     asked: BTreeMap<u64, Instant>,
+    /// What checks through the tunnel go by.
+    headers: Arc<Headers>,
     random: u64,
     /// VIPs that are in etcd, and how it is with that.
     shared: Option<(Shared, shared::Standing)>,

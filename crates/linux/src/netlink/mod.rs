@@ -11,6 +11,7 @@ mod socket;
 pub mod srv6;
 mod tc;
 mod tc_list;
+mod way;
 mod xdp;
 
 pub use device::{add_address, add_veth, discipline, ethernet_address, set_device};
@@ -19,6 +20,7 @@ pub use route::{Hook, Route, Tunnel};
 pub use tc::{Filter, Parent, filters};
 pub(crate) use tc::{add_clsact, add_filter, delete_clsact, delete_filter};
 pub use tc_list::{Action, ListedFilter, listed_filters};
+pub use way::{Asked, WayOut, way_out};
 pub use xdp::{DeviceXdp, NetDevice, SetXdp, XdpSlot, device_xdp, devices, set_xdp};
 
 /// `IFF`-independent address families of the UAPI that messages name.
