@@ -64,11 +64,18 @@ fn three_capabilities_are_enough() {
     // It checks, balances, reads its file again.
     site.until("both are well", |site| site.health().iter().all(|(health, _)| health == "up"));
     let mut open = site.connect(20);
-    site.configure("[[vip]]\nname = \"other\"\naddress = \"192.0.2.2\"\nport = 81\n");
+    site.configure(
+        "[[vip]]\nname = \"other\"\naddress = \"192.0.2.2\"\nport = 81\nforward = \"ip\"\nreal = [{ address = \"10.0.1.2\" }]\n\
+         check = { type = \"http\", tunnel = true, interval = \"200ms\", timeout = \"200ms\" }\n",
+    );
     site.until("the file is read again", |site| {
         site.status().is_some_and(|status| status["vips"][1]["name"] == "other")
     });
     assert_eq!(super::serve::answering(&mut open), 20);
+    // This real takes no tunnels: that its checks went there, and were counted, is all that can be seen.
+    site.until("checks go through the tunnel", |site| {
+        site.status().is_some_and(|status| status["vips"][1]["reals"][0]["why"] == "no answer in time")
+    });
     // Another one takes over what it has pinned, and ends it.
     site.kill();
     start(&mut site);
