@@ -186,6 +186,32 @@ fn vips_follow_etcd_and_outlive_it() {
     assert!(why.as_str().is_some_and(|why| why.contains("etcd:/alveary/lb/etcd:2:")), "{why}");
     assert_eq!(fs::read_to_string(fleet.folder.join("kept.toml")).expect("a file"), two);
 
+    // What waits is tried again with another file: here one that says where tunnels come from.
+    let with = |by: &str| {
+        let path = fleet.folder.join("lb.toml");
+        let text = fs::read_to_string(&path).expect("a file").replace("source = \"10.0.9.2\"\n", "");
+        fs::write(fleet.folder.join("new"), text.replace("[balancer]\n", &format!("[balancer]\n{by}")))
+            .expect("a file");
+        fs::rename(fleet.folder.join("new"), path).expect("a file");
+    };
+    let four = vip("four", 84) + "real = [{ address = \"10.0.1.1\" }]\n";
+    fleet.put(&four);
+    fleet.until("it is refused", |fleet| fleet.has().2.as_str().is_some_and(|why| why.contains("10.0.1.1")));
+    assert_eq!(fleet.has().0, names);
+    with("source = \"10.0.9.2\"\n");
+    fleet.until("it is taken with the other file", |fleet| {
+        fleet.has() == (vec!["four".into()], Value::Null, Value::Null)
+    });
+    // A file that is wrong is not what etcd has.
+    with("nonsense = 1\nsource = \"10.0.9.2\"\n");
+    fleet.put(&two);
+    fleet.until("the file is told", |fleet| fleet.log().contains("lb.toml is wrong, and what etcd has in revision"));
+    let path = fleet.folder.join("lb.toml");
+    fs::write(&path, fs::read_to_string(&path).expect("a file").replace("nonsense = 1\n", "")).expect("a file");
+    fleet.until("it is taken", |fleet| fleet.has() == (names.to_vec(), Value::Null, Value::Null));
+    fleet.put("[[vip]]\naddress = \"nonsense\"\n");
+    fleet.until("it is refused", |fleet| !fleet.has().2.is_null());
+
     // Gone: nothing changes, in the process that runs and in the next one.
     Fleet::kill(&mut fleet.etcd);
     fleet.until("it is gone", |fleet| !fleet.has().1.is_null());

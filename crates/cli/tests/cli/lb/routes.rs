@@ -34,6 +34,35 @@ fn bird(site: &Site, name: &str) -> Told {
     told
 }
 
+/// A `stop` that was refused since BIRD did not answer was told to BIRD nevertheless, when that came back.
+#[test]
+fn a_stop_that_is_refused_withdraws_nothing() {
+    let Some(mut site) = Site::new("lb_routes_refused") else { return };
+    let _servers = [site.server(0), site.server(1)];
+    let name = format!("refused-{}", std::process::id());
+    let socket = site.folder.join("bird.ctl");
+    site.configure(&format!(
+        "[announce]\nfile = {:?}\nbird = {socket:?}\nlinger = \"1ms\"\n",
+        site.folder.join("routes.conf")
+    ));
+    site.replace("name = \"test\"", &format!("name = \"{name}\""));
+    site.serve();
+    site.until("both are well", |site| site.health().iter().all(|(health, _)| health == "up"));
+    site.until("its address waits for BIRD", |site| {
+        fs::read_to_string(site.folder.join("routes.conf")).is_ok_and(|text| text.contains("route 192.0.2.1/32"))
+    });
+    let stopped = site.command(&["stop", &name, "--bpffs"]).arg(&site.bpffs.path).output().expect("it runs");
+    let why = String::from_utf8_lossy(&stopped.stderr).into_owned();
+    assert!(!stopped.status.success() && why.contains("packets go on being balanced"), "{why}");
+    let told = bird(&site, &name);
+    site.until("BIRD is told", |_| !told.lock().expect("notes").is_empty());
+    assert!(told.lock().expect("notes").iter().all(|told| *told == (true, true)), "{told:?}");
+    assert_eq!(site.status().expect("it answers")["announce"]["withdrawn"], false);
+    let stopped = site.command(&["stop", &name, "--bpffs"]).arg(&site.bpffs.path).output().expect("it runs");
+    assert!(stopped.status.success(), "{stopped:?}");
+    assert_eq!(told.lock().expect("notes").last(), Some(&(false, true)));
+}
+
 #[test]
 fn old_routes_are_forgotten_and_withdrawn_ones_stay_away() {
     let Some(mut site) = Site::new("lb_routes") else { return };
