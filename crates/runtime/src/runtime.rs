@@ -126,8 +126,8 @@ impl Builder {
         self
     }
 
-    /// Whether the instructions of proven programs count against the budget, too ([`Vcpu::set_budget`]): as many
-    /// as are run. They become native code at once then; where there is none, they run checked.
+    /// Whether the instructions of proven programs count against the budget, too ([`Vcpu::set_budget`]): an
+    /// instruction by one. What is left out of native code, since it is known how it ends, is not counted. They become native code at once then; where there is none, they run checked.
     #[must_use]
     pub fn fuel(mut self, counts: bool) -> Builder {
         self.settings.fuel = counts;

@@ -314,3 +314,27 @@ fn loops_take_fuel_where_asked_for() {
     env.fuel.set(u64::MAX);
     assert_eq!(image.run(&env, 0, [0; 5], None), Ok(Exit::Return(1_000)));
 }
+
+#[test]
+fn who_stops_in_the_middle_owes_nothing() {
+    // The piece was paid for as a whole, and nobody has asked yet whether there was as much.
+    let program = [
+        mov(2, 1),
+        Inst::Atomic { width: Width::B8, op: AtomicOp::Add { fetch: false }, dst: r(1), src: r(2), off: 1 },
+        jeq(2, 1, 1),
+        mov(0, 0),
+        EXIT,
+    ];
+    let Some(jit) = strict_jit() else { return };
+    let owner = Owner(vec![]);
+    // SAFETY: the access is refused before it is made, and would be inside of the memory.
+    let image = unsafe { Image::native(&owner.code(&program, &[0]), &owner, jit) }.expect("well-formed");
+    let memory = [0_u64; 2];
+    for fuel in [0, 1, 2, 3, 4] {
+        let env = Env::new();
+        env.fuel.set(fuel);
+        let trap = image.run(&env, 0, [memory.as_ptr() as u64, 0, 0, 0, 0], None).expect_err("it is not aligned");
+        assert!(matches!(trap.kind, TrapKind::Misaligned { .. }), "{trap:?}");
+        assert_eq!(env.fuel.get(), fuel.saturating_sub(3));
+    }
+}

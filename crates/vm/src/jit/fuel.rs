@@ -82,6 +82,15 @@ impl Lifter<'_> {
         }
     }
 
+    /// Where code stops in the middle of a straight piece, which was paid for before it was asked whether there is as much.
+    pub(super) fn forgive_debt(&mut self) {
+        if let Some(fuel) = self.fuel {
+            let (left, zero) = (self.to.use_var(fuel), self.number(0));
+            let left = self.to.ins().smax(left, zero);
+            self.to.def_var(fuel, left);
+        }
+    }
+
     /// Takes fuel, and stops if that was more than there is.
     pub(super) fn charge(&mut self, slot: u32, Charge { cost, asks }: Charge) {
         let Some(fuel) = self.fuel else { return };

@@ -173,6 +173,7 @@ impl Lifter<'_> {
         }
         let (slot, bytes) = (self.number(slot.into()), self.number(bytes));
         self.unless(rest, |lifter| {
+            lifter.forgive_debt();
             let returned = lifter.ask(Service::Misaligned, &[slot, addr, bytes]);
             lifter.leave(&returned);
         });
