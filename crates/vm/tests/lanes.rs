@@ -3,7 +3,7 @@
 
 mod support;
 
-use alveary_isa::{Inst, asm::assemble, decode};
+use alveary_isa::{Inst, Operand, Reg, Wide, asm::assemble, decode};
 use alveary_vm::{Code, Env, Exit, Func, Image, Jit, Known, Memory, Pass, Passes};
 use std::fmt::Write;
 use support::Owner;
@@ -45,6 +45,10 @@ fn code(text: &str) -> Code {
             10 => Memory::Frame,
             _ => Memory::Any,
         };
+        // Sums of 64 bits of which it is known that they have 32; those that are drawn do.
+        if let Inst::Alu { wide: Wide::W64, dst: Reg(4), src: Operand::Reg(Reg(0)), .. } = inst {
+            known[slot].range = (0, u32::MAX.into());
+        }
         slot += inst.slots();
     }
     Code { insns, known, funcs: vec![Func { start: 0, stack: 512 }], ..Code::default() }
@@ -63,18 +67,18 @@ fn run(image: &Image, memory: &[u8]) -> (u64, Vec<u8>) {
 /// How often the packet's address is part of a result.
 const PACKETS: u64 = 3;
 
-/// Holds a program against the interpreter; whether something was done in lanes.
-fn agree(text: &str) -> bool {
+/// Holds a program against the interpreter; whether something was done in lanes by pass `lanes` alone, and by `sum` alone.
+fn agree(text: &str) -> [bool; 2] {
     let (code, owner) = (code(text), Owner(vec![]));
     let memory: Vec<u8> = (0..3 * SIZE as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     // SAFETY: the programs stay inside the memory that they are given.
     let interpreted = unsafe { Image::trusted(&code, &owner) }.expect("well-formed");
     let expected = run(&interpreted, &memory);
-    let mut lanes = false;
+    let mut lanes = Vec::new();
     for passes in [
-        Passes::ALL,
         Passes::NONE.with(Pass::Lanes),
         Passes::NONE.with(Pass::Sum),
+        Passes::ALL,
         Passes::ALL.without(Pass::Lanes),
         Passes::ALL.without(Pass::Sum),
     ] {
@@ -83,9 +87,9 @@ fn agree(text: &str) -> bool {
         let native = unsafe { Image::native(&code, &owner, &jit) }.expect("well-formed");
         assert!(run(&native, &memory) == expected, "{passes:?}\n{text}");
         let listed = jit.list(&code, &owner).expect("well-formed");
-        lanes |= listed.iter().any(|part| part.lifted.iter().any(|line| line.text.contains("i32x4")));
+        lanes.push(listed.iter().any(|part| part.lifted.iter().any(|line| line.text.contains("i32x4"))));
     }
-    lanes
+    [lanes[0], lanes[1]]
 }
 
 /// A loop: loads, operations, spilled words, one or two stores, what goes up.
@@ -148,18 +152,19 @@ fn drawn(drawn: &mut Drawn) -> String {
 fn loops_of_drawn_bodies() {
     let mut numbers = Drawn(1);
     let programs = 300;
-    let in_lanes = (0..programs).filter(|_| agree(&drawn(&mut numbers))).count();
+    let in_lanes = (0..programs).filter(|_| agree(&drawn(&mut numbers))[0]).count();
     assert!(in_lanes > programs / 5, "{in_lanes} of {programs}");
 }
 
-/// A loop that sums what it loads, and may ask for the end of the packet in each round.
-fn drawn_sum(drawn: &mut Drawn) -> String {
+/// A loop that sums what it loads, and may ask for the end of the packet in each round; whether it does, and whether its sum
+/// has 64 bits.
+fn drawn_sum(drawn: &mut Drawn) -> (String, bool, bool) {
     let (loaded, bytes) = [("u8", 1), ("u16", 2), ("u32", 4)][drawn.below(3) as usize];
     let (counter, rounds) = (drawn.one_of(&["r5", "w5"]), 1 + drawn.below(60));
     let end = drawn.below(300);
     let mut text = format!(
         "main:\n r6 = r1\n r9 = r1\n r7 = r1\n r7 += {end}\n w4 = {}\n w3 = {}\n r5 = 0\n r2 = 9\n.round:\n",
-        drawn.below(1 << 31),
+        drawn.below(1 << 30),
         drawn.below(99)
     );
     let asks = drawn.below(4);
@@ -169,14 +174,21 @@ fn drawn_sum(drawn: &mut Drawn) -> String {
         let _ = write!(text, " r1 = r6\n r1 += {}\n if r1 {test} r7 goto .end\n", off + bytes + more);
     }
     let _ = writeln!(text, " r0 = *({loaded} *)(r6 + {off})");
-    for _ in 0..drawn.below(3) {
+    let changes = drawn.below(3);
+    for _ in 0..changes {
         let _ = match drawn.below(3) {
             0 => writeln!(text, " w0 {} {}", drawn.one_of(&["+=", "*=", "&=", "^="]), drawn.below(1 << 30)),
             1 => writeln!(text, " w0 {} {}", drawn.one_of(&["<<=", ">>="]), drawn.below(32)),
             _ => writeln!(text, " w2 = w0\n w0 += w2"),
         };
     }
-    let _ = writeln!(text, " w4 {} w0", drawn.one_of(&["+=", "+=", "+=", "^=", "|=", "-="]));
+    let wide = drawn.below(3) == 0;
+    let _ = match wide {
+        // No more than sixty of 16 bits each.
+        true if changes == 0 && bytes < 4 => writeln!(text, " r4 {} r0", drawn.one_of(&["+=", "+=", "^=", "|="])),
+        true => writeln!(text, " r4 {} r0", drawn.one_of(&["^=", "|="])),
+        false => writeln!(text, " w4 {} w0", drawn.one_of(&["+=", "+=", "+=", "^=", "|=", "-="])),
+    };
     match drawn.below(5) {
         0 => text += " w3 += w5\n",
         1 => text += " w3 ^= w0\n",
@@ -189,15 +201,23 @@ fn drawn_sum(drawn: &mut Drawn) -> String {
     if drawn.below(2) == 0 {
         text += " r0 *= 31\n r0 += r3\n r0 *= 31\n r0 += r2\n";
     }
-    text + " r0 *= 31\n r0 += r5\n r0 += r6\n r0 += r9\n r0 += r6\n exit\n"
+    (text + " r0 *= 31\n r0 += r5\n r0 += r6\n r0 += r9\n r0 += r6\n exit\n", asks > 0, wide)
 }
 
 #[test]
 fn sums_of_drawn_bodies() {
     let mut numbers = Drawn(2);
-    let programs = 150;
-    let in_lanes = (0..programs).filter(|_| agree(&drawn_sum(&mut numbers))).count();
-    assert!(in_lanes > programs / 5, "{in_lanes} of {programs}");
+    // By whether rounds ask, and whether the sum has 64 bits: programs, and those that pass `sum` made lanes of.
+    let mut counted = [[[0; 2]; 2]; 2];
+    for _ in 0..150 {
+        let (text, asks, wide) = drawn_sum(&mut numbers);
+        let [programs, in_lanes] = &mut counted[usize::from(asks)][usize::from(wide)];
+        *programs += 1;
+        *in_lanes += usize::from(agree(&text)[1]);
+    }
+    for [programs, in_lanes] in counted.into_iter().flatten() {
+        assert!(in_lanes > programs / 5 && in_lanes > 1, "{counted:?}");
+    }
 }
 
 #[test]

@@ -25,8 +25,8 @@ fn agree(text: &str, arguments: impl IntoIterator<Item = [u64; 5]>) {
     agree_by(&[], text, arguments);
 }
 
-/// As [`agree`], by the compilers of these names; none: by all.
-fn agree_by(compilers: &[&str], text: &str, arguments: impl IntoIterator<Item = [u64; 5]>) {
+/// The code of a program.
+fn code(text: &str) -> Code {
     let (assembly, errors) = assemble(text, &|_| None);
     assert!(errors.is_empty(), "{errors:?}");
     let labels = assembly.sections[0].labels.iter().filter(|label| !label.name.starts_with('.'));
@@ -35,7 +35,12 @@ fn agree_by(compilers: &[&str], text: &str, arguments: impl IntoIterator<Item = 
     let insns = assembly.into_raw().expect("no references").to_vec();
     // What the tests' programs access is one memory, or their frames.
     let known = vec![Known { memory: Memory::Packet, ..Known::NOTHING }; insns.len()];
-    let (code, owner, env) = (Code { insns, funcs, known, ..Code::default() }, Owner(vec![]), Env::new());
+    Code { insns, funcs, known, ..Code::default() }
+}
+
+/// As [`agree`], by the compilers of these names; none: by all.
+fn agree_by(compilers: &[&str], text: &str, arguments: impl IntoIterator<Item = [u64; 5]>) {
+    let (code, owner, env) = (code(text), Owner(vec![]), Env::new());
     // SAFETY: the tests' programs read the bytes that they are given.
     let interpreted = unsafe { Image::trusted(&code, &owner) }.expect("well-formed");
     let native: Vec<(&String, Image)> = self::compilers()
@@ -240,17 +245,22 @@ fn stretches_that_are_compared() {
     let mut packet: Vec<u8> = (0..60).chain(0..60).chain([0; 40]).collect();
     let loads = |width: &str, bytes: i32, asks: bool, behind: &str| {
         let asked =
-            if asks { format!(" r5 = r4\n r5 += {}\n if r5 > r2 goto .end\n", 60 + bytes) } else { String::new() };
+            if asks { format!(" r5 = r4\n r5 += {}\n if r5 > r2 goto .out\n", 60 + bytes) } else { String::new() };
         format!(
             "main:\n r3 = 0\n r0 = 0\n r4 = r1\n.round:\n{asked} r5 = *({width} *)(r4 + 60)\n r1 = *({width} *)(r4 + 0)\n \
              w0 = w3\n if w1 != w5 goto .end\n{behind} r4 += {bytes}\n w3 += 1\n if w3 != {} goto .round\n \
-             r0 += 1000\n.end:\n r0 *= 31\n r0 += r1\n r0 *= 31\n r0 += r3\n exit\n",
+             r0 += 1000\n.end:\n r0 *= 31\n r0 += r1\n r0 *= 31\n r0 += r3\n exit\n.out:\n r0 = r3\n r0 += 5000\n exit\n",
             60 / bytes
         )
     };
     for (width, bytes) in [("u8", 1), ("u16", 2), ("u32", 4)] {
         for (asks, behind) in [(true, ""), (false, ""), (true, " r0 += 7\n r5 = 3\n"), (false, " w1 ^= 1\n")] {
             let text = loads(width, bytes, asks, behind);
+            let jit =
+                Jit::with_passes(1 << 24, Passes::NONE.with(Pass::Compare)).expect("there is one for this machine");
+            let listed = jit.list(&code(&text), &Owner(vec![])).expect("well-formed");
+            let mut lines = listed.iter().flat_map(|part| &part.lifted);
+            assert!(lines.any(|line| line.text.contains(" load.i64")), "eight bytes are compared at once:\n{text}");
             for place in [0, 1, 7, 8, 9, 15, 16, 31, 40, 55, 56, 57, 59, 60] {
                 let was = packet[60 + place];
                 packet[60 + place] ^= 0x80;
