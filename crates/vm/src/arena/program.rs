@@ -98,7 +98,7 @@ impl Unfinished<'_> {
     }
 
     /// Takes a program of up to so many slots, 65,536 at most; 4,096 unless told otherwise. Nobody has looked what the
-    /// program is like, and compiling one that was written for that takes milliseconds for each slot.
+    /// program is like, and compiling takes time and memory by its length, whatever it was written for.
     pub fn most_slots(mut self, slots: usize) -> Self {
         self.most = slots.min(MAX_SLOTS);
         self

@@ -1,6 +1,7 @@
 //! Where a function's stack frame is: nowhere, in registers and on the native stack if only the function itself can see
 //! it, or among the frames of the [`crate::Env`]. Knows nothing of Cranelift.
 
+use super::budget::Budget;
 use super::plan::Plan;
 use crate::frame::{FrameUse, frame_use, in_frame};
 use crate::stack::FRAME;
@@ -79,9 +80,11 @@ fn unlike(plan: &Plan<'_>, blocks: &[u32], places: &[Place]) -> Vec<Place> {
     };
     let number = |place: Place| places.iter().position(|&other| other == place).unwrap_or(0);
     let overlaps = |at: usize| (0..places.len()).any(|other| other != at && overlap(places[at], places[other]));
+    let all = || (0..places.len()).filter(|&at| overlaps(at)).map(|at| places[at]).collect();
     if places.len() > MOST {
-        return (0..places.len()).filter(|&at| overlaps(at)).map(|at| places[at]).collect();
+        return all();
     }
+    let mut budget = Budget::of(blocks.len());
     let mut unlike = vec![false; places.len()];
     // Which places are up to date where blocks begin, of those that were come to; at first all are zero.
     let mut begin: BTreeMap<u32, Vec<bool>> = BTreeMap::from([(blocks[0], vec![true; places.len()])]);
@@ -90,6 +93,9 @@ fn unlike(plan: &Plan<'_>, blocks: &[u32], places: &[Place]) -> Vec<Place> {
         changed = false;
         for &block in blocks {
             let Some(mut now) = begin.get(&block).cloned() else { continue };
+            if !budget.take(1 + plan.insts_of_block(block).count()) {
+                return all();
+            }
             for (_, inst) in plan.insts_of_block(block) {
                 let Some((place, reads)) = access(&inst) else { continue };
                 if reads {

@@ -98,7 +98,11 @@ const SHAPES: &[(&str, Shape)] = &[
     }),
     ("stack words", |n| {
         of(n / 3, |i| {
-            format!("if r1 > {i} goto l{i}\n*(u64 *)(r10 - {}) = r1\nl{i}: r2 = *(u64 *)(r10 - 8)\n", 8 + i % 60 * 8)
+            let width = ["u64", "u32"][i / 30 % 2];
+            format!(
+                "if r1 > {i} goto l{i}\n*({width} *)(r10 - {}) = r1\nl{i}: r2 = *(u64 *)(r10 - 8)\n",
+                8 + i % 30 * 8
+            )
         })
     }),
 ];

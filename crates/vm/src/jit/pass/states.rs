@@ -20,6 +20,8 @@ use std::collections::HashMap;
 const MOST_ONCE: usize = 160;
 /// Instructions of all its copies.
 const MOST: usize = 384;
+/// Instructions of all copies of all loops of a function.
+const GROWTH: usize = 4_096;
 /// What the register may hold.
 const MOST_NUMBERS: usize = 12;
 
@@ -41,11 +43,14 @@ struct Apart {
     /// What the register holds behind each of them.
     behind: Vec<Option<u64>>,
     numbers: HashMap<Part, usize>,
+    /// Instructions of all of them.
+    size: usize,
 }
 
 pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
     // What is live, of the graph when it had so many nodes: passes only add some.
     let mut found: (usize, Vec<Places>) = (0, Vec::new());
+    let mut room = GROWTH;
     each_innermost(graph, |graph, loops, around| {
         let runs = |&node: &usize| !graph.nodes[node].cold && matches!(graph.nodes[node].runs, Runs::OneByOne);
         if around.head == 0 || !around.nodes.iter().all(runs) || insts(plan, graph, around) > MOST_ONCE {
@@ -66,7 +71,8 @@ pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
         }
         let live = &found.1;
         let apart = states.into_iter().find_map(|state| Some((state, apart(plan, graph, loops, around, live, state)?)));
-        apart.is_some_and(|(state, apart)| {
+        apart.filter(|(_, apart)| apart.size <= room).is_some_and(|(state, apart)| {
+            room -= apart.size;
             put(plan, graph, loops, around, live, state, apart);
             true
         })
@@ -113,7 +119,7 @@ fn step(number: Option<u64>, inst: Inst) -> Option<u64> {
 fn apart(plan: &Plan<'_>, graph: &Graph, loops: &Loops, around: &Loop, live: &[Places], state: State) -> Option<Apart> {
     let mut apart = Apart::default();
     let mut numbers: Vec<u64> = Vec::new();
-    let (mut size, mut answered) = (0, 0);
+    let mut answered = 0;
     let mut todo: Vec<Part> = entries(plan, graph, loops, around, live, state).map(|(_, part)| part).collect();
     while let Some(part) = todo.pop() {
         if apart.numbers.contains_key(&part) {
@@ -127,8 +133,8 @@ fn apart(plan: &Plan<'_>, graph: &Graph, loops: &Loops, around: &Loop, live: &[P
         }
         let written = writes(plan, graph, node, state.reg, state.activation);
         let behind = written.fold(begin, |number, (_, inst)| step(number, inst));
-        size += plan.insts_at(graph.nodes[node].body.clone()).count() + 1;
-        if size > MOST || numbers.len() > MOST_NUMBERS {
+        apart.size += plan.insts_at(graph.nodes[node].body.clone()).count() + 1;
+        if apart.size > MOST || numbers.len() > MOST_NUMBERS {
             return None;
         }
         let mut end = graph.nodes[node].end.clone();
@@ -186,8 +192,9 @@ fn put(plan: &Plan<'_>, graph: &mut Graph, loops: &Loops, around: &Loop, live: &
         });
         let mut copy = graph.nodes[node].clone();
         copy.end = end;
-        copy.holds =
-            begin.filter(|_| graph.nodes[node].activation == state.activation).map(|number| (state.reg, number));
+        // Constants of hidden programs stand nowhere, also those that are computed of them.
+        let is_said = graph.nodes[node].activation == state.activation && plan.rules.key.is_none();
+        copy.holds = begin.filter(|_| is_said).map(|number| (state.reg, number));
         graph.nodes.push(copy);
     }
     for (entry, part) in entries {

@@ -20,11 +20,12 @@ const MOST_BACK: usize = 4;
 
 pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
     let loops = Loops::of(graph);
-    let is_head = |node: usize| loops.loops.iter().any(|around| around.head == node);
+    let mut is_head = vec![false; graph.nodes.len()];
+    loops.loops.iter().for_each(|around| is_head[around.head] = true);
     let mut left = MOST_WAYS;
     for &node in &loops.order {
         let End::Branch { test, taken, next } = graph.nodes[node].end else { continue };
-        if node == 0 || taken == next || is_head(node) || !may_be_copied(plan, &graph.nodes[node]) {
+        if node == 0 || taken == next || is_head[node] || !may_be_copied(plan, &graph.nodes[node]) {
             continue;
         }
         // Nodes that were added are no ways that `loops` knows: what they lead to is asked as it is.
