@@ -6,7 +6,7 @@
 //! | `inline` | small functions are made part of those that call them |
 //! | `thread` | comparisons are left out on ways that say how they end |
 //! | `lanes` | four rounds of a loop run at once, in the lanes of vectors |
-//! | `sum` | loops that sum do so in four lanes |
+//! | `sum`, in `lanes` | loops that sum do so in four lanes |
 //! | `compare` | stretches of the packet are compared eight bytes at a time |
 //! | `widen` | loops ask once for several rounds whether they stay inside of something |
 //! | `unroll` | several rounds of loops that count stand one behind the other |

@@ -28,9 +28,6 @@ struct Round {
     /// Nodes, the head first.
     nodes: Vec<usize>,
     checks: Vec<Check>,
-    /// The node that compares, and where it goes if there is a difference.
-    compares: usize,
-    out: usize,
     /// What the stretches have in each round, as registers at its beginning, and how much of them.
     one: Sum,
     other: Sum,
@@ -111,7 +108,7 @@ fn round(plan: &Plan<'_>, graph: &Graph, loops: &Loops, around: &Loop, count: &C
                 if test.op != leaves || loops.contains(around, out) {
                     return None;
                 }
-                compared = Some((at, out, [test.dst, src]));
+                compared = Some((at, [test.dst, src]));
                 inside
             }
             _ => return None,
@@ -120,12 +117,12 @@ fn round(plan: &Plan<'_>, graph: &Graph, loops: &Loops, around: &Loop, count: &C
             return None;
         }
     }
-    let (compares, out, registers) = compared?;
+    let (compares, registers) = compared?;
     let [one, other] = registers.map(|reg| loaded(plan, graph, loops, around, &nodes, compares, reg));
     let ((one, bytes), (other, more)) = (one?, other?);
     let goes_up = |sum| change(plan, graph, loops, around, sum) == Some(bytes as i64);
     let fits = nodes.len() == around.nodes.len() && bytes == more && bytes < BYTES && goes_up(&one) && goes_up(&other);
-    fits.then_some(Round { nodes, checks, compares, out, one, other, bytes })
+    fits.then_some(Round { nodes, checks, one, other, bytes })
 }
 
 /// Whether an instruction does nothing but compute, or load.
@@ -178,7 +175,6 @@ fn rises(
         nodes.iter().any(|&node| writes(plan, graph, node, reg, activation).next().is_some())
     };
     let live = live(plan, graph, &loops.order);
-    let upto = round.nodes.iter().position(|&node| node == round.compares)?;
     let mut rises = Vec::new();
     for reg in (0..=Reg::ENV.0).map(Reg).filter(|&reg| written(&round.nodes, reg)) {
         let only = Sum { regs: vec![reg], off: 0 };
@@ -187,9 +183,7 @@ fn rises(
         } else if let Some(by) = change(plan, graph, loops, around, &only) {
             rises.push((reg, by));
         } else if live[around.head].has(Places::of(reg)) {
-            return None;
-        } else if !written(&round.nodes[..=upto], reg) && live[round.out].has(Places::of(reg)) {
-            // A round that ends there would leave what the one before it had written.
+            // So is what a way out of the round reads that nothing before it writes.
             return None;
         }
     }

@@ -70,7 +70,7 @@ pub(super) fn run_sums(plan: &Plan<'_>, graph: &mut Graph) {
 
 fn make(plan: &Plan<'_>, graph: &mut Graph, sums: bool) {
     // Fuel counts rounds one by one, constants of hidden programs stand nowhere, an arena's addresses may wrap.
-    if plan.rules.fuel || plan.rules.key.is_some() || plan.rules.arena.is_some() || cfg!(target_endian = "big") {
+    if plan.rules.fuel || plan.rules.key.is_some() || plan.rules.arena.is_some() {
         return;
     }
     each_innermost(graph, |graph, loops, around| {

@@ -7,7 +7,7 @@
 
 use crate::arith::{cmp32, cmp64};
 use crate::jit::budget::Budget;
-use crate::jit::graph::{End, Graph, Test};
+use crate::jit::graph::{End, Graph, Runs, Test};
 use crate::jit::loops::Loops;
 use crate::jit::plan::Plan;
 use alveary_isa::{AluOp, CmpOp, Inst, Operand, Reg, Wide};
@@ -93,7 +93,7 @@ fn tree(graph: &Graph, root: usize, wide: Wide, reg: Reg, budget: &mut Budget) -
         for to in graph.nodes[node].end.ways() {
             let at = &graph.nodes[to];
             let compares = matches!(at.end, End::Branch { test, .. } if test.wide == wide && test.dst == reg);
-            let same = at.activation == graph.nodes[root].activation && !at.begins;
+            let same = at.activation == graph.nodes[root].activation && !at.begins && matches!(at.runs, Runs::OneByOne);
             if compares && same && at.body.is_empty() && constant(graph, to).is_some() && tree.insert(to) {
                 todo.push(to);
             }
