@@ -47,7 +47,11 @@ fn configuration(text: &str) {
 struct Alone;
 
 impl keepalived::Files for Alone {
-    fn matching(&self, _: &str, _: &str) -> Result<Vec<(String, String)>, String> {
+    fn matching(&self, _: &str, _: &str) -> Result<Vec<String>, String> {
+        Err("there is no such file".into())
+    }
+
+    fn text(&self, _: &str) -> Result<String, String> {
         Err("there is no such file".into())
     }
 }
