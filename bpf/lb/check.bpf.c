@@ -87,7 +87,8 @@ static __always_inline int is_for(struct __sk_buff *skb, const struct way *way, 
 	}
 }
 
-SEC("tcx/egress")
+/* tc: what older libraries know; where it is attached, at tcx, is said there. */
+SEC("tc")
 int check(struct __sk_buff *skb)
 {
 	__u32 number = skb->mark - MARKS, length = skb->len - ETH_HLEN, size, at = ETH_HLEN;
