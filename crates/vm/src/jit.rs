@@ -32,6 +32,7 @@ mod many;
 mod memory;
 mod multiply;
 mod native;
+mod order;
 mod pages;
 mod pass;
 mod plan;

@@ -471,6 +471,23 @@ fn bits_beside_shifted_ones() {
 }
 
 #[test]
+fn two_numbers_in_either_order() {
+    // The first one is read again, the second one is not; and the other way around.
+    for sign in ["&", "|", "^", "*"] {
+        for [first, second] in [["r0", "r4"], ["r4", "r0"], ["w0", "w4"], ["w4", "w0"]] {
+            for again in ["r3", "r2", "r0", "r5"] {
+                let text = format!(
+                    "main:\n r0 = r2\n r0 += 7\n r4 = r3\n r4 <<= 3\n r5 = r0\n r5 += r4\n {first} {sign}= {second}\n \
+                     r5 -= {again}\n r0 ^= r5\n exit\n"
+                );
+                let numbers = (0..40_u64).map(|n| [n, n.wrapping_mul(0x9e37_79b9_7f4a_7c15), !n << 29, 0, 0]);
+                agree_by(&["all", "order"], &text, numbers);
+            }
+        }
+    }
+}
+
+#[test]
 fn divisions_by_constants() {
     let edges = |divisor: u64| {
         let near = |x: u64| [x.wrapping_sub(1), x, x.wrapping_add(1)];

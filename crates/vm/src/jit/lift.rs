@@ -14,7 +14,7 @@ use super::native::Service;
 use super::pass::Pass;
 use super::pass::narrow::{self, Widths};
 use super::plan::{Plan, Rules};
-use super::{arena, fuel, hoist, scale, select, unread};
+use super::{arena, fuel, hoist, order, scale, select, unread};
 use crate::Env;
 use crate::stack::{FRAME, LOOPS, Stack};
 use alveary_isa::{CmpOp, Inst, Operand, Reg, Wide, Width};
@@ -59,6 +59,9 @@ pub(super) fn function(
     }
     if passes.has(Pass::Scale) {
         scale::scale(&mut function);
+    }
+    if passes.has(Pass::Order) {
+        order::order(&mut function);
     }
     if passes.has(Pass::Hoist) && plan.rules.ahead.is_none() && plan.rules.key.is_none() {
         hoist::hoist(&mut function, env);

@@ -29,6 +29,7 @@
 //! | `jit/select` | short ways around what is cheap become selections |
 //! | `jit/hoist` | what loops need in each round is in a register |
 //! | `jit/scale` | bits beside shifted ones are added |
+//! | `jit/order` | what nothing reads later is written over |
 //!
 //! `short`, `leaf` and `align` are made of what is compiled (`jit/emitted`, `jit/layout`).
 
@@ -93,6 +94,8 @@ pub enum Pass {
     Select,
     /// Bits beside shifted ones are added.
     Scale,
+    /// What nothing reads later is written over.
+    Order,
     /// What loops need in each round is in a register.
     Hoist,
     /// Distances and numbers take one byte of machine code where that is enough.
@@ -133,6 +136,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Early, name: "early", run: None },
     Row { pass: Pass::Select, name: "select", run: None },
     Row { pass: Pass::Scale, name: "scale", run: None },
+    Row { pass: Pass::Order, name: "order", run: None },
     Row { pass: Pass::Hoist, name: "hoist", run: None },
     Row { pass: Pass::Short, name: "short", run: None },
     Row { pass: Pass::Leaf, name: "leaf", run: None },

@@ -149,7 +149,7 @@ fn golden() {
 #[test]
 fn golden_while_lifting() {
     let passes = [Pass::Narrow, Pass::Multiply, Pass::Fill, Pass::Gather, Pass::Early, Pass::Select, Pass::Scale];
-    for pass in passes.into_iter().chain([Pass::Lookup, Pass::Helper, Pass::Divide, Pass::Hoist]) {
+    for pass in passes.into_iter().chain([Pass::Lookup, Pass::Helper, Pass::Divide, Pass::Order, Pass::Hoist]) {
         // Where these are, nobody knows.
         let known = [(Nothing.helper(0) as usize as u64, "HELPER"), (Service::Obey.address(), "OBEY")];
         let known = known.into_iter().chain([(Service::TooDeep.address(), "TOO_DEEP")]);
