@@ -144,6 +144,12 @@ impl Proto {
         Proto { effects: Effects { raw_address: true, ..self.effects }, ..self }
     }
 
+    /// It also reads the registers behind its arguments.
+    #[must_use]
+    pub const fn reads_more(self) -> Proto {
+        Proto { effects: Effects { reads_more: true, ..self.effects }, ..self }
+    }
+
     /// It may not be called while a spin lock is held.
     #[must_use]
     pub const fn takes_lock(self) -> Proto {

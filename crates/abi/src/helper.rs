@@ -191,6 +191,8 @@ pub struct Effects {
     pub takes_lock: bool,
     /// It gives up the lock.
     pub drops_lock: bool,
+    /// It also reads the registers behind its arguments, up to r5, as numbers, which nobody checks (`trace_printk`).
+    pub reads_more: bool,
 }
 
 impl Effects {
@@ -203,7 +205,17 @@ impl Effects {
         raw_address: false,
         takes_lock: false,
         drops_lock: false,
+        reads_more: false,
     };
+}
+
+impl Proto {
+    /// How many of r1–r5 it reads: those of its arguments, or all.
+    #[must_use]
+    pub fn reads(&self) -> u8 {
+        let args = self.args.iter().position(|arg| *arg == Arg::None);
+        args.filter(|_| !self.effects.reads_more).unwrap_or(self.args.len()) as u8
+    }
 }
 
 /// One prototype of a helper. Some numbers have several, by program type (`perf_event_output`, `redirect` …).

@@ -14,7 +14,7 @@ pub(super) const ROWS: &[Helper] = &[
         .right(Right::Perfmon)
         .doc("Prints to the trace pipe by a format with up to three arguments; gives the number of bytes. For \
               debugging.")
-        .protos(&[takes(&[read(1), SIZE]).gpl().by(ProgSet::ALL)]),
+        .protos(&[takes(&[read(1), SIZE]).reads_more().gpl().by(ProgSet::ALL)]),
     helper(105, "strtol", (5, 2))
         .doc("Parses a signed number at the start of a text; gives the number of bytes it took.")
         .protos(&[takes(&[read(1), SIZE, Any, fill_number(8)])]),

@@ -299,7 +299,7 @@ pub(super) enum Value {
 
 /// The arguments of a helper, each with its name in the UAPI.
 pub(super) fn arguments(called: &Called) -> Vec<(String, Value)> {
-    let args = called.proto.args.iter().take_while(|arg| **arg != Arg::None);
+    let args = called.proto.args.iter().take(called.proto.reads().into());
     let taken: Vec<(&str, Value)> = args.map(|arg| argument(arg, called.context)).collect();
     let known: Vec<&str> = parameters::of(called.row.name).collect();
     if known.len() == taken.len() {

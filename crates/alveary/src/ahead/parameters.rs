@@ -5,7 +5,7 @@ const NAMES: &[(&str, &str)] = &[
     ("map_lookup_elem", "map key"),
     ("map_update_elem", "map key value flags"),
     ("map_delete_elem", "map key"),
-    ("trace_printk", "fmt fmt_size"),
+    ("trace_printk", "fmt fmt_size arg1 arg2 arg3"),
     ("skb_store_bytes", "skb offset from len flags"),
     ("l3_csum_replace", "skb offset from to size"),
     ("l4_csum_replace", "skb offset from to flags"),

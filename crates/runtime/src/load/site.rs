@@ -112,9 +112,8 @@ impl Sites<'_> {
         let inner = self.maps.iter().map(|m| m.spec.inner.as_deref().is_some_and(takes)).collect();
         let map = proto.args.iter().position(|a| *a == Arg::Map);
         let tag = self.found.len() as u32;
-        let args = proto.args.iter().position(|a| *a == Arg::None).unwrap_or(5) as u8;
         self.found.push(Site { row, proto, bind, owner, map, maps, inner });
-        self.calls.push(Call { args, returns: proto.ret != alveary_abi::Ret::Void, tag });
+        self.calls.push(Call { args: proto.reads(), returns: proto.ret != alveary_abi::Ret::Void, tag });
         Ok(tag as i32)
     }
 }

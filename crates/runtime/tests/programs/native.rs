@@ -73,6 +73,25 @@ fn thirty_three_tail_calls_in_each_run() {
 }
 
 #[test]
+fn what_is_printed_is_what_registers_hold() {
+    // The prototype ends with the format's size; what the format asks for stands in the registers behind that.
+    let format = u64::from_le_bytes(*b"%d %d %d");
+    let text = format!(
+        "r1 = {format} ll\n*(u64 *)(r10 - 16) = r1\nr1 = 0\n*(u64 *)(r10 - 8) = r1\nr1 = r10\nr1 += -16\nr2 = 9\n\
+         r3 = 7\nr4 = 8\nr5 = 9\ncall bpf_trace_printk\nexit\n"
+    );
+    for engine in [Engine::Interp, Engine::Jit] {
+        let builder = Runtime::builder(kernel(), World::repeatable()).family::<Bench>(Arc::new(())).engine(engine);
+        let runtime = builder.build();
+        let prog = runtime.load(Arc::new(program(&text)), vec![]).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(prog.is_native(), engine == Engine::Jit);
+        assert_eq!(run_prog(&runtime, &prog).expect("it ends").value, 5, "{engine:?}");
+        let (lines, _) = runtime.trace().drain();
+        assert_eq!(lines[0].text, b"7 8 9", "{engine:?}");
+    }
+}
+
+#[test]
 fn a_panic_of_a_helper_leaves_native_code_as_any_other() {
     static OWN: Helper = Helper::new(HelperId::FIRST_OWN, "own").protos(&[Proto::takes(&[Arg::Any])]);
     for engine in [Engine::Interp, Engine::Jit] {
