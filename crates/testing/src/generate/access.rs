@@ -46,7 +46,7 @@ impl Maker<'_> {
     }
 
     fn place(&mut self) -> Place {
-        match self.draw.below(8) {
+        match if self.words.private { 0 } else { self.draw.below(8) } {
             0 => {
                 let (idx, size, writable) =
                     self.draw.of(&[(maps::ONE, 64, true), (maps::ONE, 64, true), (maps::FIXED, 32, false)]);

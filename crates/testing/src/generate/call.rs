@@ -170,6 +170,12 @@ impl Maker<'_> {
             self.argument(callable, idx, reg, arg, sizes[n]);
             self.keep(reg);
         }
+        if effects.reads_more {
+            // What is left there from before is another thing by each engine, and addresses are at each place.
+            for reg in (1..=5).map(Reg).filter(|reg| *reg > Reg(given(callable))) {
+                self.number_argument(reg);
+            }
+        }
         self.code.push(Inst::CallHelper { id: callable.row.id.0 as i32 });
         self.called();
         if effects.changes_packet {
@@ -274,4 +280,9 @@ impl Maker<'_> {
             }
         }
     }
+}
+
+/// How many arguments a helper takes.
+fn given(callable: &Callable) -> u8 {
+    callable.proto.args.iter().take_while(|arg| **arg != Arg::None).count() as u8
 }

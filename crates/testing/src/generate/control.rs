@@ -193,12 +193,13 @@ impl Maker<'_> {
 
     /// A call of a function of the program, with numbers and addresses.
     pub(super) fn call_function(&mut self) {
-        if self.depth >= 2 || self.busy & 0x3f != 0 {
+        if self.depth >= 2 || self.busy & 0x3f != 0 || self.words.alone {
             return self.arithmetic();
         }
+        let open = !self.words.private;
         let global = self.draw.below(GLOBAL.len() as u64) as usize;
         let has_ctx = self.state.of(CTX) == Holds::Ctx;
-        if !self.held && self.draw.chance(1, 3) && (has_ctx || !GLOBAL[global].contains(&Parameter::Ctx)) {
+        if open && !self.held && self.draw.chance(1, 3) && (has_ctx || !GLOBAL[global].contains(&Parameter::Ctx)) {
             return self.call_global(global);
         }
         let mut arguments = [Holds::Nothing; 5];
@@ -215,7 +216,7 @@ impl Maker<'_> {
             let reg = Reg(n as u8 + 1);
             let pointer = |h| matches!(h, Holds::Memory { .. } | Holds::Packet { .. } | Holds::OrNull { .. });
             match self.draw.below(3) {
-                0 => {
+                0 if open => {
                     let size = self.draw.of(&[8, 16, 24]);
                     let off = -size - 8 * self.draw.below(8) as i32;
                     self.stack_address(reg, off);
@@ -234,7 +235,8 @@ impl Maker<'_> {
             self.keep(reg);
         }
         let again = self.todo.iter().find(|todo| {
-            todo.signature == Signature::Static && todo.arguments == arguments && todo.depth == self.depth + 1
+            let same = todo.signature == Signature::Static && todo.arguments == arguments && !todo.looped;
+            same && todo.depth == self.depth + 1
         });
         let label = match again {
             Some(todo) => todo.label,
@@ -248,6 +250,46 @@ impl Maker<'_> {
         // It may have changed the packet.
         self.state.forget_packet();
         self.loaded(Reg(0), Width::B8, false);
+    }
+
+    /// A call of a small function that begins with a loop, with numbers: the first says how often it goes round.
+    pub(super) fn call_looped(&mut self) {
+        if self.depth >= 2 || self.busy & 0x3f != 0 || self.words.alone {
+            return self.arithmetic();
+        }
+        let again = self.todo.iter().find(|todo| todo.looped && todo.depth == self.depth + 1).cloned();
+        let again = again.filter(|_| self.draw.chance(1, 2));
+        let mut arguments = [Holds::Nothing; 5];
+        let count = match &again {
+            Some(todo) => todo.arguments.iter().filter(|holds| **holds != Holds::Nothing).count() as u64,
+            None => 1 + self.draw.below(3),
+        };
+        for (n, argument) in arguments.iter_mut().enumerate().take(count as usize) {
+            let reg = Reg(n as u8 + 1);
+            if n == 0 && self.draw.chance(2, 3) {
+                let first = self.draw.below(5) as i32;
+                self.set(reg, first);
+            } else {
+                self.number_argument(reg);
+            }
+            self.keep(reg);
+            *argument = Holds::Number(self.any_number(64));
+        }
+        let label = match again {
+            Some(todo) => todo.label,
+            None => {
+                let label = self.function_to_do(Signature::Static, arguments, None);
+                self.todo.last_mut().expect("it was put there").looped = true;
+                label
+            }
+        };
+        self.code.push_to(Inst::CallLocal { rel: 0 }, label);
+        self.called();
+        self.loaded(Reg(0), Width::B8, false);
+        if self.draw.chance(1, 3) {
+            self.keep(Reg(0));
+            self.show(Reg(0));
+        }
     }
 
     /// A call of a function that is verified by itself.
@@ -291,7 +333,7 @@ impl Maker<'_> {
         self.loaded(Reg(0), Width::B4, true);
     }
 
-    fn number_argument(&mut self, reg: Reg) {
+    pub(super) fn number_argument(&mut self, reg: Reg) {
         if let Some(held) = self.holding(|h| matches!(h, Holds::Number(_))) {
             self.copy(reg, held);
         } else {
@@ -302,14 +344,15 @@ impl Maker<'_> {
 
     fn function_to_do(&mut self, signature: Signature, arguments: [Holds; 5], returns: Option<i32>) -> Label {
         let label = self.code.label();
-        self.todo.push(Todo { label, signature, arguments, returns, depth: self.depth + 1 });
+        self.todo.push(Todo { label, signature, arguments, returns, depth: self.depth + 1, looped: false });
         label
     }
 
     /// A function that is called back: so many times, or for every entry of a map.
     pub(super) fn call_back(&mut self) {
         let around = self.around;
-        if self.depth >= 2 || self.busy & 0x3f != 0 || self.held || !around.loops {
+        let away = self.held || self.words.alone || !around.loops;
+        if self.depth >= 2 || self.busy & 0x3f != 0 || away {
             return self.arithmetic();
         }
         let size = self.draw.of(&[8, 16, 24]);

@@ -5,6 +5,7 @@ use super::{
     state::{Holds, Number, RUNS, Slot, State},
     surroundings::Surroundings,
     types::Signature,
+    words::{USUAL, Words},
 };
 use crate::draw::Draw;
 use alveary_isa::{AluOp, CmpOp, Inst, Operand, Reg, Wide, Width};
@@ -23,6 +24,8 @@ pub(super) struct Todo {
     /// The largest value that it may return; none for any.
     pub(super) returns: Option<i32>,
     pub(super) depth: u32,
+    /// It is a small one that begins with a loop.
+    pub(super) looped: bool,
 }
 
 /// A program that was made.
@@ -59,6 +62,10 @@ pub(super) struct Maker<'a> {
     /// Calls that it is deep in, at most.
     pub(super) depth: u32,
     has_ctx: bool,
+    /// Words of the function's frame that are each accessed as what they are.
+    pub(super) words: Words,
+    /// Bytes of the program's own frame, at most.
+    pub(super) main_frame: i32,
 }
 
 impl<'a> Maker<'a> {
@@ -93,6 +100,8 @@ impl<'a> Maker<'a> {
             nesting: 0,
             depth: 0,
             has_ctx: true,
+            words: Words::default(),
+            main_frame: USUAL,
         }
     }
 
@@ -107,6 +116,7 @@ impl<'a> Maker<'a> {
             arguments,
             returns: Some(self.around.returns),
             depth: 0,
+            looped: false,
         });
         while !self.todo.is_empty() {
             let next = self.todo.remove(0);
@@ -124,6 +134,13 @@ impl<'a> Maker<'a> {
         (self.out_used, self.forbidden_used) = (false, false);
         (self.busy, self.nesting, self.depth) = (0, 0, todo.depth);
         self.has_ctx = todo.arguments[0] == Holds::Ctx;
+        if todo.looped {
+            self.words = Words::default();
+            return self.looped(&todo);
+        }
+        if todo.depth == 0 && !self.fills_frames && self.draw.chance(1, 48) {
+            self.main_looped(todo.label);
+        }
         if self.has_ctx {
             self.copy(CTX, Reg(1));
             self.busy = 1 << CTX.0;
@@ -144,7 +161,8 @@ impl<'a> Maker<'a> {
                 self.state.set(reg, Holds::Memory { size, writable: true });
             }
         }
-        if self.fills_frames {
+        self.begin_words(todo.depth);
+        if self.fills_frames && !self.words.private {
             for (slot, holds) in self.state.stack.iter_mut().enumerate() {
                 let off = -8 * (slot as i16 + 1);
                 self.code.push(Inst::Store { width: Width::B8, dst: Reg::FP, off, src: Operand::Imm(0) });
@@ -153,6 +171,7 @@ impl<'a> Maker<'a> {
         }
         let statements = if todo.depth == 0 { self.left } else { self.draw.below(5) as u32 + 1 };
         self.block(statements);
+        self.end_words();
         self.end(todo.returns);
     }
 
@@ -210,28 +229,42 @@ impl<'a> Maker<'a> {
     fn statement(&mut self) {
         let busy = self.busy;
         let around = self.around;
+        // Of a frame that is the function's own nobody gets an address.
+        let open = !self.words.private;
+        if self.words.any() && self.draw.chance(1, 4) {
+            if self.draw.chance(1, 3) {
+                self.rounds()
+            } else {
+                self.work_on_words()
+            }
+            self.busy = busy;
+            return;
+        }
         // A statement that cannot be made here makes room for arithmetic.
-        match self.draw.below(100) {
+        match self.draw.below(109) {
             0..8 => _ = self.source(),
             8..26 => self.arithmetic(),
             26..34 => self.branch(),
             34..48 => self.access(),
+            48..62 if !open => self.work_on_words(),
             48..50 => self.stale(),
             50..56 => self.spill(),
             56..62 => self.fill(),
-            62..68 => self.look_up(),
+            62..68 if open => self.look_up(),
             68..74 if around.packet.is_some() && self.has_ctx => self.packet(),
-            74..80 => self.call_helper(),
+            74..80 if open => self.call_helper(),
             80..83 => self.record(),
             83..86 => self.repeat(),
             86..89 => self.call_function(),
-            89..91 => self.call_back(),
+            89..91 if open => self.call_back(),
             91..94 => self.claim(),
             94..96 => self.atomic(),
             96 if around.legacy && self.has_ctx && !self.held => self.legacy_load(),
             97 if !around.writable.is_empty() && self.has_ctx => self.store_field(),
             98 if self.has_ctx && !self.held && !self.in_loop => self.tail_call(),
             99 => self.two_ways(),
+            100..105 => self.rounds(),
+            105..109 => self.call_looped(),
             _ => self.arithmetic(),
         }
         self.busy = busy;

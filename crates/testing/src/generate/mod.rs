@@ -28,10 +28,14 @@ mod function;
 mod maps;
 mod number;
 mod packet;
+mod rounds;
 mod stale;
 mod state;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 mod types;
+mod words;
 
 pub use maps::{PROGRAMS, map_names, maps};
 pub use surroundings::Needs;

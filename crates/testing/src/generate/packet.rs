@@ -69,7 +69,7 @@ impl Maker<'_> {
         }
     }
 
-    fn load_pointer(&mut self, off: i16, holds: Holds) -> Reg {
+    pub(super) fn load_pointer(&mut self, off: i16, holds: Holds) -> Reg {
         let dst = self.free();
         self.code.push(Inst::Load { width: Width::B4, signed: false, dst, src: CTX, off });
         self.state.set(dst, holds);
@@ -77,7 +77,7 @@ impl Maker<'_> {
     }
 
     /// `if from + size > end`, in one of its forms.
-    fn prove(&mut self, from: Reg, end: Reg, size: i32) -> Option<super::control::Check> {
+    pub(super) fn prove(&mut self, from: Reg, end: Reg, size: i32) -> Option<super::control::Check> {
         let behind = self.free();
         self.keep(behind);
         self.copy(behind, from);
