@@ -2,7 +2,8 @@
 //!
 //! After Maglev (Eisenbud et al., NSDI 2016, section 3.4): each real server has an order of preference among the slots, and
 //! they take turns. What is added: weights, and a quota for each server, so that its slots are its share of the table
-//! rounded down or up, never further away. A table depends on who is in it and with which weight alone: not on their order,
+//! rounded down or up, never further away; and that most slots are given before that, each to who wants it most, whatever
+//! others got: when a server goes, that moves nothing but its own slots, and turns are taken for the few that are left. A table depends on who is in it and with which weight alone: not on their order,
 //! nor on the table before. So all balancers of a site have the same one.
 //!
 //! Who is away for a while, or not yet at full weight, keeps its place in that order: from the table of all, it gives away
@@ -92,6 +93,7 @@ pub fn table(size: Size, members: &[Member]) -> Option<Vec<u32>> {
     turns.sort_by_key(|turn| turn.key);
     let mut slots = vec![FREE; size.0 as usize];
     give_quotas(size, &mut turns);
+    bid(&mut slots, &mut turns);
     fill(&mut slots, &mut turns);
     if members.iter().any(|member| member.now != member.weight) {
         let now = |turn: &Turn| u64::from(members[turn.index as usize].now);
@@ -101,6 +103,52 @@ pub fn table(size: Size, members: &[Member]) -> Option<Vec<u32>> {
         fill(&mut slots, &mut turns);
     }
     turns.iter().any(|turn| turn.weight > 0).then_some(slots)
+}
+
+/// Members bid for this many times their share of the slots. With fewer bids more slots are left to turns, which move when a
+/// member goes; with more it takes longer.
+const BIDS: u64 = 3;
+
+/// Each member bids for the slots that it likes best, and who bids earlier has a slot: those of half the weight bid half as
+/// often. What is more than a quota is given back then, what was bid for last at first.
+fn bid(slots: &mut [u32], turns: &mut [Turn]) {
+    /// Whose the slot is, and when that was bid.
+    #[derive(Clone, Copy)]
+    struct Bid {
+        by: u32,
+        at: u32,
+    }
+    let (size, sum) = (slots.len() as u64, turns.iter().map(|turn| turn.weight).sum::<u64>());
+    let mut bids = vec![Bid { by: FREE, at: 0 }; slots.len()];
+    for (by, index) in (0..).zip(0..turns.len()) {
+        let Turn { weight, .. } = turns[index];
+        let most = (BIDS * size * weight).checked_div(sum).unwrap_or_default().min(size);
+        for at in 1..=most as u32 {
+            let slot = turns[index].step(size as u32);
+            let best = bids[slot];
+            let other = turns.get(best.by as usize);
+            // Of two at once the one with the lower key has it.
+            if other.is_none_or(|other| u64::from(at) * other.weight < u64::from(best.at) * weight) {
+                bids[slot] = Bid { by, at };
+                turns[index].has += 1;
+                if let Some(other) = turns.get_mut(best.by as usize) {
+                    other.has -= 1;
+                }
+            }
+        }
+    }
+    for (by, turn) in (0..).zip(&mut *turns) {
+        while turn.has > turn.quota {
+            let slot = turn.step_back(size as u32);
+            if bids[slot].by == by {
+                bids[slot].by = FREE;
+                turn.has -= 1;
+            }
+        }
+    }
+    for (slot, bid) in slots.iter_mut().zip(bids) {
+        *slot = turns.get(bid.by as usize).map_or(FREE, |turn| turn.index);
+    }
 }
 
 /// Members take free slots by turns until each has its quota.
@@ -158,6 +206,12 @@ impl Turn {
         let rest = slots - self.skip;
         self.next = if slot >= rest { slot - rest } else { slot + self.skip };
         slot as usize
+    }
+
+    /// The slot that it wanted before.
+    fn step_back(&mut self, slots: u32) -> usize {
+        self.next = if self.next >= self.skip { self.next - self.skip } else { self.next + (slots - self.skip) };
+        self.next as usize
     }
 
     /// Takes the free slot that it likes best. There is one: quotas are no more than there are slots.

@@ -81,33 +81,46 @@ fn without(all: &[Member], gone: usize) -> Vec<Member> {
     fewer
 }
 
-#[test]
-fn the_removal_of_one_of_a_hundred_moves_little_else() {
-    for (slots, bound) in [(10_007, 0.018), (16_381, 0.014), (65_537, 0.006)] {
-        let all = members(&site(1, 100), |_| 1);
-        let before = table(size(slots), &all).expect("weights");
-        let mut mean = 0.0;
-        for gone in 0..all.len() {
-            let after = table(size(slots), &without(&all, gone)).expect("weights");
-            let (moved, others) = moved(&before, &after, gone);
-            mean += moved as f64 / others as f64 / all.len() as f64;
-        }
-        assert!(mean <= bound, "{slots} slots: {mean} of the others' flows move");
-    }
+/// The part of the flows of others that moves when each of these goes: on the average, and at worst.
+fn disruption(slots: u32, all: &[Member], gone: impl Iterator<Item = usize>) -> (f64, f64) {
+    let before = table(size(slots), all).expect("weights");
+    let parts: Vec<f64> = gone
+        .map(|gone| {
+            let (moved, others) = moved(&before, &table(size(slots), &without(all, gone)).expect("weights"), gone);
+            moved as f64 / others as f64
+        })
+        .collect();
+    (parts.iter().sum::<f64>() / parts.len() as f64, parts.iter().copied().fold(0.0, f64::max))
 }
 
-/// What one removal moves at worst: 330 slots for each server and more keep it well below two in a hundred.
+/// Tables with room for a hundred servers, from the smallest on which shares are within 1 %.
+const SIZES: [u32; 6] = [10_007, 16_381, 32_749, 65_537, 131_071, 262_139];
+
+/// Weights of a site: all the same; few different ones; up to ten times the smallest; half to one and a half times the mean.
+const WEIGHTS: [fn(u64) -> u32; 4] =
+    [|_| 1, |key| 1 + (key % 5) as u32, |key| 1 + (key % 10) as u32, |key| 50 + (key % 101) as u32];
+
+/// What one removal moves at worst, and on the average. The figures are those of docs/lb.md; `--no-capture` prints them.
 #[test]
-fn the_worst_removal_of_one_of_a_hundred() {
-    for (slots, bound) in [(16_381, 0.022), (32_749, 0.013), (65_537, 0.009)] {
-        for number in 0..4 {
-            let all = members(&site(number, 100), |_| 1);
-            let before = table(size(slots), &all).expect("weights");
-            for gone in 0..all.len() {
-                let after = table(size(slots), &without(&all, gone)).expect("weights");
-                let (moved, others) = moved(&before, &after, gone);
-                assert!(moved as f64 <= bound * others as f64, "{slots} slots, site {number}: {moved} of {others}");
+fn the_removal_of_one_of_a_hundred_moves_at_most_two_in_a_hundred() {
+    for (slots, mean) in SIZES.into_iter().zip([0.0125, 0.0105, 0.008, 0.006, 0.004, 0.003]) {
+        for (kind, weight) in WEIGHTS.into_iter().enumerate() {
+            let (mut sum, mut worst, sites) = (0.0, 0.0f64, if slots < 30_000 { 4 } else { 1 });
+            for number in 0..sites {
+                let keys = site(number, 100);
+                let all = members(&keys, |i| weight(keys[i]));
+                // Of large tables fewer.
+                let step = (slots as usize / 16_381).max(1);
+                let of = disruption(slots, &all, (0..100).step_by(step));
+                (sum, worst) = (sum + of.0 / f64::from(sites), worst.max(of.1));
             }
+            eprintln!(
+                "{slots:7} slots, weights {kind}: {:.2} % on the average, {:.2} % at worst",
+                sum * 100.0,
+                worst * 100.0
+            );
+            assert!(sum <= mean, "{slots} slots, weights {kind}: {sum} of the others' flows on the average");
+            assert!(worst <= 0.02, "{slots} slots, weights {kind}: {worst} of the others' flows at worst");
         }
     }
 }
@@ -197,14 +210,18 @@ proptest! {
         prop_assert_eq!(whose(&all), whose(&scaled));
     }
 
-    /// The removal of one of a hundred servers moves at most 2 % of the flows of others, whichever servers they are.
+    /// The removal of one of a hundred servers moves at most 2 % of the flows of others, whichever servers they are, however
+    /// many slots their table has, whatever their weights: as long as it has no more than three times the mean of those.
     #[test]
-    fn removal_moves_little(number in any::<u8>(), gone in 0usize..100, slots in prop::sample::select(vec![32_749, 65_537])) {
-        let all = members(&site(number, 100), |_| 1);
-        let before = table(size(slots), &all).expect("weights");
-        let after = table(size(slots), &without(&all, gone)).expect("weights");
-        let (moved, others) = moved(&before, &after, gone);
-        prop_assert!(moved as f64 <= 0.02 * others as f64, "{moved} of {others} slots");
+    fn removal_moves_little(
+        number in any::<u8>(), gone in 0usize..100, slots in 10_000u32..70_000,
+        weights in prop::collection::vec(1u32..=100, 100), same in any::<bool>(),
+    ) {
+        let all = members(&site(number, 100), |i| if same { 1 } else { weights[i] });
+        let (_, part) = disruption(Size::at_least(slots).slots(), &all, std::iter::once(gone));
+        let sum: u32 = all.iter().map(|member| member.weight).sum();
+        prop_assume!(all[gone].weight * 100 <= 3 * sum);
+        prop_assert!(part <= 0.02, "{part} of the slots of others move");
     }
 
     /// Whoever is away, with whatever weights: others keep their slots, but for one that rounding may cost each.
