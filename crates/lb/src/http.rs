@@ -156,6 +156,7 @@ pub fn converse(stream: &mut dyn Stream, answer: impl FnOnce(Request) -> Answer)
         405 => "Method Not Allowed",
         409 => "Conflict",
         422 => "Unprocessable Content",
+        503 => "Service Unavailable",
         _ => "Internal Server Error",
     };
     let head = format!(

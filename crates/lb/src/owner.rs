@@ -25,20 +25,25 @@ const BPF_FS: u64 = 0xcafe_4a11;
 #[derive(Debug)]
 pub struct Owner {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
     /// The folder is one that we made, and nothing has begun in it yet.
     is_new: bool,
 }
 
 /// Who has a balancer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owned {
     /// There is none of that name.
     Nothing,
     /// Packets may be balanced; no process serves it.
     Nobody,
-    /// A process does; `None`: one that cannot be seen from here.
-    Process(Option<u32>),
+    /// A process does.
+    Process {
+        /// Its number here; `None`: it cannot be seen from here. It may have another one where it runs.
+        pid: Option<u32>,
+        /// What [`Owner::pins`] says there.
+        pins: String,
+    },
 }
 
 impl Owner {
@@ -65,7 +70,7 @@ impl Owner {
             let lock = File::open(&folder).map_err(|why| wrong(&why))?;
             match lock.try_lock() {
                 // A folder that was removed meanwhile is nobody's.
-                Ok(()) if same(&lock, &folder) => return Ok(Owner { folder, _lock: lock, is_new }),
+                Ok(()) if same(&lock, &folder) => return Ok(Owner { folder, lock, is_new }),
                 Ok(()) => {}
                 Err(TryLockError::Error(why)) => return Err(wrong(&why).into()),
                 Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(AGAIN),
@@ -77,6 +82,13 @@ impl Owner {
     /// What has begun here stays when the process ends.
     pub fn keep(&mut self) {
         self.is_new = false;
+    }
+
+    /// What tells its folder of pins from others, whoever looks: numbers of processes are others in other containers.
+    #[must_use]
+    pub fn pins(&self) -> String {
+        // It is open: there is nothing that could be refused.
+        place(&self.lock).unwrap_or_default()
     }
 
     /// Who has the balancer of this name.
@@ -91,7 +103,7 @@ impl Owner {
         };
         match lock.try_lock() {
             Ok(()) => Ok(Owned::Nobody),
-            Err(TryLockError::WouldBlock) => Ok(Owned::Process(holder(&lock))),
+            Err(TryLockError::WouldBlock) => Ok(Owned::Process { pid: holder(&lock), pins: place(&lock)? }),
             Err(TryLockError::Error(why)) => Err(why),
         }
     }
@@ -158,11 +170,16 @@ fn same(lock: &File, folder: &Path) -> bool {
     matches!((ours, there), (Ok(ours), Ok(there)) if (ours.st_dev(), ours.st_ino()) == (there.st_dev(), there.st_ino()))
 }
 
+/// A file's device and inode, as `/proc/locks` has them.
+fn place(file: &File) -> io::Result<String> {
+    let about = file.metadata()?;
+    let (device, inode) = (about.st_dev(), about.st_ino());
+    Ok(format!("{:02x}:{:02x}:{inode}", rustix::fs::major(device), rustix::fs::minor(device)))
+}
+
 /// The process that holds a lock on this file, as `/proc/locks` tells.
 fn holder(file: &File) -> Option<u32> {
-    let about = file.metadata().ok()?;
-    let (device, inode) = (about.st_dev(), about.st_ino());
-    let at = format!("{:02x}:{:02x}:{inode}", rustix::fs::major(device), rustix::fs::minor(device));
+    let at = place(file).ok()?;
     fs::read_to_string("/proc/locks").ok()?.lines().find_map(|line| {
         // `6: FLOCK  ADVISORY  WRITE 30439 00:27:2730249 0 EOF`; who waits has `->` before its kind.
         let mut words = line.split_whitespace().skip(1);
@@ -182,7 +199,9 @@ mod tests {
         let root = &bpffs.path;
         assert_eq!(Owner::of(root, "one").expect("looked"), Owned::Nothing);
         let first = Owner::take(root, "one").expect("it is free");
-        assert_eq!(Owner::of(root, "one").expect("looked"), Owned::Process(Some(std::process::id())));
+        let process = Owned::Process { pid: Some(std::process::id()), pins: first.pins() };
+        assert_eq!(Owner::of(root, "one").expect("looked"), process);
+        assert_ne!(first.pins(), Owner::take(root, "other").expect("it is free").pins());
         let Err(crate::Fault::Own(why)) = Owner::take(root, "one") else { panic!("it is taken") };
         assert_eq!(why.found, Some(format!("process {}", std::process::id())));
         let help = why.help.join("\n");

@@ -2,14 +2,20 @@
 
 use crate::{
     Result,
+    asked::Flows,
     config::{Config, Real, Vip},
     control::{Control, Health},
-    store::{Plane, Store, Traffic},
+    store::{Flow, Plane, Store, Traffic, Which},
     wanted::Wanted,
     wire,
 };
+use alveary_diag::did_you_mean;
 use serde_json::{Value, json};
-use std::{fmt::Write as _, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    time::Instant,
+};
 
 /// The page. It asks for nothing but the API.
 pub const PAGE: &str = include_str!("page.html");
@@ -124,23 +130,59 @@ impl<B: Plane> View<'_, B> {
         })
     }
 
-    /// Connections that all CPUs know.
-    pub(crate) fn flows(&self, most: usize) -> Result<Value> {
-        let mut names = std::collections::BTreeMap::new();
+    /// Connections that all CPUs know, those that are asked for; or that the configuration has no such VIP or real.
+    ///
+    /// # Errors
+    /// The target's.
+    pub(crate) fn flows(&self, asked: &Flows, most: usize) -> Result<std::result::Result<Value, String>> {
+        let mut names = BTreeMap::new();
         for (index, vip) in self.config.vips.iter().enumerate() {
             let (_, _, numbers) = self.places(index);
             names.extend(
                 numbers.into_iter().zip(&vip.reals).filter_map(|(number, real)| Some((number?, real.name.as_str()))),
             );
         }
-        let flows = self.store.flows(most)?;
-        let flow = |flow: &crate::store::Flow| {
+        let which = match self.which(asked, &names) {
+            Ok(which) => which,
+            Err(why) => return Ok(Err(why)),
+        };
+        let found = self.store.flows(&which, most)?;
+        let flow = |flow: &Flow| {
             json!({
                 "client": flow.client.0, "client_port": flow.client.1, "vip": flow.to.0, "vip_port": flow.to.1,
                 "protocol": flow.protocol, "real": names.get(&flow.real),
             })
         };
-        Ok(json!({ "flows": flows.iter().map(flow).collect::<Vec<_>>(), "most": most }))
+        let flows: Vec<_> = found.flows.iter().map(flow).collect();
+        Ok(Ok(json!({ "flows": flows, "most": most, "more": found.more })))
+    }
+
+    /// Names as the tables have them; an error for those that there are not.
+    fn which(&self, asked: &Flows, names: &BTreeMap<u32, &str>) -> std::result::Result<Which, String> {
+        let vip = asked.vip.as_ref().map(|said| {
+            let named = self.config.vips.iter().find(|vip| vip.name == *said);
+            let address = said.parse().map(|address| (address, Vec::new()));
+            named.map(|vip| (vip.address, vip.ports.clone())).or(address.ok()).ok_or_else(|| {
+                let meant = did_you_mean(said, self.config.vips.iter().map(|vip| vip.name.as_str()));
+                format!(
+                    "no VIP is called `{said}`{}",
+                    meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
+                )
+            })
+        });
+        let reals = asked.real.as_ref().map(|said| {
+            let numbers: BTreeSet<u32> =
+                names.iter().filter(|(_, name)| *name == said).map(|(number, _)| *number).collect();
+            if !numbers.is_empty() {
+                return Ok(numbers);
+            }
+            let meant = did_you_mean(said, names.values().copied());
+            Err(format!(
+                "no VIP has a real `{said}`{}",
+                meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
+            ))
+        });
+        Ok(Which { client: asked.client, vip: vip.transpose()?, reals: reals.transpose()? })
     }
 
     /// The text that Prometheus reads.
@@ -175,7 +217,7 @@ impl<B: Plane> View<'_, B> {
             vips.iter().map(|(l, c)| (l.clone(), c.opened)),
         );
         // A real's packets are those of all its VIPs: they are told once.
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let mut once = Vec::new();
         for (labels, counts, ..) in &reals {
             let real = labels.rsplit_once(",real=").map_or("", |(_, real)| real);

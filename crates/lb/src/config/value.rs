@@ -148,6 +148,22 @@ pub struct Prefix {
     pub bits: u8,
 }
 
+impl Prefix {
+    /// Whether an address is one of it.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(own), IpAddr::V4(four)) => {
+                (u32::from(own) ^ u32::from(four)).checked_shr(32 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(own), IpAddr::V6(six)) => {
+                (u128::from(own) ^ u128::from(six)).checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
 impl std::str::FromStr for Prefix {
     type Err = ();
     fn from_str(text: &str) -> Result<Prefix, ()> {

@@ -2,13 +2,13 @@
 
 use super::{Server, follow::Reloaded, socket_folder};
 use crate::{
-    announce::{Note, forget_note},
+    announce::Note,
     apply::Changed,
-    asked::{Drain, Stop, nothing},
+    asked::{Drain, Flows, nothing},
     http::{Answer, Request},
-    instance, report,
+    report,
 };
-use std::{collections::BTreeSet, thread, time::Instant};
+use std::time::Instant;
 
 /// Flows that are told at most.
 const FLOWS: usize = 10_000;
@@ -29,7 +29,13 @@ impl Server<'_> {
                 kind: "text/plain; version=0.0.4",
                 body: (text + &self.fleet_metrics()).into_bytes(),
             }),
-            ("GET", "/v1/flows") => self.view().flows(FLOWS).map(|flows| Answer::json(&flows)),
+            ("GET", "/v1/flows") => match Flows::read(&request.query) {
+                Ok(asked) => self.view().flows(&asked, FLOWS).map(|flows| match flows {
+                    Ok(flows) => Answer::json(&flows),
+                    Err(why) => Answer::refused(404, &why),
+                }),
+                Err(why) => return Answer::refused(400, &why),
+            },
             ("POST", "/v1/reload" | "/v1/withdraw" | "/v1/announce") if nothing(&request.body).is_err() => {
                 return Answer::refused(400, &nothing(&request.body).err().unwrap_or_default());
             }
@@ -44,7 +50,6 @@ impl Server<'_> {
                     }
                 };
             }
-            ("POST", "/v1/stop") => return self.stop(request),
             ("POST", "/v1/drain" | "/v1/undrain") => return self.drain(request),
             ("POST", "/v1/withdraw" | "/v1/announce") => return self.withdraw(request.path == "/v1/withdraw"),
             (_, "/" | "/openapi.json" | "/v1/status" | "/metrics" | "/v1/flows") => {
@@ -106,6 +111,9 @@ impl Server<'_> {
 
     /// Takes routes back, or announces them again.
     pub(super) fn withdraw(&mut self, away: bool) -> Answer {
+        if self.ending.is_some() && !away {
+            return Answer::refused(409, "the balancer is being stopped");
+        }
         let served = self.served();
         if self.announcer.is_some() {
             // Before it is done: a process that ends meanwhile has a successor that knows.
@@ -121,7 +129,7 @@ impl Server<'_> {
     }
 
     /// Notes for the next process whether this one has been told to stand back.
-    fn note_withdrawn(&mut self, away: bool) {
+    pub(super) fn note_withdrawn(&mut self, away: bool) {
         let noted = Note::prepare(socket_folder(), &self.config, &self.api_socket(), away).and_then(Note::hold);
         if let Err(why) = noted {
             (self.log)(&format!(
@@ -129,52 +137,6 @@ impl Server<'_> {
                 self.config.name
             ));
         }
-    }
-
-    /// Ends the balancer: routes are taken back, then its program is detached and its maps go.
-    fn stop(&mut self, request: &Request) -> Answer {
-        let (ours, name) = (std::process::id(), self.config.name.clone());
-        match Stop::read(&request.body) {
-            Ok(Stop { pid: Some(pid) }) if pid != ours => {
-                return Answer::refused(409, &format!("this is process {ours}, and not {pid}"));
-            }
-            Ok(_) => {}
-            Err(why) => return Answer::refused(400, &why),
-        }
-        if let (Some(announce), Some(announcer)) = (&self.config.announce, &mut self.announcer) {
-            let (withdrawn, linger) = (announcer.withdrawn, announce.linger);
-            if let Err(why) = announcer.withdraw(announce, BTreeSet::new(), true) {
-                // What BIRD did not take it would be told again.
-                announcer.withdrawn = withdrawn;
-                self.announce();
-                let note = socket_folder().join(format!("lb-{name}.announce"));
-                return Answer::refused(
-                    500,
-                    &format!(
-                        "the routes cannot be taken back, and packets go on being balanced: {why}; start BIRD; or see to the \
-                         routes yourself: kill {ours}, remove {}, and stop it then",
-                        note.display()
-                    ),
-                );
-            }
-            // Routers that are further away hear of it meanwhile, while packets are still taken.
-            thread::sleep(linger);
-        }
-        if let Err(why) = instance::stop(&self.root, &name) {
-            // Some devices may have no program any more: packets shall not come before somebody has looked.
-            let Some(announcer) = self.announcer.as_mut() else { return Answer::refused(500, &why.to_string()) };
-            announcer.withdrawn = true;
-            self.note_withdrawn(true);
-            let stays = format!("{why}; routes stay withdrawn, until `alveary lb announce {name}`");
-            (self.log)(&format!("{name}: it cannot be stopped: {stays}"));
-            return Answer::refused(500, &stays);
-        }
-        if let Err(why) = forget_note(socket_folder(), &name) {
-            (self.log)(&format!("{name}: its note stays: {why}"));
-        }
-        (self.log)(&format!("{name}: stopped: its program is detached, its maps are gone, no packet is balanced"));
-        self.stopped = true;
-        Answer::json(&serde_json::json!({ "pid": ours }))
     }
 
     /// What there is to say of others.

@@ -103,7 +103,7 @@ impl<'l> Server<'l> {
             looked_at: false,
             first,
             doors: Some(doors),
-            stopped: false,
+            ending: None,
             root: root.to_owned(),
             owner,
             events,

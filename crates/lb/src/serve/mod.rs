@@ -6,11 +6,13 @@
 //! | `answers` | what the API answers |
 //! | `begin` | how it begins |
 //! | `checks` | checks, when they are due |
+//! | `end` | how it ends |
 //! | `follow` | the configuration, followed: the file, and the VIPs in etcd |
 
 mod answers;
 mod begin;
 mod checks;
+mod end;
 mod follow;
 
 use crate::{
@@ -34,6 +36,7 @@ use crate::{
 use alveary::kernel::signal::{Asked, Orders};
 use alveary_diag::{Diagnostic, Place};
 use checks::{workers, xorshift};
+use end::Ending;
 use follow::modified;
 use std::{
     cmp::Reverse,
@@ -91,8 +94,8 @@ pub struct Server<'l> {
     first: Limits,
     /// Where it answers, until it does.
     doors: Option<Doors>,
-    /// Nothing is balanced any more: the process ends.
-    stopped: bool,
+    /// It has been told to stop balancing.
+    ending: Option<Ending>,
     /// The BPF file system.
     root: PathBuf,
     owner: Owner,
@@ -162,24 +165,27 @@ impl Server<'_> {
             self.checks(&jobs, now);
             let next = self.due.peek().map(|Reverse((due, ..))| *due);
             let own = self.control.next(&self.config, now).into_iter().chain(self.leaving.values().copied()).min();
-            let until = next.into_iter().chain(own).chain([looked + LOOK]).min().unwrap_or(now);
+            let until = next.into_iter().chain(own).chain(self.end_due()).chain([looked + LOOK]).min().unwrap_or(now);
             match told.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(Event::Signal(Asked::End)) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Event::Signal(Asked::Reload)) => self.reload(),
                 Ok(Event::Said(line)) => (self.log)(&line),
                 Ok(Event::Shared(news)) => self.told(news),
                 Ok(Event::Checked { vip, real, life, said, took }) => self.checked(&vip, (&real, life), said, took),
+                Ok(Event::Asked(request, to)) if (&*request.method, &*request.path) == ("POST", "/v1/stop") => {
+                    self.stop(&request, to);
+                }
                 Ok(Event::Asked(request, to)) => {
                     let answer = self.answer(&request);
                     // Who has gone does not hear it.
                     let _ = to.send(answer);
-                    if self.stopped {
-                        drop(told);
-                        answered.iter().for_each(|answered| answered.quiet(FAREWELL));
-                        return Ok(());
-                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.ends() {
+                drop(told);
+                answered.iter().for_each(|answered| answered.quiet(FAREWELL));
+                return Ok(());
             }
             if !self.looked_at {
                 self.announce();
@@ -195,8 +201,13 @@ impl Server<'_> {
                 }
             }
         }
+        let was_ending = self.ends_not();
         let name = self.config.name.clone();
         (self.log)(&format!("{name}: packets go on being balanced; `alveary lb stop {name}` ends that"));
+        if was_ending {
+            drop(told);
+            answered.iter().for_each(|answered| answered.quiet(FAREWELL));
+        }
         Ok(())
     }
 

@@ -1,105 +1,34 @@
-//! The data plane's maps on a target: steps carried out, what runs read back, counters.
+//! The data plane's maps on a target: steps carried out, what runs read back.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `counts` | what the data plane has counted |
+//! | `flows` | connections that all CPUs know |
+//! | `plane` | what it needs of a target |
+
+mod counts;
+mod flows;
+mod plane;
+
+pub use counts::{Traffic, VipCounts};
+pub use flows::{Flow, Flows, Which};
+pub use plane::{Plane, Words};
 
 use crate::{
-    Fault, Result,
+    Result,
     apply::{Changed, Refused, Ring, Room, Running, Step, apply},
     config::{Config, Limits},
     wanted::Wanted,
     wire::{self, LAYOUT, Real, Service},
 };
-use alveary::{Backend, Linux, LinuxMap, Loaded, MapHandle, Object, User, UserMap, kernel::read::MappedArray};
+use alveary::{Loaded, MapHandle, Object};
 use alveary_diag::{Diagnostic, Place};
-use std::{collections::BTreeMap, net::IpAddr, thread, time::Duration};
+use std::{collections::BTreeMap, thread, time::Duration};
 
 /// How long packets may be on their way through the program: a thousand times what they are.
 const GRACE: Duration = Duration::from_millis(20);
 /// Connections of a set of the CPUs' tables.
 const WAYS: u32 = 4;
-
-/// A target on which the data plane can be.
-pub trait Plane: Backend {
-    /// Words of an array, to be read and written many at once.
-    ///
-    /// # Errors
-    /// The target's.
-    fn words(map: &Self::Map) -> Result<Box<dyn Words>>;
-}
-
-/// An array of words.
-pub trait Words {
-    /// Writes some.
-    ///
-    /// # Errors
-    /// The target's, and if they do not fit.
-    fn write(&mut self, at: u32, words: &[u32]) -> Result<()>;
-
-    /// Reads some.
-    ///
-    /// # Errors
-    /// As above.
-    fn read(&mut self, at: u32, count: u32) -> Result<Vec<u32>>;
-}
-
-impl Plane for User {
-    fn words(map: &UserMap) -> Result<Box<dyn Words>> {
-        Ok(Box::new(map.clone()))
-    }
-}
-
-impl Words for UserMap {
-    fn write(&mut self, at: u32, words: &[u32]) -> Result<()> {
-        (at..).zip(words).try_for_each(|(at, word)| Ok(self.update(&at.to_ne_bytes(), &word.to_ne_bytes(), 0)?))
-    }
-
-    fn read(&mut self, at: u32, count: u32) -> Result<Vec<u32>> {
-        let word = |at: u32| Ok(wire::word(&self.lookup(&at.to_ne_bytes())?.unwrap_or_default(), 0));
-        (at..at.saturating_add(count)).map(word).collect()
-    }
-}
-
-impl Plane for Linux {
-    fn words(map: &LinuxMap) -> Result<Box<dyn Words>> {
-        Ok(Box::new(Mapped(map.clone())))
-    }
-}
-
-/// An array of the kernel's. It is mapped table by table: all tables together may be larger than the rest of the process.
-struct Mapped(LinuxMap);
-
-impl Mapped {
-    fn part(&self, at: u32, count: usize) -> Result<MappedArray> {
-        let end = u32::try_from(count).ok().and_then(|count| at.checked_add(count)).unwrap_or(u32::MAX);
-        let part = MappedArray::part(self.0.sys(), true, at..end);
-        part.map_err(|why| {
-            failed(format!("words {at} to {end} of map `{}` cannot be mapped: {why}", self.0.spec().name))
-        })
-    }
-}
-
-impl Words for Mapped {
-    fn write(&mut self, at: u32, words: &[u32]) -> Result<()> {
-        if words.is_empty() {
-            return Ok(());
-        }
-        let part = self.part(at, words.len())?;
-        let fits = (at..).zip(words).all(|(at, word)| part.write(at, 0, &word.to_ne_bytes()));
-        if fits { Ok(()) } else { Err(failed(format!("{} words at {at} are behind the end", words.len()))) }
-    }
-
-    fn read(&mut self, at: u32, count: u32) -> Result<Vec<u32>> {
-        if count == 0 {
-            return Ok(Vec::new());
-        }
-        let part = self.part(at, count as usize)?;
-        let word = |at: u32| part.value(at).map(|bytes| wire::word(&bytes, 0));
-        let words: Option<Vec<u32>> = (at..at.saturating_add(count)).map(word).collect();
-        words.ok_or_else(|| failed(format!("{count} words at {at} are behind the end")))
-    }
-}
-
-fn failed(message: String) -> Fault {
-    Diagnostic::new("lb", message, Place::Nowhere).into()
-}
 
 /// Gives an object the sizes and constants that a configuration asks for; `cpus` are those of the target.
 ///
@@ -130,28 +59,6 @@ pub fn prepare(object: &mut Object, config: &Config, cpus: u32) -> Result<()> {
     object.set_variable("lb_seed", &config.seed.to_ne_bytes())?;
     object.set_variable("lb_sets", &sets.to_ne_bytes())?;
     Ok(object.set_variable("lb_cpus", &cpus.to_ne_bytes())?)
-}
-
-/// Packets and bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Packets.
-    pub packets: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// What is counted of a VIP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VipCounts {
-    /// To it.
-    pub to: Traffic,
-    /// From its reals behind NAT.
-    pub back: Traffic,
-    /// New connections.
-    pub opened: u64,
-    /// Flows that another CPU, or a peer, knew.
-    pub global: u64,
 }
 
 /// The maps, open.
@@ -346,90 +253,4 @@ impl<B: Plane> Store<B> {
             Step::Ring(..) | Step::Grace => Ok(()),
         }
     }
-
-    /// An entry of counters, all CPUs together.
-    fn counts<const N: usize>(&self, map: &str, index: u32) -> Result<[u64; N]> {
-        let bytes = self.value(map, index)?;
-        let mut sums = [0u64; N];
-        for cpu in bytes.chunks_exact(8 * N) {
-            for (sum, word) in sums.iter_mut().zip(cpu.chunks_exact(8)) {
-                *sum = sum.wrapping_add(u64::from_ne_bytes(wire::some(word, 0)));
-            }
-        }
-        Ok(sums)
-    }
-
-    /// What is counted of a VIP, by its number.
-    ///
-    /// # Errors
-    /// The target's.
-    pub fn vip(&self, number: u32) -> Result<VipCounts> {
-        let [packets, bytes, back_packets, back_bytes, opened, global] = self.counts("vip_counters", number)?;
-        let back = Traffic { packets: back_packets, bytes: back_bytes };
-        Ok(VipCounts { to: Traffic { packets, bytes }, back, opened, global })
-    }
-
-    /// What is counted of a real, by its number.
-    ///
-    /// # Errors
-    /// The target's.
-    pub fn real(&self, number: u32) -> Result<Traffic> {
-        let [packets, bytes] = self.counts("real_counters", number)?;
-        Ok(Traffic { packets, bytes })
-    }
-
-    /// What became of packets, in the order of [`wire::VERDICTS`].
-    ///
-    /// # Errors
-    /// The target's.
-    pub fn verdicts(&self) -> Result<Vec<Traffic>> {
-        (0..wire::VERDICTS.len() as u32)
-            .map(|index| self.counts("verdicts", index).map(|[packets, bytes]| Traffic { packets, bytes }))
-            .collect()
-    }
-
-    /// What else was counted, in the order of [`wire::EVENTS`].
-    ///
-    /// # Errors
-    /// The target's.
-    pub fn events(&self) -> Result<Vec<u64>> {
-        (0..wire::EVENTS.len() as u32).map(|index| self.counts("events", index).map(|[count]| count)).collect()
-    }
-
-    /// Connections that all CPUs know: client, VIP, protocol, real by number; no more than `most`.
-    ///
-    /// # Errors
-    /// The target's.
-    pub fn flows(&self, most: usize) -> Result<Vec<Flow>> {
-        let mut flows = Vec::new();
-        for (map, width) in [("connections4", 4), ("connections6", 16)] {
-            for (key, value) in self.map(map).entries()? {
-                if flows.len() == most {
-                    return Ok(flows);
-                }
-                let ip = |at: usize| match width {
-                    4 => IpAddr::from(wire::some::<4>(&key, at)),
-                    _ => IpAddr::from(wire::some::<16>(&key, at)),
-                };
-                let port = |at: usize| u16::from_be_bytes(wire::some(&key, at));
-                let [protocol] = wire::some(&key, 2 * width + 4);
-                let (client, to) = ((ip(0), port(2 * width)), (ip(width), port(2 * width + 2)));
-                flows.push(Flow { client, to, protocol, real: wire::number(wire::word(&value, 0)) });
-            }
-        }
-        Ok(flows)
-    }
-}
-
-/// A connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flow {
-    /// The client's address and port.
-    pub client: (IpAddr, u16),
-    /// The VIP's.
-    pub to: (IpAddr, u16),
-    /// The protocol's number.
-    pub protocol: u8,
-    /// The real's number.
-    pub real: u32,
 }

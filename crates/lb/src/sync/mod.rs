@@ -17,11 +17,12 @@ use crate::{
     apply::Running,
     clock::coarse,
     config::{Sync, here::secret},
+    store::Plane as _,
     wanted::Wanted,
     wire::{self, some},
 };
 use alveary::{
-    LinuxMap, MapHandle,
+    Linux, LinuxMap, MapHandle,
     kernel::read::{RingBuffer, Waiter},
 };
 use alveary_diag::{Diagnostic, Place};
@@ -296,19 +297,22 @@ impl Shared {
     fn tell_all(&self, askers: &[SocketAddr]) {
         let mut batch = Batch::new(self, KNOWN, askers);
         for (table, four) in self.tables.iter().zip([true, false]) {
+            let width = if four { 4 } else { 16 };
             // What cannot be read is told when it is new again.
-            for (key, value) in table.entries().unwrap_or_default() {
-                let width = if four { 4 } else { 16 };
-                let port = |at| u16::from_be_bytes(some(&key, at));
-                let Some(real) = self.names().reached.get(&wire::word(&value, 0)).copied() else { continue };
-                batch.add(&Entry {
-                    client: (address(&key, 0, four), port(2 * width)),
-                    vip: (address(&key, width, four), port(2 * width + 2)),
-                    protocol: key.get(2 * width + 4).copied().unwrap_or_default(),
-                    port: u16::from_be_bytes(some(&value, 4)),
-                    real,
-                });
-            }
+            let _ = Linux::each(table, &mut |key, value| {
+                let port = |at| u16::from_be_bytes(some(key, at));
+                let real = self.names().reached.get(&wire::word(value, 0)).copied();
+                if let Some(real) = real {
+                    batch.add(&Entry {
+                        client: (address(key, 0, four), port(2 * width)),
+                        vip: (address(key, width, four), port(2 * width + 2)),
+                        protocol: key.get(2 * width + 4).copied().unwrap_or_default(),
+                        port: u16::from_be_bytes(some(value, 4)),
+                        real,
+                    });
+                }
+                true
+            });
         }
         batch.end();
         self.send(ALL_SAID, &[], askers);

@@ -7,7 +7,7 @@ use crate::{
     table::{Align, Table, grouped},
 };
 use alveary_diag::{Diagnostic, Place};
-use alveary_lb::{announce::noted_socket, http::ask};
+use alveary_lb::{announce::noted_socket, asked, config::Prefix, http::ask};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 use std::{
@@ -102,16 +102,29 @@ pub(super) struct Reals {
 
 /// List connections that all CPUs know, 10,000 at most; or follow packets that are sampled
 ///
-/// With `--follow` it prints a line for each packet that the data plane samples, as it passes: the flow, what became of it, the VIP
+/// `--client`, `--vip` and `--real` say which: those for which all holds that is said. With `--follow` it prints a line for each packet that the data plane samples, as it passes: the flow, what became of it, the VIP
 /// and the real. `[rates] sample` in the configuration says one of how many packets that is.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary lb flows
+  alveary lb flows --client 198.51.100.0/24 --real 10.0.0.11
   alveary lb flows --follow --for 10s
   alveary lb flows --follow --json | jq 'select(.verdict == \"no-real\")'")]
 pub(super) struct Flows {
     #[command(flatten)]
     pub(super) which: Which,
+
+    /// Of clients of this prefix alone
+    #[arg(long, value_name = "PREFIX", conflicts_with = "follow", value_parser = prefix)]
+    client: Option<Prefix>,
+
+    /// To this VIP alone, by its name or address
+    #[arg(long, value_name = "VIP", conflicts_with = "follow")]
+    vip: Option<String>,
+
+    /// Of this real alone, by its name
+    #[arg(long, value_name = "REAL", conflicts_with = "follow")]
+    real: Option<String>,
 
     /// Print sampled packets until Ctrl-C
     #[arg(long, conflicts_with = "socket")]
@@ -128,6 +141,10 @@ pub(super) struct Flows {
     /// The BPF file system in which it is pinned
     #[arg(long, value_name = "DIR", requires = "follow", default_value = ROOT, value_hint = ValueHint::DirPath)]
     pub(super) bpffs: PathBuf,
+}
+
+fn prefix(text: &str) -> Result<Prefix, String> {
+    text.parse().map_err(|()| "a prefix without bits behind it is expected: 198.51.100.0/24, 2001:db8::/32".into())
 }
 
 /// Send no new connections to a real
@@ -239,7 +256,9 @@ impl Flows {
         if self.follow {
             return super::flows::follow(self, json);
         }
-        let flows = self.which.ask("GET", "/v1/flows", &Value::Null)?;
+        let query = asked::Flows::query(self.client, self.vip.as_deref(), self.real.as_deref());
+        let target = if query.is_empty() { "/v1/flows".to_owned() } else { format!("/v1/flows?{query}") };
+        let flows = self.which.ask("GET", &target, &Value::Null)?;
         if json {
             return output::object(&flows);
         }
@@ -256,6 +275,10 @@ impl Flows {
             };
             let (client, vip) = (end(&flow["client"], &flow["client_port"]), end(&flow["vip"], &flow["vip_port"]));
             table.row([client, vip, protocol, text(&flow["real"])]);
+        }
+        if flows["more"] == true {
+            let most = grouped(count(&flows["most"]));
+            anstream::eprintln!("there are more than these {most}: --client, --vip and --real say which are wanted");
         }
         output::write(|out| table.write("", out))
     }

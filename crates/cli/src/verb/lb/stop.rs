@@ -18,7 +18,10 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Seconds that a process may take to end after it has said that it does.
 const FAREWELL: i64 = 10;
@@ -58,7 +61,7 @@ impl Stop {
         })?;
         match owned {
             Owned::Nothing => Err(none().into()),
-            Owned::Process(process) => self.ask(process, json),
+            Owned::Process { pid, pins } => self.ask(pid, &pins, json),
             Owned::Nobody => {
                 // Nobody begins to serve it meanwhile.
                 let _owner = Owner::take(&self.bpffs, &self.name).map_err(|why| all(vec![why]))?;
@@ -70,19 +73,16 @@ impl Stop {
     }
 
     /// Has its process end it, and waits until that has ended, too.
-    fn ask(&self, process: Option<u32>, json: bool) -> Result<(), Failure> {
+    fn ask(&self, process: Option<u32>, pins: &str, json: bool) -> Result<(), Failure> {
         let pid = process.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         let watched = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let which = Which::new(&self.name, self.socket.clone());
-        let answer = which.ask("POST", "/v1/stop", &json!({ "pid": process })).map_err(|why| match (why, process) {
-            (Failure::Wrong { mut diagnostics, .. }, Some(pid)) => {
-                diagnostics[0].help.push(format!(
-                    "process {pid} serves it; if it does not answer: kill {pid}, then `alveary lb stop {}`",
-                    self.name
-                ));
+        let answer = which.ask("POST", "/v1/stop", &json!({ "pins": pins })).map_err(|why| match why {
+            Failure::Wrong { mut diagnostics, .. } => {
+                diagnostics[0].help.push(self.who(process));
                 diagnostics.into()
             }
-            (why, _) => why,
+            why => why,
         })?;
         if let Some(watched) = watched {
             let most = Timespec { tv_sec: FAREWELL, tv_nsec: 0 };
@@ -90,6 +90,24 @@ impl Stop {
             let _ = poll(&mut [PollFd::new(&watched, PollFlags::IN)], Some(&most));
         }
         said(&answer, json)
+    }
+
+    /// Who serves it, and how that is asked or ended.
+    fn who(&self, process: Option<u32>) -> String {
+        let Some(pid) = process else {
+            return "a process that cannot be seen from here serves it: stop it where that runs, or from the machine's own \
+                    namespace of processes"
+                .into();
+        };
+        let end = format!("kill {pid}, then `alveary lb stop {}`", self.name);
+        let mounts = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+        if self.socket.is_some() || mounts("self") == mounts(&pid.to_string()) {
+            return format!("process {pid} serves it; if it does not answer: {end}");
+        }
+        let socket = format!("/proc/{pid}/root{}", socket(&self.name).display());
+        format!(
+            "process {pid} serves it, in a container: `--socket {socket}`, if its configuration says no other one; or {end}"
+        )
     }
 }
 

@@ -194,3 +194,54 @@ fn what_waits_and_what_is_silent_is_said() {
     assert!(site.ask(&["undrain", "one"]).contains("the real `one` is there and not drained: `web`"));
     drop(servers);
 }
+
+/// In a container the process has another number than on the machine: `stop`, which named it by that, was refused.
+#[test]
+fn a_balancer_in_a_container_is_stopped_from_the_machine() {
+    let Some(mut site) = Site::new("lb_container") else { return };
+    let _servers = [site.server(0), site.server(1)];
+    site.configure("");
+    let mut command = std::process::Command::new("unshare");
+    command.args([
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--",
+        env!("CARGO_BIN_EXE_alveary"),
+        "lb",
+        "serve",
+    ]);
+    command.arg(site.folder.join("lb.toml")).arg("--bpffs").arg(&site.bpffs.path);
+    site.start(command);
+    let stop = |site: &Site, socket: &Path| {
+        let mut command = site.command(&["stop", "test", "--bpffs"]);
+        let output = command.arg(&site.bpffs.path).arg("--socket").arg(socket).output().expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // Where nobody answers it is told who should.
+    let (stopped, why) = stop(&site, &site.folder.join("none.sock"));
+    assert!(!stopped && why.contains("serves it; if it does not answer: kill "), "{why}");
+    let (stopped, why) = stop(&site, &site.folder.join("lb.sock"));
+    assert!(stopped, "{why}");
+    let ended = site.served.take().expect("it runs").wait().expect("it is ours");
+    assert!(ended.success(), "{ended:?}");
+    assert!(site.log().contains("stopped: its program is detached") && program(&site).is_none(), "{}", site.log());
+}
+
+/// Another balancer of this name, pinned elsewhere, answers at the socket.
+#[test]
+fn a_balancer_that_is_not_meant_is_not_stopped() {
+    let Some(mut site) = Site::new("lb_meant") else { return };
+    let _servers = [site.server(0), site.server(1)];
+    site.configure("");
+    site.serve();
+    let Some(other) = alveary_testing::BpfFs::mount("lb_meant_other") else { return };
+    let mut owner = alveary_lb::owner::Owner::take(&other.path, "test").expect("it is free");
+    owner.keep();
+    let mut command = site.command(&["stop", "test", "--bpffs"]);
+    let output = command.arg(&other.path).arg("--socket").arg(site.folder.join("lb.sock")).output().expect("it runs");
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && why.contains("whose balancer `test` is pinned elsewhere"), "{why}");
+    assert!(program(&site).is_some() && site.status().is_some());
+}

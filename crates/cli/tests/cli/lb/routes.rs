@@ -1,11 +1,12 @@
 //! Routes of a balancer, by a BIRD that only notes what it is told.
 
-use super::serve::Site;
+use super::serve::{Site, answering};
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
     os::unix::net::UnixListener,
-    sync::{Arc, Mutex},
+    process::Stdio,
+    sync::{Arc, Mutex, atomic::Ordering},
     thread,
 };
 
@@ -101,4 +102,60 @@ fn old_routes_are_forgotten_and_withdrawn_ones_stay_away() {
     let stopped = site.command(&["stop", &name, "--bpffs"]).arg(&site.bpffs.path).output().expect("it runs");
     assert!(stopped.status.success(), "{stopped:?}");
     assert_eq!(last(), Some((false, true)));
+}
+
+/// While routers hear that routes are withdrawn, nothing but that was done: no question answered, no real checked, no signal heard.
+#[test]
+fn while_routers_hear_of_it_everything_else_goes_on() {
+    let Some(mut site) = Site::new("lb_linger") else { return };
+    let servers = [site.server(0), site.server(1)];
+    let name = format!("linger-{}", std::process::id());
+    // So long that it is not over by itself.
+    site.configure(&format!(
+        "[announce]\nfile = {:?}\nbird = {:?}\nlinger = \"30s\"\n",
+        site.folder.join("routes.conf"),
+        site.folder.join("bird.ctl")
+    ));
+    site.replace("name = \"test\"", &format!("name = \"{name}\""));
+    let told = bird(&site, &name);
+    let last = || told.lock().expect("notes").last().copied();
+    site.serve();
+    site.until("its address is announced", |_| last() == Some((true, true)));
+    let stop = |site: &Site| {
+        let mut command = site.command(&["stop", &name, "--bpffs"]);
+        command.arg(&site.bpffs.path).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs")
+    };
+    let stops = [stop(&site), stop(&site)];
+    site.until("routes are withdrawn", |_| last() == Some((false, true)));
+
+    // It answers, and says what it does.
+    assert_eq!(site.status().expect("it answers")["announce"]["withdrawn"], true);
+    assert!(site.ask(&["announce"]).contains("the balancer is being stopped"));
+    // It checks reals, and sends connections elsewhere; it reads its configuration.
+    servers[1].store(false, Ordering::Relaxed);
+    site.until("a real that is gone is seen", |site| {
+        site.health().iter().map(|(health, _)| health.as_str()).eq(["up", "down"])
+    });
+    assert_eq!(answering(&mut site.connect(8)), 8);
+    site.replace("connections = 10000", "connections = 20000");
+    assert!(site.ask(&["reload"]).contains("`connections` in [limits] waits"), "{}", site.log());
+    assert_eq!(last(), Some((false, true)), "routes stay withdrawn");
+
+    // It ends when it is told to, with packets going on, and who waits for the other end hears so.
+    site.terminate();
+    for stop in stops {
+        let output = stop.wait_with_output().expect("it ends");
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && why.contains("was told to end before the balancer did"), "{why}");
+    }
+    assert!(site.bpffs.path.join("alveary-lb").join(&name).join("link-eth0").exists());
+
+    // The next one announces again; and a short time passes by itself.
+    site.replace("linger = \"30s\"", "linger = \"50ms\"");
+    site.serve();
+    site.until("its address is announced", |_| last() == Some((true, true)));
+    let output = stop(&site).wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(last(), Some((false, true)));
+    assert!(!site.bpffs.path.join("alveary-lb").join(&name).exists());
 }

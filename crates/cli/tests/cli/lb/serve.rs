@@ -131,6 +131,14 @@ impl Site {
         self.served.as_ref().map_or(0, Child::id)
     }
 
+    /// Has the process end as systemd does, and waits for that.
+    pub(super) fn terminate(&mut self) {
+        let mut child = self.served.take().expect("it runs");
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+            .expect("it is ours");
+        assert!(child.wait().expect("it ends").success());
+    }
+
     pub(super) fn kill(&mut self) {
         if let Some(mut child) = self.served.take() {
             child.kill().expect("it is ours");
@@ -250,6 +258,11 @@ fn connections_outlive_the_process_and_follow_health() {
         (open[0].0.local_addr().expect("an address").port(), if open[0].1 == b'1' { "one" } else { "two" });
     let line = flows.lines().find(|line| line.contains(&format!("10.0.0.2:{port} "))).unwrap_or_default();
     assert!(line.contains("192.0.2.1:80") && line.trim_end().ends_with(real), "{real}: {line}\n{flows}");
+    let some = |words: &[&str]| site.ask(&[&["flows"], words].concat()).lines().count() - 1;
+    assert_eq!((some(&["--client", "10.0.0.0/24"]), some(&["--client", "10.0.1.0/24"])), (100, 0));
+    assert_eq!(some(&["--vip", "web", "--real", "one"]) + some(&["--vip", "192.0.2.1", "--real", "two"]), 100);
+    assert!(site.ask(&["flows", "--real", "tow"]).contains("no VIP has a real `tow`; did you mean `two`?"));
+    assert!(site.ask(&["flows", "--vip", "wbe"]).contains("no VIP is called `wbe`; did you mean `web`?"));
 
     // What would become of a packet: the same as becomes of it.
     for (stream, name) in &open[..4] {
