@@ -61,10 +61,19 @@ pub enum BadCodeKind {
     MisplacedSymbol,
     /// [`crate::Code::funcs`] is empty, not in order, or has a start that is no instruction.
     MisplacedFunction,
-    /// There is no memory for native code, or it would be more than there may be.
+    /// All native code together would be more than there may be.
     NoRoom {
+        /// Bytes that this code takes.
+        needed: usize,
+        /// Bytes that others take.
+        in_use: usize,
         /// Bytes that all native code together may take.
         limit: usize,
+    },
+    /// The operating system gives no memory that can be executed.
+    NoPages {
+        /// Bytes that this code takes.
+        needed: usize,
     },
     /// A register that only the engine writes: `r10`, or `r12` in lowered code.
     WritesReadOnly {
@@ -94,7 +103,14 @@ impl fmt::Display for BadCode {
             BadCodeKind::NoSymbol => write!(f, "a map or variable that was given no address"),
             BadCodeKind::MisplacedSymbol => write!(f, "an address is given to a slot that takes none"),
             BadCodeKind::MisplacedFunction => write!(f, "a function begins at a slot that is no instruction"),
-            BadCodeKind::NoRoom { limit } => write!(f, "no room for native code, of which {limit} bytes may exist"),
+            BadCodeKind::NoRoom { needed, in_use, limit } => write!(
+                f,
+                "its native code takes {needed} bytes, {in_use} are in use, and all together may be {limit}: allow more \
+                 (`native_limit`), or unload other programs"
+            ),
+            BadCodeKind::NoPages { needed } => {
+                write!(f, "the system gives no {needed} bytes of memory that can be executed: is that forbidden here?")
+            }
             BadCodeKind::WritesReadOnly { register } => write!(f, "r{register} is read-only"),
         }
     }

@@ -190,7 +190,6 @@ impl Jit {
 
     /// As [`Jit::compile`], by rules for each instruction.
     pub(crate) fn compile_by(self: &Arc<Jit>, code: &Code, ops: &Ops, rules: Rules<'_>) -> Result<Native, BadCode> {
-        let no_room = || bad(code, 0, BadCodeKind::NoRoom { limit: self.settings.limit });
         // Code whose constants are hidden is of this process alone; a loop around a program is made when it is asked for.
         let cache = self.cache.as_deref().filter(|_| rules.key.is_none() && !rules.many);
         let kept = cache.and_then(|cache| Some((cache, Key::of(self, code, &rules)?)));
@@ -206,8 +205,12 @@ impl Jit {
                 image.place(&plan).ok_or_else(|| bad(code, 0, text::STRANGE))?
             }
         };
-        let room = Room::take(self, bytes.len()).ok_or_else(no_room)?;
-        let pages = Pages::new(&bytes).map_err(|_| no_room())?;
+        let needed = bytes.len();
+        let room = Room::take(self, needed).ok_or_else(|| {
+            let (in_use, limit) = (self.in_use(), self.settings.limit);
+            bad(code, 0, BadCodeKind::NoRoom { needed, in_use, limit })
+        })?;
+        let pages = Pages::new(&bytes).map_err(|_| bad(code, 0, BadCodeKind::NoPages { needed }))?;
         let first = &plan.functions[0];
         let alone = !first.counted && !first.stops;
         Ok(Native::new(pages, bytes.len(), starts, plan.starts(), alone, room))

@@ -35,7 +35,12 @@ fn code_takes_no_more_memory_than_it_may() {
     let first = load(1).expect("there is room for one page");
     let one = jit.in_use();
     assert!((1..=16 << 10).contains(&one));
-    assert_eq!(load(3_000).expect_err("there is none for many").why, BadCodeKind::NoRoom { limit: 16 << 10 });
+    let why = load(3_000).expect_err("there is none for many");
+    let BadCodeKind::NoRoom { needed, in_use, limit: 16384 } = why.why else { panic!("{why}") };
+    assert!(needed > 16 << 10 && in_use == one, "{why}");
+    let said =
+        format!("takes {needed} bytes, {one} are in use, and all together may be 16384: allow more (`native_limit`)");
+    assert!(why.to_string().contains(&said), "{why}");
     assert_eq!(jit.in_use(), one);
     drop(first);
     assert_eq!(jit.in_use(), 0);
