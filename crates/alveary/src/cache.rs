@@ -10,6 +10,7 @@
 //!   (or root), who can do all that anyway.
 //! - The key is a digest of the program as it is compiled, the engine's version and sources, and the processor's features.
 
+use alveary_diag::{Diagnostic, Place};
 use alveary_vm::{Cache, Store};
 use rustix::{fs::OFlags, process::geteuid};
 use std::{
@@ -19,7 +20,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     process,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Once, OnceLock},
     time::SystemTime,
 };
 
@@ -31,15 +32,33 @@ const IMAGE: &str = "image";
 /// A cache in a directory, which is made when the first image is asked for.
 #[must_use]
 pub fn directory(path: PathBuf) -> Arc<Cache> {
-    Cache::new(Box::new(Directory { path, limit: LIMIT, secret: OnceLock::new() }))
+    directory_telling(path, |_| {})
 }
 
-/// The user's own: `$XDG_CACHE_HOME/alveary`, or `~/.cache/alveary`. `None` if neither is said.
+/// The same, and `tell` is told why nothing can be kept there, once, when that turns out. Programs run all the same.
+#[must_use]
+pub fn directory_telling(path: PathBuf, tell: impl Fn(&Diagnostic) + Send + Sync + 'static) -> Arc<Cache> {
+    Cache::new(Box::new(Directory {
+        path,
+        limit: LIMIT,
+        secret: OnceLock::new(),
+        told: Once::new(),
+        tell: Box::new(tell),
+    }))
+}
+
+/// The user's own, as a [`directory`]. `None` if there is no [`users_path`].
 #[must_use]
 pub fn users_own() -> Option<Arc<Cache>> {
+    users_path().map(directory)
+}
+
+/// Where the user's own is: `$XDG_CACHE_HOME/alveary`, or `~/.cache/alveary`. `None` if neither is said.
+#[must_use]
+pub fn users_path() -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    Some(directory(caches.join("alveary")))
+    Some(caches.join("alveary"))
 }
 
 struct Directory {
@@ -47,11 +66,13 @@ struct Directory {
     limit: u64,
     /// Nothing, if the directory cannot be trusted.
     secret: OnceLock<Option<[u8; 32]>>,
+    told: Once,
+    tell: Box<dyn Fn(&Diagnostic) + Send + Sync>,
 }
 
 impl Store for Directory {
     fn secret(&self) -> Option<[u8; 32]> {
-        *self.secret.get_or_init(|| self.open().ok())
+        *self.secret.get_or_init(|| self.open().inspect_err(|why| self.trouble(why)).ok())
     }
 
     fn get(&self, name: &str) -> Option<Vec<u8>> {
@@ -65,19 +86,33 @@ impl Store for Directory {
 
     fn put(&self, name: &str, image: &[u8]) {
         // Whether it is kept or not, the program runs.
-        if (image.len() as u64) < self.limit / 2 && self.write(&self.image(name), image).is_ok() {
-            self.trim().ok();
+        if (image.len() as u64) < self.limit / 2 {
+            match self.write(&self.image(name), image) {
+                Ok(()) => drop(self.trim()),
+                Err(why) => self.trouble(&why),
+            }
         }
     }
 }
 
 impl Directory {
+    /// Nothing is kept, and this is why.
+    fn trouble(&self, why: &io::Error) {
+        self.told.call_once(|| {
+            let message = format!("native code cannot be kept in {}", self.path.display());
+            let why = Diagnostic::new("cache", message, Place::Nowhere).found(why.to_string());
+            (self.tell)(
+                &why.help("remove what is there, and it is made anew; or name another place: `XDG_CACHE_HOME`"),
+            );
+        });
+    }
+
     /// Makes the directory and the secret, or looks whether they are as they have to be.
     fn open(&self) -> io::Result<[u8; 32]> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
         let directory = fs::symlink_metadata(&self.path)?;
         if !directory.is_dir() || !is_own(&directory, 0o022) {
-            return Err(io::ErrorKind::PermissionDenied.into());
+            return Err(others("the directory", 0o022));
         }
         let path = self.path.join(SECRET);
         if matches!(owned(&path, 0o077), Err(why) if why.kind() == io::ErrorKind::NotFound) {
@@ -143,7 +178,14 @@ fn owned(path: &Path, others: u32) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
     let about = file.metadata()?;
-    if about.is_file() && is_own(&about, others) { Ok(file) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+    let what = path.file_name().unwrap_or_default().to_string_lossy();
+    if about.is_file() && is_own(&about, others) { Ok(file) } else { Err(self::others(&format!("`{what}`"), others)) }
+}
+
+/// Something that is not this user's alone.
+fn others(what: &str, rights: u32) -> io::Error {
+    let may = if rights & 0o044 == 0 { "write to" } else { "read or write" };
+    io::Error::new(io::ErrorKind::PermissionDenied, format!("{what} is another user's, or others may {may} it"))
 }
 
 fn is_own(about: &Metadata, others: u32) -> bool {
@@ -158,11 +200,15 @@ mod tests {
     fn at(name: &str) -> Directory {
         let path = env::temp_dir().join(format!("alveary-cache-{}-{name}", process::id()));
         drop(fs::remove_dir_all(&path));
-        Directory { path, limit: 4_000, secret: OnceLock::new() }
+        keeping_little(path, |_| {})
+    }
+
+    fn keeping_little(path: PathBuf, tell: impl Fn(&Diagnostic) + Send + Sync + 'static) -> Directory {
+        Directory { path, limit: 4_000, secret: OnceLock::new(), told: Once::new(), tell: Box::new(tell) }
     }
 
     fn again(directory: &Directory) -> Directory {
-        Directory { path: directory.path.clone(), limit: directory.limit, secret: OnceLock::new() }
+        keeping_little(directory.path.clone(), |_| {})
     }
 
     #[test]
@@ -184,7 +230,15 @@ mod tests {
         fs::create_dir(&directory.path).expect("it is new");
         fs::set_permissions(&directory.path, fs::Permissions::from_mode(0o777)).expect("it is ours");
         assert_eq!(directory.secret(), None);
-        drop(fs::remove_dir_all(&directory.path));
+        // That is said once.
+        let (told, hear) = std::sync::mpsc::channel();
+        let telling = keeping_little(directory.path.clone(), move |why| drop(told.send(why.found.clone())));
+        assert_eq!(telling.secret(), None);
+        telling.put("ab", b"image");
+        fs::remove_dir_all(&directory.path).expect("it is ours");
+        telling.put("ab", b"image");
+        let found = "the directory is another user's, or others may write to it".to_owned();
+        assert_eq!(hear.try_iter().collect::<Vec<_>>(), [Some(found)]);
     }
 
     #[test]

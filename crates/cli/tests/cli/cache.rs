@@ -78,4 +78,9 @@ fn a_directory_that_is_not_the_users_own_alone_is_not_used() {
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).expect("it is ours");
     verdicts(&session, "--engine jit");
     assert_eq!(fs::read_dir(&directory).expect("it is there").count(), 0);
+    let said = |options: &str| session.output(&format!("run large.o --pcap traffic.pcap {options}")).stderr;
+    let warning = said("--engine jit");
+    assert_eq!(warning.lines().filter(|line| line.contains("native code cannot be kept in")).count(), 1, "{warning}");
+    assert!(warning.contains("others may write to it; remove what is there"), "{warning}");
+    assert!(!said("--engine jit --no-cache").contains("cannot be kept"));
 }

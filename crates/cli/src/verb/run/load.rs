@@ -59,8 +59,11 @@ pub(super) fn on_user(run: &Run, cpus: u32) -> Result<Ready<User>, Failure> {
         .engine(run.engine.into())
         .fuel(run.fuel)
         .harden(run.harden);
-    if let Some(cache) = alveary::cache::users_own().filter(|_| !run.no_cache) {
-        user = user.cache(cache);
+    if let Some(path) = alveary::cache::users_path().filter(|_| !run.no_cache) {
+        user = user.cache(alveary::cache::directory_telling(path, |why| {
+            let found = why.found.iter().chain(&why.help).map(|more| format!("; {more}")).collect::<String>();
+            eprintln!("warning: {}{found}; or keep nothing: `--no-cache`", why.message);
+        }));
     }
     load(run, |spec| {
         let user = run.kernel.user(user, spec)?.build();
