@@ -7,11 +7,11 @@ use alveary_spec::{Initial, MapSpec};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A variable, and where it stands.
-struct Variable<'a> {
-    name: &'a str,
-    map: &'a str,
-    at: usize,
-    size: usize,
+pub(crate) struct Variable<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) map: &'a str,
+    pub(crate) at: usize,
+    pub(crate) size: usize,
     /// It is not static, so that there is one of that name.
     global: bool,
 }
@@ -83,7 +83,7 @@ impl Sections {
     }
 
     /// All variables; those of the kernel's configuration are not the object's own.
-    fn variables(&self) -> impl Iterator<Item = Variable<'_>> {
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable<'_>> {
         let btf = self.types.as_deref();
         let sections = self.maps.iter().filter_map(move |(map, ty)| match btf?.ty(*ty) {
             Some(Type::DataSec(section)) => Some((map.as_str(), section)),

@@ -1,7 +1,7 @@
 //! The header. Structs that several libraries share are defined once, however many headers are included.
 
 use super::context::{Context, Field, Kind};
-use super::interface::{Function, Interface, Map, Value, arguments, in_c, result};
+use super::interface::{Function, Held, Interface, Map, Value, arguments, in_c, result};
 use alveary_isa::Width;
 use std::fmt::Write;
 
@@ -142,5 +142,9 @@ fn accessor(map: &Map) -> String {
         1 => format!("{size} bytes"),
         _ => format!("{entries} values of {size} bytes, {stride} bytes apart"),
     };
-    format!("\n/* Map `{name}`: {what}. */\n{constant}void *{symbol}(void);\n")
+    let mut out = format!("\n/* Map `{name}`: {what}. */\n{constant}void *{symbol}(void);\n");
+    for Held { constant, name, at, size } in &map.variables {
+        let _ = writeln!(out, "#define {constant} {at} /* where `{name}` is in it: {size} bytes */");
+    }
+    out
 }

@@ -1,6 +1,7 @@
 //! What of a library others see, and what it needs of them. Knows no language.
 
 use super::{context::Context, parameters};
+use crate::variable::{Sections, Variable};
 use alveary_abi::{Arg, Helper, MapType, MemAccess, Proto, Ret};
 use alveary_diag::{Diagnostic, Place};
 use alveary_maps::Layout;
@@ -51,6 +52,20 @@ pub(super) struct Map {
     pub(super) described: bool,
     /// Its values, if they stand in the library.
     pub(super) memory: Option<Memory>,
+    /// Global variables that it holds, if it is a data section.
+    pub(super) variables: Vec<Held>,
+}
+
+/// A global variable in a data section.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    /// What its offset is called: its name behind the library's.
+    pub(super) constant: String,
+    pub(super) name: String,
+    /// Bytes from the section's beginning.
+    pub(super) at: usize,
+    /// How many it takes.
+    pub(super) size: usize,
 }
 
 /// Values in the library, one behind the other.
@@ -256,7 +271,27 @@ impl Interface {
             return;
         }
         let symbol = format!("{}_{}", self.name, ident(loaded.spec.name.trim_start_matches('.')));
-        self.maps.push(Map { symbol, spec: loaded.spec.clone(), described, memory: Memory::of(loaded) });
+        let (memory, variables) = (Memory::of(loaded), Vec::new());
+        self.maps.push(Map { symbol, spec: loaded.spec.clone(), described, memory, variables });
+    }
+
+    /// Says which variables stand in the library's data sections. Of several static ones of a name each has a number.
+    pub(super) fn add_variables(&mut self, sections: &Sections) {
+        let mut names = BTreeSet::new();
+        for Variable { name, map, at, size, .. } in sections.variables() {
+            let Some(map) = self.maps.iter_mut().find(|own| own.spec.name == map && own.memory.is_some()) else {
+                continue;
+            };
+            let plain = format!("{}_{}", self.name, ident(name)).to_ascii_uppercase();
+            let mut constant = format!("{plain}_OFFSET");
+            for number in 2.. {
+                if names.insert(constant.clone()) {
+                    break;
+                }
+                constant = format!("{plain}_{number}_OFFSET");
+            }
+            map.variables.push(Held { constant, name: name.to_owned(), at, size });
+        }
     }
 }
 

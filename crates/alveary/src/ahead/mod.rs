@@ -78,6 +78,7 @@ impl Compiled {
             let table = interface.add(program.spec(), context, prog, &ahead);
             programs.push((prog.clone(), ahead, table));
         }
+        interface.add_variables(&loaded.sections);
         interface.check().or_kind(Kind::Unsupported)?;
         let object = object(&interface, &programs, options)?;
         Ok(Compiled { object, interface })

@@ -1,7 +1,7 @@
 //! The Rust module: the header's declarations, for `rustc` and a linker that is given the library.
 
 use super::context::{Context, Field, Kind};
-use super::interface::{Function, Interface, Map, Value, arguments, in_rust, result};
+use super::interface::{Function, Held, Interface, Map, Value, arguments, in_rust, result};
 use alveary_isa::Width;
 use std::fmt::Write;
 
@@ -52,7 +52,20 @@ pub(super) fn module(interface: &Interface) -> String {
     out += "\nunsafe extern \"C\" {\n";
     interface.functions.iter().for_each(|function| out += &declaration(function));
     interface.maps.iter().for_each(|map| out += &accessor(map));
-    out + "}\n"
+    out += "}\n";
+    interface.maps.iter().for_each(|map| out += &offsets(map));
+    out
+}
+
+/// Where variables are in a data section.
+fn offsets(map: &Map) -> String {
+    let (symbol, name) = (in_rust(&map.symbol), &map.spec.name);
+    let offset = |Held { constant, name: variable, at, size }: &Held| {
+        format!(
+            "\n/// Where `{variable}` is in `{name}` (what `{symbol}` gives): {size} bytes.\npub const {constant}: usize = {at};\n"
+        )
+    };
+    map.variables.iter().map(offset).collect()
 }
 
 fn structure(context: &Context) -> String {
