@@ -259,6 +259,7 @@ enum Time {
 impl Run {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         self.outputs_are_distinct()?;
+        self.names_are_of_native_code()?;
         match self.on {
             On::User => self.on_user(json),
             On::Linux => self.on_linux(json),
@@ -284,6 +285,12 @@ impl Run {
 
     /// For profilers.
     fn name_native_code(&self, dump: Option<JitDump>, loaded: &Loaded<User>) -> Result<(), Failure> {
+        let named = self.perf_map || dump.is_some();
+        if named && loaded.programs().all(|program| !program.handle().prog().is_native()) {
+            eprintln!(
+                "warning: no program became native code, so that there is none to name: `--engine jit` makes it at once"
+            );
+        }
         if self.perf_map {
             perf_map::write(loaded)?;
         }
@@ -366,6 +373,17 @@ impl Run {
         let Some((name, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
         let message = format!("`{name}` has no meaning on the running kernel");
         Err(Diagnostic::new("option", message, Place::Nowhere).help(format!("leave `{name}` or `--on linux` out")))
+    }
+
+    /// Profilers are told of native code, of which there may be none by what was asked for.
+    fn names_are_of_native_code(&self) -> Result<(), Diagnostic> {
+        let given = [("--perf-map", self.perf_map), ("--jitdump", self.jitdump.is_some())];
+        let without = [("--engine interp", self.engine == Runner::Interp), ("--unverified", self.unverified)];
+        let first = |all: [(&'static str, bool); 2]| all.into_iter().find(|(_, given)| *given).map(|(name, _)| name);
+        let (Some(name), Some(other)) = (first(given), first(without)) else { return Ok(()) };
+        let message = format!("`{name}` names native code, and with `{other}` there is none");
+        let help = format!("leave `{other}` out, or `{name}`");
+        Err(Diagnostic::new("option", message, Place::Nowhere).help(help))
     }
 
     /// Nothing that is written may be a file that is read, or is written already.

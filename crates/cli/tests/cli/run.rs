@@ -372,3 +372,24 @@ fn native_code_is_dumped_for_profilers() {
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("nowhere") && refused.stderr.contains("--jitdump DIR"), "{}", refused.stderr);
 }
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn names_of_native_code_are_asked_for_where_there_is_some() {
+    let session = Session::new().example("count.bpf.o").example("traffic.pcap");
+    for (options, other) in [
+        ("--perf-map --engine interp", "--engine interp"),
+        ("--jitdump . --engine interp", "--engine interp"),
+        ("--jitdump . --unverified", "--unverified"),
+    ] {
+        let refused = session.output(&format!("run count.bpf.o --pcap traffic.pcap {options}"));
+        assert_eq!(refused.code, Some(1), "{options}");
+        assert!(refused.stderr.contains(&format!("with `{other}` there is none")), "{}", refused.stderr);
+    }
+    // Without a packet nothing turns hot.
+    let header = session.read("traffic.pcap")[..24].to_vec();
+    let session = session.file("none.pcap", header);
+    let few = session.output("run count.bpf.o --pcap none.pcap --jitdump .");
+    assert_eq!(few.code, Some(0), "{}", few.stderr);
+    assert!(few.stderr.contains("`--engine jit` makes it at once"), "{}", few.stderr);
+}
