@@ -20,6 +20,7 @@ mod machine;
 mod names;
 mod output;
 mod progress;
+mod several;
 mod table;
 mod terminal;
 mod types;

@@ -6,21 +6,23 @@ use crate::{
     failure::Failure,
     files, inspect,
     kernel::KernelOptions,
-    output,
+    output, several,
     table::{count, printable},
     verb::run::{Programs, parse_type},
 };
 use alveary::{
-    Backend, Loader, User,
+    User,
     ahead::{Compiled, Cpu, Machine, Options},
 };
 use alveary_abi::ProgType;
 use alveary_diag::{Diagnostic, Place};
+use alveary_spec::Program;
 use clap::{Args, ValueHint};
 use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Compile programs ahead of time: to native functions that C and Rust call
@@ -129,17 +131,21 @@ impl Compile {
         let options = alveary_object::Options { programs: only.map(|program| vec![program.name.clone()]), ty: self.ty };
         let user = self.kernel.user(User::builder(), Some(&spec))?.build();
         let named = |why: Diagnostic| why.in_file(&*file);
-        let resolved = alveary_object::resolve(&spec, user.kernel(), &options)
-            .map_err(|all| Failure::from(all.into_iter().map(named).collect::<Vec<_>>()))?;
-        if resolved.programs.is_empty() {
+        let (loaded, rejected) = several::load(&spec, &user, &options).map_err(|all| all.map(named))?;
+        let programs: Vec<Arc<Program>> = loaded.programs().map(|program| program.spec().clone()).collect();
+        if let Some(rejected) = rejected {
+            // A library is whole, or it is not there.
+            let others: Vec<&str> = programs.iter().map(|program| &*program.name).collect();
+            let help = format!("`--prog NAME` compiles one of the others alone: {}", others.join(", "));
+            return Err(rejected.map(|why| named(why).help(help.clone())).into());
+        }
+        if programs.is_empty() {
             return Err(named(Diagnostic::new("no-program", "the object has no program", Place::Nowhere)).into());
         }
-        let programs = resolved.programs.clone();
         let told = |why: alveary::Error| {
             let all = why.diagnostics().map(|d| named(d.clone())).collect();
             Failure::with_scene(all, Programs(programs.clone()))
         };
-        let loaded = Loader::new(user).load_resolved(resolved).map_err(&told)?;
         let name = self.name.clone().unwrap_or_else(|| named_after(&self.object));
         let prefix = self.prefix.clone().unwrap_or_default();
         Compiled::of(&loaded, &Options { name, prefix, machine, cpu: self.cpu.clone() }).map_err(&told)

@@ -7,12 +7,18 @@ mod lowered;
 mod native;
 mod symbols;
 
-use crate::{failure::Failure, inspect, kernel::KernelOptions, output};
-use alveary::User;
+use crate::{
+    failure::Failure,
+    inspect,
+    kernel::KernelOptions,
+    output,
+    several::{self, Rejected},
+};
 use alveary::runtime::{Pass, Passes};
+use alveary::{Loaded, User};
 use alveary_diag::Diagnostic;
 use alveary_isa::Endian;
-use alveary_object::apply_core;
+use alveary_object::{Options, apply_core};
 use alveary_spec::Spec;
 use answers::Answers;
 use clap::builder::PossibleValuesParser;
@@ -76,7 +82,7 @@ pub(crate) struct Disasm {
     /// Cranelift's IR as it is made of the lowered code, or with `--clif=optimized` as the code generator leaves it. Above
     /// the lines that come from an instruction stand that and its source line.
     #[arg(long, value_enum, value_name = "STAGE", num_args = 0..=1, require_equals = true,
-        default_missing_value = "lifted", hide_possible_values = true,
+        default_missing_value = "lifted", hide_possible_values = true, group = "compiled",
         conflicts_with_all = ["cbpf", "source", "raw", "lowered"])]
     clif: Option<Stage>,
 
@@ -84,14 +90,14 @@ pub(crate) struct Disasm {
     ///
     /// Machine code of this machine, its places counted from the first function's. Above what comes from an instruction of
     /// the lowered code stand that and its source line; what the code generator has rewritten comes from none. With --raw the bytes are shown.
-    #[arg(long, conflicts_with_all = ["cbpf", "source", "lowered", "clif"])]
+    #[arg(long, group = "compiled", conflicts_with_all = ["cbpf", "source", "lowered", "clif"])]
     jit: bool,
 
     /// Leave out passes of the compiler, to see what they do
     ///
     /// Of what --jit and --clif show. docs/jit.md lists the passes; several are set apart by commas.
     #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = passes(),
-        hide_possible_values = true, conflicts_with_all = ["cbpf", "source", "lowered"])]
+        hide_possible_values = true, requires = "compiled", conflicts_with_all = ["cbpf", "source", "lowered"])]
     without: Vec<String>,
 
     /// Show a classic filter in tcpdump's -d notation
@@ -116,21 +122,16 @@ impl Disasm {
         let look = Look { source: self.source, raw: self.raw };
         match (&self.object, &self.cbpf) {
             (_, Some(filter)) => classic::run(filter, look, self.ebpf, json),
-            (Some(path), None) if self.lowered => {
-                let spec = inspect::open(path)?;
-                let only = self.prog.as_deref().map(|name| inspect::program(&spec, name, path)).transpose()?;
-                let user = self.kernel.user(User::builder(), Some(&spec))?.build();
-                let lowered = Lowered::of(&spec, only.map(|program| &*program.name), user)?;
-                if json { output::object(&lowered) } else { output::write(|out| lowered.write(out)) }
-            }
-            (Some(path), None) if self.jit || self.clif.is_some() => {
-                let spec = inspect::open(path)?;
-                let only = self.prog.as_deref().map(|name| inspect::program(&spec, name, path)).transpose()?;
-                let passes =
-                    self.without.iter().filter_map(|name| Pass::named(name)).fold(Passes::default(), Passes::without);
-                let user = self.kernel.user(User::builder().passes(passes), Some(&spec))?.build();
-                let loaded = lowered::load(&spec, only.map(|program| &*program.name), user)?;
-                native(&loaded, self.clif, self.raw, json)
+            (Some(path), None) if self.lowered || self.jit || self.clif.is_some() => {
+                let (loaded, rejected) = self.loaded(path)?;
+                if !self.lowered {
+                    native(&loaded, self.clif, self.raw, json)?;
+                } else if json {
+                    output::object(&Lowered::of(&loaded))?;
+                } else {
+                    output::write(|out| Lowered::of(&loaded).write(out))?;
+                }
+                rejected.map_or(Ok(()), |rejected| Err(rejected.into()))
             }
             (Some(path), None) => {
                 let mut spec = inspect::open(path)?;
@@ -144,6 +145,18 @@ impl Disasm {
             }
             (None, None) => unreachable!("clap asks for one of the two"),
         }
+    }
+
+    /// Loads the programs as for a run; those that the verifier rejects are named when the others have been shown.
+    fn loaded(&self, path: &Path) -> Result<(Loaded<User>, Option<Rejected>), Failure> {
+        let spec = inspect::open(path)?;
+        let only = self.prog.as_deref().map(|name| inspect::program(&spec, name, path)).transpose()?;
+        let passes = self.without.iter().filter_map(|name| Pass::named(name)).fold(Passes::default(), Passes::without);
+        let user = self.kernel.user(User::builder().passes(passes), Some(&spec))?.build();
+        let options = Options { programs: only.map(|program| vec![program.name.clone()]), ty: None };
+        let named = |why: Diagnostic| why.in_file(path.display().to_string());
+        let (loaded, rejected) = several::load(&spec, &user, &options).map_err(|all| all.map(named))?;
+        Ok((loaded, rejected.map(|all| all.map(named))))
     }
 
     /// Has the kernel answer what the object asks: in its instructions, and in words.

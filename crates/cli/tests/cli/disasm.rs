@@ -147,3 +147,87 @@ fn ir_and_native_code_stand_beside_what_they_come_from() {
     assert!(text.contains("; __u64 bytes = context->data_end - context->data; @ "), "source lines are there: {text}");
     assert!(text.contains("; 3: r4 = *(u64 *)(r1 + 0)"), "so are instructions: {text}");
 }
+
+/// Two programs, of which the verifier takes one.
+const HALF: &str = "\
+.section xdp
+good:
+    r0 = 2
+    exit
+.section tc
+short:
+    r1 = *(u32 *)(r1 + 76)
+    r0 = *(u8 *)(r1 + 0)
+    exit
+";
+
+#[test]
+fn a_rejected_program_does_not_hide_the_others() {
+    let session = Session::new().file("half.s", HALF).run("asm half.s -o half.o");
+    for options in ["--lowered", "--clif", "--jit"] {
+        if options == "--jit" && !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+            continue;
+        }
+        let output = session.output(&format!("disasm half.o {options}"));
+        assert_eq!(output.code, Some(1), "{options}: {}", output.stderr);
+        assert!(output.stdout.contains("good") && !output.stdout.contains("short"), "{options}: {}", output.stdout);
+        assert!(output.stderr.contains("half.o  in `short` (instruction 1)"), "{options}: {}", output.stderr);
+    }
+    let alone = session.output("disasm half.o --lowered --prog good");
+    assert_eq!((alone.code, &*alone.stderr), (Some(0), ""));
+    if cfg!(target_arch = "x86_64") {
+        let refused = session.output("compile half.o -o half.lib.o");
+        assert_eq!(refused.code, Some(1));
+        assert!(refused.stderr.contains("in `short`"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("`--prog NAME` compiles one of the others alone: good"), "{}", refused.stderr);
+        assert!(!session.exists("half.lib.o"));
+    }
+}
+
+#[test]
+fn passes_are_left_out_of_what_is_compiled_only() {
+    let session = Session::new().example("count.bpf.o");
+    for options in ["", "--unresolved", "--raw"] {
+        let output = session.output(&format!("disasm count.bpf.o --without unroll {options}"));
+        assert_eq!(output.code, Some(2), "{options}: {}", output.stdout);
+        assert!(output.stderr.contains("--clif") && output.stderr.contains("--jit"), "{options}: {}", output.stderr);
+    }
+    assert_eq!(session.output("disasm count.bpf.o --clif --without unroll").code, Some(0));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn jumps_lead_to_labels_and_calls_to_names() {
+    let text = "\
+.section xdp
+jumps:
+    r6 = r1
+    r7 = 0
+    r8 = 0
+    r2 = 0
+    call bpf_xdp_adjust_head
+again:
+    call bpf_get_prandom_u32
+    r7 += r0
+    r8 += 1
+    if r8 != 9 goto again
+    r1 = r7
+    call large
+    exit
+large:
+    r2 = r1
+    call bpf_ktime_get_ns
+    r0 = 2
+    exit
+";
+    let session = Session::new().file("jumps.s", text).run("asm jumps.s -o jumps.o");
+    let output = session.output("disasm jumps.o --jit --without inline,unroll");
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let has = |wanted: &str| output.stdout.lines().any(|line| line.contains(wanted));
+    assert!(has(".L1:") && has(" .L1"), "{}", output.stdout);
+    assert!(has("; bpf_xdp_adjust_head"), "{}", output.stdout);
+    assert!(has("call   large"), "{}", output.stdout);
+    // No jump is shown by an address alone.
+    let jumps = output.stdout.lines().filter_map(|line| line.split_once(": j").map(|(_, rest)| rest));
+    assert!(jumps.clone().count() > 0 && jumps.clone().all(|rest| rest.contains(".L")), "{}", output.stdout);
+}

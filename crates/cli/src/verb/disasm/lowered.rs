@@ -2,16 +2,13 @@
 
 use super::symbols;
 use crate::{
-    failure::Failure,
     names::{self, Known},
     table::{HEADING, printable},
 };
 use alveary::{
-    Backend, Loaded, Loader, ProgramRef, User,
+    Loaded, ProgramRef, User,
     runtime::{Prog, Trust},
 };
-use alveary_object::{Options, resolve};
-use alveary_spec::Spec;
 use alveary_verifier::facts::Words;
 use serde::Serialize;
 use std::{
@@ -54,13 +51,9 @@ struct Step {
 }
 
 impl Lowered {
-    /// Loads the programs of an object, or the one of this name, onto a user-space kernel.
-    ///
-    /// # Errors
-    /// As for a run: what the verifier rejects is not lowered.
-    pub(super) fn of(spec: &Spec, only: Option<&str>, user: User) -> Result<Lowered, Failure> {
-        let loaded = load(spec, only, user)?;
-        Ok(Lowered { programs: loaded.programs().map(|program| program_of(&program)).collect() })
+    /// Programs that are loaded.
+    pub(super) fn of(loaded: &Loaded<User>) -> Lowered {
+        Lowered { programs: loaded.programs().map(|program| program_of(&program)).collect() }
     }
 
     /// As text.
@@ -73,17 +66,6 @@ impl Lowered {
         }
         Ok(())
     }
-}
-
-/// Loads the programs of an object, or the one of this name.
-pub(super) fn load(spec: &Spec, only: Option<&str>, user: User) -> Result<Loaded<User>, Failure> {
-    let options = Options { programs: only.map(|name| vec![name.to_owned()]), ty: None };
-    let resolved = resolve(spec, user.kernel(), &options)?;
-    let scene = crate::verb::run::Programs(resolved.programs.clone());
-    Loader::new(user).load_resolved(resolved).map_err(|why| {
-        let all = why.diagnostics().cloned().collect();
-        Failure::with_scene(all, scene).of_kind(why.kind())
-    })
 }
 
 fn program_of(loaded: &ProgramRef<'_, User>) -> Program {

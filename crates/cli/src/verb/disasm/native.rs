@@ -14,7 +14,7 @@ use alveary_vm::{Line, Listed};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env::consts::ARCH,
     io::{self, Write},
 };
@@ -87,6 +87,10 @@ struct Machine {
     bytes: String,
     operation: String,
     operands: Vec<String>,
+    /// What jumps lead to here by.
+    label: Option<String>,
+    /// The label or the function that it leads to, or the helper that it calls.
+    to: Option<String>,
     #[serde(skip)]
     text: String,
 }
@@ -110,6 +114,8 @@ pub(super) fn native(loaded: &Loaded<User>, clif: Option<Stage>, raw: bool, json
                 let read = reader(&function.code, function.address);
                 read.iter().map(|found| machine(function, found)).collect()
             })?;
+            let mut listing = listing;
+            listing.programs.iter_mut().for_each(name_targets);
             listing.show(json, |line, out| line.write(raw, out))
         }
     }
@@ -146,9 +152,32 @@ fn machine(function: &Listed, found: &Instruction) -> (Option<u32>, Machine) {
         bytes: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
         operation: found.operation.clone(),
         operands: found.operands().into_iter().map(str::to_owned).collect(),
+        label: None,
+        to: None,
         text: found.text(),
     };
     (part.map(|part| part.slot), machine)
+}
+
+/// Gives labels to what jumps lead to, and names to what is called.
+fn name_targets(program: &mut Program<Machine>) {
+    let first = |function: &Function<Machine>| Some((function.lines.first()?.line.address, function.name.clone()));
+    let functions: BTreeMap<u64, String> = program.functions.iter().filter_map(first).collect();
+    for function in &mut program.functions {
+        let places: BTreeSet<u64> = function.lines.iter().map(|step| step.line.address).collect();
+        let jumps = function.lines.iter().map(|step| &step.line).filter(|line| !line.calls());
+        let targets: BTreeSet<u64> = jumps.filter_map(Machine::target).filter(|to| places.contains(to)).collect();
+        let labels: BTreeMap<u64, String> = targets.into_iter().zip((1..).map(|n| format!(".L{n}"))).collect();
+        for Step { lowered, line, .. } in &mut function.lines {
+            line.label = labels.get(&line.address).cloned();
+            line.to = match (line.target(), lowered.as_deref().and_then(|text| text.strip_prefix("call "))) {
+                (Some(to), _) => labels.get(&to).filter(|_| !line.calls()).or_else(|| functions.get(&to)).cloned(),
+                // By a register: the helper that the instruction calls.
+                (None, Some(helper)) if line.calls() => Some(helper.to_owned()),
+                _ => None,
+            };
+        }
+    }
 }
 
 /// Where the slots of a program's code come from.
@@ -226,11 +255,46 @@ impl<T> Function<T> {
 }
 
 impl Machine {
+    fn calls(&self) -> bool {
+        matches!(&*self.operation, "call" | "bl" | "blr")
+    }
+
+    /// Where it jumps, or what it calls, if that is said by an address.
+    fn target(&self) -> Option<u64> {
+        let operation = &*self.operation;
+        let jumps = operation.starts_with('j') || operation.starts_with("b.");
+        if !(jumps || self.calls() || matches!(operation, "b" | "cbz" | "cbnz" | "tbz" | "tbnz")) {
+            return None;
+        }
+        let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+        let last = self.operands.last()?;
+        // 64-bit ARM's are counted from the instruction.
+        match last.strip_prefix('$') {
+            Some(by) => match (by.strip_prefix('+'), by.strip_prefix('-')) {
+                (Some(on), _) => self.address.checked_add(number(on)?),
+                (_, Some(back)) => self.address.checked_sub(number(back)?),
+                _ => None,
+            },
+            None => number(last),
+        }
+    }
+
     fn write(&self, raw: bool, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(label) = &self.label {
+            writeln!(out, "{label}:")?;
+        }
+        let text = match (&self.to, self.target(), self.operands.split_last()) {
+            (Some(to), Some(_), Some((_, before))) => {
+                let operands: Vec<&str> = before.iter().map(String::as_str).chain([&**to]).collect();
+                format!("{:6} {}", self.operation, operands.join(", "))
+            }
+            (Some(to), None, _) => format!("{:24} {REMARK}; {}{REMARK:#}", self.text, printable(to)),
+            _ => self.text.clone(),
+        };
         if raw {
-            writeln!(out, "{:8x}: {:22} {}", self.address, self.bytes, self.text)
+            writeln!(out, "{:8x}: {:22} {text}", self.address, self.bytes)
         } else {
-            writeln!(out, "{:8x}: {}", self.address, self.text)
+            writeln!(out, "{:8x}: {text}", self.address)
         }
     }
 }
