@@ -230,9 +230,14 @@ fn loaded_number(story: &Story<'_>, draft: &mut Draft, event: &Event, base: u8) 
         draft.help(PROBED);
     } else if reg.ty.kind == Kind::MapValue {
         draft.help("pointers that were stored in a map are numbers when they are loaded: keep keys or offsets there, and look up again");
-    } else if draft.code == CODE && matches!(reg.ty.kind, Kind::Packet | Kind::Ctx) {
+    } else if draft.code == CODE && (reg.ty.kind == Kind::Packet || reg.ty.kind == Kind::Ctx && packet_is_seen(story)) {
         draft.help(
             "what is to be used as an offset is added to a pointer: `data + offset`, and checked against `data_end`",
         );
     }
+}
+
+/// Whether the path has a pointer into the packet: what is used as an offset is meant to go there then.
+fn packet_is_seen(story: &Story<'_>) -> bool {
+    story.moments.iter().any(|moment| moment.state.top().regs.iter().any(Story::is_packet))
 }
