@@ -5,7 +5,10 @@ use std::{env, fmt::Write, fs, path::Path};
 /// Holds `actual` against `tests/golden/NAME`.
 #[track_caller]
 pub(crate) fn golden(name: &str, actual: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    // The package, or that of the binary around it.
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let golden = packages.map(|package| package.join("tests/golden")).find(|golden| golden.is_dir());
+    let path = golden.expect("a folder of golden files").join(name);
     if env::var_os("UPDATE").is_some_and(|v| v == "1") {
         fs::create_dir_all(path.parent().expect("it has a directory")).expect("the directory can be made");
         fs::write(&path, actual).expect("the golden file can be written");

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) fn follow(flows: &Flows, json: bool) -> Result<(), Failure> {
     let one = |why| all(vec![why]);
     let ending = Ending::expect()?;
-    let mut samples = Samples::open(OBJECT, &flows.bpffs, flows.which.name()).map_err(one)?;
+    let mut samples = Samples::open(&OBJECT, &flows.bpffs, flows.which.name()).map_err(one)?;
     let log = Log {
         begin: monotonic(),
         // From the data plane's clock to that of the day.

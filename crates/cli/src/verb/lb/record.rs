@@ -87,7 +87,7 @@ impl Record {
         }
         let one = |why| all(vec![why]);
         let ending = Ending::expect()?;
-        let mut recorder = Recorder::open(OBJECT, &self.bpffs, &self.name).map_err(one)?;
+        let mut recorder = Recorder::open(&OBJECT, &self.bpffs, &self.name).map_err(one)?;
         // What is wrong with the filter is said before a file is made, or lost.
         recorder.check(&self.filter)?;
         let mut file = File::create(self)?;

@@ -1,7 +1,7 @@
 //! `alveary lb serve`.
 
 use super::moment::{is_journal, moment};
-use crate::{failure::Failure, files, output};
+use crate::{failure::Failure, files, output, packed::Packed};
 use alveary::kernel::signal::Orders;
 use alveary_diag::Diagnostic;
 use alveary_lb::{Fault, serve::Server};
@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 use serde_json::json;
 use std::{path::PathBuf, time::SystemTime};
 
-pub(super) const OBJECT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lb.bpf.o"));
+pub(super) static OBJECT: Packed = packed!("lb.bpf.o");
 /// Where balancers are pinned.
 pub(super) const ROOT: &str = "/sys/fs/bpf";
 
@@ -47,7 +47,7 @@ impl Serve {
                 (false, false) => output::plain(&format!("{line}\n")),
             };
         };
-        let server = Server::begin(&self.config, OBJECT, &self.bpffs, &mut log).map_err(all)?;
+        let server = Server::begin(&self.config, &OBJECT, &self.bpffs, &mut log).map_err(all)?;
         server.run(orders).map_err(|why| all(vec![why]))
     }
 }

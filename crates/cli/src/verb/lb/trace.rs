@@ -33,7 +33,7 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
         let packet = trace::packet(&self.packet)?;
-        let traced = trace::trace(OBJECT, &self.bpffs, &self.name, &packet).map_err(|why| all(vec![why]))?;
+        let traced = trace::trace(&OBJECT, &self.bpffs, &self.name, &packet).map_err(|why| all(vec![why]))?;
         let action = trace::action(traced.action);
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         if json {

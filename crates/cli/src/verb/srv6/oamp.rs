@@ -1,7 +1,7 @@
 //! `alveary srv6 oamp`: a segment of this machine that tells who asks by which next hops packets to a target go.
 
 use super::{discover::probing, installed::Installed, prefix::MAIN, prefix::Prefix, refused::refused, routed_device};
-use crate::{failure::Failure, output, table::count};
+use crate::{failure::Failure, output, packed::Packed, table::count};
 use alveary::{
     Linux, Loaded, Loader, Object,
     kernel::{
@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-pub(super) const OBJECT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/srv6-oamp.bpf.o"));
+pub(super) static OBJECT: Packed = packed!("srv6-oamp.bpf.o");
 const PROGRAM: &str = "oamp";
 /// `SEG6_LOCAL_ACTION_END_BPF`.
 const END_BPF: u32 = 15;
@@ -73,7 +73,7 @@ pub(super) struct Responder {
 impl Responder {
     pub(super) fn new(segment: (IpAddr, u8), device: u32) -> Result<Responder, Failure> {
         let socket = probing()?;
-        let object = Object::parse(OBJECT)?;
+        let object = Object::parse(&OBJECT)?;
         let loaded = Loader::new(Linux::builder().build()).program(PROGRAM).named("srv6-oamp").load(&object)?;
         let fd = loaded.program(PROGRAM)?.handle().as_fd().as_raw_fd();
         let program = RouteProgram { fd: Some(fd), id: None, name: format!("srv6-oamp:{PROGRAM}") };

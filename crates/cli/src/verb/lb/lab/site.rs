@@ -13,7 +13,7 @@ use super::{
     children::{Running, Starter},
     desk, server,
 };
-use crate::{failure::Failure, verb::lb::serve::all};
+use crate::{failure::Failure, packed::Packed, verb::lb::serve::all};
 use alveary::{
     Linux, Loader, MapHandle, Object,
     kernel::{
@@ -47,7 +47,7 @@ const SYNC: u16 = 7947;
 /// All that the lab has in files, in a file system that only its processes see.
 pub(super) const FOLDER: &str = "/run/alveary-lab";
 /// The program of the reals, which takes tunnels off.
-const DECAP: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lb-decap.bpf.o"));
+static DECAP: Packed = packed!("lb-decap.bpf.o");
 /// Packets of clients, and those with headers around them.
 const PACKET: u32 = 1500;
 /// What a site takes its time for at most.
@@ -521,7 +521,7 @@ fn joined(network: &mut Network, router: Node, name: &str, net: u8, number: u8) 
 
 /// A device of the calling thread's node takes tunnels off that end at this address; all else passes.
 fn decapsulates(device: &str, address: Option<Ipv4Addr>) -> Result<Link, Failure> {
-    let object = Object::parse(DECAP)?;
+    let object = Object::parse(&DECAP)?;
     let loaded = Loader::new(Linux::builder().without_pins().build()).load(&object)?;
     if let Some(address) = address {
         let mut key = address.octets().to_vec();

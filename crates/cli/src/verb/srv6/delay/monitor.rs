@@ -2,7 +2,7 @@
 //! reported. Both go with their value.
 
 use super::{clock, packet};
-use crate::{failure::Failure, verb::srv6::installed::Installed};
+use crate::{failure::Failure, packed::Packed, verb::srv6::installed::Installed};
 use alveary::{
     Linux, Loaded, Loader, MapHandle, Object,
     kernel::{
@@ -19,8 +19,7 @@ use std::{
     time::Duration,
 };
 
-pub(in super::super) const OBJECT: &[u8] =
-    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/srv6-delay.bpf.o"));
+pub(in super::super) static OBJECT: Packed = packed!("srv6-delay.bpf.o");
 /// `SEG6_LOCAL_ACTION_END_BPF`.
 const END_BPF: u32 = 15;
 /// Before routes that are there already, which have 1024 unless somebody says otherwise.
@@ -82,7 +81,7 @@ struct Program(Loaded<Linux>);
 
 impl Program {
     fn load(name: &str) -> Result<(Program, RouteProgram), Failure> {
-        let object = Object::parse(OBJECT)?;
+        let object = Object::parse(&OBJECT)?;
         let program = Program(Loader::new(Linux::builder().build()).program(name).named("srv6-delay").load(&object)?);
         program.set_clock()?;
         let fd = program.0.program(name)?.handle().as_fd().as_raw_fd();

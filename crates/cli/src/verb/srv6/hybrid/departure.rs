@@ -57,7 +57,7 @@ impl Departure {
 }
 
 fn load() -> Result<Loaded<Linux>, Failure> {
-    let object = Object::parse(OBJECT)?;
+    let object = Object::parse(&OBJECT)?;
     Ok(Loader::new(Linux::builder().build()).program("hold").named("srv6-hybrid").load(&object)?)
 }
 

@@ -1,7 +1,7 @@
 //! The program that spreads a route's packets over links, in the running kernel. It goes with its value.
 
 use super::super::installed::Installed;
-use crate::failure::Failure;
+use crate::{failure::Failure, packed::Packed};
 use alveary::{
     Linux, Loaded, Loader, MapHandle, Object,
     kernel::netlink::{
@@ -15,8 +15,7 @@ use std::{
     os::fd::{AsFd, AsRawFd},
 };
 
-pub(in super::super) const OBJECT: &[u8] =
-    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/srv6-hybrid.bpf.o"));
+pub(in super::super) static OBJECT: Packed = packed!("srv6-hybrid.bpf.o");
 /// What there is room for in `bpf/srv6/hybrid.bpf.c`.
 pub(super) const LINKS: usize = 4;
 pub(super) const SEGMENTS: usize = 8;
@@ -56,7 +55,7 @@ impl Spread {
         device: u32,
         links: &[(&[Ipv6Addr], u32)],
     ) -> Result<Spread, Failure> {
-        let object = Object::parse(OBJECT)?;
+        let object = Object::parse(&OBJECT)?;
         let loaded = Loader::new(Linux::builder().build()).program("spread").named("srv6-hybrid").load(&object)?;
         let fd = loaded.program("spread")?.handle().as_fd().as_raw_fd();
         let program = RouteProgram { fd: Some(fd), id: None, name: "srv6-hybrid:spread".into() };

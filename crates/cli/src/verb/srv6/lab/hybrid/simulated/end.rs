@@ -68,7 +68,7 @@ impl End {
             progs.push(loaded.program(name)?.handle().prog().clone());
             Ok(loaded)
         };
-        let (spreads, measures) = (Object::parse(hybrid::OBJECT)?, Object::parse(delay::OBJECT)?);
+        let (spreads, measures) = (Object::parse(&hybrid::OBJECT)?, Object::parse(&delay::OBJECT)?);
         // In the order of the numbers by which routes know them.
         let spread = load(&spreads, "spread")?;
         let mut measured_links = Vec::new();

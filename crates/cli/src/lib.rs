@@ -1,4 +1,4 @@
-//! The `alveary` binary: arguments in, text out. The only crate that prints and exits.
+//! What the `alveary` binary does: arguments in, text out. The only crate that prints.
 //!
 //! Each verb is one file under `verb/`; what they share stands beside it. Nothing in here knows how a program is
 //! read, run or disassembled: that is the libraries' work.
@@ -19,6 +19,8 @@ mod kernel;
 mod machine;
 mod names;
 mod output;
+#[macro_use]
+mod packed;
 mod progress;
 mod several;
 mod table;
@@ -34,7 +36,8 @@ use std::process::ExitCode;
 /// Exit code of a run that failed; clap's usage errors are 2.
 const FAILED: u8 = 1;
 
-fn main() -> ExitCode {
+/// Does what the command line says.
+pub fn main() -> ExitCode {
     let line = command_line::ours(std::env::args_os());
     let json = line.iter().any(|word| word == "--json") || command_line::asks_json(&line);
     let arguments = match Arguments::read(&line) {
