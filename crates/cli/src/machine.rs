@@ -1,10 +1,7 @@
 //! Machine code as text, instruction by instruction. Knows x86-64 and 64-bit ARM; nothing of programs.
 
 use alveary_diag::{Diagnostic, Place};
-use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
 use std::env::consts::ARCH;
-use yaxpeax_arch::{Decoder as _, U8Reader};
-use yaxpeax_arm::armv8::a64::InstDecoder;
 
 /// An instruction of a machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,12 +17,19 @@ pub(crate) struct Instruction {
 /// How the code of a machine is read: the bytes of a function, and the address where they stand.
 pub(crate) type Reader = fn(&[u8], u64) -> Vec<Instruction>;
 
+/// Those of this build: nobody else's code is read, and the binary has no room for what nobody asks for.
+const READERS: &[(&str, Reader)] = &[
+    #[cfg(any(test, target_arch = "x86_64"))]
+    ("x86_64", x86_64),
+    #[cfg(any(test, target_arch = "aarch64"))]
+    ("aarch64", aarch64),
+];
+
 /// The reader for this machine's code.
 ///
 /// # Errors
 /// There is none.
 pub(crate) fn reader() -> Result<Reader, Diagnostic> {
-    const READERS: [(&str, Reader); 2] = [("x86_64", x86_64), ("aarch64", aarch64)];
     READERS.iter().find(|(name, _)| *name == ARCH).map(|(_, reader)| *reader).ok_or_else(|| {
         let message = format!("machine code of {ARCH} cannot be shown as text");
         Diagnostic::new("machine", message, Place::Nowhere).expected("x86_64 or aarch64")
@@ -57,13 +61,17 @@ impl Instruction {
     }
 }
 
+#[cfg(any(test, target_arch = "x86_64", target_arch = "aarch64"))]
 fn instruction(at: usize, len: usize, text: &str) -> Instruction {
     let (operation, operands) = text.split_once(' ').unwrap_or((text, ""));
     Instruction { at, len, operation: operation.to_owned(), operands: operands.trim().to_owned() }
 }
 
 /// In the notation of the GNU tools.
+#[cfg(any(test, target_arch = "x86_64"))]
 fn x86_64(bytes: &[u8], address: u64) -> Vec<Instruction> {
+    use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
+
     let mut formatter = GasFormatter::new();
     let options = formatter.options_mut();
     options.set_uppercase_hex(false);
@@ -82,7 +90,11 @@ fn x86_64(bytes: &[u8], address: u64) -> Vec<Instruction> {
         .collect()
 }
 
+#[cfg(any(test, target_arch = "aarch64"))]
 fn aarch64(bytes: &[u8], _: u64) -> Vec<Instruction> {
+    use yaxpeax_arch::{Decoder as _, U8Reader};
+    use yaxpeax_arm::armv8::a64::InstDecoder;
+
     let decoder = InstDecoder::default();
     let words = bytes.as_chunks::<4>().0.iter().zip((0..).step_by(4));
     words
