@@ -11,6 +11,7 @@
 //! - The key is a digest of the program as it is compiled, the engine's version and sources, and the processor's features.
 
 use alveary_diag::{Diagnostic, Place};
+use alveary_sort::Sort;
 use alveary_vm::{Cache, Store};
 use rustix::{fs::OFlags, process::geteuid};
 use std::{
@@ -160,7 +161,7 @@ impl Directory {
         if all <= self.limit {
             return Ok(());
         }
-        images.sort();
+        images.order();
         for (_, bytes, path) in images {
             if all <= self.limit / 4 * 3 {
                 break;

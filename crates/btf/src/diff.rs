@@ -1,6 +1,7 @@
 //! What changed between two sets: the layout of structs and unions, the names of enumerations. Types are known by name.
 
 use crate::{Btf, CoreKind, CoreReloc, Enum, Type, TypeId, essential_name, layout::DEPTH};
+use alveary_sort::Sort;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A type that is not the same in both sets.
@@ -167,7 +168,7 @@ impl Btf {
                 }
             }
         }
-        found.sort_by_key(|(_, spot)| spot.bit);
+        found.order_by_key(|(_, spot)| spot.bit);
         found
     }
 }
@@ -223,7 +224,7 @@ fn changed(one: &Btf, a: TypeId, other: &Btf, b: TypeId, only: Option<&BTreeSet<
                 .map(|name| (name.to_owned(), both(name).0, both(name).1))
                 .filter(|(name, before, after)| before != after && is_asked(name, only))
                 .collect();
-            found.sort_by_key(|(_, before, after)| after.or(*before));
+            found.order_by_key(|(_, before, after)| after.or(*before));
             (!found.is_empty()).then_some(Change::Values(found))
         }
         _ => None,
@@ -245,7 +246,7 @@ fn plain_name(name: &str) -> String {
     if words.iter().all(|word| ["unsigned", "signed", "long", "short", "int", "char"].contains(word)) {
         let is_char = words.contains(&"char");
         words.retain(|word| *word != "int" && (is_char || *word != "signed"));
-        words.sort_unstable();
+        words.order();
     }
     format!("{}{around}", words.join(" "))
 }

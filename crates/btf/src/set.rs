@@ -7,6 +7,7 @@ use crate::{
     ty::Type,
 };
 use alveary_isa::Endian;
+use alveary_sort::Sort;
 use std::{fmt, ops::Range, sync::Arc};
 
 /// A set of types. Split BTF (a kernel module's) continues the ids and strings of its base.
@@ -260,7 +261,7 @@ impl Btf {
         for var in &mut vars {
             var.offset = offset(self.name(var.ty)).unwrap_or(var.offset);
         }
-        vars.sort_by_key(|var| var.offset);
+        vars.order_by_key(|var| var.offset);
         self.set_word(at + 8, size);
         for (i, var) in vars.into_iter().enumerate() {
             for (word, value) in [var.ty.0, var.offset, var.size].into_iter().enumerate() {

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use alveary_btf::{Btf, Type, TypeId};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_isa::{DecodeError, Inst, decode};
+use alveary_sort::Sort;
 use alveary_spec::{Function, Initial, MapSpec, ProgramSpec, RelocKind, Spec};
 use std::{borrow::Cow, ops::Range, path::Path};
 
@@ -46,7 +47,7 @@ pub(crate) fn program<'a>(spec: &'a Spec, name: &str, file: &Path) -> Result<&'a
 /// The programs in the file's order.
 pub(crate) fn in_order(spec: &Spec) -> impl Iterator<Item = &ProgramSpec> {
     let mut programs: Vec<_> = spec.programs.values().collect();
-    programs.sort_by_key(|p| p.order);
+    programs.order_by_key(|p| p.order);
     programs.into_iter()
 }
 

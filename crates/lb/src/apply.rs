@@ -8,6 +8,7 @@ use crate::{
     wire::{self, Service, Settings, Way},
 };
 use alveary_diag::{Diagnostic, Place};
+use alveary_sort::Sort;
 pub use reals::Reals;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -467,7 +468,7 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
         let free = |running: &Running, room: Room| {
             let mut taken: Vec<(u32, u32)> =
                 running.services.values().map(|service| (service.ring, service.ring_size)).collect();
-            taken.sort_unstable();
+            taken.order();
             let mut at = 0;
             for (start, size) in taken {
                 if start >= at + len {

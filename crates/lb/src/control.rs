@@ -5,6 +5,7 @@ use crate::{
     wanted::Standing,
 };
 use alveary_diag::did_you_mean;
+use alveary_sort::Sort;
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -125,7 +126,7 @@ impl Control {
                 }
                 own.push((real.name.clone(), state));
             }
-            own.sort_by(|(one, _), (other, _)| one.cmp(other));
+            own.order_by(|(one, _), (other, _)| one.cmp(other));
             states.insert(vip.name.clone(), if same { old } else { Arc::new(own) });
         }
         self.states = states;

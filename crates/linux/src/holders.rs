@@ -4,6 +4,7 @@
 //! those of the wanted kind are asked for their id.
 
 use crate::{fdinfo::FdInfo, sys::Object};
+use alveary_sort::Sort;
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat},
@@ -75,7 +76,7 @@ fn kernel_threads(proc: BorrowedFd<'_>) -> Vec<u32> {
             .then(|| children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
     };
     let mut threads: Vec<u32> = told().unwrap_or_default();
-    threads.sort_unstable();
+    threads.order();
     threads
 }
 

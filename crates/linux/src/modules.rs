@@ -4,6 +4,7 @@
 use crate::sys::{self, Object};
 use alveary_btf::Btf;
 use alveary_diag::{Diagnostic, Place};
+use alveary_sort::Sort;
 use alveary_spec::{Initial, MapSpec, Module, Modules, Program};
 use std::{
     collections::BTreeMap,
@@ -31,7 +32,7 @@ pub fn shown_in(folder: PathBuf, kernel: Arc<Btf>) -> Modules {
     Modules::new(move || {
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        names.sort();
+        names.order();
         names.iter().filter(|name| *name != KERNEL).filter_map(|name| read(&folder, name, &kernel)).collect()
     })
 }

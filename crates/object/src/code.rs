@@ -7,6 +7,7 @@ use alveary_abi::{
 };
 use alveary_diag::Diagnostic;
 use alveary_isa::Insn;
+use alveary_sort::Sort;
 use alveary_spec::{Attach, Function, ProgramSpec};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -131,7 +132,7 @@ fn in_section(index: usize, section: &Section<'_>, symbols: &[&Symbol<'_>]) -> R
         return Ok(vec![Place { name, section: index, slots, visible: true, global: true, weak: false }]);
     }
     // Of two names for one function the one that others see counts.
-    found.sort_by_key(|s| (s.value, s.local));
+    found.order_by_key(|s| (s.value, s.local));
     found.dedup_by_key(|s| s.value);
     let mut places = Vec::with_capacity(found.len());
     for (i, symbol) in found.iter().enumerate() {
@@ -158,7 +159,7 @@ fn in_section(index: usize, section: &Section<'_>, symbols: &[&Symbol<'_>]) -> R
 /// Gives functions of one name names of their own: static ones may share theirs.
 fn name_apart(all: &mut [Place], elf: &Elf<'_>) {
     let mut order: Vec<usize> = (0..all.len()).collect();
-    order.sort_by_key(|i| !all[*i].visible);
+    order.order_by_key(|i| !all[*i].visible);
     let mut taken = HashSet::new();
     for i in order {
         let place = &mut all[i];

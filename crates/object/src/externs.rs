@@ -5,6 +5,7 @@ use crate::elf::{Elf, Home};
 use alveary_abi::{MapDef, MapType};
 use alveary_btf::{Btf, Kind, Type, TypeId};
 use alveary_diag::{Diagnostic, Place};
+use alveary_sort::Sort;
 use alveary_spec::{Extern, ExternKind, MapSpec};
 use std::{
     cmp::Reverse,
@@ -73,7 +74,7 @@ fn lay_out(all: &mut BTreeMap<String, Extern>, btf: &mut Btf) -> Result<Option<M
         };
         order.push((Reverse(align.clamp(1, 8)), size, name.clone()));
     }
-    order.sort();
+    order.order();
     let mut end = 0u32;
     for (Reverse(align), size, name) in &order {
         let offset = end.next_multiple_of(*align);

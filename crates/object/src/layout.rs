@@ -11,6 +11,7 @@ use crate::symbols::{self, BadSymbol, Symbol};
 use alveary_btf::{CoreReloc, FuncInfo, LineInfo};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
 use alveary_isa::{Insn, Reg};
+use alveary_sort::Sort;
 use alveary_spec::{ArgTag, ExternKind, Function, Kernel, MapSpec, ProgramSpec, RelocKind, Spec};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -112,7 +113,7 @@ impl<'a, 'c> Layout<'a, 'c> {
     pub(crate) fn functions(&mut self) -> Vec<(u32, Arc<str>)> {
         let mut all = std::mem::take(&mut self.subprogs);
         all.extend(inner_functions(&self.insns, &all));
-        all.sort_by_key(|(at, _)| *at);
+        all.order_by_key(|(at, _)| *at);
         all
     }
 

@@ -10,6 +10,7 @@ use crate::{
 };
 use alveary_diag::Diagnostic;
 use alveary_isa::Insn;
+use alveary_sort::Sort;
 use alveary_spec::{Function, Reloc, RelocKind};
 use std::collections::BTreeMap;
 
@@ -34,7 +35,7 @@ pub(crate) fn read(
     }
     for place in &places.0 {
         if let Some(function) = functions.get_mut(&place.name) {
-            function.relocs.sort_by_key(|r| r.insn);
+            function.relocs.order_by_key(|r| r.insn);
             function.relocs.dedup_by_key(|r| r.insn);
             reader.calls(place.section, place.slots.start, function)?;
         }
@@ -174,7 +175,7 @@ impl Reader<'_> {
             }
         }
         function.relocs.extend(found);
-        function.relocs.sort_by_key(|r| r.insn);
+        function.relocs.order_by_key(|r| r.insn);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use crate::struct_ops::Interfaces;
 use crate::target;
 use alveary_abi::{AttachType, MapType, ProgType};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
+use alveary_sort::Sort;
 use alveary_spec::{ExternKind, Initial, Kernel, Lines, MapSpec, Program, ProgramSpec, Resolved, Spec};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,7 +53,7 @@ pub fn resolve(spec: &Spec, kernel: &Kernel, wanted: &Options) -> Result<Resolve
     if !resolver.errors.is_empty() {
         return Err(resolver.errors);
     }
-    programs.sort_by_key(|(order, _)| *order);
+    programs.order_by_key(|(order, _)| *order);
     let others = spec.maps.iter().filter(|(_, map)| map.def.ty != MapType::STRUCT_OPS);
     let mut maps: BTreeMap<_, _> =
         others.map(|(name, map)| (name.clone(), first(map, spec, kernel, &chosen))).collect();
@@ -123,7 +124,7 @@ impl<'a> Resolver<'a> {
         let mut found: Vec<&ProgramSpec> = Vec::new();
         let along = self.interfaces.programs().filter(|name| !names.iter().any(|n| n == name));
         found.extend(along.filter_map(|name| self.spec.programs.get(name)));
-        found.sort_by_key(|p| p.order);
+        found.order_by_key(|p| p.order);
         found.dedup_by_key(|p| p.order);
         for name in names {
             match self.spec.programs.get(name) {
@@ -168,7 +169,7 @@ impl<'a> Resolver<'a> {
             return None;
         }
         let subprogs = layout.functions();
-        layout.poisoned.sort_by_key(|(at, _)| *at);
+        layout.poisoned.order_by_key(|(at, _)| *at);
         let (expected, target) = match self.interfaces.slots.get(&program.name) {
             Some(slot) => (Some(AttachType(slot.member)), Some(Ok(slot.ty.clone()))),
             None => (program.expected, target::find(program, self.kernel)),

@@ -2,6 +2,7 @@
 
 use alveary_abi::{Special, SpecialKind};
 use alveary_btf::{Btf, Type, TypeId};
+use alveary_sort::Sort;
 
 /// Types that the kernel knows by name.
 const TYPES: [(&str, SpecialKind); 8] = [
@@ -25,7 +26,7 @@ const SEARCHED: u32 = 1 << 14;
 pub(crate) fn find(btf: &Btf, ty: TypeId) -> Vec<Special> {
     let mut search = Search { btf, found: Vec::new(), left: SEARCHED };
     search.visit(ty, 0, 0);
-    search.found.sort_by_key(|s| s.off);
+    search.found.order_by_key(|s| s.off);
     search.found
 }
 

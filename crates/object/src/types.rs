@@ -6,6 +6,7 @@ use crate::{
 };
 use alveary_btf::{Btf, CoreReloc, Ext, FuncInfo, LineInfo, Records, Type};
 use alveary_diag::Diagnostic;
+use alveary_sort::Sort;
 use alveary_spec::Function;
 use std::collections::{BTreeMap, HashMap};
 
@@ -75,7 +76,7 @@ impl Handout<'_> {
     fn records<T>(&mut self, all: Records<T>, slot: impl Fn(&T) -> u32, put: impl Fn(&mut Function, u32, T)) {
         for (section, mut records) in all {
             let Some(index) = self.elf.sections.iter().position(|s| s.name == section && s.is_code()) else { continue };
-            records.sort_by_key(&slot);
+            records.order_by_key(&slot);
             for record in records {
                 let at = slot(&record);
                 let Some(place) = self.places.at(index, at) else { continue };

@@ -8,6 +8,7 @@ use alveary_isa::{
     Endian,
     asm::{Assembly, ReferenceKind, Section},
 };
+use alveary_sort::Sort;
 use std::collections::{BTreeSet, HashMap};
 
 /// `SHF_ALLOC | SHF_EXECINSTR`.
@@ -20,7 +21,7 @@ pub fn write(assembly: &Assembly, endian: Endian) -> Vec<u8> {
     let sections: Vec<&Section> = assembly.sections.iter().filter(|s| !s.insns.is_empty()).collect();
     let mut symbols = symbols(&sections);
     // ELF wants local symbols first.
-    symbols.sort_by_key(|s| s.global);
+    symbols.order_by_key(|s| s.global);
     let locals = symbols.iter().filter(|s| !s.global).count() as u32;
     let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
     for (i, symbol) in symbols.iter().enumerate() {

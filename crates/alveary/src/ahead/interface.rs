@@ -6,6 +6,7 @@ use alveary_abi::{Arg, Helper, MapType, MemAccess, Proto, Ret};
 use alveary_diag::{Diagnostic, Place};
 use alveary_maps::Layout;
 use alveary_runtime::{Ahead, LoadedMap, Prog};
+use alveary_sort::Sort;
 use alveary_spec::{Initial, MapSpec, Program};
 use alveary_vm::Sym;
 use std::{collections::BTreeSet, sync::Arc};
@@ -225,7 +226,7 @@ impl Interface {
     /// The contexts of all programs.
     pub(super) fn contexts(&self) -> Vec<&'static Context> {
         let mut contexts: Vec<&'static Context> = self.functions.iter().map(|function| function.context).collect();
-        contexts.sort_by_key(|context| context.name);
+        contexts.order_by_key(|context| context.name);
         contexts.dedup_by_key(|context| context.name);
         contexts
     }

@@ -3,6 +3,7 @@
 use super::Writer;
 use crate::{Btf, Type, TypeId};
 use alveary_diag::Diagnostic;
+use alveary_sort::Sort;
 use std::collections::HashSet;
 
 /// The tag of each of them.
@@ -15,7 +16,7 @@ impl Writer<'_> {
     pub(super) fn kfuncs(&mut self) -> Result<(), Diagnostic> {
         let fast: HashSet<TypeId> = tagged(self.btf, FASTCALL).map(|(id, ..)| id).collect();
         let mut all: Vec<_> = tagged(self.btf, KFUNC).collect();
-        all.sort_by_key(|(_, name, _)| *name);
+        all.order_by_key(|(_, name, _)| *name);
         self.out.push_str("\n/* BPF kfuncs */\n#ifndef BPF_NO_KFUNC_PROTOTYPES\n");
         for (id, name, proto) in all {
             self.out.push_str(if fast.contains(&id) { "extern __bpf_fastcall " } else { "extern " });

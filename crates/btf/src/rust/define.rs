@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{Composite, Enum, Section, Type, TypeId};
 use alveary_diag::Diagnostic;
+use alveary_sort::Sort;
 use std::{borrow::Cow, collections::HashSet, fmt::Write};
 
 /// The longest line that rustfmt leaves.
@@ -190,7 +191,7 @@ fn members<'a>(types: &RustTypes<'a>, t: Composite<'a>) -> impl Iterator<Item = 
 /// The variables of a section that other files see: static ones may share their names.
 fn variables<'a>(types: &RustTypes<'a>, t: Section<'a>) -> impl Iterator<Item = Item<'a>> {
     let mut vars: Vec<_> = t.vars().collect();
-    vars.sort_by_key(|v| v.offset);
+    vars.order_by_key(|v| v.offset);
     let btf = types.btf;
     vars.into_iter().filter_map(move |v| match btf.ty(v.ty)? {
         Type::Var { name, ty, linkage } if linkage != crate::Linkage::Static => {

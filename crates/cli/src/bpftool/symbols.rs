@@ -1,5 +1,6 @@
 //! The kernel's symbols, by address: what `/proc/kallsyms` shows, loaded programs among them.
 
+use alveary_sort::Sort;
 use std::{cmp::Ordering, fs};
 
 /// The table as the kernel shows it to us.
@@ -44,7 +45,7 @@ impl Symbols {
         if call_base == 0 {
             return Symbols::default();
         }
-        by_address.sort_by_key(|(address, _)| *address);
+        by_address.order_by_key(|(address, _)| *address);
         Symbols { text, by_address, call_base }
     }
 

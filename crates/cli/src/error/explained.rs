@@ -3,6 +3,7 @@
 
 use super::span::{self, Line};
 use alveary_diag::{Diagnostic, Label, Place};
+use alveary_sort::Sort;
 use anstyle::{AnsiColor, Style};
 use std::{fmt::Write, os::fd::AsFd, sync::Arc};
 
@@ -102,7 +103,7 @@ impl Picture<'_> {
 
     fn draw_file(&self, remarks: &[Remark<'_>], file: &Option<Arc<str>>, margin: usize, out: &mut String) {
         let mut here: Vec<&Remark<'_>> = remarks.iter().filter(|remark| remark.file == *file).collect();
-        here.sort_by_key(|remark| (remark.number, remark.line.span.start, !remark.primary));
+        here.order_by_key(|remark| (remark.number, remark.line.span.start, !remark.primary));
         let _ = writeln!(out, "{:margin$} {FRAME}|{FRAME:#}", "");
         let mut at: Option<u32> = None;
         for (n, remark) in here.iter().enumerate() {

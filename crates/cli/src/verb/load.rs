@@ -22,6 +22,7 @@ use alveary::{
 };
 use alveary_abi::{MapType, ProgType};
 use alveary_diag::Place;
+use alveary_sort::Sort;
 use clap::{Args, ValueEnum, ValueHint};
 use serde_json::{Value, json};
 use std::{
@@ -224,7 +225,7 @@ impl Load {
         let register = |map| Ok((map, loaded.register(map)?));
         let mut links: Vec<(&str, Link)> = loaded.interfaces().map(register).collect::<Result<_, Failure>>()?;
         // Those that need no pin stay as soon as they are let go of, and nothing is wrong with that.
-        links.sort_by_key(|(_, link)| link.fds().next().is_none());
+        links.order_by_key(|(_, link)| link.fds().next().is_none());
         for (map, link) in links {
             let path = pins.place(&self.pin, map);
             let id = loaded.map(map)?.sys().info().map_err(|e| Failure::from(e.diagnostic()))?.id;

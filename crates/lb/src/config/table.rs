@@ -2,6 +2,7 @@
 
 use super::places::Notes;
 use alveary_diag::{Diagnostic, Place, did_you_mean};
+use alveary_sort::Sort;
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 use toml::{
     Spanned,
@@ -44,7 +45,7 @@ impl Faults {
 
     /// All that is wrong, in the order of the file.
     pub(super) fn sorted(mut self) -> Vec<Diagnostic> {
-        self.all.sort_by_key(|fault| match fault.place() {
+        self.all.order_by_key(|fault| match fault.place() {
             Place::Text { bytes, .. } => bytes.start,
             _ => 0,
         });

@@ -1,6 +1,7 @@
 //! The files that a pattern names: `conf.d/*.conf`, beside the file that says so.
 
 use super::Files;
+use alveary_sort::Sort;
 use rustix::fs::OFlags;
 use std::{
     fs::{self, File},
@@ -71,7 +72,7 @@ fn glob(pattern: &Path) -> Vec<PathBuf> {
             // What begins with a dot is not meant by a star.
             let mut names: Vec<String> =
                 names.filter(|one| one.starts_with('.') == name.starts_with('.') && fits(&name, one)).collect();
-            names.sort();
+            names.order();
             next.extend(names.into_iter().take(MATCHES).map(|one| path.join(one)));
         }
         found = next;

@@ -21,6 +21,7 @@ use crate::{
     maglev::Size,
 };
 use alveary_diag::{Diagnostic, Place};
+use alveary_sort::Sort;
 use read::Statement;
 use server::Server;
 use std::{
@@ -111,7 +112,7 @@ pub fn import(file: &str, text: &str, told: &Told, files: &dyn Files) -> Result<
         let at = Place::Text { file: file.into(), text: text.into(), bytes: 0..0 };
         let message = if any { "no `virtual_server` can be carried over" } else { "the file has no `virtual_server`" };
         let mut why = Diagnostic::new("lb-import", message, at);
-        import.left.sort();
+        import.left.order();
         why.notes.extend(import.left.iter().take(20).map(|left| format!("{}: {}", left.at, left.what)));
         return Err(vec![why]);
     }
@@ -122,7 +123,7 @@ pub fn import(file: &str, text: &str, told: &Told, files: &dyn Files) -> Result<
     {
         fill.extend(faults.iter().take(20).map(ToString::to_string));
     }
-    left.sort();
+    left.order();
     left.dedup();
     Ok(Imported { toml, left, fill })
 }

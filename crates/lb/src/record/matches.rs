@@ -4,6 +4,7 @@
 use super::filter::{Filter, Side, Test, wrong};
 use crate::wire::address;
 use alveary_diag::Diagnostic;
+use alveary_sort::Sort;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -268,7 +269,7 @@ fn prefixes(literals: &Together, side: usize) -> Option<Vec<(IpAddr, u8, bool)>>
         }
     }
     let mut all: Vec<(IpAddr, u8, bool)> = within.map(|(ip, bits)| (ip, bits, false)).into_iter().collect();
-    without.sort_by_key(|(_, bits)| *bits);
+    without.order_by_key(|(_, bits)| *bits);
     let mut kept: Vec<(IpAddr, u8)> = Vec::new();
     for hole in without {
         if within.is_some_and(|within| holds(hole, within)) {
@@ -301,7 +302,7 @@ fn ranges(literals: &Together, what: usize, most: u32) -> Option<Vec<(u32, u32, 
             _ => {}
         }
     }
-    holes.sort_unstable();
+    holes.order();
     let mut inner: Vec<(u32, u32)> = Vec::new();
     for (from, to) in holes {
         // Holes that overlap or touch are one.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::sys;
 use alveary_diag::{Diagnostic, Place as At};
+use alveary_sort::Sort;
 use std::path::Path;
 
 /// The map by which programs that include `usdt.bpf.h` find a probe's arguments.
@@ -35,7 +36,7 @@ pub(super) fn attach(
         all.iter().filter(|probe| probe.provider == provider && probe.name == name).collect();
     if sites.is_empty() {
         let mut known: Vec<String> = all.iter().map(|probe| format!("{}:{}", probe.provider, probe.name)).collect();
-        known.sort();
+        known.order();
         known.dedup();
         let found = if known.is_empty() { "no probes at all".to_owned() } else { known.join(", ") };
         let message = format!("{} has no probe `{provider}:{name}`", path.display());

@@ -4,6 +4,7 @@ use super::{globals::Globals, input::Object, sections::Layout};
 use alveary_btf::{Btf, Builder, CoreReloc, Ext, FuncInfo, LineInfo, Linkage, New, Records, SectionVar, Type, TypeId};
 use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Insn;
+use alveary_sort::Sort;
 use std::collections::HashMap;
 
 /// The bytes of both sections.
@@ -172,7 +173,7 @@ fn sections<'a>(
     let mut seen = seen.into_iter();
     all.retain(|_| seen.next() == Some(true));
     for section in &mut all {
-        section.vars.sort_by_key(|var| var.offset);
+        section.vars.order_by_key(|var| var.offset);
         if section.vars.len() > MOST_VARIABLES {
             let message = format!("section `{}` of all objects has too many variables", section.name);
             return Err(Diagnostic::new("link-section", message, Place::Nowhere)

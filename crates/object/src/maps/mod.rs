@@ -15,6 +15,7 @@ use crate::{
 use alveary_abi::MapType;
 use alveary_btf::Btf;
 use alveary_diag::{Diagnostic, Place, did_you_mean};
+use alveary_sort::Sort;
 use alveary_spec::MapSpec;
 use std::collections::{BTreeMap, HashMap};
 pub(crate) use typed::definition;
@@ -80,7 +81,7 @@ impl<'a> Source<'a> {
                 && !s.name.is_empty()
         };
         let mut found: Vec<_> = self.elf.symbols.iter().filter(defines).collect();
-        found.sort_by_key(|s| (s.value, s.local));
+        found.order_by_key(|s| (s.value, s.local));
         found.dedup_by_key(|s| s.value);
         found
     }

@@ -15,6 +15,7 @@ mod sub;
 use alveary_abi::MapType;
 use alveary_btf::{Btf, Linkage, Section, Type, TypeId};
 use alveary_diag::Diagnostic;
+use alveary_sort::Sort;
 use alveary_spec::{MapSpec, ProgramSpec, Spec};
 
 /// An object to be made a skeleton of.
@@ -64,7 +65,7 @@ impl<'a> Skeleton<'a> {
     /// The maps in the order of their names, those behind data sections last.
     fn maps(&self) -> Vec<Map<'a>> {
         let mut maps: Vec<_> = self.spec.maps.values().map(|spec| Map { spec, data: self.data(spec) }).collect();
-        maps.sort_by_key(|map| map.spec.name.starts_with('.'));
+        maps.order_by_key(|map| map.spec.name.starts_with('.'));
         maps
     }
 
@@ -78,7 +79,7 @@ impl<'a> Skeleton<'a> {
     /// The programs in the file's order.
     fn programs(&self) -> Vec<&'a ProgramSpec> {
         let mut programs: Vec<_> = self.spec.programs.values().collect();
-        programs.sort_by_key(|program| program.order);
+        programs.order_by_key(|program| program.order);
         programs
     }
 }
@@ -120,7 +121,7 @@ fn variables<'a>(btf: &'a Btf, section: Section<'a>) -> Vec<Variable<'a>> {
             _ => None,
         })
         .collect();
-    all.sort_by_key(|v| v.offset);
+    all.order_by_key(|v| v.offset);
     all
 }
 

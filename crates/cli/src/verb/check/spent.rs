@@ -4,6 +4,7 @@
 
 use crate::table::{Align::Left, Align::Right, Table, grouped};
 use alveary_diag::{Place, SourceLine, Sources};
+use alveary_sort::Sort;
 use alveary_spec::Program;
 use alveary_verifier::{Work, work::Branch};
 use serde_json::{Value, json};
@@ -66,7 +67,7 @@ impl Spent {
             *times += u64::from(*states);
         }
         let mut places: Vec<(u32, u64, u64)> = places.into_values().collect();
-        places.sort_by_key(|(_, insns, _)| Reverse(*insns));
+        places.order_by_key(|(_, insns, _)| Reverse(*insns));
         let places = places.into_iter().take(LISTED);
         let places: Vec<Share> =
             places.map(|(slot, insns, times)| Share { at: place(program, slot), insns, times }).collect();
@@ -75,7 +76,7 @@ impl Spent {
             Share { at: At::Function(found.start, name.to_owned()), insns: found.processed, times: found.states }
         });
         let mut never: Vec<_> = work.never_merged().collect();
-        never.sort_by_key(|(_, branch)| Reverse(branch.processed));
+        never.order_by_key(|(_, branch)| Reverse(branch.processed));
         let share = |&(slot, branch): &(u32, &Branch)| Share {
             at: place(program, slot),
             insns: branch.processed,
@@ -169,6 +170,6 @@ fn place(program: &Program, slot: u32) -> At {
 
 fn most_first(shares: impl Iterator<Item = Share>) -> Vec<Share> {
     let mut shares: Vec<Share> = shares.collect();
-    shares.sort_by_key(|share| Reverse(share.insns));
+    shares.order_by_key(|share| Reverse(share.insns));
     shares
 }

@@ -7,6 +7,7 @@ use crate::{
 };
 use alveary_abi::Profile;
 use alveary_linux::sys::LinkType;
+use alveary_sort::Sort;
 use clap::Args;
 
 /// List the names of program types, map types, attach types, link types or helpers that this version knows
@@ -34,7 +35,7 @@ impl ListBuiltins {
             unspecified(names.map(str::to_owned).collect())
         } else if words.is("helpers") {
             let mut helpers: Vec<_> = tables.helpers.iter().map(|helper| (helper.id.0, helper.name)).collect();
-            helpers.sort_unstable();
+            helpers.order();
             let names = helpers.into_iter().map(|(_, name)| format!("bpf_{name}"));
             std::iter::once("bpf_unspec".to_owned()).chain(names).collect()
         } else {

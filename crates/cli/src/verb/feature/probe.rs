@@ -15,6 +15,7 @@ use alveary_linux::{
     probe::{self, Feature},
     sys::{Capability, held},
 };
+use alveary_sort::Sort;
 use clap::Args;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use std::io;
@@ -132,7 +133,7 @@ impl<'a> Request<'a> {
         let profile = Profile::linux_6_18();
         let tables = profile.tables();
         let mut types: Vec<_> = tables.prog_types.iter().map(|row| (row.ty, row.name)).collect();
-        types.sort_unstable_by_key(|(ty, _)| ty.0);
+        types.order_by_key(|(ty, _)| ty.0);
         types.retain(|(ty, _)| self.device == 0 || OFFLOADED_PROGS.contains(ty));
         let types: Vec<_> = types.into_iter().map(|(ty, name)| (ty, name, probe::prog_type(ty, self.device))).collect();
         printer.section(&PROG_TYPES, |printer| {
@@ -152,7 +153,7 @@ impl<'a> Request<'a> {
 
     fn map_types(&self, tables: &Tables, printer: &mut Printer<'_, '_>) -> io::Result<()> {
         let mut types: Vec<_> = tables.map_types.iter().map(|row| (row.ty, row.name)).collect();
-        types.sort_unstable_by_key(|(ty, _)| ty.0);
+        types.order_by_key(|(ty, _)| ty.0);
         types.retain(|(ty, _)| self.device == 0 || OFFLOADED_MAPS.contains(ty));
         types
             .into_iter()
@@ -166,7 +167,7 @@ impl<'a> Request<'a> {
         printer: &mut Printer<'_, '_>,
     ) -> io::Result<()> {
         let mut helpers: Vec<_> = tables.helpers.iter().filter(|h| self.full || !LOGGED.contains(&h.name)).collect();
-        helpers.sort_unstable_by_key(|helper| helper.id.0);
+        helpers.order_by_key(|helper| helper.id.0);
         let has = |id| is && probe::helper(ty, id, self.device) == Some(true);
         let helpers: Vec<_> = helpers.into_iter().map(|h| (format!("bpf_{}", h.name), has(h.id))).collect();
         let none = if is { "Could not determine which helpers are available" } else { "Program type not supported" };

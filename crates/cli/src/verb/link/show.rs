@@ -7,6 +7,7 @@ use crate::{
 };
 use alveary_abi::{AttachType, Profile, ProgType};
 use alveary_linux::sys::{self, LinkDetail, LinkInfo, Object, ProgParts};
+use alveary_sort::Sort;
 use clap::Args;
 use rustix::net::{AddressFamily, SocketType, netdevice::index_to_name, socket};
 use std::{
@@ -96,7 +97,7 @@ fn device(index: u32) -> Option<String> {
 fn functions(addresses: &[u64], cookies: &[u64]) -> Vec<Function> {
     let mut wanted: Vec<_> =
         addresses.iter().enumerate().map(|(i, at)| (*at, cookies.get(i).copied().unwrap_or(0))).collect();
-    wanted.sort_unstable();
+    wanted.order();
     let symbols = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
     let mut found = Vec::new();
     for line in symbols.lines() {
@@ -110,7 +111,7 @@ fn functions(addresses: &[u64], cookies: &[u64]) -> Vec<Function> {
             found.push(Function { address, cookie: wanted[at].1, name, module });
         }
     }
-    found.sort_by_key(|f| f.address);
+    found.order_by_key(|f| f.address);
     found
 }
 

@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     output,
 };
+use alveary_sort::Sort;
 use clap::Args;
 use std::{collections::BTreeMap, io::Write, thread, time::Duration};
 
@@ -91,7 +92,7 @@ fn changes<'a>(before: &'a Snapshot, now: &'a Snapshot) -> Vec<Change<'a>> {
         Some(_) => None,
     });
     let mut all: Vec<_> = gone.chain(there).map(|(sign, what, key, value)| Change { sign, what, key, value }).collect();
-    all.sort_by_key(|change| change.key);
+    all.order_by_key(|change| change.key);
     all
 }
 

@@ -13,6 +13,7 @@ use alveary_linux::{
     netlink::{self, ListedFilter, NetDevice, XdpSlot},
     sys::{self, LinkDetail, Object, ProgParts, ProgQuery, Queried, Target},
 };
+use alveary_sort::Sort;
 use clap::Args;
 use std::{
     fs::File,
@@ -329,7 +330,7 @@ fn netfilter() -> Result<Vec<Netfilter>, Failure> {
             found.push(Netfilter { family, hook, priority, flags, prog: info.prog });
         }
     }
-    found.sort();
+    found.order();
     Ok(found)
 }
 

@@ -17,6 +17,7 @@ use alveary::{Linux, LinuxBuilder, LinuxMap, Loaded, Loader, Object, kernel::att
 use alveary_abi::{AttachType, Profile, ProgType, flags::BPF_F_XDP_DEV_BOUND_ONLY};
 use alveary_diag::{Diagnostic, Place};
 use alveary_linux::sys::LOG_INSNS;
+use alveary_sort::Sort;
 use alveary_spec::{MapSpec, Spec};
 use clap::Args;
 use std::{
@@ -159,7 +160,7 @@ impl<'a> Wanted<'a> {
     fn load(&self, file: &Path, linux: LinuxBuilder) -> Result<(Loaded<Linux>, Vec<String>), Failure> {
         let mut spec = inspect::open(file)?;
         let mut order: Vec<(u32, String)> = spec.programs.values().map(|p| (p.order, p.name.clone())).collect();
-        order.sort_unstable();
+        order.order();
         let mut linux = linux;
         if let Some(device) = self.offload.as_ref().or(self.metadata.as_ref()) {
             linux = linux.device(device.index);
@@ -223,7 +224,7 @@ impl Named<'_> {
     /// The map that is meant.
     fn of<'s>(&self, spec: &'s Spec) -> Result<&'s MapSpec, Diagnostic> {
         let mut indexed: Vec<_> = spec.maps.values().filter(|map| &*map.section == MAPS).collect();
-        indexed.sort_by_key(|map| map.at);
+        indexed.order_by_key(|map| map.at);
         let (found, what) = match self {
             Named::Index(index) => (indexed.get(*index).copied(), format!("map {index}")),
             Named::Name(name) => (spec.maps.get(*name), format!("map `{name}`")),

@@ -14,6 +14,7 @@ use alveary_linux::{
     profile::{Counter, Profiler, Reading, Readings},
     signal::Ending,
 };
+use alveary_sort::Sort;
 use clap::Args;
 use std::{
     io::{self, Write},
@@ -80,7 +81,7 @@ impl Measure {
             return Err(usage("nothing says what is counted").expected(names()).into());
         }
         // In the order of the table, each once, as bpftool tells them.
-        wanted.sort_unstable();
+        wanted.order();
         wanted.dedup();
         let counters: Vec<Counter> = wanted.iter().map(|index| METRICS[*index].counter).collect();
         let ending = Ending::expect()?;

@@ -4,6 +4,7 @@ use crate::table::{HEADING, count, grouped, printable};
 use alveary::{Backend, Loaded, MapHandle, Result};
 use alveary_abi::MapType;
 use alveary_btf::{Btf, Type, TypeId, Value};
+use alveary_sort::Sort;
 use alveary_spec::MapSpec;
 use serde_json::{Map as Object, Value as Json, json};
 use std::{
@@ -194,7 +195,7 @@ impl Reader<'_> {
         let empty = |value: &[u8]| ARRAYS.contains(&self.spec.def.ty) && value.iter().all(|b| *b == 0);
         let shown = all.iter().filter(|(_, value)| !empty(value));
         let mut listed: Vec<_> = shown.map(|(key, value)| self.entry(key, value)).collect();
-        listed.sort_by(|a, b| order(&a.key, &b.key));
+        listed.order_by(|a, b| order(&a.key, &b.key));
         let zeros = (all.len() - listed.len()) as u64;
         Content::Entries { listed, zeros }
     }

@@ -12,6 +12,7 @@ use alveary::{
     },
     net::{discovery::Handed, router::Ways},
 };
+use alveary_sort::Sort;
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -114,7 +115,7 @@ fn ways(target: Ipv6Addr) -> Result<Ways, Failure> {
         Found::Ways(next) => {
             let hop = |next: Next| (next.gateway.unwrap_or(target.into()), u32::from(next.weight) + 1);
             let mut hops: Vec<_> = next.into_iter().map(hop).collect();
-            hops.sort_unstable();
+            hops.order();
             Ways::On(hops)
         }
     })

@@ -13,6 +13,7 @@ use crate::{
 };
 use alveary_abi::Rule;
 use alveary_isa::Inst;
+use alveary_sort::Sort;
 
 /// `Caller passes invalid args into func#1 ('f')`.
 pub(super) fn arguments(story: &Story<'_>, draft: &mut Draft) {
@@ -161,7 +162,7 @@ pub(super) fn stack(story: &Story<'_>, draft: &mut Draft) {
             }
         }
     }
-    users.sort_by_key(|subprog| std::cmp::Reverse(subprog.stack_depth));
+    users.order_by_key(|subprog| std::cmp::Reverse(subprog.stack_depth));
     for (n, subprog) in users.iter().take(4).enumerate() {
         let (depth, rounded) = (subprog.stack_depth, subprog.stack_depth.next_multiple_of(16));
         let counted = if rounded == depth { String::new() } else { format!(", which count as {rounded}") };

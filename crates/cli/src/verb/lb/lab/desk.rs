@@ -7,6 +7,7 @@ use alveary_lb::{
     etcd::{fetch, put},
     tls::Trust,
 };
+use alveary_sort::Sort;
 use serde_json::Value;
 use std::{
     fmt::Write as _,
@@ -173,7 +174,7 @@ fn numbers(answer: &str) -> Option<Vec<(String, f64)>> {
         Some((of, one["value"][1].as_str()?.parse().ok()?))
     };
     let mut all: Vec<_> = said["data"]["result"].as_array()?.iter().map(number).collect::<Option<_>>()?;
-    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    all.order_by(|(one, _), (other, _)| one.cmp(other));
     Some(all)
 }
 

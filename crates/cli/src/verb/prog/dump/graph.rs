@@ -3,6 +3,7 @@
 
 use super::code::{CALL, Code, LD_IMM64, PSEUDO_CALL, PSEUDO_FUNC};
 use alveary_isa::Insn;
+use alveary_sort::Sort;
 use std::{collections::BTreeSet, ops::Range};
 
 /// Operations of the classes `BPF_JMP` and `BPF_JMP32`, without the bit that says what the operand is.
@@ -54,7 +55,7 @@ impl Graph {
             }
         }
         let mut sorted: Vec<(usize, usize)> = starts.iter().copied().zip(0..).collect();
-        sorted.sort_unstable();
+        sorted.order();
         let ends = sorted.iter().skip(1).map(|(start, _)| *start).chain([end]);
         let functions = sorted.iter().zip(ends).map(|(&(start, number), end)| Function::of(code, number, start..end));
         Graph { functions: functions.collect() }

@@ -3,6 +3,7 @@
 use crate::{bpftool::select, failure::Failure};
 use alveary_abi::Profile;
 use alveary_linux::sys::{self, Object, ProgParts};
+use alveary_sort::Sort;
 use clap::ValueEnum;
 use std::{
     cmp::Ordering,
@@ -90,7 +91,7 @@ impl Look {
     /// Those that ran meanwhile, in this order.
     pub(super) fn rows(&self, by: Column, reversed: bool) -> Vec<Row<'_>> {
         let mut rows: Vec<_> = self.now.iter().map(|(id, seen)| self.row(*id, seen)).filter(|r| r.runs > 0).collect();
-        rows.sort_by(|a, b| {
+        rows.order_by(|a, b| {
             let order = by.compare(a, b);
             (if reversed { order.reverse() } else { order }).then(a.id.cmp(&b.id))
         });

@@ -24,6 +24,7 @@ use crate::{
 use alveary::kernel::netlink::srv6::{Encap, Endpoint};
 use alveary_diag::{Diagnostic, Place};
 use alveary_lab::{Network, Node, Shape};
+use alveary_sort::Sort;
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -275,7 +276,7 @@ impl Round {
 fn medians(rounds: &[Round]) -> Vec<Option<i64>> {
     let of = |path: &Along| {
         let mut all: Vec<_> = rounds.iter().filter_map(|round| round.known(path).delay.quantile(0.5)).collect();
-        all.sort_unstable();
+        all.order();
         all.get(all.len() / 2).copied()
     };
     PATHS.iter().map(of).collect()

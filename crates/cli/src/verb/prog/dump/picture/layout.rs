@@ -4,6 +4,7 @@
 //! The way of Sugiyama: edges that close a circle are turned round, every box gets a layer, edges over several layers a
 //! place in each of them; then the places of a layer are ordered, then moved to where their neighbours are.
 
+use alveary_sort::Sort;
 use std::ops::Range;
 
 /// Between boxes beside each other, and between layers.
@@ -202,7 +203,7 @@ impl Places {
                     .zip(&self.layers[layer])
                     .map(|(now, place)| (mean(&neighbours[*place], &rank).unwrap_or(now.into()), *place))
                     .collect();
-                wanted.sort_by(|a, b| a.0.total_cmp(&b.0));
+                wanted.order_by(|a, b| a.0.total_cmp(&b.0));
                 for (now, (_, place)) in (0u32..).zip(&wanted) {
                     rank[*place] = now.into();
                 }

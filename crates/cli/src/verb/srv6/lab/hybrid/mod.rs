@@ -26,6 +26,7 @@ use crate::{
     verb::srv6::hybrid::{self, Known},
 };
 use alveary_diag::{Diagnostic, Place};
+use alveary_sort::Sort;
 use built::{Built, CLIENT, LINKS, SERVER};
 use clap::Args;
 use ends::{Watch, between};
@@ -134,7 +135,7 @@ impl Hybrid {
             let mut transfers = (0..self.rounds)
                 .map(|_| transfer(&lab.network, hosts, self.transfer << 10))
                 .collect::<Result<Vec<_>, _>>()?;
-            transfers.sort_by(|one, other| one.rate().total_cmp(&other.rate()));
+            transfers.order_by(|one, other| one.rate().total_cmp(&other.rate()));
             Ok(Done { transfers, known: watch.known(), apart })
         })
     }
