@@ -199,8 +199,9 @@ static __always_inline struct lb_real *by_tables(struct xdp_md *context, struct 
 	entry = find(set, run->hash);
 	if (likely(entry)) {
 		if (unlikely(entry->to.seen != tick)) {
+			/* Another CPU may have seen it since. */
 			if (idle(run, vip, tick, entry->to.seen))
-				return NULL;
+				goto others;
 			if (run->error)
 				entry->to.seen = tick;
 			else
@@ -215,6 +216,7 @@ static __always_inline struct lb_real *by_tables(struct xdp_md *context, struct 
 		step(LB_STEP_STALE, entry->to.real, 0);
 		count_event(LB_STALE);
 	}
+others:
 	if (vip->flags & LB_NO_GLOBAL) {
 		step(LB_STEP_MISSED, 2, 0);
 		return NULL;
@@ -251,12 +253,20 @@ static __always_inline int knows(const struct run *run, const struct lb_vip *vip
 	return entry && entry->to.real == name && !idle(run, vip, now(), entry->to.seen);
 }
 
-/* Whether any table has the flow, whatever its real. */
-static __always_inline int is_known(const struct run *run, __u32 flags)
+/* Whether any table has the flow, whatever its real. What was not seen for too long is another one. */
+static __always_inline int is_known(const struct run *run, const struct lb_vip *vip)
 {
 	struct lb_set *set = set_of(run->hash);
+	struct lb_cached *entry = set ? find(set, run->hash) : NULL;
+	struct lb_connection *known;
+	__u16 tick = now();
 
-	return (set && find(set, run->hash)) || (!(flags & LB_NO_GLOBAL) && global(run));
+	if (entry && !idle(run, vip, tick, entry->to.seen))
+		return 1;
+	if (vip->flags & LB_NO_GLOBAL)
+		return 0;
+	known = global(run);
+	return known && !idle(run, vip, tick, known->seen);
 }
 
 /* The real of a packet, whichever way it is found. */
@@ -276,7 +286,7 @@ static __always_inline struct lb_real *pick(struct xdp_md *context, struct run *
 			goto found;
 		/* Packets of the flow that have no id go there from now on, too. */
 		if (real && !knows(run, vip, real->self)) {
-			opens = !is_known(run, flags);
+			opens = !is_known(run, vip);
 			goto enters;
 		}
 	}

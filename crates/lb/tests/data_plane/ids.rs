@@ -210,3 +210,27 @@ fn flows_that_an_id_moves_are_opened_once() {
         }
     }
 }
+
+/// Datagrams that come so late that they are another connection are counted as one: what was in the tables still counted as known.
+#[test]
+fn a_flow_that_was_idle_is_opened_anew_by_an_id() {
+    let (client, vip) = CLIENTS[0];
+    for (table, more) in [("all CPUs", 0), ("the CPU", flag::NO_GLOBAL)] {
+        let site = Site::new("opened anew by an id");
+        let idle = |s: &mut Service| s.idle = 2;
+        let flags = flag::UDP_STABLE | more;
+        let setup = Setup::default().service(vip, UDP, flags, &[1]).but(idle).real(ipip(1)).real(ipip(2)).real(ipip(3));
+        let setup = setup.id(1, 5, &[1, 2, 3], 2).id(1, 5, &[7, 7, 7], 3);
+        let to = |id: [u8; 3]| {
+            let packet = udp(client, vip).with(|p| p.payload = [&[0x52], &id[..], &[0; 4]].concat());
+            Case::new("an id", setup.clone()).stays_forwarded(&packet)
+        };
+        site.run(&[to([1, 2, 3])]);
+        site.age(3);
+        site.go_on(&to([7, 7, 7]));
+        site.go_on(&to([1, 2, 3]));
+        for counted in site.counters("vip_counters", 1, 6) {
+            assert_eq!((counted[0], counted[4]), (3, 2), "in and opened, remembered by {table}");
+        }
+    }
+}

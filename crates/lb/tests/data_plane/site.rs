@@ -250,19 +250,23 @@ impl<B: Backend> Side<B> {
     }
 
     fn age(&self, ticks: u16) {
-        for (key, mut set) in self.map("cached").entries().expect("entries") {
-            for at in (0..64).step_by(16) {
-                let seen = u16::from_ne_bytes([set[at + 14], set[at + 15]]).wrapping_sub(ticks);
-                set[at + 14..at + 16].copy_from_slice(&seen.to_ne_bytes());
-            }
-            self.put("cached", &key, &set);
-        }
+        self.age_cached(ticks);
         for map in ["connections4", "connections6"] {
             for (key, mut value) in self.map(map).entries().expect("entries") {
                 let seen = u16::from_ne_bytes([value[6], value[7]]).wrapping_sub(ticks);
                 value[6..8].copy_from_slice(&seen.to_ne_bytes());
                 self.put(map, &key, &value);
             }
+        }
+    }
+
+    fn age_cached(&self, ticks: u16) {
+        for (key, mut set) in self.map("cached").entries().expect("entries") {
+            for at in (0..64).step_by(16) {
+                let seen = u16::from_ne_bytes([set[at + 14], set[at + 15]]).wrapping_sub(ticks);
+                set[at + 14..at + 16].copy_from_slice(&seen.to_ne_bytes());
+            }
+            self.put("cached", &key, &set);
         }
     }
 
@@ -408,6 +412,14 @@ impl Site {
         self.user.age(ticks);
         if let Some(linux) = &self.linux {
             linux.age(ticks);
+        }
+    }
+
+    /// The same of those of the CPUs' tables alone.
+    pub(crate) fn age_cached(&self, ticks: u16) {
+        self.user.age_cached(ticks);
+        if let Some(linux) = &self.linux {
+            linux.age_cached(ticks);
         }
     }
 
