@@ -163,6 +163,29 @@ impl Tunnel {
         Ok(Passage { tunnel: self, number: self.headers.number()?, left: Cell::default() })
     }
 
+    /// What this machine lacks for checks of this port, if that can be told before one is made.
+    pub(crate) fn lacks(&self, port: u16) -> Option<String> {
+        self.ways(SocketAddr::new(self.inner, 0), port, TCP, MARKS).err()
+    }
+
+    /// The device that what is sent to the VIP leaves by, and the one that it leaves by in its headers.
+    fn ways(&self, own: SocketAddr, port: u16, protocol: u8, mark: u32) -> Result<(u32, u32), String> {
+        let by = self.way_out(own, SocketAddr::new(self.vip, port), protocol, mark)?;
+        let outer = match self.gue {
+            Some(port) => (UDP, port),
+            None => (0, 0),
+        };
+        let from = SocketAddr::new(self.outer, 0);
+        let to = self.way_out(from, SocketAddr::new(self.real, outer.1), outer.0, 0)?;
+        for device in [by, to] {
+            if ethernet_address(device).ok().flatten().is_none() {
+                let name = name(device);
+                return Err(format!("{name} is no Ethernet device: checks through the tunnel leave by none other"));
+            }
+        }
+        Ok((by, to))
+    }
+
     /// Where packets between these would leave the machine.
     fn way_out(&self, from: SocketAddr, to: SocketAddr, protocol: u8, mark: u32) -> Result<u32, String> {
         let ip = to.ip();
@@ -256,19 +279,7 @@ impl Passage<'_> {
         })?;
         let own = getsockname(&socket).ok().and_then(|own| SocketAddr::try_from(own).ok());
         let own = own.unwrap_or(SocketAddr::new(tunnel.inner, 0));
-        let by = tunnel.way_out(own, SocketAddr::new(tunnel.vip, port), protocol, mark)?;
-        let outer = match tunnel.gue {
-            Some(port) => (UDP, port),
-            None => (0, 0),
-        };
-        let from = SocketAddr::new(tunnel.outer, 0);
-        let to = tunnel.way_out(from, SocketAddr::new(tunnel.real, outer.1), outer.0, 0)?;
-        for device in [by, to] {
-            if ethernet_address(device).ok().flatten().is_none() {
-                let name = name(device);
-                return Err(format!("{name} is no Ethernet device: checks through the tunnel leave by none other"));
-            }
-        }
+        let (by, to) = tunnel.ways(own, port, protocol, mark)?;
         let ways = tunnel.headers.at(by)?;
         let put = ways.update(&self.number.to_ne_bytes(), &tunnel.bytes(to), 0);
         put.map_err(|why| format!("the way through the tunnel: {why}"))?;
@@ -295,4 +306,52 @@ impl Passage<'_> {
 
 fn said(why: Errno) -> String {
     words(&why.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alveary_lab::Network;
+    use std::{
+        io::Read,
+        net::{TcpListener, ToSocketAddrs},
+        thread,
+    };
+
+    /// The real's neighbour has the VIP, too, and answers what is in no tunnel: who takes the program away meanwhile has
+    /// checks asked of it.
+    #[test]
+    fn what_is_answered_otherwise_than_through_the_tunnel_does_not_count() {
+        if !alveary_testing::bpf::permitted("answered_otherwise") {
+            return;
+        }
+        let mut network = Network::new();
+        let [balancer, neighbour] = ["balancer", "neighbour"].map(|name| network.node(name).expect("a node"));
+        network.pair([(balancer, "eth0"), (neighbour, "eth0")]).expect("a pair");
+        network.address(balancer, "eth0", "10.0.1.1/24").expect("an address");
+        network.address(neighbour, "eth0", "10.0.1.2/24").expect("an address");
+        network.address(neighbour, "lo", "192.0.2.1/32").expect("an address");
+        let listens = || TcpListener::bind("192.0.2.1:80").expect("a port");
+        let listener = network.at(neighbour, listens).expect("the namespace");
+        thread::spawn(move || listener.incoming().flatten().for_each(|mut stream| drop(stream.read(&mut [0]))));
+        let text = "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.1.1\"\n[[vip]]\naddress = \"192.0.2.1\"\nport = 80\n\
+                    real = [{ address = \"10.0.1.2\" }]\ncheck = { type = \"tcp\", tunnel = true }\n";
+        let config = Config::read("lb.toml", text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let headers = Arc::default();
+        let tunnel = Tunnel::of(&config, &config.vips[0], &config.vips[0].reals[0], &headers).expect("a tunnel");
+        let lacks = network.at(balancer, || tunnel.lacks(80)).expect("the namespace");
+        let lacks = lacks.expect("there is no route");
+        assert!(lacks.starts_with("this machine has no route to 192.0.2.1"), "{lacks}");
+        network.route(balancer, "192.0.2.1/32", "eth0", Some("10.0.1.2")).expect("a route");
+        let asks = || {
+            assert_eq!(tunnel.lacks(80), None);
+            let passage = tunnel.begin().expect("a number");
+            let socket = passage.socket(SocketType::STREAM, 80).expect("a socket");
+            headers.state().links.clear();
+            let vip = "192.0.2.1:80".to_socket_addrs().expect("an address").next().expect("one");
+            passage.counted(connect(&socket, &vip).map_err(said))
+        };
+        let said = network.at(balancer, asks).expect("the namespace");
+        assert_eq!(said, Err("192.0.2.1 answered, and nothing went there through the tunnel by eth0".into()));
+    }
 }

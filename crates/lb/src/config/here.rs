@@ -2,12 +2,13 @@
 //! anything is changed.
 
 use super::{Config, Places};
-use crate::{instance::Here, tls, wanted::Devices as _};
+use crate::{instance::Here, tls, tunnel::Tunnel, wanted::Devices as _};
 use alveary_diag::Diagnostic;
 use std::{
     fs,
     net::{IpAddr, UdpSocket},
     path::Path,
+    sync::Arc,
 };
 
 /// Letters of the shortest token, and bytes of the shortest secret.
@@ -86,6 +87,26 @@ impl Config {
             if let Some(why) = address.and_then(|address| no_own(address.ip())) {
                 let message = format!("this machine cannot be asked at `{key}`");
                 lacks(places.of(table, key), message, Some(why));
+            }
+        }
+        all
+    }
+}
+
+impl Config {
+    /// What this machine lacks for checks through the tunnel, which may come yet: reals are down until it does.
+    #[must_use]
+    pub fn unchecked(&self) -> Vec<String> {
+        let headers = Arc::default();
+        let mut all = Vec::new();
+        for vip in self.vips.iter().filter(|vip| vip.check.as_ref().is_some_and(|check| check.tunnel)) {
+            for real in &vip.reals {
+                let port = vip.check.as_ref().and_then(|check| check.port).or(real.port).or(vip.ports.first().copied());
+                let lacks =
+                    Tunnel::of(self, vip, real, &headers).and_then(|tunnel| tunnel.lacks(port.unwrap_or_default()));
+                if let Some(why) = lacks {
+                    all.push(format!("{}: checks of {} through the tunnel: {why}", vip.name, real.name));
+                }
             }
         }
         all

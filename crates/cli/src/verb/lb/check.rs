@@ -73,7 +73,10 @@ impl Check {
             last.help.push("is it another machine's? --elsewhere".into());
             return Err(lacks.into());
         }
-        let remarks = config.remarks(config::local_ports());
+        let mut remarks = config.remarks(config::local_ports());
+        if !self.elsewhere {
+            remarks.extend(config.unchecked());
+        }
         if json {
             let real = |real: &Real| json!({ "name": &*real.name, "forward": real.forward.name(), "mtu": config.inner_mtu(real) });
             let vip = |vip: &Vip| {
