@@ -452,6 +452,29 @@ fn a_file_without_an_end_is_no_configuration() {
     assert!(why.to_string().contains("the file is larger than 64 MiB"), "{why}");
 }
 
+/// What the pages say that a configuration has is one, with the table that each has if it is a part of one.
+#[test]
+fn configurations_of_the_pages_are_right() {
+    let pages = [include_str!("../../../../docs/lb.md"), include_str!("../../../../docs/lb-data-plane.md")];
+    let blocks = pages.iter().flat_map(|page| page.split("```toml\n").skip(1));
+    let blocks: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 5, "{blocks:?}");
+    for block in blocks {
+        let own = if block.lines().any(|line| line == "[balancer]") {
+            ""
+        } else {
+            "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.2\"\n"
+        };
+        let text = format!("{own}{block}");
+        // Where they are in etcd it has VIPs.
+        let vips = ("etcd", "[[vip]]\naddress = \"192.0.2.1\"\nport = 80\nreal = [{ address = \"10.0.0.1\" }]\n");
+        let shared = block.contains("[etcd]").then_some(vips);
+        if let Err(faults) = Config::read_placed("lb.toml", &text, shared) {
+            panic!("{text}\n{faults:#?}");
+        }
+    }
+}
+
 /// docs/lb.md names every key, and what it is without a word.
 #[test]
 fn every_key_is_in_the_reference() {

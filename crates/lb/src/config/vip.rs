@@ -206,7 +206,10 @@ impl All<'_> {
         if let Some(other) = self.names.insert(vip.name.clone(), vip.at.clone()) {
             let other = faults.at(other);
             let fault = faults.wrong(format!("two VIPs are called `{}`", shown(&vip.name)), vip.at.clone());
-            *fault = fault.clone().label(other, "the other one");
+            *fault = fault
+                .clone()
+                .label(other, "the other one")
+                .help("a VIP is called by its address and port: name = \"…\"");
         }
         for key in vip.keys() {
             if let Some(other) = self.keys.insert(key, vip.at.clone())
