@@ -100,7 +100,10 @@ fn serve(object: &str) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&folder)?;
     let (path, socket) = (folder.join("lb.toml"), folder.join("lb.sock"));
     let write = |weight, path: &PathBuf, socket: &PathBuf| {
-        fs::write(path, config(weight, "lo") + &format!("[api]\nsocket = \"{}\"\n", socket.display()))
+        // What follows the file is never to read half of it.
+        let new = path.with_extension("new");
+        fs::write(&new, config(weight, "lo") + &format!("[api]\nsocket = \"{}\"\n", socket.display()))?;
+        fs::rename(new, path)
     };
     write(1, &path, &socket)?;
     println!("{VIPS} VIPs, {REALS} reals each, tables of {SLOTS}, served");

@@ -37,10 +37,13 @@ const WAITING: i32 = 128;
 const FIRST_REST: Duration = Duration::from_millis(10);
 const REST: Duration = Duration::from_secs(1);
 
+/// The folder of sockets, and of notes.
+pub(crate) const FOLDER: &str = "/run/alveary";
+
 /// Where a balancer's API answers unless its configuration says otherwise.
 #[must_use]
 pub fn socket(name: &str) -> PathBuf {
-    Path::new("/run/alveary").join(format!("lb-{name}.sock"))
+    Path::new(FOLDER).join(format!("lb-{name}.sock"))
 }
 
 /// Where it answers besides the socket.

@@ -286,9 +286,8 @@ impl Server<'_> {
     }
 }
 
-/// The folder of sockets, and of notes.
 fn socket_folder() -> &'static Path {
-    Path::new("/run/alveary")
+    Path::new(api::FOLDER)
 }
 
 fn no_device(name: &str) -> Fault {

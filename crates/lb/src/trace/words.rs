@@ -1,7 +1,7 @@
 //! Steps of the data plane in words.
 
 use crate::{
-    Result,
+    Result, samples,
     wire::{self, Real, Service, Way, flag},
 };
 use alveary::{LinuxMap, MapHandle};
@@ -160,10 +160,7 @@ fn id(kind: u32) -> String {
 fn key(ip: IpAddr, port: u16, protocol: u8) -> String {
     let protocol = match protocol {
         0 => return format!("{ip}, whatever no other VIP of the address takes"),
-        1 => "icmp".into(),
-        6 => "tcp".into(),
-        17 => "udp".into(),
-        other => format!("protocol {other}"),
+        other => samples::protocol(other),
     };
     match (ip, port) {
         (ip, 0) => format!("{ip}/{protocol}, all ports"),

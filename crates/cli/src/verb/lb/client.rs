@@ -7,7 +7,7 @@ use crate::{
     table::{Align, Table, grouped},
 };
 use alveary_diag::{Diagnostic, Place};
-use alveary_lb::{announce::noted_socket, asked, config::Prefix, http::ask};
+use alveary_lb::{announce::noted_socket, asked, config::Prefix, http::ask, samples};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 use std::{
@@ -268,11 +268,7 @@ impl Flows {
                 six if six.contains(':') => format!("[{six}]:{port}"),
                 four => format!("{four}:{port}"),
             };
-            let protocol = match flow["protocol"].as_u64() {
-                Some(6) => "tcp".to_owned(),
-                Some(17) => "udp".to_owned(),
-                _ => flow["protocol"].to_string(),
-            };
+            let protocol = samples::protocol(flow["protocol"].as_u64().unwrap_or_default() as u8);
             let (client, vip) = (end(&flow["client"], &flow["client_port"]), end(&flow["vip"], &flow["vip_port"]));
             table.row([client, vip, protocol, text(&flow["real"])]);
         }
