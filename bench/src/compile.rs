@@ -37,6 +37,25 @@ impl Compiler {
     }
 }
 
+/// A program of bpf/ for this machine, as these definitions tell `native/native.c`.
+pub(crate) fn example(compiler: Compiler, name: &str, defines: &[String]) -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("native");
+    let library = scratch(&format!("example-{name}.{}.so", compiler.program));
+    let mut command = Command::new(compiler.program);
+    // The sources read bytes as words, as kernel code does, which compilers for eBPF take as it is meant.
+    command.args([compiler.option, "-shared", "-fPIC", "-w", "-fvisibility=protected", "-fno-strict-aliasing", "-I"]);
+    command.arg(&folder).args(defines).arg("-o").arg(&library).arg(folder.join("native.c"));
+    run(&mut command).map(|()| library)
+}
+
+/// An object of a program that none is committed of.
+pub(crate) fn object(source: &Path, name: &str) -> Result<PathBuf, String> {
+    let object = scratch(&format!("example-{name}.o"));
+    let mut clang = Command::new(CLANG.program);
+    clang.args(["-O2", "-target", "bpf", "-g", "-c", "-o"]).arg(&object).arg(source);
+    run(&mut clang).map(|()| object)
+}
+
 /// The kernel as an XDP program's object.
 pub(crate) fn xdp(set: &str, kernel: &Kernel, version: &str) -> Result<PathBuf, String> {
     bpf(set, kernel, version, &["-g"], "xdp.o")
@@ -64,9 +83,13 @@ fn source(set: &str, name: &str) -> PathBuf {
 }
 
 fn output(set: &str, kernel: &Kernel, suffix: &str) -> PathBuf {
+    scratch(&format!("{set}-{}.{suffix}", kernel.name))
+}
+
+fn scratch(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("alveary-bench-{}", std::process::id()));
     let _ = std::fs::create_dir_all(&folder);
-    folder.join(format!("{set}-{}.{suffix}", kernel.name))
+    folder.join(name)
 }
 
 /// What was compiled goes with this.

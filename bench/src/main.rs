@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p alveary-bench [--features peers] -- [--set first|second] [--version v3|v4] [--rounds N]
 //! [--svg FILE] [NAME…]` prints tables in Markdown. `cargo xtask bench --peers` puts them into docs/performance.md.
-//! `--examples` measures the programs of examples/ over the packets of their capture, `--costs` what a run costs before
-//! the program does anything and what compiling takes, `--passes NAME,…|all` what passes of the
+//! `--examples` measures the programs of examples/ in the same way, over the packets of their capture, `--costs` what a
+//! run costs before the program does anything and what compiling takes, `--passes NAME,…|all` what passes of the
 //! compiler give.
 
 mod alone;
@@ -98,7 +98,7 @@ fn one_of<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, wanted: &str) ->
 fn measure(wanted: &Wanted) -> Result<(), String> {
     let _scratch = compile::Scratch;
     if wanted.examples {
-        return examples::measure(wanted.rounds);
+        return examples::measure(wanted.rounds, &wanted.names);
     }
     if wanted.costs {
         return costs::measure(wanted.rounds);

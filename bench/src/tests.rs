@@ -1,8 +1,8 @@
-//! Every kernel does natively, interpreted and as native code of ours the same: what is measured is what was meant.
+//! Every kernel and example does natively, interpreted and as native code of ours the same: what is measured is what was meant.
 
 use crate::{
     compile::{CLANG, Scratch},
-    engines,
+    engines, examples,
     rounds::Rounds,
     set::{FIRST, SECOND},
 };
@@ -22,4 +22,13 @@ fn kernels_do_the_same_on_all_engines() {
             assert!(times[0].is_some() && times[2].is_some() && times[3].is_some(), "{}", kernel.name);
         }
     }
+}
+
+#[test]
+fn examples_do_the_same_on_all_engines() {
+    if CLANG.version().is_none() {
+        return eprintln!("SKIP examples_do_the_same_on_all_engines: {} is missing", CLANG.program);
+    }
+    let _scratch = Scratch;
+    examples::check().expect("every packet ends alike");
 }

@@ -7,7 +7,7 @@ pub(crate) use rbpf::Rbpf;
 pub(crate) use sbpf::Sbpf;
 
 use crate::native::Native;
-use std::{ffi::c_void, sync::OnceLock};
+use std::sync::OnceLock;
 
 /// Where code of the kernels' object code calls a helper.
 const CALL: u8 = 0x85;
@@ -24,20 +24,16 @@ static TABLE: OnceLock<Table> = OnceLock::new();
 
 /// Makes the map of a native kernel that of all engines; kernels without one leave it.
 pub(crate) fn share_map(native: &Native) {
-    let [Some(look_up), Some(update), Some(range)] = [c"look_up", c"update", c"range"].map(|name| native.symbol(name))
-    else {
-        return;
-    };
+    let library = &native.library;
     // SAFETY: table.c defines these functions so; pointers are handed over as numbers, which is the same to the callee.
     let table = unsafe {
-        let range = std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut u64, *mut u64)>(range);
+        let range = library.get::<unsafe extern "C" fn(*mut u64, *mut u64)>(c"range");
+        let (Ok(look_up), Ok(update), Ok(range)) = (library.get(c"look_up"), library.get(c"update"), range) else {
+            return;
+        };
         let (mut start, mut length) = (0, 0);
         range(&raw mut start, &raw mut length);
-        Table {
-            look_up: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(u64, u64) -> u64>(look_up),
-            update: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(u64, u64, u64, u64) -> u64>(update),
-            values: (start, length),
-        }
+        Table { look_up, update, values: (start, length) }
     };
     let _ = TABLE.set(table);
 }
