@@ -139,8 +139,13 @@ fn compare(replay: &mut dyn Replay, packets: &Packets, expected: &mut Vec<(u32, 
         if first {
             expected.push(end);
         } else if expected[number] != end {
-            let (was, is) = (&expected[number], &end);
-            return Err(format!("packet {} becomes {:?} and is {}, not {:?}", number + 1, is.1, is.0, was));
+            let ((was, bytes), (is, left)) = (&expected[number], &end);
+            let at = bytes.iter().zip(left).take_while(|(was, is)| was == is).count();
+            let (before, after) = (bytes.len(), left.len());
+            return Err(format!(
+                "packet {}: verdict {is} for {was}, {after} bytes for {before}, equal up to {at}",
+                number + 1
+            ));
         }
     }
     Ok(())
