@@ -231,3 +231,13 @@ large:
     let jumps = output.stdout.lines().filter_map(|line| line.split_once(": j").map(|(_, rest)| rest));
     assert!(jumps.clone().count() > 0 && jumps.clone().all(|rest| rest.contains(".L")), "{}", output.stdout);
 }
+
+#[test]
+fn what_has_nothing_to_do_with_the_packet_is_not_told_of_its_end() {
+    // A number of the context, used as an address.
+    let text = ".section xdp\nnumber:\n    r1 = *(u32 *)(r1 + 12)\n    r0 = *(u8 *)(r1 + 0)\n    exit\n";
+    let session = Session::new().file("number.s", text).run("asm number.s -o number.o");
+    let rejected = session.output("disasm number.o --lowered");
+    assert!(rejected.stderr.contains("[not-a-pointer]"), "{}", rejected.stderr);
+    assert!(!rejected.stderr.contains("data_end"), "{}", rejected.stderr);
+}
