@@ -96,7 +96,8 @@ int alveary_settings_verify(alveary_settings *settings, int verify, alveary_erro
 
 /*
  * What runs proven programs. AUTO, which it is unless told otherwise, interprets them at first and makes native code of
- * those that have run a thousand times; JIT makes it at once, and loads nothing that there is no native code of.
+ * those that have run a thousand times, or long; JIT makes it at once, and loads nothing that there is no native code
+ * of.
  */
 enum { ALVEARY_ENGINE_AUTO = 0, ALVEARY_ENGINE_JIT = 1, ALVEARY_ENGINE_INTERP = 2 };
 int alveary_settings_engine(alveary_settings *settings, uint32_t engine, alveary_error **error);

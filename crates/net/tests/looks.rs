@@ -72,7 +72,10 @@ struct Lab {
 
 impl Lab {
     fn new(proven: bool) -> Lab {
-        let engine = if proven { Engine::Jit } else { Engine::Interp };
+        Lab::with(if proven { Engine::Jit } else { Engine::Interp }, proven)
+    }
+
+    fn with(engine: Engine, proven: bool) -> Lab {
         let mut router = Router::new(address("fc00:99::1"));
         let out = |device| Target::Device { device, gateway: None };
         router.add(MAIN, address("::"), 0, out(2));
@@ -142,6 +145,16 @@ fn what_leaves_the_context_is_known() {
     // It asks for no context, and says something that belongs to it.
     let redirect = "r1 = 1\nr2 = 0\ncall bpf_redirect\nr0 = 0\nexit";
     assert!(!lab.load(ProgType::LWT_XMIT, redirect).leaves_context());
+}
+
+#[test]
+fn programs_that_routes_name_are_native_before_they_are_hot() {
+    let lab = Lab::with(Engine::Auto, true);
+    let programs = lab.programs();
+    assert!(programs.iter().all(|prog| !prog.is_native() && Direct::<Skb>::of(prog).is_none()));
+    let _routes = Programs::new(lab.runtime.vcpu(0).expect("CPU 0"), programs.clone());
+    assert!(programs.iter().all(|prog| prog.is_native()));
+    assert!(Direct::<Skb>::of(&programs[4]).is_some(), "it calls nothing");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 /// What runs proven programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Engine {
-    /// The interpreter at first; native code for a program that has run a thousand times, where there is some.
+    /// The interpreter at first; native code for a program that has run a thousand times, or interpreted for as long as
+    /// compiling takes, or is attached ([`crate::Prog::attached`]), where there is some.
     #[default]
     Auto,
     /// Native code from the first run on. Programs that there is none for are refused: also what is not proven.

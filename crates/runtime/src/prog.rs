@@ -108,6 +108,11 @@ impl Prog {
         self.image.is_native()
     }
 
+    /// Says that it will run often: what would be compiled when it is hot ([`crate::Engine::Auto`]) is compiled now.
+    pub fn attached(&self) {
+        self.image.warm();
+    }
+
     /// Its native functions by now; none while it is interpreted. Slots are those of [`Prog::code`].
     #[must_use]
     pub fn native_functions(&self) -> Vec<NativeFunction> {

@@ -92,7 +92,8 @@ enum Stop {
 
 /// Runs the function at `entry` to its end, in a run whose outermost frame is `base`.
 ///
-/// `ops` must have been made for `M`.
+/// `ops` must have been made for `M`. Gives how it ended and, in trusted mode, how many instructions it ran: at least, of
+/// runs that do not return.
 pub(crate) fn enter<M: Mode>(
     ops: &Ops,
     env: &Env,
@@ -100,18 +101,20 @@ pub(crate) fn enter<M: Mode>(
     base: usize,
     entry: Entry,
     args: [u64; 5],
-) -> Result<Exit, Fault> {
+) -> (Result<Exit, Fault>, u64) {
     let start = entry.start as usize;
     let floor = env.stack.used();
     let Some(frame_pointer) = env.stack.push(base, entry.words) else {
-        return Err(Fault::At(start, TrapKind::Depth));
+        return (Err(Fault::At(start, TrapKind::Depth)), 0);
     };
     let mut registers = [0; 16];
     registers[1..6].copy_from_slice(&args);
     registers[usize::from(Reg::FP.0)] = frame_pointer;
     registers[usize::from(Reg::ENV.0)] = std::ptr::from_ref(env) as u64;
     let fuel = Fuel::open(&env.fuel, ops.count());
-    let account = Cell::new(fuel.account(&env.fuel, i64::from(instructions_before(&ops.constants, start))));
+    let before = i64::from(instructions_before(&ops.constants, start));
+    let begun = fuel.account(&env.fuel, before);
+    let account = Cell::new(begun);
     let stop = Cell::new(Stop::Exit(Exit::Tail));
     let (counts, leaving, depth) = (M::CHECKED, Cell::new(false), Floor::here());
     let run = Run { ops, env, checks, base, floor, counts, fuel, account, stop, leaving, depth };
@@ -130,11 +133,13 @@ pub(crate) fn enter<M: Mode>(
     if M::CHECKED && env.hot.holds_stack() {
         env.hot.reset();
     }
-    match run.stop.get() {
+    let ran = u64::try_from(begun - before - run.account.get()).unwrap_or(0);
+    let end = match run.stop.get() {
         Stop::Exit(exit) => Ok(exit),
         Stop::Fault(fault) => Err(fault),
         Stop::Low(_) => unreachable!("a stepping run does not ask to be stepped"),
-    }
+    };
+    (end, ran)
 }
 
 impl Run<'_> {

@@ -6,12 +6,18 @@ use crate::env::Fault;
 use crate::jit::{ManyFn, Native, NativeFn};
 use crate::predecode::{Ops, function_index, function_word, predecode};
 use crate::{Checks, Code, Env, Exit, Jit, Link, NativeFunction, Trap, TrapKind};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// How often code is interpreted before it is compiled, in [`Image::adaptive`]: by then the time that native code saves
 /// is known to be worth what compiling takes for a program of usual size.
 const HOT: u32 = 1_000;
+
+/// How many interpreted instructions take the time that compiling takes, whatever is compiled; a run of many rounds makes
+/// code hot before [`HOT`] runs have.
+const WORTH: u64 = 200_000;
+/// The same, for each slot that is compiled.
+const WORTH_OF_SLOT: u64 = 2_500;
 
 /// Code that is linked and ready to run, in one of two modes.
 ///
@@ -68,7 +74,12 @@ struct Source {
 #[derive(Debug)]
 struct Adaptive {
     source: Source,
+    /// Runs that began.
     runs: AtomicU32,
+    /// Instructions that were interpreted, of runs that ended.
+    work: AtomicU64,
+    /// Someone compiles it.
+    compiling: AtomicBool,
     /// Empty until it is hot; then nothing if it cannot be compiled.
     native: OnceLock<Option<Native>>,
 }
@@ -101,8 +112,8 @@ impl Image {
         Ok(Image { source, ..Self::new(code, Engine::Native(native)) })
     }
 
-    /// Links `code` for trusted mode; it is interpreted at first, and compiled when it has run often. What cannot be
-    /// compiled goes on being interpreted.
+    /// Links `code` for trusted mode; it is interpreted at first, and compiled when it has run often, or for as long as
+    /// compiling takes. What cannot be compiled goes on being interpreted.
     ///
     /// # Safety
     /// As [`Image::trusted`].
@@ -112,8 +123,7 @@ impl Image {
     pub unsafe fn adaptive(code: &Code, link: &dyn Link, jit: &Arc<Jit>) -> Result<Image, BadCode> {
         let ops = predecode(code, link, handler_at::<Trusted>)?;
         let source = Source::new(ops, code, jit);
-        let adaptive = Adaptive { source, runs: AtomicU32::new(0), native: OnceLock::new() };
-        Ok(Self::new(code, Engine::Adaptive(Box::new(adaptive))))
+        Ok(Self::new(code, Engine::Adaptive(Box::new(Adaptive::new(source)))))
     }
 
     /// Links `code` for checked mode.
@@ -140,11 +150,19 @@ impl Image {
         }
     }
 
-    /// Its first function, if that can be run by itself: it is native, calls no helper and cannot stop. Of code that is
-    /// compiled when it is hot there is none.
+    /// Compiles now what is compiled when it is hot: for code that is known to run often. Nothing happens to other images,
+    /// and where there is no room.
+    pub fn warm(&self) {
+        if let Engine::Adaptive(adaptive) = &self.engine {
+            adaptive.native.get_or_init(|| adaptive.compile());
+        }
+    }
+
+    /// Its first function, if that can be run by itself: it is native by now, calls no helper and cannot stop.
     #[must_use]
     pub fn alone(&self) -> Option<Alone> {
-        self.alone.map(Alone)
+        let later = || if let Engine::Adaptive(adaptive) = &self.engine { adaptive.native()?.alone() } else { None };
+        self.alone.or_else(later).map(Alone)
     }
 
     /// Its native functions, in the order of [`Code::funcs`]; none while it is interpreted.
@@ -216,8 +234,13 @@ impl Image {
         let interpret = |ops: &Ops| {
             let entry = index.and_then(|index| ops.funcs.get(index)).copied().ok_or(Fault::Elsewhere(bad_call))?;
             match self.engine {
-                Engine::Checked(_) => engine::enter::<Checked>(ops, env, checks, base, entry, args),
-                _ => engine::enter::<Trusted>(ops, env, checks, base, entry, args),
+                Engine::Checked(_) => engine::enter::<Checked>(ops, env, checks, base, entry, args).0,
+                Engine::Adaptive(ref adaptive) => {
+                    let (end, ran) = engine::enter::<Trusted>(ops, env, checks, base, entry, args);
+                    adaptive.work.fetch_add(ran, Ordering::Relaxed);
+                    end
+                }
+                _ => engine::enter::<Trusted>(ops, env, checks, base, entry, args).0,
             }
         };
         let run = |native: &Native| {
@@ -282,14 +305,29 @@ impl Source {
 }
 
 impl Adaptive {
+    fn new(source: Source) -> Adaptive {
+        let (runs, work, compiling) = (AtomicU32::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        Adaptive { source, runs, work, compiling, native: OnceLock::new() }
+    }
+
     fn native(&self) -> Option<&Native> {
         self.native.get().and_then(Option::as_ref)
     }
 
-    /// Counts a run; the one that makes the code hot compiles it, while others go on interpreting.
+    /// Counts a run; the one that finds the code hot compiles it, while others go on interpreting.
     fn count_run(&self) {
-        if self.native.get().is_none() && self.runs.fetch_add(1, Ordering::Relaxed) == HOT {
-            let _ = self.native.set(self.source.jit.compile(&self.source.code, &self.source.ops).ok());
+        if self.native.get().is_some() {
+            return;
         }
+        let often = self.runs.fetch_add(1, Ordering::Relaxed) >= HOT;
+        let worth = WORTH + WORTH_OF_SLOT * self.source.code.insns.len() as u64;
+        let hot = often || self.work.load(Ordering::Relaxed) >= worth;
+        if hot && !self.compiling.swap(true, Ordering::Relaxed) {
+            let _ = self.native.set(self.compile());
+        }
+    }
+
+    fn compile(&self) -> Option<Native> {
+        self.source.jit.compile(&self.source.code, &self.source.ops).ok()
     }
 }

@@ -205,7 +205,8 @@ impl Jit {
                 image.place(&plan).ok_or_else(|| bad(code, 0, text::STRANGE))?
             }
         };
-        let needed = bytes.len();
+        // Whole pages are what is mapped for it.
+        let needed = Pages::room(bytes.len());
         let room = Room::take(self, needed).ok_or_else(|| {
             let (in_use, limit) = (self.in_use(), self.settings.limit);
             bad(code, 0, BadCodeKind::NoRoom { needed, in_use, limit })

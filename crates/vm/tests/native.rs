@@ -3,7 +3,7 @@
 
 mod support;
 
-use alveary_isa::{AluOp, AtomicOp, Inst, Width};
+use alveary_isa::{AluOp, AtomicOp, CmpOp, Inst, Operand, Wide, Width};
 use alveary_vm::{BadCodeKind, Call, Env, Exit, HelperFn, Image, Jit, Settings, Trap, TrapKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,25 +24,32 @@ fn run(image: &Image, args: [u64; 5]) -> Result<Exit, Trap> {
 
 #[test]
 fn code_takes_no_more_memory_than_it_may() {
-    let jit = Jit::new(16 << 10).expect("there is one for this machine");
     let owner = Owner(vec![]);
-    let load = |length: i32| {
+    let load = |jit: &Arc<Jit>, length: i32| {
         let work = (0..length).flat_map(|n| [alu(AluOp::Mul, 1, 2), add(1, n), alu(AluOp::Xor, 2, 1)]);
         let insts: Vec<Inst> = work.chain([movr(0, 1), EXIT]).collect();
         // SAFETY: the program accesses no memory.
-        unsafe { Image::native(&owner.code(&insts, &[0]), &owner, &jit) }
+        unsafe { Image::native(&owner.code(&insts, &[0]), &owner, jit) }
     };
-    let first = load(1).expect("there is room for one page");
-    let one = jit.in_use();
-    assert!((1..=16 << 10).contains(&one));
-    let why = load(3_000).expect_err("there is none for many");
-    let BadCodeKind::NoRoom { needed, in_use, limit: 16384 } = why.why else { panic!("{why}") };
-    assert!(needed > 16 << 10 && in_use == one, "{why}");
+    // What is mapped for code counts, which is whole pages.
+    let ample = Jit::new(1 << 30).expect("there is one for this machine");
+    let small = load(&ample, 1).expect("there is room");
+    let page = ample.in_use();
+    assert!(page.is_power_of_two() && page >= 4 << 10, "{page}");
+    drop(small);
+    let limit = 4 * page;
+    let jit = Jit::new(limit).expect("there is one for this machine");
+    let first = load(&jit, 1).expect("there is room for one page");
+    assert_eq!(jit.in_use(), page);
+    let why = load(&jit, page as i32).expect_err("there is none for many");
+    let BadCodeKind::NoRoom { needed, in_use, limit: said } = why.why else { panic!("{why}") };
+    assert!(needed > limit && in_use == page && said == limit, "{why}");
     let said =
-        format!("takes {needed} bytes, {one} are in use, and all together may be 16384: allow more (`native_limit`)");
+        format!("takes {needed} bytes, {page} are in use, and all together may be {limit}: allow more (`native_limit`)");
     assert!(why.to_string().contains(&said), "{why}");
-    assert_eq!(jit.in_use(), one);
-    drop(first);
+    let many: Vec<Image> = (0..5).map_while(|_| load(&jit, 1).ok()).collect();
+    assert_eq!((many.len(), jit.in_use()), (3, limit), "small programs take whole pages, too");
+    drop((first, many));
     assert_eq!(jit.in_use(), 0);
 }
 
@@ -58,6 +65,35 @@ fn hot_code_becomes_native_and_goes_on_doing_the_same() {
         became = became.or(image.is_native().then_some(round));
     }
     assert_eq!(became, Some(1_000), "the count of runs alone decides");
+}
+
+#[test]
+fn code_turns_hot_by_the_rounds_of_its_loops() {
+    let owner = Owner(vec![]);
+    let again = Inst::Jmp { wide: Wide::W64, op: CmpOp::Lt, dst: r(0), src: Operand::Reg(r(1)), off: -3 };
+    let code = owner.code(&[mov(0, 0), add(0, 1), alu(AluOp::Xor, 2, 0), again, EXIT], &[0]);
+    // SAFETY: the program accesses no memory.
+    let image = unsafe { Image::adaptive(&code, &owner, compiler()) }.expect("well-formed");
+    let after = |rounds: u64, runs: usize| {
+        for _ in 0..runs {
+            assert_eq!(run(&image, [rounds, 0, 0, 0, 0]), Ok(Exit::Return(rounds)));
+        }
+        image.is_native()
+    };
+    // Compiling five slots takes the time of 212,500 interpreted instructions: of two runs here, and one that finds it so.
+    assert!(!after(40_000, 1) && !after(40_000, 1) && after(40_000, 1));
+}
+
+#[test]
+fn what_is_said_to_run_often_is_native_at_once() {
+    let owner = Owner(vec![]);
+    // SAFETY: the program accesses no memory.
+    let image = unsafe { Image::adaptive(&owner.code(&[mov(0, 3), EXIT], &[0]), &owner, compiler()) };
+    let image = image.expect("well-formed");
+    assert!(!image.is_native() && image.alone().is_none());
+    image.warm();
+    assert!(image.is_native() && image.alone().is_some());
+    assert_eq!(run(&image, [0; 5]), Ok(Exit::Return(3)));
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn code_is_read_only_between_guards(jit: &Arc<Jit>) {
     let image = unsafe { Image::native(&owner.code(&[mov(0, 3), EXIT], &[0]), &owner, jit) }.expect("well-formed");
     let [function] = image.native_functions()[..] else { panic!("there is one function") };
     let [before, code, behind] = &around(function.address)[..] else { panic!("there are three") };
-    assert_eq!((&*code.2, code.1 - code.0), ("r-xp", jit.in_use().next_multiple_of(4096) as u64));
+    assert_eq!((&*code.2, code.1 - code.0), ("r-xp", jit.in_use() as u64));
     assert_eq!((&*before.2, before.1), ("---p", code.0));
     assert_eq!((&*behind.2, behind.0), ("---p", code.1));
 }

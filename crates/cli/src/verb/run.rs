@@ -124,7 +124,7 @@ pub(crate) struct Run {
     /// What runs a program that is proven: auto, jit or interp
     ///
     /// `interp` is the interpreter, `jit` native code from the first packet on: a program that is not proven is refused.
-    /// `auto` interprets first, and makes native code of a program that has run a thousand times.
+    /// `auto` interprets first, and makes native code of a program that has run a thousand times, or long.
     #[arg(long, value_enum, value_name = "ENGINE", default_value_t = Runner::Auto, hide_possible_values = true, hide_short_help = true)]
     engine: Runner,
 

@@ -29,14 +29,13 @@ struct Entry {
 }
 
 impl Programs {
-    /// The programs of routes: what they call number 0 is the first.
+    /// The programs of routes: what they call number 0 is the first. They are attached: native code where there is some.
     #[must_use]
     pub fn new(cpu: Vcpu, progs: Vec<Arc<Prog>>) -> Programs {
-        let entry = |prog: Arc<Prog>| Entry {
-            ty: prog.program().ty,
-            looks: prog.leaves_context(),
-            direct: Direct::of(&prog),
-            prog,
+        let entry = |prog: Arc<Prog>| {
+            prog.attached();
+            let (ty, looks, direct) = (prog.program().ty, prog.leaves_context(), Direct::of(&prog));
+            Entry { prog, ty, looks, direct }
         };
         Programs { cpu: Some(cpu), progs: progs.into_iter().map(entry).collect(), ..Programs::default() }
     }

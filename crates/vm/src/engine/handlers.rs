@@ -58,10 +58,10 @@ pub(super) unsafe fn go<M: Mode>(pc: *const Op, registers: *mut u64, account: i6
     unsafe { next::<M>(pc, registers, account, run) }
 }
 
-/// The account after the jump of `op`.
+/// The account after the jump of `op`. In trusted mode nobody is stopped by it; it says how much work a run was.
 #[inline(always)]
-fn charge<M: Mode>(account: i64, op: &Op) -> i64 {
-    if M::CHECKED { account + op.high() } else { account }
+fn charge(account: i64, op: &Op) -> i64 {
+    account.wrapping_add(op.high())
 }
 
 /// The function of an operation code before which `before` instructions stand.
@@ -106,7 +106,7 @@ pub(super) fn handler<M: Mode>(code: Opcode) -> Handler {
                 let ($op, $r) = (unsafe { &*pc }, Registers(registers));
                 if $condition {
                     // SAFETY: `predecode` wrote the distance to an instruction of the same function.
-                    unsafe { go::<M>(pc.byte_offset($op.off as isize), registers, charge::<M>(account, $op), run) }
+                    unsafe { go::<M>(pc.byte_offset($op.off as isize), registers, charge(account, $op), run) }
                 } else {
                     // SAFETY: as in `plain`.
                     unsafe { next::<M>(pc.add(1), registers, account, run) }
@@ -312,6 +312,8 @@ pub(super) unsafe fn exit<M: Mode>(pc: *const Op, registers: *mut u64, account: 
     if used == run.floor + 1 {
         if M::CHECKED {
             run.fuel.save(account, &run.env.fuel, op.high());
+        } else {
+            run.account.set(account - op.high());
         }
         run.stop.set(Stop::Exit(Exit::Return(r.get(Reg::R0.0))));
         return std::ptr::null();
