@@ -12,7 +12,7 @@ use std::sync::Arc;
 const WAYS: [(Engine, Passes); 3] = [
     (Engine::Interp, Passes::ALL),
     (Engine::Jit, Passes::ALL.without(Pass::Helper)),
-    (Engine::Jit, Passes::NONE.with(Pass::Helper)),
+    (Engine::Jit, Passes::only(Pass::Helper)),
 ];
 const IN_PLACE: usize = 2;
 

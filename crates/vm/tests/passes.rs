@@ -9,12 +9,13 @@ use alveary_vm::{Code, Env, Exit, Func, Image, Jit, Known, Memory, Pass, Passes}
 use std::sync::{Arc, OnceLock};
 use support::Owner;
 
-/// Compilers with all passes, with none, and with each alone.
+/// Compilers with all passes, with none, with those that others build on, and with each alone.
 fn compilers() -> &'static [(String, Arc<Jit>)] {
     static ALL: OnceLock<Vec<(String, Arc<Jit>)>> = OnceLock::new();
     ALL.get_or_init(|| {
-        let alone = Pass::all().map(|pass| (pass.name().to_owned(), Passes::NONE.with(pass)));
-        let sets = [("all".to_owned(), Passes::ALL), ("none".to_owned(), Passes::NONE)].into_iter().chain(alone);
+        let alone = Pass::all().map(|pass| (pass.name().to_owned(), Passes::only(pass)));
+        let sets = [("all", Passes::ALL), ("none", Passes::NONE), ("lifting", Passes::LIFTING)];
+        let sets = sets.map(|(name, passes)| (name.to_owned(), passes)).into_iter().chain(alone);
         sets.map(|(name, passes)| (name, Jit::with_passes(1 << 30, passes).expect("there is one for this machine")))
             .collect()
     })
@@ -256,8 +257,7 @@ fn stretches_that_are_compared() {
     for (width, bytes) in [("u8", 1), ("u16", 2), ("u32", 4)] {
         for (asks, behind) in [(true, ""), (false, ""), (true, " r0 += 7\n r5 = 3\n"), (false, " w1 ^= 1\n")] {
             let text = loads(width, bytes, asks, behind);
-            let jit =
-                Jit::with_passes(1 << 24, Passes::NONE.with(Pass::Compare)).expect("there is one for this machine");
+            let jit = Jit::with_passes(1 << 24, Passes::only(Pass::Compare)).expect("there is one for this machine");
             let listed = jit.list(&code(&text), &Owner(vec![])).expect("well-formed");
             let mut lines = listed.iter().flat_map(|part| &part.lifted);
             assert!(lines.any(|line| line.text.contains(" load.i64")), "eight bytes are compared at once:\n{text}");

@@ -139,7 +139,7 @@ fn parse<'a>(mut arguments: impl Iterator<Item = &'a String>) -> Result<Wanted, 
                 let names: Vec<&str> = Pass::all().map(Pass::name).collect();
                 format!("no pass `{name}`; there are {}", names.join(", "))
             })?;
-            wanted.passes = if argument == "--only" { Passes::NONE.with(pass) } else { wanted.passes.without(pass) };
+            wanted.passes = if argument == "--only" { Passes::only(pass) } else { wanted.passes.without(pass) };
             continue;
         }
         let mut number = || {

@@ -2,6 +2,7 @@
 //! it, or among the frames of the [`crate::Env`]. Knows nothing of Cranelift.
 
 use super::budget::Budget;
+use super::pass::Pass;
 use super::plan::Plan;
 use crate::frame::{FrameUse, frame_use, in_frame};
 use crate::stack::FRAME;
@@ -54,6 +55,8 @@ impl Frame {
             let mixed = unlike(plan, blocks, &registers.keys().copied().collect::<Vec<Place>>());
             registers.retain(|place, _| !mixed.contains(place));
         }
+        // Pass `words`: sound because the address of the frame goes nowhere, so that these are all accesses to it.
+        registers.retain(|_, _| plan.rules.passes.has(Pass::Words));
         for (number, register) in registers.values_mut().enumerate() {
             *register = number;
         }

@@ -547,9 +547,9 @@ impl<'a> Lifter<'a> {
     }
 
     /// The block to jump to for going from one node to another: one in between for a way out of a loop, so that what is
-    /// moved about on this way alone is not in the loop.
+    /// moved about on this way alone is not in the loop (pass `exits`: sound because such a block does nothing).
     fn way(&mut self, from: usize, to: usize) -> Block {
-        if !self.loops.leaves(from, to) {
+        if !self.loops.leaves(from, to) || !self.plan.rules.passes.has(Pass::Exits) {
             return self.nodes[to].0;
         }
         let between = self.to.create_block();
@@ -688,7 +688,8 @@ impl<'a> Lifter<'a> {
         self.sum(roots, first.wrapping_add(second))
     }
 
-    /// `value + off`, by the value that it began with.
+    /// `value + off`, by the value that it began with (pass `roots`: sound because sums are the same modulo 2⁶⁴ in any
+    /// order).
     pub(super) fn sum(&mut self, value: Value, off: i64) -> Value {
         let (root, first) = self.parts(value);
         let off = first.wrapping_add(off);
@@ -700,7 +701,9 @@ impl<'a> Lifter<'a> {
             return self.to.ins().iadd(root, off);
         }
         let sum = self.to.ins().iadd_imm_s(root, off);
-        self.sums.insert(sum, (root, off));
+        if self.plan.rules.passes.has(Pass::Roots) {
+            self.sums.insert(sum, (root, off));
+        }
         sum
     }
 }

@@ -28,6 +28,10 @@
 //! | `jit/early` | what is computed of many loads is computed where the program does |
 //! | `jit/select` | short ways around what is cheap become selections |
 //! | `jit/hoist` | what loops need in each round is in a register |
+//! | `words`, in `jit/frame` | words of frames that nobody else sees are registers |
+//! | `facts`, in `jit/plan` | what the verifier knows of numbers is used |
+//! | `exits`, in `jit/lift` | ways out of loops are blocks of their own, apart from the loop |
+//! | `roots`, in `jit/lift` | addresses are what they began with, and a number |
 //! | `jit/scale` | bits beside shifted ones are added |
 //! | `jit/order` | what nothing reads later is written over |
 //!
@@ -98,6 +102,14 @@ pub enum Pass {
     Order,
     /// What loops need in each round is in a register.
     Hoist,
+    /// Words of frames that nobody else sees are registers.
+    Words,
+    /// What the verifier knows of numbers is used.
+    Facts,
+    /// Ways out of loops are blocks of their own, apart from the loop.
+    Exits,
+    /// Addresses are what they began with, and a number.
+    Roots,
     /// Distances and numbers take one byte of machine code where that is enough.
     Short,
     /// Functions that need none have no frame.
@@ -138,6 +150,10 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Scale, name: "scale", run: None },
     Row { pass: Pass::Order, name: "order", run: None },
     Row { pass: Pass::Hoist, name: "hoist", run: None },
+    Row { pass: Pass::Words, name: "words", run: None },
+    Row { pass: Pass::Facts, name: "facts", run: None },
+    Row { pass: Pass::Exits, name: "exits", run: None },
+    Row { pass: Pass::Roots, name: "roots", run: None },
     Row { pass: Pass::Short, name: "short", run: None },
     Row { pass: Pass::Leaf, name: "leaf", run: None },
     Row { pass: Pass::Align, name: "align", run: None },
@@ -152,6 +168,15 @@ impl Passes {
     pub const ALL: Passes = Passes(u32::MAX);
     /// None: what is lifted is the program as it is.
     pub const NONE: Passes = Passes(0);
+    /// What lifting does by itself: others build on it.
+    pub const LIFTING: Passes = Passes::NONE.with(Pass::Words).with(Pass::Facts).with(Pass::Exits).with(Pass::Roots);
+
+    /// One alone, with what it builds on.
+    #[must_use]
+    pub const fn only(pass: Pass) -> Passes {
+        let alone = Passes::NONE.with(pass);
+        if Passes::LIFTING.has(pass) { alone } else { Passes(Passes::LIFTING.0 | alone.0) }
+    }
 
     /// These, but for one.
     #[must_use]

@@ -5,7 +5,7 @@ use super::address::{Ahead, HELPERS, SERVICES, SYMBOLS, TABLES};
 use super::budget::{self, Budget};
 use super::frame::Frame;
 use super::native::Service;
-use super::pass::Passes;
+use super::pass::{Pass, Passes};
 use crate::bad_code::{BadCode, BadCodeKind};
 use crate::predecode::{Ops, bad, decode_all};
 use crate::{Code, Known, Sym, memory};
@@ -132,9 +132,11 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// What is known of a slot.
+    /// What is known of a slot. Of numbers that is pass `facts`: sound because what is proven of each instruction holds
+    /// whenever it has run ([`crate::Image::trusted`] asks for that).
     pub(super) fn known(&self, slot: u32) -> Known {
-        self.code.known.get(slot as usize).copied().unwrap_or_default()
+        let known = self.code.known.get(slot as usize).copied().unwrap_or_default();
+        if self.rules.passes.has(Pass::Facts) { known } else { Known { memory: known.memory, ..Known::NOTHING } }
     }
 
     /// The instructions of a block, by slot.
