@@ -313,7 +313,8 @@ enters:
 		return real;
 	}
 found:
-	if (real->way == LB_WAY_NAT)
+	/* A fragment has no ports to replace. */
+	if (real->way == LB_WAY_NAT && !run->fragment)
 		run->port = reserve(context, run, real, vip, 0);
 	return real;
 }

@@ -259,8 +259,11 @@ static __always_inline int translate(struct xdp_md *context, struct run *run, co
 		return LB_WRONG_FAMILY;
 	if (unlikely(run->flow.protocol != IPPROTO_TCP && run->flow.protocol != IPPROTO_UDP))
 		return LB_NO_PROTOCOL;
-	if (unlikely(!run->port))
+	if (unlikely(!run->port)) {
+		if (run->fragment)
+			return LB_REFUSED_FRAGMENT;
 		return run->error ? LB_NO_FLOW : LB_NO_PORT;
+	}
 	if (unlikely(run->error)) {
 		struct becomes to = { .source_port = run->port, .destination_port = port };
 

@@ -157,6 +157,10 @@ static __always_inline int parse_transport(struct xdp_md *context, struct run *r
 	struct udphdr *udp = header;
 	struct tcphdr *tcp = header;
 
+	/* What is behind the packet that carries it is no part of it. */
+	if (inner && at + 8 > run->l3 + (__u32)run->length &&
+	    (run->flow.protocol == IPPROTO_TCP || run->flow.protocol == IPPROTO_UDP || run->flow.protocol == IPPROTO_ICMP))
+		return LB_MALFORMED_ICMP;
 	if (run->flow.protocol == IPPROTO_TCP) {
 		if (inner) {
 			if (header + 8 > end)
@@ -234,7 +238,7 @@ PART int parse_icmp4(struct xdp_md *context, struct run *run, __u32 room)
 		return LB_FORWARDED;
 	}
 	ip = (void *)(icmp + 1);
-	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
+	if (room < sizeof(*icmp) + sizeof(*ip) || (void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
 		return LB_MALFORMED_ICMP;
 	run->error = 1;
 	run->flow.source[0] = ip->saddr;
@@ -274,7 +278,7 @@ PART int parse_icmp6(struct xdp_md *context, struct run *run, __u32 room)
 	if (icmp->icmp6_type < ICMPV6_DEST_UNREACH || icmp->icmp6_type > ICMPV6_PARAMPROB)
 		return LB_FORWARDED;
 	ip = (void *)(icmp + 1);
-	if ((void *)(ip + 1) > end || ip->version != 6)
+	if (room < sizeof(*icmp) + sizeof(*ip) || (void *)(ip + 1) > end || ip->version != 6)
 		return LB_MALFORMED_ICMP;
 	run->error = 1;
 	__builtin_memcpy(run->flow.source, &ip->saddr, 16);

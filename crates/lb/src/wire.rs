@@ -285,7 +285,7 @@ pub const VERDICTS: [(&str, &str); 28] = [
     ("malformed-icmp", "an ICMP error without the packet that it is about"),
     ("too-many-tags", "more VLAN tags than are walked"),
     ("refused", "the VIP drops it"),
-    ("refused-fragment", "a fragment, which the VIP drops"),
+    ("refused-fragment", "a fragment, which the VIP drops, or which NAT would have to give ports"),
     ("refused-options", "a packet with IP options, which the VIP drops"),
     ("no-protocol", "a protocol that is not balanced, for the address of a VIP"),
     ("no-real", "the VIP has no real that is well"),

@@ -110,6 +110,20 @@ pub(crate) fn cases() -> Vec<Case> {
         let packet = error("2001:db8:99::1", 2, 0, &server6, quoted);
         more(&format!("an ICMPv6 error that quotes {quoted} bytes"), packet.bytes(), MalformedIcmp);
     }
+    // Behind the IP packet the frame goes on, as those of least length do.
+    for (name, server, quoted, whole) in [
+        ("an ICMP error that quotes {} bytes, and padding", &server4, [0, 19, 20, 27], 28),
+        ("an ICMPv6 error that quotes {} bytes, and padding", &server6, [0, 39, 40, 47], 48),
+    ] {
+        for quoted in quoted {
+            let (router, (kind, code)) =
+                if server.source.is_ipv4() { ("198.18.0.1", (3, 4)) } else { ("2001:db8:99::1", (2, 0)) };
+            let all = error(router, kind, code, server, whole).bytes();
+            let cut = error(router, kind, code, server, quoted).bytes();
+            let padded = [&cut[..], &all[cut.len()..]].concat();
+            more(&name.replace("{}", &quoted.to_string()), padded, MalformedIcmp);
+        }
+    }
     let quotes = error("198.18.0.1", 3, 4, &server4, 28);
     more("an ICMP error about IPv6", changed(&quotes, 42, &[0x65]), MalformedIcmp);
     more("an ICMP error about a header of 4 words", changed(&quotes, 42, &[0x44]), MalformedIcmp);

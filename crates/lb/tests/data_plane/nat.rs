@@ -104,6 +104,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let gre = Setup::default().service("192.0.2.10:0", 0, 0, &[3]).real(nat("10.1.0.3", 0));
     let gre = Case::new("NAT of GRE", gre.settings(Settings { nat: PORTS, ..Settings::default() }));
     all.push(gre.stays(&packet(47, "203.0.113.5:0", "192.0.2.10:0"), Verdict::NoProtocol));
+    fragments(&mut all);
     let server = tcp(v, c);
     let lost = Case::new("NAT: an error about a flow that nobody knows", setup(nat("10.1.0.3", 0), 0));
     all.push(lost.stays(&error("198.18.0.1", 3, 1, &server, 28), Verdict::NoFlow));
@@ -135,6 +136,27 @@ pub(crate) fn cases() -> Vec<Case> {
     all.push(case.becomes(&from, Verdict::Returned, to.bytes()));
     errors(&mut all);
     all
+}
+
+/// Fragments have no ports: bytes of what they carry were replaced where those would be.
+fn fragments(all: &mut Vec<Case>) {
+    for (kind, packet, real) in kinds() {
+        let at = if packet.source.is_ipv4() { "192.0.2.10:0" } else { "[2001:db8::10]:0" };
+        for (flags, tables) in [(0, "with tables"), (flag::NO_CONNECTIONS, "without tables")] {
+            for (which, fragment) in [("first", (0, true)), ("middle", (3, true)), ("last", (100, false))] {
+                let packet = packet.clone().with(|p| {
+                    p.fragment = Some(fragment);
+                    p.df = false;
+                });
+                let setup = Setup::default().settings(Settings { nat: PORTS, ..Settings::default() }).real(real);
+                let case = Case::new(
+                    format!("NAT of {kind}: the {which} fragment, {tables}"),
+                    setup.service(at, packet.protocol, flags, &[3]),
+                );
+                all.push(case.stays(&packet, Verdict::RefusedFragment));
+            }
+        }
+    }
 }
 
 /// ICMP errors about both halves.
