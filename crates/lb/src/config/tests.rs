@@ -185,6 +185,18 @@ fn what_does_not_go_together() {
             "the check has no port: the VIP takes all of them",
         ),
         ("port = 80\nfragments = \"drop\"", "a fragment has no ports, and the VIP has"),
+        (
+            "fragments = \"hash\"\nreal = [{ address = \"10.0.0.1\", forward = \"nat\" }]",
+            "a fragment has no ports, which are replaced on the way to `10.0.0.1`",
+        ),
+        (
+            "protocol = \"udp\"\nquic = \"quic-lb-encrypted\"\nquic-server-id = 4",
+            "encrypted connection ids of QUIC are not read here",
+        ),
+        (
+            "protocol = \"udp\"\nquic = \"quic-lb\"\nquic-key = \"00\"\nquic-server-id = 4",
+            "encrypted connection ids of QUIC are not read here",
+        ),
         ("check = { type = \"exec\" }", "the check lacks `command`"),
         (
             "check = { type = \"exec\", command = [\"true\"], tunnel = true }",

@@ -379,7 +379,9 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
             }
         },
     };
-    let quic: Option<Quic> = table.get("quic", faults);
+    let so_far = faults.all.len();
+    let quic = read_quic(&mut table, faults);
+    let knows_quic = faults.all.len() == so_far;
     let lengths = table.list::<u16>("quic-server-id", faults);
     let mut quic_lengths = Vec::new();
     for (length, at) in lengths {
@@ -391,9 +393,7 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     if quic_lengths.len() > 7 {
         faults.wrong("there are seven configurations, 0 to 6", table.value_place("quic-server-id"));
     }
-    if (quic == Some(Quic::QuicLb)) == quic_lengths.is_empty()
-        && (quic == Some(Quic::QuicLb) || !quic_lengths.is_empty())
-    {
+    if knows_quic && (quic == Some(Quic::QuicLb)) == quic_lengths.is_empty() {
         let fault = faults.wrong("`quic = \"quic-lb\"` and `quic-server-id` go together", table.value_place("quic"));
         fault.help.push("quic-server-id = [4]: configuration 0 has server ids of 4 bytes, in clear".into());
     }
@@ -420,6 +420,7 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     // What does not go together with those that cannot be read is not known.
     let all_reals = faults.all.len() == said.1;
     let has_ports = !ports.is_empty();
+    let fragments: Option<Policy> = table.get("fragments", faults);
     let mut vip = Vip {
         name: name.unwrap_or_default(),
         address: address.unwrap_or(IpAddr::from([0; 4])),
@@ -438,7 +439,7 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
         echo: table.get("echo", faults).unwrap_or(false),
         hop_limit: table.get("hop-limit", faults).unwrap_or(false),
         mss,
-        fragments: table.get("fragments", faults).unwrap_or(if has_ports { Policy::Pass } else { Policy::Hash }),
+        fragments: fragments.unwrap_or(if has_ports { Policy::Pass } else { Policy::Hash }),
         options: table.get("options", faults).unwrap_or(Policy::Hash),
         drain: table.get("drain", faults).or(defaults.drain).unwrap_or(DRAIN),
         slow_start: table.get("slow-start", faults).or(defaults.slow_start).unwrap_or_default(),
@@ -450,6 +451,14 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     if has_ports && vip.fragments != Policy::Pass {
         let fault = faults.wrong("a fragment has no ports, and the VIP has", table.value_place("fragments"));
         fault.help.push("a VIP of the address without `port` gets fragments, and can balance or drop them".into());
+    }
+    let by_nat = vip.reals.iter().find(|real| real.forward == Forward::Nat);
+    if let Some(real) = by_nat.filter(|_| !has_ports && fragments == Some(Policy::Hash)) {
+        let message = format!("a fragment has no ports, which are replaced on the way to `{}`", shown(&real.name));
+        let fault = faults.wrong(message, table.value_place("fragments"));
+        fault
+            .help
+            .push("fragments = \"pass\" or \"drop\"; without either, those for reals behind NAT are dropped".into());
     }
     if vip.action != Action::Balance && !vip.reals.is_empty() {
         let name = shown(&vip.reals[0].name);
@@ -470,6 +479,23 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     protocols_of(&vip, &table, faults);
     table.finish(faults);
     (faults.all.len() == before).then_some(vip)
+}
+
+/// How connection ids name reals. Of the draft's ids the encrypted ones are nobody's here.
+fn read_quic(table: &mut Section<'_>, faults: &mut Faults) -> Option<Quic> {
+    let said = table.raw("quic").and_then(|value| value.get_ref().as_str());
+    let at = if said.is_some_and(|said| said.starts_with("quic-lb-")) {
+        table.value_place("quic")
+    } else if table.value_place("quic-key") != table.place() {
+        // No key that there is.
+        table.raw("quic-key");
+        table.value_place("quic-key")
+    } else {
+        return table.get("quic", faults);
+    };
+    let fault = faults.wrong("encrypted connection ids of QUIC are not read here", at);
+    fault.help.push("quic = \"quic-lb\", and servers that give out plaintext ids".into());
+    None
 }
 
 /// What does not go together in one VIP.
