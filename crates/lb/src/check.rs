@@ -6,10 +6,13 @@ use crate::{
     tls,
     tunnel::{Passage, Tunnel},
 };
+use alveary::kernel::child::ends_with_us;
+use rustix::process::{Pid, Signal, kill_process_group};
 use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
+    os::unix::process::CommandExt as _,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -184,8 +187,10 @@ fn exec(command: &[String], to: SocketAddr, end: Instant) -> Result<(), String> 
         |word: &String| word.replace("{address}", &to.ip().to_string()).replace("{port}", &to.port().to_string());
     let mut all = command.iter().map(fill);
     let program = all.next().unwrap_or_default();
-    let started =
-        Command::new(&program).args(all).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut command = Command::new(&program);
+    command.args(all).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // A group of its own: what the program has started ends with it.
+    let started = ends_with_us(command.process_group(0)).spawn();
     let mut child = started.map_err(|why| format!("`{program}` cannot be run: {}", words(&why)))?;
     loop {
         match child.try_wait() {
@@ -197,8 +202,8 @@ fn exec(command: &[String], to: SocketAddr, end: Instant) -> Result<(), String> 
         match left(end) {
             Ok(left) => thread::sleep(left.min(PAUSE)),
             Err(why) => {
-                // It may have ended meanwhile.
-                let _ = child.kill();
+                // All of them may have ended meanwhile; the child's number is its group's until it is waited for.
+                let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
                 let _ = child.wait();
                 return Err(why);
             }
@@ -354,5 +359,24 @@ mod tests {
         assert!(said.contains("`false`: exit status: 1"), "{said}");
         assert_eq!(check(&asked(r#""sleep", "60""#), HERE, 7, None), Err("no answer in time".into()));
         assert!(check(&asked(r#""/no/such""#), HERE, 7, None).expect_err("it fails").contains("cannot be run"));
+    }
+
+    /// What a program had started went on when the program was ended: one more with each check.
+    #[test]
+    fn what_a_program_starts_ends_with_it() {
+        let file = std::env::temp_dir().join(format!("alveary-lb-exec-{}", std::process::id()));
+        let script = format!("sleep 1000 & echo $! > {}; wait", file.display());
+        let asked = of(&format!("type = \"exec\", command = [\"sh\", \"-c\", {script:?}], timeout = \"1s\""));
+        assert_eq!(check(&asked, HERE, 7, None), Err("no answer in time".into()));
+        let child = fs::read_to_string(&file).expect("it has started one");
+        fs::remove_file(&file).expect("it is ours");
+        let status = || fs::read_to_string(format!("/proc/{}/status", child.trim())).unwrap_or_default();
+        // One that has ended, and that nobody has asked for yet, is over.
+        let runs = || status().lines().any(|line| line.starts_with("State:") && !line.contains(['Z', 'X']));
+        let over = (0..1000).any(|_| {
+            thread::sleep(Duration::from_millis(5));
+            !runs()
+        });
+        assert!(over, "{}", status());
     }
 }
