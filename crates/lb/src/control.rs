@@ -289,22 +289,33 @@ impl Control {
         }
     }
 
-    /// When something changes by itself: a deadline, a step of a slow start.
+    /// When something changes by itself after this moment: a deadline, a step of a slow start.
     #[must_use]
-    pub fn next(&self, config: &Config, now: Instant) -> Option<Instant> {
+    pub fn next(&self, config: &Config, after: Instant) -> Option<Instant> {
         let slow: BTreeMap<&str, Duration> = config.vips.iter().map(|vip| (&*vip.name, vip.slow_start)).collect();
         let next = |(vip, state): (&str, &State)| {
-            let deadline = state.drained.filter(|until| *until > now);
-            let step = state.began.zip(slow.get(vip).copied()).and_then(|(began, slow)| {
-                let step = slow / STEPS;
-                let since = now.saturating_duration_since(began);
-                (since < slow && !step.is_zero()).then(|| now + step)
-            });
+            let deadline = state.drained.filter(|until| *until > after);
+            let step = state.began.zip(slow.get(vip).copied()).and_then(|(began, slow)| next_step(began, slow, after));
             deadline.into_iter().chain(step).min()
         };
         let all = self.states.iter().flat_map(|(vip, states)| states.iter().map(|(_, state)| (vip.as_str(), state)));
         all.filter_map(next).min()
     }
+}
+
+/// How many steps of a slow start are over at this moment.
+fn steps(began: Instant, slow: Duration, at: Instant) -> u32 {
+    let since = at.saturating_duration_since(began);
+    let done = (since.as_nanos() * u128::from(STEPS)).checked_div(slow.as_nanos());
+    done.map_or(STEPS, |done| done.min(STEPS.into()) as u32)
+}
+
+/// When its next step is over.
+fn next_step(began: Instant, slow: Duration, after: Instant) -> Option<Instant> {
+    let next = steps(began, slow, after) + 1;
+    // Not a nanosecond before it: then it would not be over.
+    let nanos = (slow.as_nanos() * u128::from(next)).div_ceil(STEPS.into());
+    (next <= STEPS).then(|| began + Duration::from_nanos(nanos as u64))
 }
 
 /// Where a real of this name stands.
@@ -315,14 +326,9 @@ fn place(states: &[(Name, State)], real: &str) -> Option<usize> {
 impl State {
     /// Its part of its weight.
     fn share(&self, vip: &Vip, now: Instant) -> u16 {
-        let Some(since) = self.began.map(|began| now.saturating_duration_since(began)) else { return 1000 };
-        if since >= vip.slow_start {
-            return 1000;
-        }
+        let Some(began) = self.began else { return 1000 };
         // In steps, so that tables are not made anew for nothing.
-        let part = since.as_secs_f64() / vip.slow_start.as_secs_f64();
-        let step = (part * f64::from(STEPS)) as u16;
-        (step * (1000 / STEPS as u16)).max(FIRST_SHARE)
+        (steps(began, vip.slow_start, now) as u16 * (1000 / STEPS as u16)).max(FIRST_SHARE)
     }
 }
 
@@ -408,6 +414,27 @@ mod tests {
         assert_eq!(shares, [100, 100, 300, 500, 900, 1000]);
         assert_eq!(case.control.next(&case.config, case.at(9)), Some(case.at(10)));
         assert_eq!(case.control.next(&case.config, case.at(18)), None);
+    }
+
+    /// Steps were told from the moment of the question on: who asked more often than there are steps never came to one, and
+    /// a real kept a tenth of its weight.
+    #[test]
+    fn steps_of_a_slow_start_stand_still_however_often_one_asks() {
+        let mut case = Case::new(CHECK, false);
+        for (second, up) in [(0, true), (1, false), (2, false), (3, false), (4, true), (5, true)] {
+            case.says(up, second);
+        }
+        let (slow, began) = (Duration::from_nanos(9_999_999_999), case.at(5));
+        case.config.vips[0].slow_start = slow;
+        let (mut at, mut shares) = (began, Vec::new());
+        while let Some(next) = case.control.next(&case.config, at) {
+            let between = at + (next - at) / 2;
+            assert_eq!(case.control.next(&case.config, between), Some(next));
+            at = next;
+            shares.push(case.control.standing(&case.config.vips[0], "a", at).share);
+        }
+        assert_eq!(shares, [100, 200, 300, 400, 500, 600, 700, 800, 900, 1000]);
+        assert_eq!(at, began + slow);
     }
 
     /// Who is now there and now not, from check to check, is what it was; who is away for some checks, and comes back for some,

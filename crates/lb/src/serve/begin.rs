@@ -92,6 +92,8 @@ impl<'l> Server<'l> {
             wanted: Wanted::default(),
             leaving: BTreeMap::new(),
             changed,
+            unsettled: None,
+            why_not: None,
             due: BinaryHeap::new(),
             asked: BTreeMap::new(),
             refused: None,

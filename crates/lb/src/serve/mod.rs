@@ -53,6 +53,8 @@ use std::{
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// When it is tried again what could not be done.
+const AGAIN: Duration = Duration::from_secs(5);
 /// How long who has asked for the end may take to hear that it has come.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -75,6 +77,10 @@ pub struct Server<'l> {
     /// Reals that are no longer wanted, and until when their connections go on.
     leaving: BTreeMap<wire::Real, Instant>,
     changed: Option<SystemTime>,
+    /// When the data plane is to be settled next by itself: a deadline, a step of a slow start, what could not be done.
+    unsettled: Option<Instant>,
+    /// Why it could not be.
+    why_not: Option<String>,
     /// When each real is checked next, by the numbers of its VIP and itself: those that are not being asked now.
     due: BinaryHeap<Reverse<(Instant, usize, usize)>>,
     /// Those that are, by their lives, and when they will be next.
@@ -164,8 +170,8 @@ impl Server<'_> {
             let now = Instant::now();
             self.checks(&jobs, now);
             let next = self.due.peek().map(|Reverse((due, ..))| *due);
-            let own = self.control.next(&self.config, now).into_iter().chain(self.leaving.values().copied()).min();
-            let until = next.into_iter().chain(own).chain(self.end_due()).chain([looked + LOOK]).min().unwrap_or(now);
+            let ours = next.into_iter().chain(self.unsettled).chain(self.end_due());
+            let until = ours.chain([looked + LOOK]).min().unwrap_or(now);
             match told.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(Event::Signal(Asked::End)) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Event::Signal(Asked::Reload)) => self.reload(),
@@ -190,7 +196,7 @@ impl Server<'_> {
             if !self.looked_at {
                 self.announce();
             }
-            if own.is_some_and(|own| own <= Instant::now()) {
+            if self.unsettled.is_some_and(|due| due <= Instant::now()) {
                 self.settle_and_say();
             }
             if looked.elapsed() >= LOOK {
@@ -253,6 +259,7 @@ impl Server<'_> {
     /// Brings the data plane to what is wanted now.
     fn settle(&mut self) -> Result<Changed> {
         let now = Instant::now();
+        self.unsettled = Some(now + AGAIN);
         let standing = |vip: usize, real: usize| {
             let vip = &self.config.vips[vip];
             self.control.standing(vip, &vip.reals[real].name, now)
@@ -272,6 +279,8 @@ impl Server<'_> {
         next.reals.extend(self.leaving.keys().map(|real| (*real, Standing::DRAINING)));
         let changed = self.instance.store.apply(&next)?;
         self.wanted = next;
+        self.unsettled = self.control.next(&self.config, now).into_iter().chain(self.leaving.values().copied()).min();
+        self.why_not = None;
         if let Some(peers) = &self.peers {
             peers.learn(&self.instance.store.running, &self.wanted);
         }
@@ -280,8 +289,18 @@ impl Server<'_> {
     }
 
     fn settle_and_say(&mut self) {
-        if let Err(why) = self.settle() {
-            (self.log)(&format!("{}: the change could not be made: {why}", self.config.name));
+        let before = self.why_not.take();
+        match (self.settle(), before) {
+            (Ok(_), None) => {}
+            (Ok(_), Some(_)) => (self.log)(&format!("{}: what could not be changed is changed now", self.config.name)),
+            (Err(why), before) => {
+                let why = why.to_string();
+                // It is tried again and again; that it is as it was is nothing new.
+                if before.as_ref() != Some(&why) {
+                    (self.log)(&format!("{}: the change could not be made: {why}", self.config.name));
+                }
+                self.why_not = Some(why);
+            }
         }
     }
 }
