@@ -4,7 +4,8 @@
 //!
 //! Nothing of the machine's routes is changed. A program at the egress of the device that the route to the VIP leaves by puts
 //! the headers around packets with the marks of checks, and counts them: what was answered otherwise does not count. It is
-//! there as long as this process.
+//! there as long as this process: at tcx, or where the kernel has none, in a filter of `clsact`. A filter stays behind when the
+//! process is killed; it does nothing then, since nobody sends what has marks, and the next process takes its place.
 
 use crate::{
     check::{left, words},
@@ -47,12 +48,20 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 /// TCP's own header.
 const TCP_HEADER: u16 = 20;
+/// The priority of filters; each balancer's has a handle of its own.
+const PRIORITY: u16 = 0x6c62;
 /// Bounds of Linux's for a segment.
 const SEGMENT: (u16, u16) = (88, 32_767);
 
 /// The program that puts headers around what checks send. It comes with the first of them.
 #[derive(Debug, Default)]
-pub struct Headers(Mutex<State>);
+pub struct Headers {
+    /// The handle of its filters; 0: any.
+    handle: u32,
+    /// Filters, and no tcx.
+    filters: bool,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -62,11 +71,34 @@ struct State {
     /// Numbers of checks: late packets of one find its way until its number comes round again.
     next: u32,
     taken: BTreeSet<u32>,
+    /// No check goes through the tunnel any more.
+    over: bool,
 }
 
 impl Headers {
+    /// Those of the balancer of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Headers {
+        // FNV-1a: the next process, of whatever version, finds the filter of one that was killed.
+        let hash = name.bytes().fold(0x811c_9dc5u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        Headers { handle: hash >> 1 | 1, ..Headers::default() }
+    }
+
+    /// The same by filters alone, as on kernels that have no tcx (before Linux 6.6).
+    #[must_use]
+    pub fn by_filters(self) -> Headers {
+        Headers { filters: true, ..self }
+    }
+
+    /// Takes the program off all devices, for good: filters would stay.
+    pub fn end(&self) {
+        let mut state = self.state();
+        state.over = true;
+        state.links.clear();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has the program at a device; gives the map of ways.
@@ -82,17 +114,21 @@ impl Headers {
             let loaded = load().map_err(|why| format!("the program of checks through the tunnel: {why}"))?;
             state.loaded = Some(loaded);
         }
-        let State { links, loaded: Some((loaded, ways)), .. } = &mut *state else { return Err(String::new()) };
+        let State { links, loaded: Some((loaded, ways)), over, .. } = &mut *state else { return Err(String::new()) };
+        if *over {
+            return Err("the balancer ends".into());
+        }
         if !links.contains_key(&device) {
             let name = name(device);
-            let place = Place::Tcx {
-                device: Device { index: device, name: name.clone() },
-                direction: Direction::Egress,
-                order: Order::default(),
-            };
-            let link = loaded
-                .attach_to(PROGRAM, &place)
-                .map_err(|why| format!("checks through the tunnel need tcx (Linux 6.6) at {name}: {why}"))?;
+            let at = || Device { index: device, name: name.clone() };
+            let (direction, order) = (Direction::Egress, Order::default());
+            let list = Place::Tcx { device: at(), direction, order };
+            let (priority, handle) = (PRIORITY, self.handle);
+            let filter = Place::Tc { device: at(), direction, priority, handle, replace: true };
+            let by_list = if self.filters { None } else { loaded.attach_to(PROGRAM, &list).ok() };
+            let link = by_list.map_or_else(|| loaded.attach_to(PROGRAM, &filter), Ok).map_err(|why| {
+                format!("checks through the tunnel need tcx (Linux 6.6), or filters of `clsact`, at {name}: {why}")
+            })?;
             // Those of devices that are gone are of no use.
             let there: BTreeSet<u32> = devices().unwrap_or_default().iter().map(|device| device.index).collect();
             links.retain(|device, _| there.contains(device));
@@ -337,7 +373,7 @@ mod tests {
         let text = "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.1.1\"\n[[vip]]\naddress = \"192.0.2.1\"\nport = 80\n\
                     real = [{ address = \"10.0.1.2\" }]\ncheck = { type = \"tcp\", tunnel = true }\n";
         let config = Config::read("lb.toml", text).unwrap_or_else(|faults| panic!("{faults:#?}"));
-        let headers = Arc::default();
+        let headers = Arc::new(Headers::of("test"));
         let tunnel = Tunnel::of(&config, &config.vips[0], &config.vips[0].reals[0], &headers).expect("a tunnel");
         let lacks = network.at(balancer, || tunnel.lacks(80)).expect("the namespace");
         let lacks = lacks.expect("there is no route");
@@ -347,7 +383,7 @@ mod tests {
             assert_eq!(tunnel.lacks(80), None);
             let passage = tunnel.begin().expect("a number");
             let socket = passage.socket(SocketType::STREAM, 80).expect("a socket");
-            headers.state().links.clear();
+            headers.end();
             let vip = "192.0.2.1:80".to_socket_addrs().expect("an address").next().expect("one");
             passage.counted(connect(&socket, &vip).map_err(said))
         };

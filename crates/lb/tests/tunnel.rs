@@ -1,6 +1,10 @@
 //! Checks through the tunnel, of reals that have the VIP's address, and answer what comes inside of headers alone.
 
-use alveary::kernel::{Offload, Tun};
+use alveary::kernel::{
+    Offload, Tun,
+    attach::Device,
+    netlink::{Parent, filters},
+};
 use alveary_lab::{Network, Node};
 use alveary_lb::{
     check::check,
@@ -279,6 +283,39 @@ fn checks_at_once_go_each_to_its_own_real() {
         assert_eq!(all.len(), 50);
         assert!(all.iter().all(|said| *said == expected), "{number}: {all:?}");
     }
+}
+
+/// Kernels before 6.6 have filters alone. One that a killed process left behind is in nobody's way, and the next process takes
+/// its place; in the end there is none.
+#[test]
+fn checks_go_by_a_filter_where_there_is_no_tcx() {
+    let test = "checks_go_by_a_filter_where_there_is_no_tcx";
+    let Some(lab) = Lab::new(test) else { return };
+    lab.routes("10.0.1.2", "fc00:1::2");
+    let (tls, _) = certificate(test);
+    let _decapsulators = [lab.serve(0, 200, 0, &tls), lab.serve(1, 503, 2, &tls)];
+    let filters = || {
+        let device = Device::named("eth0").expect("a device");
+        filters(device.index, Parent::Egress).iter().map(|filter| filter.name.clone()).collect::<Vec<_>>()
+    };
+    let there = || lab.network.at(lab.balancer, filters).expect("the namespace");
+    let killed = Arc::new(Headers::of("test").by_filters());
+    let asked = |headers, real: usize, forward| lab.asked(headers, &config(VIPS[0], REALS[real][0], forward, HTTP), 80);
+    let other = Err("the answer's status is 503".to_owned());
+    assert_eq!((asked(&killed, 0, "ip"), asked(&killed, 1, "gue")), (Ok(()), other.clone()));
+    assert_eq!(there(), ["check"]);
+    let next = Arc::new(Headers::of("test").by_filters());
+    assert_eq!((asked(&next, 0, "gue"), asked(&next, 1, "ip")), (Ok(()), other.clone()));
+    assert_eq!(there(), ["check"]);
+    // Another balancer of this machine has its own.
+    let beside = Arc::new(Headers::of("other").by_filters());
+    assert_eq!((asked(&beside, 0, "ip"), asked(&next, 1, "gue")), (Ok(()), other));
+    assert_eq!(there().len(), 2);
+    let end = |headers: &Headers| lab.network.at(lab.balancer, || headers.end()).expect("the namespace");
+    end(&beside);
+    end(&next);
+    assert_eq!(there(), [""; 0]);
+    assert_eq!(asked(&next, 0, "ip"), Err("the balancer ends".into()));
 }
 
 #[test]

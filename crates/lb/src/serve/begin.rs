@@ -17,6 +17,7 @@ use crate::{
     owner::Owner,
     shared::{self, Shared, Standing},
     sync::Peers,
+    tunnel::Headers,
     wanted::Wanted,
 };
 use alveary_diag::{Diagnostic, Place};
@@ -83,7 +84,7 @@ impl<'l> Server<'l> {
         let announcer = config.announce.as_ref().map(|_| announcer(&config.name, withdrawn, &events.0)).transpose()?;
         let random =
             SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64) | 1;
-        let first = config.limits;
+        let (first, headers) = (config.limits, Arc::new(Headers::of(&config.name)));
         let mut server = Server {
             path: path.to_owned(),
             config,
@@ -97,7 +98,7 @@ impl<'l> Server<'l> {
             due: BinaryHeap::new(),
             asked: BTreeMap::new(),
             refused: None,
-            headers: Arc::default(),
+            headers,
             random,
             shared,
             peers,

@@ -145,6 +145,12 @@ impl Server<'_> {
     /// # Errors
     /// Nobody can be answered where the configuration says.
     pub fn run(mut self, orders: Orders) -> Result<()> {
+        let done = self.serves(orders);
+        self.headers.end();
+        done
+    }
+
+    fn serves(&mut self, orders: Orders) -> Result<()> {
         let (events, told) = std::mem::replace(&mut self.events, mpsc::channel());
         let jobs = workers(&self.config, &events);
         let to = events.clone();
