@@ -23,7 +23,7 @@
 //! | [`samples`] | the flow log: packets that a running balancer samples |
 //! | [`serve`] | a balancer that is served: configuration, checks, API |
 //! | [`store`] | the maps on a target: steps carried out, what runs read back, counters |
-//! | `sync` | connections told to peers |
+//! | [`mod@sync`] | connections told to peers |
 //! | [`tls`] | TLS of checks and of the API |
 //! | [`mod@trace`] | what would become of a packet, step by step |
 //! | [`tunnel`] | checks on the way that packets go |
@@ -55,7 +55,7 @@ pub mod samples;
 pub mod serve;
 mod shared;
 pub mod store;
-mod sync;
+pub mod sync;
 pub mod tls;
 pub mod trace;
 pub mod tunnel;

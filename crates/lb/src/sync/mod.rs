@@ -4,7 +4,6 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `cost` | what that costs, and what etcd would: a measurement |
 //! | `entry` | a connection, as peers tell each other of it and as tables have it |
 //! | `seal` | datagrams: signed, and each taken once |
 
@@ -86,16 +85,19 @@ struct Counts {
 }
 
 /// Peers that are told.
-pub(crate) struct Peers {
+pub struct Peers {
     /// What waits until it may begin.
     waits: Option<(Arc<Shared>, RingBuffer, Waiter)>,
     names: Arc<RwLock<Names>>,
     counts: Arc<Counts>,
     complete: Arc<AtomicBool>,
+    seen: Arc<Mutex<HashMap<SocketAddr, Seen>>>,
+    /// Whom the configuration names.
+    peers: Vec<SocketAddr>,
 }
 
 /// A port and a secret that can be used.
-pub(crate) struct Ready {
+pub struct Ready {
     socket: UdpSocket,
     secret: Vec<u8>,
     peers: Vec<SocketAddr>,
@@ -113,7 +115,7 @@ struct Shared {
     /// Which process this is.
     life: u64,
     /// What is known of peers.
-    seen: Mutex<HashMap<SocketAddr, Seen>>,
+    seen: Arc<Mutex<HashMap<SocketAddr, Seen>>>,
     next: AtomicU64,
     names: Arc<RwLock<Names>>,
     counts: Arc<Counts>,
@@ -139,7 +141,7 @@ impl Peers {
     ///
     /// # Errors
     /// The secret cannot be used; the system's.
-    pub(crate) fn open(sync: &Sync) -> Result<Ready> {
+    pub fn open(sync: &Sync) -> Result<Ready> {
         let secret = secret(&sync.key).map_err(|why| wrong("the secret of the peers cannot be used".into(), &why))?;
         let bound = patiently(|| UdpSocket::bind(sync.listen)).and_then(|socket| {
             socket.set_read_timeout(Some(TURN))?;
@@ -156,7 +158,7 @@ impl Peers {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn with(ready: Ready, maps: &dyn Fn(&str) -> LinuxMap) -> Result<Peers> {
+    pub fn with(ready: Ready, maps: &dyn Fn(&str) -> LinuxMap) -> Result<Peers> {
         let news = maps("news");
         let begin = || -> io::Result<Peers> {
             let ring = RingBuffer::open(news.sys())?;
@@ -164,12 +166,13 @@ impl Peers {
             waiter.add(ring.as_fd(), 0)?;
             let complete = Arc::new(AtomicBool::new(ready.peers.is_empty()));
             let (names, counts) = (Arc::<RwLock<Names>>::default(), Arc::<Counts>::default());
+            let (seen, peers) = (Arc::<Mutex<HashMap<SocketAddr, Seen>>>::default(), ready.peers.clone());
             let shared = Arc::new(Shared {
                 socket: ready.socket,
                 peers: ready.peers,
                 secret: ready.secret,
                 life: u64::from_ne_bytes(random()?),
-                seen: Mutex::default(),
+                seen: seen.clone(),
                 next: AtomicU64::new(1),
                 names: names.clone(),
                 counts: counts.clone(),
@@ -177,7 +180,7 @@ impl Peers {
                 complete: complete.clone(),
                 tables: [maps("connections4"), maps("connections6")],
             });
-            Ok(Peers { waits: Some((shared, ring, waiter)), names, counts, complete })
+            Ok(Peers { waits: Some((shared, ring, waiter)), names, counts, complete, seen, peers })
         };
         begin().map_err(|why| wrong("peers cannot be told".into(), &why.to_string()))
     }
@@ -186,7 +189,7 @@ impl Peers {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn begin(&mut self) -> Result<()> {
+    pub fn begin(&mut self) -> Result<()> {
         let Some((shared, ring, waiter)) = self.waits.take() else { return Ok(()) };
         let other = shared.clone();
         let tells = thread::Builder::new().name("tells".into()).spawn(move || other.tells(ring, waiter));
@@ -197,7 +200,7 @@ impl Peers {
     }
 
     /// Takes the names that reals have now, those too that are not well: they may be soon.
-    pub(crate) fn learn(&self, running: &Running, wanted: &Wanted) {
+    pub fn learn(&self, running: &Running, wanted: &Wanted) {
         let named = |(real, _): &(wire::Real, _)| {
             let number = running.real_number(real)?;
             Some((running.reals.get(number)?.name, (real.way as u8, real.ip(), real.port)))
@@ -209,14 +212,19 @@ impl Peers {
     }
 
     /// Whether peers have said all that they know, or do not answer.
-    pub(crate) fn complete(&self) -> bool {
+    pub fn complete(&self) -> bool {
         self.complete.load(Relaxed)
     }
 
     /// What was told and heard.
-    pub(crate) fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         let [told, heard, unknown, refused] = self.counters().map(|(_, _, count)| count);
-        json!({ "complete": self.complete(), "told": told, "heard": heard, "unknown": unknown, "refused": refused })
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let peer = |peer: &SocketAddr| json!({ "address": peer, "heard": seen.get(peer).is_some_and(Seen::lives) });
+        json!({
+            "complete": self.complete(), "peers": self.peers.iter().map(peer).collect::<Vec<_>>(),
+            "told": told, "heard": heard, "unknown": unknown, "refused": refused,
+        })
     }
 
     /// The same for Prometheus: name, what it is, count.
@@ -493,7 +501,5 @@ fn tick() -> u16 {
     (coarse() >> TICK_SHIFT) as u16
 }
 
-#[cfg(test)]
-mod cost;
 #[cfg(test)]
 mod tests;

@@ -67,6 +67,11 @@ impl Seen {
         Ok(Seen { life: None, latest: 0, window: 0, nonce: random()?, asked: None })
     }
 
+    /// Whether it has ever proved that it lives.
+    pub(super) fn lives(&self) -> bool {
+        self.life.is_some()
+    }
+
     /// What to ask for, if it is time to.
     pub(super) fn asks(&mut self, now: Instant) -> Option<Nonce> {
         let due = self.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= ASK);

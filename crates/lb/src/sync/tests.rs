@@ -4,7 +4,7 @@ use super::{entry::*, seal::*, *};
 use proptest::prelude::*;
 use std::net::IpAddr;
 
-pub(super) fn entry(client: &str, vip: &str, real: &str) -> Entry {
+fn entry(client: &str, vip: &str, real: &str) -> Entry {
     let ip = |text: &str| text.parse().expect("an address");
     Entry { client: (ip(client), 40_000), vip: (ip(vip), 443), protocol: 6, port: 33_000, real: (4, ip(real), 8080) }
 }
@@ -46,7 +46,7 @@ fn at(text: &str) -> SocketAddr {
 }
 
 /// A balancer at a port of its own, with empty tables, who has the names of two reals; it has no threads.
-pub(super) fn shared(object: &alveary::Object, peers: Vec<SocketAddr>) -> Shared {
+fn shared(object: &alveary::Object, peers: Vec<SocketAddr>) -> Shared {
     let linux = alveary::Linux::builder().without_pins().build();
     let loaded = alveary::Loader::new(linux).program("lb").load(object).expect("it is loaded");
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
@@ -59,7 +59,7 @@ pub(super) fn shared(object: &alveary::Object, peers: Vec<SocketAddr>) -> Shared
         peers,
         secret: b"a secret of ours".to_vec(),
         life: 1,
-        seen: Mutex::default(),
+        seen: Arc::default(),
         next: AtomicU64::new(1),
         names: Arc::new(RwLock::new(Names { reached, named })),
         counts: Arc::default(),
@@ -143,6 +143,42 @@ fn each_number_of_a_life_counts_once() {
     assert!(!seen.proves(8, 1, &nonce).expect("random numbers") && seen.proves(8, 1, &next).expect("random numbers"));
     assert_eq!([seen.hears(8, 2), seen.hears(9, 300)], [Heard::New, Heard::Stranger]);
     assert!(!seen.proves(9, 1, &nonce).expect("random numbers") && !seen.proves(9, 1, &next).expect("random numbers"));
+}
+
+/// Both live, and neither can tell: they go on alone, and say so.
+#[test]
+fn a_peer_with_another_secret_is_not_heard_nor_waited_for_without_end() {
+    if !alveary_testing::bpf::permitted("sync_secret") {
+        return;
+    }
+    let object = alveary::Object::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lb.bpf.o"));
+    let object = object.expect("the object");
+    let sockets = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a port"));
+    let [one, two] = sockets.each_ref().map(|socket| socket.local_addr().expect("an address"));
+    let secrets = [b"a secret of ours", b"one of nobody's."].into_iter();
+    let both: Vec<Peers> = sockets
+        .into_iter()
+        .zip([two, one])
+        .zip(secrets)
+        .map(|((socket, peer), secret)| {
+            socket.set_read_timeout(Some(TURN)).expect("a time");
+            let linux = alveary::Linux::builder().without_pins().build();
+            let loaded = alveary::Loader::new(linux).program("lb").load(&object).expect("it is loaded");
+            let ready = Ready { socket, secret: secret.to_vec(), peers: vec![peer] };
+            let mut peers = Peers::with(ready, &|map| loaded.map(map).expect("a map").clone()).expect("peers");
+            peers.begin().expect("threads");
+            peers
+        })
+        .collect();
+    for (peers, of) in both.iter().zip([two, one]) {
+        // They ask for some seconds; nobody says in how many all is over.
+        while !peers.complete() {
+            thread::sleep(TURN);
+        }
+        let status = peers.status();
+        assert_eq!(status["peers"], json!([{ "address": of, "heard": false }]));
+        assert!(status["refused"].as_u64() > Some(0) && status["heard"] == 0, "{status}");
+    }
 }
 
 /// What comes to a balancer next, and from where.
