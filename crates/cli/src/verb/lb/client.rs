@@ -1,6 +1,6 @@
 //! What is asked of a balancer that is served: by its API, on its Unix socket.
 
-use super::{record::time, serve::ROOT, watch::watch};
+use super::{others, record::time, serve::ROOT, watch::watch};
 use crate::{
     failure::Failure,
     output,
@@ -225,7 +225,16 @@ impl Status {
                 table.row([text(&verdict["name"]), grouped(count(&verdict["packets"])), text(&verdict["about"])]);
             }
             table.write("  ", out)?;
-            writeln!(out, "\n{} dropped", crate::table::count(dropped, "packet", "packets"))
+            writeln!(out, "\n{} dropped", crate::table::count(dropped, "packet", "packets"))?;
+            if let Some(counted) = others::counted(&status) {
+                writeln!(out)?;
+                counted.write("  ", out)?;
+            }
+            let lines = others::lines(&status);
+            if !lines.is_empty() {
+                writeln!(out)?;
+            }
+            lines.iter().try_for_each(|line| writeln!(out, "{line}"))
         })
     }
 }

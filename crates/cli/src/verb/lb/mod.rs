@@ -6,6 +6,7 @@ mod flows;
 mod import;
 mod lab;
 mod moment;
+mod others;
 mod record;
 mod routes;
 mod serve;

@@ -1,6 +1,9 @@
 //! `alveary lb status --watch`: how a balancer is, again and again, on a screen of its own.
 
-use super::client::{count, each, health, text};
+use super::{
+    client::{count, each, health, text},
+    others,
+};
 use crate::{
     failure::Failure,
     table::{Align, Table, grouped},
@@ -112,7 +115,12 @@ impl Look {
             verdicts.row([name, rate, grouped(count(&verdict["packets"])), dropped.to_owned()]);
         }
         let mut out = Vec::new();
-        for table in [&vips, &reals, &verdicts] {
+        for line in others::lines(&self.status) {
+            out.extend(format!("  {line}\n").bytes());
+        }
+        for table in
+            [Some(&vips), Some(&reals), Some(&verdicts), others::counted(&self.status).as_ref()].into_iter().flatten()
+        {
             // Memory takes it.
             let _ = table.write("  ", &mut out);
             out.push(b'\n');

@@ -323,3 +323,70 @@ fn connections_outlive_the_process_and_follow_health() {
     assert!(!site.bpffs.path.join("alveary-lb/test").exists());
     assert_eq!(answering(&mut open[..1]), 0, "nobody balances any more");
 }
+
+/// Steps that are further apart than the balancer looks at its file were never taken: a real that came back kept a tenth of its
+/// weight.
+#[test]
+fn a_slow_start_goes_on_by_itself() {
+    let Some(mut site) = Site::new("lb_slow_start") else { return };
+    let _servers = [site.server(0), site.server(1)];
+    site.configure("");
+    site.replace("[default]\n", "[default]\nslow-start = \"15s\"\n");
+    site.serve();
+    site.until("both are well", |site| site.health().iter().all(|(health, _)| health == "up"));
+    assert_eq!(site.ask(&["drain", "two"]), "");
+    assert_eq!(site.ask(&["undrain", "two"]), "");
+    // A tenth of its weight, beside the whole of the other's; then two.
+    let slots = |site: &Site| site.health()[1].1;
+    assert!((90..=92).contains(&slots(&site)), "{:?}", site.health());
+    site.until("it gets more", |site| slots(site) >= 168);
+}
+
+/// Keys of an answer that its description does not know.
+fn undescribed(value: &Value, schema: &Value, openapi: &Value, path: &str, all: &mut Vec<String>) {
+    let schema = match schema["$ref"].as_str() {
+        Some(to) => openapi.pointer(&to[1..]).unwrap_or(&Value::Null),
+        None => schema,
+    };
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let path = format!("{path}/{key}");
+                match schema["properties"].get(key) {
+                    Some(schema) => undescribed(value, schema, openapi, &path, all),
+                    None => all.push(path),
+                }
+            }
+        }
+        Value::Array(items) => {
+            items.iter().for_each(|item| undescribed(item, &schema["items"], openapi, path, all));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn status_tells_of_others_and_is_described() {
+    let Some(mut site) = Site::new("lb_others") else { return };
+    let key = site.folder.join("key");
+    fs::write(&key, "a secret for nobody else").expect("a file");
+    let (bird, file) = (site.folder.join("bird.ctl"), site.folder.join("routes.conf"));
+    site.configure(&format!(
+        "[sync]\nlisten = \"10.0.9.2:7947\"\npeers = [\"10.0.9.3:7947\"]\nkey = {key:?}\n\
+         [announce]\nfile = {file:?}\nbird = {bird:?}\n"
+    ));
+    site.serve();
+    site.until("it has tried to announce", |site| {
+        site.status().is_some_and(|status| status["announce"]["why_not"].is_string())
+    });
+    let status = site.status().expect("it answers");
+    let openapi: Value = serde_json::from_str(alveary_lb::report::OPENAPI).expect("JSON");
+    let schema = openapi.pointer("/paths/~1v1~1status/get/responses/200/content/application~1json/schema");
+    let mut all = Vec::new();
+    undescribed(&status, schema.expect("a description"), &openapi, "", &mut all);
+    assert_eq!(all, [""; 0]);
+    assert_eq!(status["vips"][0]["reals"][0]["name"], "one", "it was looked at");
+    let said = site.ask(&["status"]);
+    assert!(said.contains("\nannounced: nothing; what is to be announced BIRD has not taken: BIRD does not"), "{said}");
+    assert!(said.contains("\npeers: 10.0.9.3:7947 not heard; connections told 0, "), "{said}");
+}
