@@ -3,9 +3,11 @@
 
 use crate::session::Session;
 use alveary_testing::bpf;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
     fs,
+    io::{BufRead, BufReader},
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -138,6 +140,11 @@ fn what_it_starts_ends_with_it_when_it_is_killed() {
     };
     lab.kill().expect("it is ours");
     lab.wait().expect("it ends");
+    gone(started);
+}
+
+/// Waits until processes are over.
+fn gone(started: Vec<(u32, String)>) {
     for (id, was) in started {
         // Another one may have its number by now, but hardly its name.
         let mut looks = 0;
@@ -178,4 +185,38 @@ fn so_do_those_by_bgp() {
     for name in ["it begins anew", "it is started again", "it begins anew and asks the others"] {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
+}
+
+/// What a lab could leave behind on the machine: named namespaces, pins, files, and notes of its balancers. Other tests have
+/// theirs beside them.
+fn machine() -> Vec<String> {
+    let listed = |folder: &str| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path().display().to_string()).collect::<Vec<_>>()
+    };
+    let folders = ["/run/netns", "/sys/fs/bpf/alveary-lb", "/run/alveary", "/run/alveary-lab"];
+    let is_others = |path: &String| path.starts_with("/run/alveary/") && !path.starts_with("/run/alveary/lb-lb");
+    let mut all: Vec<String> = folders.into_iter().flat_map(listed).filter(|path| !is_others(path)).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn nothing_remains_of_a_site_that_stood() {
+    if !bpf::permitted("lb_lab_keep") {
+        return;
+    }
+    let before = machine();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_alveary"));
+    command.args(["lb", "lab", "--connections", "20", "--clients", "1", "--reals", "2", "--keep"]);
+    let mut lab = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
+    let mut said = BufReader::new(lab.stdout.take().expect("what it says")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.starts_with("The site stands until Ctrl-C")), "it does not stand");
+    let started = children(lab.id());
+    assert!(started.len() >= 4, "balancers and reals: {started:?}");
+    assert_eq!(machine(), before, "nothing of it is seen from outside while it stands");
+    kill_process(Pid::from_child(&lab), Signal::INT).expect("it is ours");
+    lab.wait().expect("it ends");
+    gone(started);
+    assert_eq!(machine(), before);
 }
