@@ -12,7 +12,7 @@ const PASS: u32 = 2;
 const DROP: u32 = 1;
 
 /// Name, what comes, the action, what is left.
-type Case = (String, Vec<u8>, u32, Vec<u8>);
+pub(crate) type Case = (String, Vec<u8>, u32, Vec<u8>);
 
 fn reals() -> Vec<(&'static str, Real)> {
     vec![
@@ -23,7 +23,7 @@ fn reals() -> Vec<(&'static str, Real)> {
     ]
 }
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     for (kind, packet) in kinds() {
         for (way, real) in reals() {

@@ -8,10 +8,6 @@ use crate::{
 };
 use alveary_lb::wire::{Real, Way, flag};
 
-/// `LB_HOST` and `LB_DROP`, which the control plane has no use for yet.
-const HOST: u32 = 1 << 12;
-const DROP: u32 = 1 << 13;
-
 const CLIENT: &str = "203.0.113.5:40000";
 
 fn reals(mut setup: Setup) -> Setup {
@@ -70,8 +66,8 @@ pub(crate) fn cases() -> Vec<Case> {
         let setup = Setup::default().service("192.0.2.10:0", 0, flags, &[1]);
         Case::new(name, reals(setup)).stays(&t, verdict)
     };
-    all.push(says("left to the host", HOST, Verdict::Left));
-    all.push(says("refused", DROP, Verdict::Refused));
+    all.push(says("left to the host", flag::HOST, Verdict::Left));
+    all.push(says("refused", flag::DROP, Verdict::Refused));
     all.push(Case::new("no ring", reals(Setup::default().service(web, TCP, 0, &[]))).stays(&t, Verdict::NoReal));
     all.push(
         Case::new("a ring of nobody", reals(Setup::default().service(web, TCP, 0, &[0; 7]))).stays(&t, Verdict::NoReal),
