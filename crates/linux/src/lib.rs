@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`sys`] | every command of bpf(2) as a typed call |
 //! | [`btf`] | an object's types as the kernel takes them |
-//! | [`since_epoch`] | the kernel's time by the wall clock |
+//! | [`since_epoch`], [`local_time`] | the kernel's time by the wall clock, and that as people here write it |
 //! | [`FdInfo`] | what `/proc` tells about a descriptor |
 //! | [`function`] | functions of programs that are loaded |
 //! | [`holders()`] | processes that hold objects open |
@@ -51,7 +51,7 @@ mod socket_option;
 pub mod sys;
 mod tun;
 
-pub use clock::since_epoch;
+pub use clock::{local_time, since_epoch};
 pub use fdinfo::FdInfo;
 pub use holders::{Held, Holder, Holders, holders};
 pub use memory::give_back;

@@ -15,10 +15,9 @@ use crate::{
 use alveary_abi::{Errno, MapType, Profile, ProgType};
 use alveary_btf::{Btf, Type, TypeId};
 use alveary_linux::{
-    FdInfo, since_epoch,
+    FdInfo, local_time, since_epoch,
     sys::{self, Map, Object, ProgInfo, ProgParts},
 };
-use chrono::DateTime;
 use clap::Args;
 use std::{
     io::{self, Write},
@@ -118,8 +117,7 @@ impl Seen {
         let info = &self.info;
         header_text(info, &self.name, profile, out)?;
         if info.load_time > 0 {
-            let at = DateTime::from_timestamp(since_epoch(info.load_time), 0).unwrap_or_default();
-            let at = at.with_timezone(&chrono::Local).format("%FT%T%z");
+            let at = local_time(since_epoch(info.load_time));
             writeln!(out, "\tloaded_at {at}  uid {}", info.created_by_uid)?;
         }
         write!(out, "\txlated {}B", info.xlated_len)?;
