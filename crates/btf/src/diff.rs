@@ -1,7 +1,7 @@
 //! What changed between two sets: the layout of structs and unions, the names of enumerations. Types are known by name.
 
 use crate::{Btf, CoreKind, CoreReloc, Enum, Type, TypeId, essential_name, layout::DEPTH};
-use alveary_sort::Sort;
+use alveary_sort::{Gather, Sort};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A type that is not the same in both sets.
@@ -65,7 +65,7 @@ impl Btf {
     #[must_use]
     pub fn diff(&self, other: &Btf, only: Option<&Asked>) -> Vec<Difference> {
         let (before, after) = (self.by_c_name(only), other.by_c_name(only));
-        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).gather();
         let change = |name: &String| match (before.get(name), after.get(name)) {
             (Some(a), Some(b)) => changed(self, *a, other, *b, only.and_then(|only| only.get(name)?.as_ref())),
             (Some(_), None) => Some(Change::Removed),
@@ -197,8 +197,8 @@ fn changed(one: &Btf, a: TypeId, other: &Btf, b: TypeId, only: Option<&BTreeSet<
             let (mut before, mut after) = (one.spots(a), other.spots(b));
             before.retain(|(name, _)| is_asked(name, only));
             after.retain(|(name, _)| is_asked(name, only));
-            let known: BTreeMap<&str, &Spot> = before.iter().map(|(name, spot)| (&**name, spot)).collect();
-            let still: BTreeSet<&str> = after.iter().map(|(name, _)| &**name).collect();
+            let known: BTreeMap<&str, &Spot> = before.iter().map(|(name, spot)| (&**name, spot)).gather();
+            let still: BTreeSet<&str> = after.iter().map(|(name, _)| &**name).gather();
             let gone = before.iter().filter(|(name, _)| !still.contains(&**name));
             let mut members: Vec<MemberChange> = gone
                 .map(|(name, spot)| MemberChange { name: name.clone(), before: Some(spot.clone()), after: None })
@@ -217,7 +217,7 @@ fn changed(one: &Btf, a: TypeId, other: &Btf, b: TypeId, only: Option<&BTreeSet<
         }
         (Type::Enum(t) | Type::Enum64(t), Type::Enum(u) | Type::Enum64(u)) => {
             let (before, after) = (values(t), values(u));
-            let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+            let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().gather();
             let both = |name: &str| (before.get(name).copied(), after.get(name).copied());
             let mut found: Vec<_> = names
                 .into_iter()
@@ -252,5 +252,5 @@ fn plain_name(name: &str) -> String {
 }
 
 fn values(t: Enum<'_>) -> BTreeMap<&str, i128> {
-    t.values().map(|v| (v.name, v.value)).collect()
+    t.values().map(|v| (v.name, v.value)).gather()
 }

@@ -4,6 +4,7 @@ use crate::{failure::Failure, types};
 use alveary::{LinuxBuilder, UserBuilder, files};
 use alveary_abi::{Profile, Version};
 use alveary_btf::{Btf, CoreKind, TypeId};
+use alveary_sort::Gather;
 use alveary_spec::{Extern, ExternKind, Kernel, Modules, Spec};
 use clap::{Args, ValueHint};
 use std::{
@@ -141,7 +142,7 @@ impl KernelOptions {
 pub(crate) fn untyped_symbols(spec: &Spec) -> BTreeMap<String, u64> {
     let untyped = |one: &Extern| !matches!(one.kind, ExternKind::Config { .. }) && one.ty == TypeId::VOID;
     let named = spec.externs.iter().filter(|(_, one)| untyped(one));
-    named.map(|(name, _)| (name.clone(), SOME_ADDRESS)).collect()
+    named.map(|(name, _)| (name.clone(), SOME_ADDRESS)).gather()
 }
 
 /// The kernel's configuration: that of the file, if one is given; this kernel's, if the object asks for some.

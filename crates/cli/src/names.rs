@@ -6,6 +6,7 @@ use alveary_isa::{
     Insn, Inst, decode,
     disasm::{Names, Notation, Style},
 };
+use alveary_sort::Gather;
 use alveary_spec::{Function, Program, RelocKind};
 use std::collections::BTreeMap;
 
@@ -61,8 +62,8 @@ impl Known {
                     Inst::MapIdx { idx, .. } | Inst::MapValueIdx { idx, .. } => Some((*at, map(*idx)?)),
                     _ => None,
                 })
-                .collect(),
-            functions: program.subprogs.iter().map(|(at, name)| (*at as usize, name.to_string())).collect(),
+                .gather(),
+            functions: program.subprogs.iter().map(|(at, name)| (*at as usize, name.to_string())).gather(),
         }
     }
 }
@@ -98,5 +99,5 @@ fn helpers<'a>(insts: impl IntoIterator<Item = &'a Inst>, profile: &Profile) -> 
             let row = profile.helper(HelperId(id.try_into().ok()?))?;
             Some((id, format!("bpf_{}", row.name)))
         })
-        .collect()
+        .gather()
 }

@@ -5,6 +5,7 @@ use crate::{
     bird,
     config::{Announce, Config, When},
 };
+use alveary_sort::Gather;
 use rustix::{
     fs::OFlags,
     process::{Gid, Uid, geteuid},
@@ -71,7 +72,7 @@ pub(crate) fn served(config: &Config, when: When, is_well: &dyn Fn(usize) -> boo
         When::Any => well.contains(&true),
         When::All => !well.contains(&false),
     };
-    by_address.into_iter().filter(|(_, well)| is_served(well)).map(|(address, _)| address).collect()
+    by_address.into_iter().filter(|(_, well)| is_served(well)).map(|(address, _)| address).gather()
 }
 
 impl Announcer {

@@ -8,7 +8,7 @@ use crate::{
     wire::{self, Service, Settings, Way},
 };
 use alveary_diag::{Diagnostic, Place};
-use alveary_sort::Sort;
+use alveary_sort::{Gather, Sort};
 pub use reals::Reals;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -237,7 +237,7 @@ impl Running {
 
     /// The names of the reals that are wanted: those that they have, or new ones.
     fn names(&self, wanted: &Wanted, room: Room) -> Result<Vec<u32>, Diagnostic> {
-        let kept: BTreeSet<u32> = wanted.reals.iter().filter_map(|(real, _)| self.real_number(real)).collect();
+        let kept: BTreeSet<u32> = wanted.reals.iter().filter_map(|(real, _)| self.real_number(real)).gather();
         // First those that no real ever had, then those of reals that are gone.
         let is_gone = |number: &u32| self.reals.get(*number).is_some_and(|real| real.way == Way::None);
         let never = (1..room.reals).filter(|number| self.reals.get(*number).is_none());
@@ -296,7 +296,7 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
                 self.real(*real, wire::Real { name: *name, way: Way::None, ..*real })?;
             }
         }
-        let wanted_names: BTreeSet<u32> = names.iter().copied().collect();
+        let wanted_names: BTreeSet<u32> = names.iter().copied().gather();
         let gone = |real: &&wire::Real| real.way != Way::None && !wanted_names.contains(&real.name);
         for real in self.running.reals.iter().filter(gone).copied().collect::<Vec<_>>() {
             self.running.reals.forget(wire::number(real.name));
@@ -342,7 +342,7 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
 
     /// Numbers of the VIPs: those that they have, or free ones.
     fn numbers(&mut self, wanted: &Wanted) -> Vec<(u32, bool)> {
-        let mut taken: BTreeSet<u32> = self.running.services.values().map(|service| service.number).collect();
+        let mut taken: BTreeSet<u32> = self.running.services.values().map(|service| service.number).gather();
         let mut kept = BTreeSet::new();
         let mut numbers = Vec::new();
         for vip in &wanted.vips {
@@ -487,7 +487,7 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
 
     /// Takes away what nobody wants.
     fn forget(&mut self, wanted: &Wanted, named: &BTreeSet<Vec<u8>>) -> Result<(), Refused<E>> {
-        let wanted_keys: BTreeSet<&Vec<u8>> = wanted.vips.iter().flat_map(|vip| &vip.keys).collect();
+        let wanted_keys: BTreeSet<&Vec<u8>> = wanted.vips.iter().flat_map(|vip| &vip.keys).gather();
         let gone = |key: &&Vec<u8>| !wanted_keys.contains(*key);
         for key in self.running.keys.keys().filter(gone).cloned().collect::<Vec<_>>() {
             self.changed.keys += 1;
@@ -506,7 +506,7 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
     fn free(&mut self) {
         let running = &mut *self.running;
         let named = running.keys.values().chain(running.prefixes.values());
-        let used: BTreeSet<u32> = named.chain(&self.fresh).copied().collect();
+        let used: BTreeSet<u32> = named.chain(&self.fresh).copied().gather();
         running.services.retain(|slot, _| used.contains(slot));
         running.rings.retain(|slot, _| used.contains(slot));
     }

@@ -5,7 +5,7 @@ use crate::{
     wanted::Standing,
 };
 use alveary_diag::did_you_mean;
-use alveary_sort::Sort;
+use alveary_sort::{Gather, Sort};
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -292,7 +292,7 @@ impl Control {
     /// When something changes by itself after this moment: a deadline, a step of a slow start.
     #[must_use]
     pub fn next(&self, config: &Config, after: Instant) -> Option<Instant> {
-        let slow: BTreeMap<&str, Duration> = config.vips.iter().map(|vip| (&*vip.name, vip.slow_start)).collect();
+        let slow: BTreeMap<&str, Duration> = config.vips.iter().map(|vip| (&*vip.name, vip.slow_start)).gather();
         let next = |(vip, state): (&str, &State)| {
             let deadline = state.drained.filter(|until| *until > after);
             let step = state.began.zip(slow.get(vip).copied()).and_then(|(began, slow)| next_step(began, slow, after));

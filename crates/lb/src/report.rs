@@ -10,6 +10,7 @@ use crate::{
     wire,
 };
 use alveary_diag::did_you_mean;
+use alveary_sort::Gather;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -172,7 +173,7 @@ impl<B: Plane> View<'_, B> {
         });
         let reals = asked.real.as_ref().map(|said| {
             let numbers: BTreeSet<u32> =
-                names.iter().filter(|(_, name)| *name == said).map(|(number, _)| *number).collect();
+                names.iter().filter(|(_, name)| *name == said).map(|(number, _)| *number).gather();
             if !numbers.is_empty() {
                 return Ok(numbers);
             }

@@ -20,6 +20,7 @@ use alveary::{
         sys::Order,
     },
 };
+use alveary_sort::Gather;
 use rustix::{
     fd::OwnedFd,
     io::Errno,
@@ -130,7 +131,7 @@ impl Headers {
                 format!("checks through the tunnel need tcx (Linux 6.6), or filters of `clsact`, at {name}: {why}")
             })?;
             // Those of devices that are gone are of no use.
-            let there: BTreeSet<u32> = devices().unwrap_or_default().iter().map(|device| device.index).collect();
+            let there: BTreeSet<u32> = devices().unwrap_or_default().iter().map(|device| device.index).gather();
             links.retain(|device, _| there.contains(device));
             links.insert(device, link);
         }

@@ -2,6 +2,7 @@
 
 use crate::{Errno, flags, memory::Memory};
 use alveary_abi::{MapDef, SpecialKind};
+use alveary_sort::Sort;
 use std::{
     hint,
     ops::Range,
@@ -28,7 +29,7 @@ impl Form {
         let size = def.value_size as usize;
         let range = |off: u32, kind| (off as usize).min(size)..(off as usize + width(kind)).min(size);
         let mut special: Vec<_> = def.special.iter().map(|s| range(s.off, s.kind)).collect();
-        special.sort_by_key(|range| range.start);
+        special.order_by_key(|range| range.start);
         let lock = def.special.iter().find(|s| matches!(s.kind, SpecialKind::SpinLock));
         let lock = lock.map(|s| u64::from(s.off)).filter(|at| at % 4 == 0 && at + 4 <= size as u64);
         Form { size, special, lock }

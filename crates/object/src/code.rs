@@ -7,7 +7,7 @@ use alveary_abi::{
 };
 use alveary_diag::Diagnostic;
 use alveary_isa::Insn;
-use alveary_sort::Sort;
+use alveary_sort::{Gather, Sort};
 use alveary_spec::{Attach, Function, ProgramSpec};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -77,7 +77,7 @@ impl Places {
                 ..Function::default()
             }
         };
-        self.0.iter().map(|place| (place.name.clone(), function(place))).collect()
+        self.0.iter().map(|place| (place.name.clone(), function(place))).gather()
     }
 
     /// The functions that are programs: those that other objects see, in sections with a name of their own. An object
@@ -107,7 +107,7 @@ impl Places {
             };
             (place.name.clone(), program)
         };
-        programs.into_iter().enumerate().map(spec).collect()
+        programs.into_iter().enumerate().map(spec).gather()
     }
 }
 

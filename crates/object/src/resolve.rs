@@ -8,7 +8,7 @@ use crate::struct_ops::Interfaces;
 use crate::target;
 use alveary_abi::{AttachType, MapType, ProgType};
 use alveary_diag::{Diagnostic, Place, did_you_mean};
-use alveary_sort::Sort;
+use alveary_sort::{Gather, Sort};
 use alveary_spec::{ExternKind, Initial, Kernel, Lines, MapSpec, Program, ProgramSpec, Resolved, Spec};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,7 +35,7 @@ pub fn resolve(spec: &Spec, kernel: &Kernel, wanted: &Options) -> Result<Resolve
     let interfaces = Interfaces::find(spec, kernel, wanted.programs.as_deref(), &mut errors);
     let mut resolver = Resolver { spec, kernel, wanted, interfaces, core, slots: 0, errors };
     let mut waiting = resolver.wanted();
-    let mut chosen: BTreeSet<&str> = waiting.iter().map(|p| p.name.as_str()).collect();
+    let mut chosen: BTreeSet<&str> = waiting.iter().map(|p| p.name.as_str()).gather();
     let mut programs = Vec::new();
     while let Some(program) = waiting.pop() {
         if resolver.errors.len() >= MOST_ERRORS {
@@ -55,8 +55,7 @@ pub fn resolve(spec: &Spec, kernel: &Kernel, wanted: &Options) -> Result<Resolve
     }
     programs.order_by_key(|(order, _)| *order);
     let others = spec.maps.iter().filter(|(_, map)| map.def.ty != MapType::STRUCT_OPS);
-    let mut maps: BTreeMap<_, _> =
-        others.map(|(name, map)| (name.clone(), first(map, spec, kernel, &chosen))).collect();
+    let mut maps: BTreeMap<_, _> = others.map(|(name, map)| (name.clone(), first(map, spec, kernel, &chosen))).gather();
     maps.append(&mut resolver.interfaces.maps);
     let programs = programs.into_iter().map(|(_, program)| program).collect();
     Ok(Resolved { endian: spec.endian, maps, programs, btf: spec.btf.clone() })
@@ -116,7 +115,7 @@ struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     fn wanted(&mut self) -> Vec<&'a ProgramSpec> {
         let Some(names) = &self.wanted.programs else {
-            let asked: BTreeSet<&str> = self.interfaces.programs().collect();
+            let asked: BTreeSet<&str> = self.interfaces.programs().gather();
             let unused = &self.interfaces.unused;
             let wanted = |p: &&ProgramSpec| p.autoload && !unused.contains(&p.name) || asked.contains(p.name.as_str());
             return self.spec.programs.values().filter(wanted).collect();

@@ -8,7 +8,7 @@ use alveary_isa::{
     Endian,
     asm::{Assembly, ReferenceKind, Section},
 };
-use alveary_sort::Sort;
+use alveary_sort::{Gather, Sort};
 use std::collections::{BTreeSet, HashMap};
 
 /// `SHF_ALLOC | SHF_EXECINSTR`.
@@ -88,22 +88,22 @@ struct Symbol {
 
 /// The symbols of all sections, and those that they miss.
 fn symbols(sections: &[&Section]) -> Vec<Symbol> {
-    let named: BTreeSet<&str> = sections.iter().flat_map(|s| &s.references).map(|r| r.symbol.as_str()).collect();
+    let named: BTreeSet<&str> = sections.iter().flat_map(|s| &s.references).map(|r| r.symbol.as_str()).gather();
     let mut symbols = Vec::new();
     let mut defined = BTreeSet::new();
     for (i, section) in sections.iter().enumerate() {
         let len = section.insns.len() as u32;
-        let elsewhere: BTreeSet<u32> = section.references.iter().map(|r| r.slot).collect();
+        let elsewhere: BTreeSet<u32> = section.references.iter().map(|r| r.slot).gather();
         let called: BTreeSet<i64> = heads(&section.insns)
             .filter(|(at, insn)| (insn.op, insn.src.0) == (CALL, BPF_PSEUDO_CALL) && !elsewhere.contains(at))
             .map(|(at, insn)| i64::from(at) + 1 + i64::from(insn.imm))
-            .collect();
+            .gather();
         let visible = section.labels.iter().any(|l| l.global);
         let is_function = |l: &alveary_isa::asm::Label| {
             l.slot < len
                 && (l.global || l.slot == 0 || called.contains(&l.slot.into()) || named.contains(l.name.as_str()))
         };
-        let starts: BTreeSet<u32> = section.labels.iter().filter(|l| is_function(l)).map(|l| l.slot).collect();
+        let starts: BTreeSet<u32> = section.labels.iter().filter(|l| is_function(l)).map(|l| l.slot).gather();
         let size = |slot: u32| starts.range(slot + 1..).next().unwrap_or(&len) - slot;
         for label in &section.labels {
             defined.insert(label.name.as_str());

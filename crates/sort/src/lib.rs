@@ -1,6 +1,7 @@
 //! Stable sorting by one function for all types. The standard library's is made anew for each type and order, with 4 kB of
-//! code each time; there are a hundred in the binary, most of which sort a handful of things that nobody waits for. Where
-//! somebody does, its own are the ones to take.
+//! code each time; there were a hundred in the binary, most of which sort a handful of things that nobody waits for, and not
+//! all are seen: `collect` sorts what becomes a `BTreeMap`, which [`Gather`] does not. Where somebody waits, the standard
+//! library's own are the ones to take.
 //!
 //! ```
 //! use alveary_sort::Sort;
@@ -11,6 +12,10 @@
 //! ```
 
 #![forbid(unsafe_code)]
+
+mod gather;
+
+pub use gather::Gather;
 
 use std::cmp::Ordering;
 

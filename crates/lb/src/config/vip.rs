@@ -10,6 +10,7 @@ use crate::{
     maglev::Size,
     tls::Trust,
 };
+use alveary_sort::Gather;
 use rustls::pki_types::ServerName;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -233,7 +234,7 @@ impl All<'_> {
 
 /// Reals whose packets would come back: those with an address that is a VIP's, or the balancer's own.
 fn elsewhere(vips: &[Vip], config: &Config, faults: &mut Faults) {
-    let addresses: BTreeMap<IpAddr, &str> = vips.iter().map(|vip| (vip.address, vip.name.as_str())).collect();
+    let addresses: BTreeMap<IpAddr, &str> = vips.iter().map(|vip| (vip.address, vip.name.as_str())).gather();
     let own =
         |ip: IpAddr| config.sources.v4.map(IpAddr::from) == Some(ip) || config.sources.v6.map(IpAddr::from) == Some(ip);
     for real in vips.iter().flat_map(|vip| &vip.reals).filter(|real| real.forward != Forward::Local) {

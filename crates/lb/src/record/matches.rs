@@ -4,7 +4,7 @@
 use super::filter::{Filter, Side, Test, wrong};
 use crate::wire::address;
 use alveary_diag::Diagnostic;
-use alveary_sort::Sort;
+use alveary_sort::{Gather, Sort};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -160,7 +160,7 @@ fn alternatives(text: &str, filter: &Filter, not: bool, numbers: &dyn Numbers) -
                 let both = |one: &Together| more.iter().map(|two| [&one[..], two].concat()).collect::<Vec<_>>();
                 // What cannot be is none, and what is the same is one: else each part could double them.
                 let known = all.iter().flat_map(both).filter_map(|all| Some((together(&all)?, all)));
-                all = known.collect::<BTreeMap<_, _>>().into_values().collect();
+                all = known.gather::<BTreeMap<_, _>>().into_values().collect();
             }
             Ok(all)
         }

@@ -3,6 +3,7 @@
 use super::Numbers;
 use crate::{Result, wire};
 use alveary::{LinuxMap, MapHandle};
+use alveary_sort::Gather;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -61,11 +62,11 @@ fn key(ip: IpAddr, port: u16, protocol: u8) -> String {
 impl Numbers for Known {
     fn vips(&self, address: IpAddr, port: Option<u16>) -> BTreeSet<u32> {
         let is = |(ip, at, _): &(IpAddr, u16, u8)| *ip == address && port.is_none_or(|port| *at == port);
-        self.vips.iter().filter(|(_, keys)| keys.iter().any(is)).map(|(number, _)| *number).collect()
+        self.vips.iter().filter(|(_, keys)| keys.iter().any(is)).map(|(number, _)| *number).gather()
     }
 
     fn reals(&self, address: IpAddr) -> BTreeSet<u32> {
-        self.reals.iter().filter(|(_, ip)| **ip == address).map(|(number, _)| *number).collect()
+        self.reals.iter().filter(|(_, ip)| **ip == address).map(|(number, _)| *number).gather()
     }
 }
 

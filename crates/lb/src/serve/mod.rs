@@ -35,6 +35,7 @@ use crate::{
 };
 use alveary::kernel::signal::{Asked, Orders};
 use alveary_diag::{Diagnostic, Place};
+use alveary_sort::Gather;
 use checks::{workers, xorshift};
 use end::Ending;
 use follow::modified;
@@ -234,7 +235,7 @@ impl Server<'_> {
         };
         let before = |vip: usize, real: usize| there(vip, real).is_some();
         // Who was taken out of the configuration, and is in it again, comes back.
-        let leaving: BTreeSet<_> = self.leaving.keys().map(|real| real.content()).collect();
+        let leaving: BTreeSet<_> = self.leaving.keys().map(|real| real.content()).gather();
         let left = |real: &wire::Real| leaving.contains(&real.content());
         let drained = |vip: usize, real: usize| {
             there(vip, real).is_some_and(|real| real.flags & flag::REAL_DRAINING != 0 && !left(real))

@@ -23,6 +23,7 @@ use crate::{
 };
 use alveary::{Loaded, MapHandle, Object};
 use alveary_diag::{Diagnostic, Place};
+use alveary_sort::Gather;
 use std::{collections::BTreeMap, thread, time::Duration};
 
 /// How long packets may be on their way through the program: a thousand times what they are.
@@ -144,7 +145,7 @@ impl<B: Plane> Store<B> {
                 .into_iter()
                 .map(|(key, value)| (key, wire::word(&value, 0)))
                 .filter(|(_, word)| *word != 0)
-                .collect())
+                .gather())
         };
         let mut running =
             Running { keys: words("vips4")?, prefixes: words("prefixes4")?, ids: words("ids")?, ..Running::default() };

@@ -2,6 +2,7 @@
 
 use super::kprobe::fits;
 use alveary_diag::{Diagnostic, Place as At, did_you_mean};
+use alveary_sort::Gather;
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SymbolKind};
 use std::{
     collections::BTreeSet,
@@ -78,7 +79,7 @@ impl Elf {
         let file = self.parse()?;
         let fitting = functions(&file).filter(|(function, _)| fits(pattern, plain(function)));
         // Several names may stand for one place.
-        let offsets: BTreeSet<u64> = fitting.filter_map(|(_, address)| offset_of(&file, address)).collect();
+        let offsets: BTreeSet<u64> = fitting.filter_map(|(_, address)| offset_of(&file, address)).gather();
         if offsets.is_empty() {
             let message = format!("no function of {} fits `{pattern}`", self.path.display());
             return Err(Diagnostic::new("no-function", message, At::Nowhere));

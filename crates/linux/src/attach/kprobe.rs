@@ -8,6 +8,7 @@ use super::{
 use crate::sys::{LinkCreate, LinkOptions, Target};
 use alveary_abi::AttachType;
 use alveary_diag::{Diagnostic, Place as At, did_you_mean};
+use alveary_sort::Gather;
 use std::{
     collections::BTreeSet,
     ffi::{CStr, CString},
@@ -85,7 +86,7 @@ pub(super) fn attach_many(
 fn traceable(pattern: &str) -> BTreeSet<String> {
     let list = perf::tracefs("available_filter_functions").unwrap_or_default();
     let names = list.lines().filter_map(|line| line.split_whitespace().next());
-    names.filter(|name| fits(pattern, name)).map(str::to_owned).collect()
+    names.filter(|name| fits(pattern, name)).map(str::to_owned).gather()
 }
 
 /// Whether a name fits a pattern: `*` stands for any text, `?` for any character.

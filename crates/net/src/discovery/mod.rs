@@ -8,6 +8,7 @@ mod message;
 pub use message::{Handed, Id, Reply, Said, echo, probe};
 
 use crate::router::Ways;
+use alveary_sort::Gather;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv6Addr},
@@ -167,7 +168,7 @@ impl<W: Wire> Run<'_, W> {
             Said::Ways(ways) => Some((Vertex::Known(*hop), ways)),
             _ => None,
         });
-        Ok(told.collect())
+        Ok(told.gather())
     }
 
     fn hop(&mut self, at: Vertex, distance: u8, told: Option<&Ways>) -> Result<Hop, W::Error> {
@@ -219,7 +220,7 @@ impl<W: Wire> Run<'_, W> {
             !ends && place(here, distance) == at
         };
         let flows = there.iter().enumerate().filter(|(flow, _)| comes_by(*flow));
-        Ok(flows.map(|(_, reply)| place(reply, distance + 1)).collect())
+        Ok(flows.map(|(_, reply)| place(reply, distance + 1)).gather())
     }
 
     /// Where each flow is after so many hops.

@@ -13,6 +13,7 @@ use super::{
 };
 use alveary_btf::{Btf, Builder, Composite, CoreKind, CoreReloc, Enum, Enumerator, Kind, Member, New, Type, TypeId};
 use alveary_diag::{Diagnostic, Place};
+use alveary_sort::Gather;
 use alveary_spec::Spec;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -167,7 +168,7 @@ impl Kept<'_> {
 
     fn build(mut self) -> Result<Btf, Diagnostic> {
         self.types.remove(&TypeId::VOID);
-        let numbers: BTreeMap<TypeId, TypeId> = self.types.keys().copied().zip((1..).map(TypeId)).collect();
+        let numbers: BTreeMap<TypeId, TypeId> = self.types.keys().copied().zip((1..).map(TypeId)).gather();
         // What a pointer leads to may have been left out.
         let refer = |id: TypeId| numbers.get(&self.btf.resolve(id)).copied().unwrap_or(TypeId::VOID);
         let mut out = Builder::new(self.btf.endian());

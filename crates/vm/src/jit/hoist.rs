@@ -8,6 +8,7 @@
 
 use super::select;
 use crate::Env;
+use alveary_sort::Sort;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -84,7 +85,7 @@ fn large(function: &Function, blocks: &[Block]) -> Vec<(i64, Vec<Use>)> {
             _ => groups.push((constant, uses)),
         }
     }
-    groups.sort_by_key(|(_, uses)| std::cmp::Reverse(uses.len()));
+    groups.order_by_key(|(_, uses)| std::cmp::Reverse(uses.len()));
     groups.truncate(MOST);
     groups
 }

@@ -2,6 +2,7 @@
 
 use alveary_diag::Diagnostic;
 use alveary_object::{ExternOutcome, extern_answers};
+use alveary_sort::Gather;
 use alveary_spec::{Function, Kernel, RelocKind, Spec};
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ impl Answers {
             _ => None,
         };
         let externs = extern_answers(spec, kernel).into_iter().filter_map(|one| Some((one.name, words(one.outcome)?)));
-        Answers { externs: externs.collect(), failing: BTreeMap::new() }
+        Answers { externs: externs.gather(), failing: BTreeMap::new() }
     }
 
     /// Instructions that ask for what the kernel does not have.

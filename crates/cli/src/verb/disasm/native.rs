@@ -10,6 +10,7 @@ use crate::{
 };
 use alveary::{Loaded, ProgramRef, User, runtime::Prog};
 use alveary_diag::{Place, Sources};
+use alveary_sort::Gather;
 use alveary_vm::{Line, Listed};
 use clap::ValueEnum;
 use serde::Serialize;
@@ -162,12 +163,12 @@ fn machine(function: &Listed, found: &Instruction) -> (Option<u32>, Machine) {
 /// Gives labels to what jumps lead to, and names to what is called.
 fn name_targets(program: &mut Program<Machine>) {
     let first = |function: &Function<Machine>| Some((function.lines.first()?.line.address, function.name.clone()));
-    let functions: BTreeMap<u64, String> = program.functions.iter().filter_map(first).collect();
+    let functions: BTreeMap<u64, String> = program.functions.iter().filter_map(first).gather();
     for function in &mut program.functions {
-        let places: BTreeSet<u64> = function.lines.iter().map(|step| step.line.address).collect();
+        let places: BTreeSet<u64> = function.lines.iter().map(|step| step.line.address).gather();
         let jumps = function.lines.iter().map(|step| &step.line).filter(|line| !line.calls());
-        let targets: BTreeSet<u64> = jumps.filter_map(Machine::target).filter(|to| places.contains(to)).collect();
-        let labels: BTreeMap<u64, String> = targets.into_iter().zip((1..).map(|n| format!(".L{n}"))).collect();
+        let targets: BTreeSet<u64> = jumps.filter_map(Machine::target).filter(|to| places.contains(to)).gather();
+        let labels: BTreeMap<u64, String> = targets.into_iter().zip((1..).map(|n| format!(".L{n}"))).gather();
         for Step { lowered, line, .. } in &mut function.lines {
             line.label = labels.get(&line.address).cloned();
             line.to = match (line.target(), lowered.as_deref().and_then(|text| text.strip_prefix("call "))) {

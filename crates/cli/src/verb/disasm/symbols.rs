@@ -5,13 +5,14 @@ use alveary_isa::{
     Inst, Reg, decode_lowered,
     disasm::{Names, Notation, Style},
 };
+use alveary_sort::Gather;
 use alveary_vm::{Code, Env, Sym};
 use std::collections::BTreeMap;
 
 /// The instructions of a program's code, by their slots.
 pub(super) fn texts(prog: &Prog) -> BTreeMap<u32, String> {
     let code = prog.code();
-    let helpers = (0..).zip(prog.helpers()).map(|(n, row)| (n, format!("bpf_{}", row.name))).collect();
+    let helpers = (0..).zip(prog.helpers()).map(|(n, row)| (n, format!("bpf_{}", row.name))).gather();
     let symbols = Symbols { helpers, code, maps: &prog.program().maps };
     let mut texts = BTreeMap::new();
     let mut slot = 0;

@@ -6,6 +6,7 @@ use crate::{
     table::{count, printable},
 };
 use alveary_object::{Input, link};
+use alveary_sort::Gather;
 use alveary_spec::{RelocKind, Spec};
 use clap::{Args, ValueHint};
 use serde_json::json;
@@ -65,5 +66,5 @@ fn undefined(spec: &Spec) -> BTreeSet<String> {
         RelocKind::Call(name) | RelocKind::FuncAddr(name) if !spec.functions.contains_key(name) => Some(name),
         _ => None,
     });
-    used.cloned().collect()
+    used.cloned().gather()
 }

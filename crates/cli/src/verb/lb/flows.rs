@@ -11,6 +11,7 @@ use alveary_lb::{
     samples::{Sampled, Samples, end, protocol},
     wire,
 };
+use alveary_sort::Gather;
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -30,7 +31,7 @@ pub(super) fn follow(flows: &Flows, json: bool) -> Result<(), Failure> {
         // From the data plane's clock to that of the day.
         ahead: (SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64)
             .saturating_sub(monotonic()),
-        devices: devices().unwrap_or_default().into_iter().map(|device| (device.index, device.name)).collect(),
+        devices: devices().unwrap_or_default().into_iter().map(|device| (device.index, device.name)).gather(),
     };
     if !json {
         output::plain(&format!("one of {} packets; Ctrl-C ends it\n", table::grouped(samples.every.into())))?;

@@ -5,6 +5,7 @@ use alveary_lb::{
     config::{self, Mac},
     keepalived::{self, Disk, Left, Told},
 };
+use alveary_sort::Gather;
 use clap::{Args, ValueHint};
 use serde_json::json;
 use std::{net::IpAddr, path::PathBuf};
@@ -47,7 +48,7 @@ impl Import {
         let told = Told {
             devices: self.devices.clone(),
             sources: self.sources.clone(),
-            macs: self.macs.iter().copied().collect(),
+            macs: self.macs.iter().copied().gather(),
         };
         // What comes by stdin includes files of where this runs.
         let name = self.file.display().to_string();

@@ -10,6 +10,7 @@ use alveary_lb::{
     trace, wire,
 };
 use alveary_ports::{Direction, Format, LinkType, Writer};
+use alveary_sort::Gather;
 use clap::{Args, ValueHint};
 use serde_json::json;
 use std::{
@@ -142,7 +143,7 @@ impl File {
         Ok(File {
             writer: Writer::create(&record.file, LinkType::Ethernet)?,
             ahead: (now.as_nanos() as u64).saturating_sub(monotonic()),
-            names: devices().unwrap_or_default().into_iter().map(|device| (device.index, device.name)).collect(),
+            names: devices().unwrap_or_default().into_iter().map(|device| (device.index, device.name)).gather(),
             count: 0,
             most: record.count.unwrap_or(u64::MAX),
             bytes: BLOCK,

@@ -4,6 +4,7 @@ use crate::table::{Align::Left, Align::Right, HEADING, Table, count};
 use alveary_btf::CoreKind;
 use alveary_diag::Diagnostic;
 use alveary_object::{CoreOutcome, CoreRelocation, ExternAnswer, ExternOutcome, core_relocations, extern_answers};
+use alveary_sort::Gather;
 use alveary_spec::{Kernel, Spec};
 use serde::Serialize;
 use std::{
@@ -87,7 +88,7 @@ impl Relocations {
         }
         writeln!(out)?;
         table.write("", out)?;
-        for help in self.externs.iter().flat_map(|one| &one.help).collect::<BTreeSet<_>>() {
+        for help in self.externs.iter().flat_map(|one| &one.help).gather::<BTreeSet<_>>() {
             writeln!(out, "{HEADING}help{HEADING:#}: {help}")?;
         }
         Ok(())
@@ -122,7 +123,7 @@ impl Relocations {
             ]);
         }
         table.write("", out)?;
-        for help in self.relocations.iter().flat_map(|r| &r.help).collect::<BTreeSet<_>>() {
+        for help in self.relocations.iter().flat_map(|r| &r.help).gather::<BTreeSet<_>>() {
             writeln!(out, "{HEADING}help{HEADING:#}: {help}")?;
         }
         let total = count(self.relocations.len() as u64, "relocation", "relocations");

@@ -4,6 +4,7 @@ use crate::inspect;
 use alveary_abi::{HelperId, MapType, Profile};
 use alveary_btf::{Btf, Type, TypeId};
 use alveary_isa::{Endian, Inst};
+use alveary_sort::Gather;
 use alveary_spec::{Attach, Function, Initial, MapSpec, ProgramSpec, RelocKind, Spec};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -149,7 +150,7 @@ impl Reader<'_> {
             RelocKind::Map(name) | RelocKind::MapValue(name, _) => Some(name.clone()),
             _ => None,
         });
-        names.collect::<BTreeSet<_>>().into_iter().collect()
+        names.gather::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn map(&self, map: &MapSpec) -> Map {

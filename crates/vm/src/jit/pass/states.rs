@@ -14,6 +14,7 @@ use crate::jit::loops::{Loop, Loops};
 use crate::jit::plan::Plan;
 use crate::jit::trips::{constant_after, count, writes};
 use alveary_isa::{AluOp, Inst, Operand, Reg, Wide};
+use alveary_sort::Sort;
 use std::collections::HashMap;
 
 /// Instructions of a loop that is looked at.
@@ -103,7 +104,7 @@ fn asked(plan: &Plan<'_>, graph: &Graph, loops: &Loops, around: &Loop) -> Vec<St
         all.map(|(_, inst)| step(Some(0), inst)).any(|number| number.is_some())
     };
     states.retain(|(state, _)| changes(state) && begins(state));
-    states.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+    states.order_by_key(|(_, times)| std::cmp::Reverse(*times));
     states.into_iter().map(|(state, _)| state).collect()
 }
 

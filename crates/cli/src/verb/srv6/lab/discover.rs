@@ -17,6 +17,7 @@ use crate::{
 };
 use alveary::net::discovery::{By, Graph, Search, Vertex};
 use alveary_lab::{Network, Node, Shape};
+use alveary_sort::Gather;
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -187,9 +188,9 @@ fn search() -> Search {
 fn as_built(graph: &Graph) -> bool {
     let place = |at: Vertex| (0..NODES.len()).find(|node| at == Vertex::Known(address(*node)));
     let found: BTreeSet<_> =
-        (graph.hops.iter()).flat_map(|hop| hop.next.iter().map(|(next, _)| (place(hop.at), place(*next)))).collect();
+        (graph.hops.iter()).flat_map(|hop| hop.next.iter().map(|(next, _)| (place(hop.at), place(*next)))).gather();
     let tell = graph.hops.iter().filter(|hop| hop.by == By::Itself).count();
-    found == LINKS.iter().map(|(from, to)| (Some(*from), Some(*to))).collect() && tell == TARGET - 1 - PLAIN.len()
+    found == LINKS.iter().map(|(from, to)| (Some(*from), Some(*to))).gather() && tell == TARGET - 1 - PLAIN.len()
 }
 
 fn is_router(node: usize) -> bool {

@@ -6,6 +6,7 @@ use alveary::net::{
     network::{Counts, Event, Port, What},
     router::Lost,
 };
+use alveary_sort::Gather;
 use serde_json::{Map, Value, json};
 use std::{
     cell::RefCell,
@@ -45,7 +46,7 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let recorder = Rc::new(RefCell::new(Recorder::create(&built, paths, directory)?));
     let tap = recorder.clone();
-    let linked: BTreeSet<_> = built.links.iter().map(|(from, _)| *from).collect();
+    let linked: BTreeSet<_> = built.links.iter().map(|(from, _)| *from).gather();
     built.network.tap(move |seen| {
         // What leaves by others has no destination address until its neighbour is known.
         if seen.out && linked.contains(&seen.port) {
