@@ -3,14 +3,14 @@
 
 use crate::{
     config::{Endpoint, Etcd},
-    tls,
+    resolver, tls,
 };
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use serde_json::{Value, json};
 use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    net::{SocketAddr, TcpStream},
     sync::Arc,
     thread,
     time::Duration,
@@ -214,8 +214,8 @@ impl<'a> Member<'a> {
     fn post(&self, path: &str, body: &Value) -> io::Result<Body> {
         let (host, port) = (self.endpoint.host.as_str(), self.endpoint.port);
         let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in (host, port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, PATIENCE) {
+        for address in resolver::addresses(host)? {
+            match TcpStream::connect_timeout(&SocketAddr::new(address, port), PATIENCE) {
                 Ok(stream) => return self.converse(stream, path, body),
                 Err(why) => last = why,
             }

@@ -51,6 +51,7 @@ pub mod owner;
 mod places;
 pub mod record;
 pub mod report;
+mod resolver;
 pub mod samples;
 pub mod serve;
 mod shared;
