@@ -189,6 +189,7 @@ fn what_does_not_go_together() {
             "fragments = \"hash\"\nreal = [{ address = \"10.0.0.1\", forward = \"nat\" }]",
             "a fragment has no ports, which are replaced on the way to `10.0.0.1`",
         ),
+        ("real = [{ address = \"10.0.0.1\", checksum = true }]", "`checksum` is of `forward = \"gue\"` alone"),
         (
             "protocol = \"udp\"\nquic = \"quic-lb-encrypted\"\nquic-server-id = 4",
             "encrypted connection ids of QUIC are not read here",
@@ -237,6 +238,10 @@ fn what_does_not_go_together() {
         let lines = lines_containing(&with(vip), said);
         assert_eq!(lines, 1, "{vip}: {said}\n{:#?}", with(vip));
     }
+    // What cannot be read is told alone.
+    let encrypted = "protocol = \"udp\"\nquic = \"quic-lb-encrypted\"\nquic-server-id = 4\n\
+                     real = [{ address = \"10.0.0.1\", forward = \"local\", id = 7 }]";
+    assert_eq!(with(encrypted).len(), 1, "{:#?}", with(encrypted));
     let open = "[balancer]\ndevices = [\"eth0\"]\n[api]\naddress = \"0.0.0.0:9200\"";
     assert!(lines(open)[0].contains("others than this machine may ask here, and nothing says who"));
     let tls = |words: &str| lines(&format!("{open}\n{words}"));

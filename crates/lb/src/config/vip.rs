@@ -475,7 +475,7 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     }
     vip.routes = read_routes(&vip, routes, all_reals, faults);
     if address.is_some() {
-        together(&vip, all_reals, config, faults);
+        together(&vip, (all_reals, knows_quic), config, faults);
     }
     protocols_of(&vip, &table, faults);
     table.finish(faults);
@@ -499,10 +499,10 @@ fn read_quic(table: &mut Section<'_>, faults: &mut Faults) -> Option<Quic> {
     None
 }
 
-/// What does not go together in one VIP.
-fn together(vip: &Vip, all_reals: bool, config: &Config, faults: &mut Faults) {
+/// What does not go together in one VIP, as far as its reals, and what it says of QUIC, could be read.
+fn together(vip: &Vip, (all_reals, knows_quic): (bool, bool), config: &Config, faults: &mut Faults) {
     let (mut names, mut addresses, mut ids) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
-    let names_reals = vip.names_reals();
+    let names_reals = vip.names_reals() || !knows_quic;
     if vip.reals.len() > REALS {
         faults.wrong(format!("a VIP has at most {REALS} reals"), vip.at.clone());
     }
@@ -522,7 +522,7 @@ fn together(vip: &Vip, all_reals: bool, config: &Config, faults: &mut Faults) {
                 fault.help.push("`quic`, `tcp-id` or `udp-id` in the VIP".into());
                 break;
             }
-            if crate::wanted::id_bytes(vip, *id).is_empty() {
+            if knows_quic && crate::wanted::id_bytes(vip, *id).is_empty() {
                 faults.wrong(format!("the id {id} of `{name}` does not fit into packets to the VIP"), real.at.clone());
             }
             if ids.insert(*id, ()).is_some() {
@@ -561,7 +561,12 @@ fn together(vip: &Vip, all_reals: bool, config: &Config, faults: &mut Faults) {
             faults.wrong(message, real.at.clone()).help.push("a larger `mtu` of the way to it".into());
         }
     }
-    if all_reals && names_reals && vip.reals.iter().all(|real| real.ids.is_empty()) && !vip.reals.is_empty() {
+    if all_reals
+        && knows_quic
+        && names_reals
+        && vip.reals.iter().all(|real| real.ids.is_empty())
+        && !vip.reals.is_empty()
+    {
         let fault = faults.wrong("packets shall name reals, and no real has an `id`", vip.at.clone());
         fault.help.push("id = 1, in each [[vip.real]]".into());
     }
@@ -642,8 +647,10 @@ fn read_real(mut table: Section<'_>, default: Option<Forward>, faults: &mut Faul
         faults.unexpected("address", &format!("an address that packets can be sent to, and this is {odd}"), at);
     }
     let gue_port = table.get("gue-port", faults);
-    if (gue_port.is_some() || table.raw("checksum").is_some()) && forward != Forward::Gue {
-        faults.wrong("this is of `forward = \"gue\"` alone", table.value_place("gue-port"));
+    for key in ["gue-port", "checksum"] {
+        if table.raw(key).is_some() && forward != Forward::Gue {
+            faults.wrong(format!("`{key}` is of `forward = \"gue\"` alone"), table.value_place(key));
+        }
     }
     let ids = table.list::<u32>("id", faults).into_iter().map(|(id, _)| id).collect();
     let mtu = table.get::<u16>("mtu", faults);
