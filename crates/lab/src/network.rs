@@ -198,6 +198,17 @@ impl Network {
         self.ways(node, to, &[(device, via)])
     }
 
+    /// Gives the two ends of a link or pair the addresses `.1` and `.2` of a network, which is named by its first three numbers;
+    /// the second one goes everywhere by the first.
+    ///
+    /// # Errors
+    /// The system's, and what is wrong with the text.
+    pub fn leaf(&self, [(hub, down), (leaf, up)]: [(Node, &str); 2], network: &str) -> Result<(), Diagnostic> {
+        self.address(hub, down, &format!("{network}.1/24"))?;
+        self.address(leaf, up, &format!("{network}.2/24"))?;
+        self.route(leaf, "0.0.0.0/0", up, Some(&format!("{network}.1")))
+    }
+
     /// Adds a route of a node that has several ways, each flow one of them.
     ///
     /// # Errors

@@ -36,30 +36,14 @@ impl Site {
         let (client, router, balancer) = (node("client"), node("router"), node("balancer"));
         let reals = [node("one"), node("two")];
         // Links of tun devices: what comes from them has whole checksums, as from a wire.
-        network.link([(client, "up"), (router, "client")], Shape::default()).expect("a link");
-        network.link([(reals[0], "up"), (router, "one")], Shape::default()).expect("a link");
-        network.link([(reals[1], "up"), (router, "two")], Shape::default()).expect("a link");
+        for (node, name, addresses) in
+            [(client, "client", "10.0.0"), (reals[0], "one", "10.0.1"), (reals[1], "two", "10.0.2")]
+        {
+            network.link([(node, "up"), (router, name)], Shape::default()).expect("a link");
+            network.leaf([(router, name), (node, "up")], addresses).expect("addresses");
+        }
         network.pair([(router, "lb"), (balancer, "eth0")]).expect("a pair");
-        for (node, device, address) in [
-            (client, "up", "10.0.0.2/24"),
-            (router, "client", "10.0.0.1/24"),
-            (reals[0], "up", "10.0.1.2/24"),
-            (router, "one", "10.0.1.1/24"),
-            (reals[1], "up", "10.0.2.2/24"),
-            (router, "two", "10.0.2.1/24"),
-            (router, "lb", "10.0.9.1/24"),
-            (balancer, "eth0", "10.0.9.2/24"),
-        ] {
-            network.address(node, device, address).expect("an address");
-        }
-        for (node, device, via) in [
-            (client, "up", "10.0.0.1"),
-            (reals[0], "up", "10.0.1.1"),
-            (reals[1], "up", "10.0.2.1"),
-            (balancer, "eth0", "10.0.9.1"),
-        ] {
-            network.route(node, "0.0.0.0/0", device, Some(via)).expect("a route");
-        }
+        network.leaf([(router, "lb"), (balancer, "eth0")], "10.0.9").expect("addresses");
         network.route(router, "192.0.2.0/24", "lb", Some("10.0.9.2")).expect("a route");
         let mut text = "[balancer]\nname = \"moves\"\ndevices = [\"eth0\"]\nmode = \"generic\"\nsource = \"10.0.9.2\"\n\
                         [limits]\nvips = 16\nreals = 16\nslots = 20000\nconnections = 10000\nconnections-per-cpu = 4096\n\
