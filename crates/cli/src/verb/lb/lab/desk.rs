@@ -13,13 +13,13 @@ use std::{
     fmt::Write as _,
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{Ipv4Addr, TcpStream},
     path::Path,
     process::Command,
     time::Duration,
 };
 
-const ADDRESS: &str = "10.8.1.2";
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 8, 1, 2);
 const ETCD: u16 = 2379;
 const PROMETHEUS: u16 = 9090;
 const KEY: &str = "/alveary/lb/lab";
@@ -40,7 +40,7 @@ pub(super) fn etcd(kept: &Path) -> String {
 /// The same, for who writes it.
 fn member() -> Etcd {
     Etcd {
-        endpoints: vec![Endpoint { host: ADDRESS.into(), port: ETCD, tls: false }],
+        endpoints: vec![Endpoint { host: ADDRESS.to_string(), port: ETCD, tls: false }],
         key: KEY.into(),
         kept: file("kept.toml"),
         user: None,
