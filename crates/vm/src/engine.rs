@@ -23,6 +23,7 @@ use alveary_isa::Reg;
 use depth::Floor;
 use handlers::handler;
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An operation: where it stands, the registers, the fuel account, what is running.
 ///
@@ -92,8 +93,8 @@ enum Stop {
 
 /// Runs the function at `entry` to its end, in a run whose outermost frame is `base`.
 ///
-/// `ops` must have been made for `M`. Gives how it ended and, in trusted mode, how many instructions it ran: at least, of
-/// runs that do not return.
+/// `ops` must have been made for `M`. In trusted mode `work` grows by how many instructions it ran: at least, of runs that do
+/// not return.
 pub(crate) fn enter<M: Mode>(
     ops: &Ops,
     env: &Env,
@@ -101,11 +102,12 @@ pub(crate) fn enter<M: Mode>(
     base: usize,
     entry: Entry,
     args: [u64; 5],
-) -> (Result<Exit, Fault>, u64) {
+    work: Option<&AtomicU64>,
+) -> Result<Exit, Fault> {
     let start = entry.start as usize;
     let floor = env.stack.used();
     let Some(frame_pointer) = env.stack.push(base, entry.words) else {
-        return (Err(Fault::At(start, TrapKind::Depth)), 0);
+        return Err(Fault::At(start, TrapKind::Depth));
     };
     let mut registers = [0; 16];
     registers[1..6].copy_from_slice(&args);
@@ -133,13 +135,15 @@ pub(crate) fn enter<M: Mode>(
     if M::CHECKED && env.hot.holds_stack() {
         env.hot.reset();
     }
-    let ran = u64::try_from(begun - before - run.account.get()).unwrap_or(0);
-    let end = match run.stop.get() {
+    if let Some(work) = work {
+        let ran = u64::try_from(begun - before - run.account.get()).unwrap_or(0);
+        work.fetch_add(ran, Ordering::Relaxed);
+    }
+    match run.stop.get() {
         Stop::Exit(exit) => Ok(exit),
         Stop::Fault(fault) => Err(fault),
         Stop::Low(_) => unreachable!("a stepping run does not ask to be stepped"),
-    };
-    (end, ran)
+    }
 }
 
 impl Run<'_> {

@@ -233,14 +233,10 @@ impl Image {
         let bad_call = Trap { insn: 0, kind: TrapKind::BadCall { target: func } };
         let interpret = |ops: &Ops| {
             let entry = index.and_then(|index| ops.funcs.get(index)).copied().ok_or(Fault::Elsewhere(bad_call))?;
+            let work = if let Engine::Adaptive(adaptive) = &self.engine { Some(&adaptive.work) } else { None };
             match self.engine {
-                Engine::Checked(_) => engine::enter::<Checked>(ops, env, checks, base, entry, args).0,
-                Engine::Adaptive(ref adaptive) => {
-                    let (end, ran) = engine::enter::<Trusted>(ops, env, checks, base, entry, args);
-                    adaptive.work.fetch_add(ran, Ordering::Relaxed);
-                    end
-                }
-                _ => engine::enter::<Trusted>(ops, env, checks, base, entry, args).0,
+                Engine::Checked(_) => engine::enter::<Checked>(ops, env, checks, base, entry, args, None),
+                _ => engine::enter::<Trusted>(ops, env, checks, base, entry, args, work),
             }
         };
         let run = |native: &Native| {

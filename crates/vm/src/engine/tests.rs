@@ -50,7 +50,7 @@ fn runs<M: Mode>(insts: &[Inst], starts: &[u32]) {
     std::thread::scope(|scope| {
         let run = || {
             let entry = ops.funcs[0];
-            let (end, _) = enter::<Stacked<M>>(&ops, &Env::new(), None, 0, entry, [0; 5]);
+            let end = enter::<Stacked<M>>(&ops, &Env::new(), None, 0, entry, [0; 5], None);
             end.map_err(|fault| fault.trap(|at| at as u32))
         };
         let thread = std::thread::Builder::new().stack_size(1 << 20).spawn_scoped(scope, run).expect("a thread");
