@@ -1,38 +1,20 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * A program of bpf/ as a library of this machine. SOURCE is its file, ENTRY its function, MAPS its maps, each as
- * `MAP(name)`; SKB is given for a program of tc.
+ * `MAP(name)`; SKB is given for a program of tc, WITHIN if maps and helpers are compiled into it (maps.h).
  */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include SOURCE
 
-long unforeseen(void)
-{
-	abort();
-}
-
-static void *memory(__u64 count, __u64 size)
-{
-	void *memory = calloc(count, size);
-
-	return memory ? memory : (abort(), NULL);
-}
-
 /* Gives the maps their memory. */
 void make(void)
 {
-#define MAP(map)                                                                                      \
-	map.key = memory(map_is_trie(MAP_SHAPE(&map)) ? 1 : map_chains(MAP_SHAPE(&map)), sizeof(__u32));                  \
-	map.value = map_is_array(MAP_SHAPE(&map))                                                                 \
-			    ? memory(MAP_NUMBER(map.max_entries), map_rounded(sizeof(*map.value)))                        \
-			    : memory((MAP_NUMBER(map.max_entries) + 1) * (1 + map_is_trie(MAP_SHAPE(&map))),                  \
-				     (__u64)map_node_at(MAP_SHAPE(&map), NULL, 1));
+#define MAP(map) MAP_MAKE(&map)
 	MAPS
 #undef MAP
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Helpers on packets, in plain C: one buffer, no clones. */
+/* Helpers on packets, in plain C: one buffer, no clones. HELPER says what kind of functions they are. */
 #ifndef ALVEARY_NATIVE_PACKETS_H
 #define ALVEARY_NATIVE_PACKETS_H
 
@@ -8,7 +8,7 @@
 #define LONGEST_PACKET 0xffff
 #define NOT_THERE -14
 
-static __always_inline long bpf_skb_load_bytes(const struct __sk_buff *skb, __u32 at, void *to, __u32 size)
+HELPER long bpf_skb_load_bytes(const struct __sk_buff *skb, __u32 at, void *to, __u32 size)
 {
 	if (seldom(at > LONGEST_PACKET || (__u64)at + size > skb->len)) {
 		__builtin_memset(to, 0, size);
@@ -18,7 +18,7 @@ static __always_inline long bpf_skb_load_bytes(const struct __sk_buff *skb, __u3
 	return 0;
 }
 
-static __always_inline long bpf_skb_store_bytes(struct __sk_buff *skb, __u32 at, const void *from, __u32 size, __u64 flags)
+HELPER long bpf_skb_store_bytes(struct __sk_buff *skb, __u32 at, const void *from, __u32 size, __u64 flags)
 {
 	if (seldom(at > LONGEST_PACKET || (__u64)at + size > skb->len))
 		return NOT_THERE;
@@ -40,7 +40,7 @@ static __always_inline __u16 resummed(__u16 checksum, __u32 before, __u32 after)
 	return ~folded((__u64)(__u16)~checksum + (__u32)~before + after);
 }
 
-static __always_inline long bpf_l3_csum_replace(struct __sk_buff *skb, __u32 at, __u64 before, __u64 after, __u64 size)
+HELPER long bpf_l3_csum_replace(struct __sk_buff *skb, __u32 at, __u64 before, __u64 after, __u64 size)
 {
 	__u16 *checksum = (void *)skb->bytes + at;
 
@@ -50,7 +50,7 @@ static __always_inline long bpf_l3_csum_replace(struct __sk_buff *skb, __u32 at,
 	return 0;
 }
 
-static __always_inline long bpf_l4_csum_replace(struct __sk_buff *skb, __u32 at, __u64 before, __u64 after, __u64 flags)
+HELPER long bpf_l4_csum_replace(struct __sk_buff *skb, __u32 at, __u64 before, __u64 after, __u64 flags)
 {
 	__u16 *checksum = (void *)skb->bytes + at;
 
@@ -64,7 +64,7 @@ static __always_inline long bpf_l4_csum_replace(struct __sk_buff *skb, __u32 at,
 	return 0;
 }
 
-static __always_inline long bpf_xdp_adjust_head(struct xdp_md *xdp, int by)
+HELPER long bpf_xdp_adjust_head(struct xdp_md *xdp, int by)
 {
 	unsigned long data = xdp->data + by;
 
@@ -74,7 +74,7 @@ static __always_inline long bpf_xdp_adjust_head(struct xdp_md *xdp, int by)
 	return 0;
 }
 
-static __always_inline long bpf_xdp_adjust_tail(struct xdp_md *xdp, int by)
+HELPER long bpf_xdp_adjust_tail(struct xdp_md *xdp, int by)
 {
 	if (seldom(by > 0 || xdp->data_end + by < xdp->data + 14))
 		return -22;
@@ -82,12 +82,12 @@ static __always_inline long bpf_xdp_adjust_tail(struct xdp_md *xdp, int by)
 	return 0;
 }
 
-static __always_inline __u64 bpf_xdp_get_buff_len(const struct xdp_md *xdp)
+HELPER __u64 bpf_xdp_get_buff_len(const struct xdp_md *xdp)
 {
 	return xdp->data_end - xdp->data;
 }
 
-static __always_inline long bpf_xdp_load_bytes(const struct xdp_md *xdp, __u32 at, void *to, __u32 size)
+HELPER long bpf_xdp_load_bytes(const struct xdp_md *xdp, __u32 at, void *to, __u32 size)
 {
 	if (seldom(at > LONGEST_PACKET || xdp->data + at + size > xdp->data_end))
 		return -22;
@@ -95,7 +95,7 @@ static __always_inline long bpf_xdp_load_bytes(const struct xdp_md *xdp, __u32 a
 	return 0;
 }
 
-static __always_inline long bpf_xdp_store_bytes(struct xdp_md *xdp, __u32 at, const void *from, __u32 size)
+HELPER long bpf_xdp_store_bytes(struct xdp_md *xdp, __u32 at, const void *from, __u32 size)
 {
 	if (seldom(at > LONGEST_PACKET || xdp->data + at + size > xdp->data_end))
 		return -22;
@@ -103,7 +103,7 @@ static __always_inline long bpf_xdp_store_bytes(struct xdp_md *xdp, __u32 at, co
 	return 0;
 }
 
-static __always_inline __s64 bpf_csum_diff(const __be32 *from, __u32 from_size, const __be32 *to, __u32 to_size, __u32 seed)
+HELPER __s64 bpf_csum_diff(const __be32 *from, __u32 from_size, const __be32 *to, __u32 to_size, __u32 seed)
 {
 	__u64 sum = seed;
 

@@ -37,14 +37,16 @@ impl Compiler {
     }
 }
 
-/// A program of bpf/ for this machine, as these definitions tell `native/native.c`.
-pub(crate) fn example(compiler: Compiler, name: &str, defines: &[String]) -> Result<PathBuf, String> {
+/// A program of bpf/ for this machine, as these definitions tell `native/native.c`; `kind` tells those of one compiler apart.
+pub(crate) fn example(compiler: Compiler, name: &str, kind: &str, defines: &[String]) -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("native");
-    let library = scratch(&format!("example-{name}.{}.so", compiler.program));
+    let library = scratch(&format!("example-{name}.{}{kind}.so", compiler.program));
     let mut command = Command::new(compiler.program);
     // The sources read bytes as words, as kernel code does, which compilers for eBPF take as it is meant.
     command.args([compiler.option, "-shared", "-fPIC", "-w", "-fvisibility=protected", "-fno-strict-aliasing", "-I"]);
-    command.arg(&folder).args(defines).arg("-o").arg(&library).arg(folder.join("native.c"));
+    command.arg(&folder).args(defines).arg("-o").arg(&library);
+    // What stands in one file is unknown to the other.
+    command.args(["native.c", "helpers.c"].map(|source| folder.join(source)));
     run(&mut command).map(|()| library)
 }
 

@@ -5,6 +5,7 @@ use crate::{
     Wanted,
     alone::Alone,
     compile::{self, CLANG},
+    examples::{self, Example},
     native::Native,
     ours::Ours,
     rounds::Runs,
@@ -21,20 +22,43 @@ struct Row {
     ratios: Vec<f64>,
 }
 
+impl Row {
+    /// Of times in that order behind clang's, without those of a program that does nothing.
+    fn of(kernel: &'static str, times: &[f64], empty: &[f64]) -> Row {
+        let own: Vec<f64> = times.iter().zip(empty).map(|(all, empty)| all - empty).collect();
+        Row { kernel, ratios: own[1..].iter().map(|ours| ours / own[0]).collect() }
+    }
+}
+
 /// Prints a table for each set and version that is asked for.
 pub(crate) fn measure(wanted: &Wanted) -> Result<(), String> {
     for set in &wanted.sets {
         for version in &wanted.versions {
             let empty = times(FIRST.name, &EMPTY, version, wanted)?;
             let named = |kernel: &&Kernel| wanted.names.is_empty() || wanted.names.iter().any(|n| n == kernel.name);
-            let rows = set.kernels.iter().filter(named).map(|kernel| {
-                let own = times(set.name, kernel, version, wanted)?;
-                let own: Vec<f64> = own.iter().zip(&empty).map(|(all, empty)| all - empty).collect();
-                Ok(Row { kernel: kernel.name, ratios: own[1..].iter().map(|ours| ours / own[0]).collect() })
-            });
-            print(set.name, version, &wanted.passes, &rows.collect::<Result<Vec<Row>, String>>()?);
+            let rows = set
+                .kernels
+                .iter()
+                .filter(named)
+                .map(|kernel| Ok(Row::of(kernel.name, &times(set.name, kernel, version, wanted)?, &empty)));
+            let title = format!("The {} set, `-mcpu={version}`", set.name);
+            print(&title, &wanted.passes, &rows.collect::<Result<Vec<Row>, String>>()?);
         }
     }
+    Ok(())
+}
+
+/// Prints a table for the programs of examples/.
+pub(crate) fn measure_examples(wanted: &Wanted) -> Result<(), String> {
+    let rows = examples::each(&wanted.names, |example, empty, packets| {
+        let times = |example: &Example| {
+            let passes = std::iter::once(Passes::default()).chain(wanted.passes.iter().map(|&pass| changed(pass)));
+            least(wanted, examples::by_passes(example, packets, passes)?)
+        };
+        let (own, empty) = (times(example)?, times(empty)?);
+        Ok(Row::of(example.name, &own, &empty))
+    })?;
+    print("The programs of examples/", &wanted.passes, &rows);
     Ok(())
 }
 
@@ -50,6 +74,10 @@ fn times(set: &str, kernel: &Kernel, version: &str, wanted: &Wanted) -> Result<V
             Box::new(Ours::native(&compile::xdp(set, kernel, version)?, passes, &packet())?)
         }));
     }
+    least(wanted, engines)
+}
+
+fn least(wanted: &Wanted, mut engines: Vec<Option<Box<dyn Runs>>>) -> Result<Vec<f64>, String> {
     let times = wanted.rounds.measure(&mut engines)?;
     Ok(times.into_iter().map(|time| time.map_or(f64::NAN, |time| time.least)).collect())
 }
@@ -60,12 +88,12 @@ fn changed(pass: Pass) -> Passes {
     if usual.has(pass) { usual.without(pass) } else { usual.with(pass) }
 }
 
-fn print(set: &str, version: &str, passes: &[Pass], rows: &[Row]) {
+fn print(title: &str, passes: &[Pass], rows: &[Row]) {
     let mean = |column: usize| {
         let logs: Vec<f64> = rows.iter().map(|row| row.ratios[column].ln()).collect();
         (logs.iter().sum::<f64>() / logs.len() as f64).exp()
     };
-    println!("The {set} set, `-mcpu={version}`, the usual passes: {:.3} of clang's time.\n", mean(0));
+    println!("{title}, the usual passes: {:.3} of clang's time.\n", mean(0));
     println!("| change | geometric mean | kernels that take longer | that take less |\n|---|---:|---|---|");
     for (column, pass) in (1..).zip(passes) {
         let mut changes: Vec<(f64, &Row)> =

@@ -4,7 +4,7 @@
 //! [--svg FILE] [NAME…]` prints tables in Markdown. `cargo xtask bench --peers` puts them into docs/performance.md.
 //! `--examples` measures the programs of examples/ in the same way, over the packets of their capture, `--costs` what a
 //! run costs before the program does anything and what compiling takes, `--passes NAME,…|all` what passes of the
-//! compiler give.
+//! compiler give, with `--examples` to those.
 
 mod alone;
 mod arena;
@@ -97,6 +97,9 @@ fn one_of<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, wanted: &str) ->
 
 fn measure(wanted: &Wanted) -> Result<(), String> {
     let _scratch = compile::Scratch;
+    if wanted.examples && !wanted.passes.is_empty() {
+        return gains::measure_examples(wanted);
+    }
     if wanted.examples {
         return examples::measure(wanted.rounds, &wanted.names);
     }

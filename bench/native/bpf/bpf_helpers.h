@@ -10,16 +10,22 @@
 #define __always_inline inline __attribute__((always_inline))
 #define seldom(x) __builtin_expect(!!(x), 0)
 
-#include "../maps.h"
-#include "../packets.h"
-
 /* The clock stands and there is one CPU, as for the engine that it is held against; neither is a constant. */
-__u64 time_now;
-__u32 cpu_now;
+extern __u64 time_now;
+extern __u32 cpu_now;
+
+#include "../maps.h"
+
+#ifdef WITHIN
+#define HELPER static __always_inline
+#include "../packets.h"
 
 #define bpf_ktime_get_ns() time_now
 #define bpf_ktime_get_coarse_ns() time_now
 #define bpf_get_smp_processor_id() cpu_now
+#else
+#include "../calls.h"
+#endif
 
 /* Nothing that is measured has a program behind it, reads events or draws lots. */
 #define bpf_tail_call(context, map, index) ((void)0)

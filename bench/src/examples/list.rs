@@ -11,9 +11,9 @@ pub(super) enum Hook {
 }
 
 /// A program of examples/.
-pub(super) struct Example {
+pub(crate) struct Example {
     /// In the table.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     pub(super) program: &'static str,
     pub(super) hook: Hook,
     /// The object in examples/; none: it is compiled from the source now.

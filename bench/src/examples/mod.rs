@@ -12,13 +12,15 @@ use crate::{
     rounds::{Rounds, Runs, Time},
 };
 use alveary_ports::Capture;
-use alveary_runtime::Engine;
-use list::{Example, Hook};
+use alveary_runtime::{Engine, Passes};
+pub(crate) use list::Example;
+use list::Hook;
+use native::Helpers;
 use std::{path::Path, rc::Rc};
 use table::Table;
 
 /// Packets, by their bytes.
-type Packets = Rc<[Vec<u8>]>;
+pub(crate) type Packets = Rc<[Vec<u8>]>;
 
 /// A program that is ready to run over packets: a run is over all of them, and gives the sum of the verdicts.
 trait Replay: Runs {
@@ -42,9 +44,18 @@ struct Column {
 }
 
 /// The first is what all are compared with.
-const COLUMNS: [Column; 5] = [
-    Column { name: "clang -O2", make: |example, packets| native(CLANG, example, packets), foreign: false },
-    Column { name: "gcc -O3", make: |example, packets| native(GCC, example, packets), foreign: true },
+const COLUMNS: [Column; 6] = [
+    Column {
+        name: "clang -O2",
+        make: |example, packets| native(CLANG, Helpers::Called, example, packets),
+        foreign: false,
+    },
+    Column {
+        name: "clang -O2, maps compiled in",
+        make: |example, packets| native(CLANG, Helpers::Within, example, packets),
+        foreign: false,
+    },
+    Column { name: "gcc -O3", make: |example, packets| native(GCC, Helpers::Called, example, packets), foreign: true },
     Column { name: "JIT", make: |example, packets| ours(Engine::Jit, example, packets), foreign: false },
     Column { name: "interpreter", make: |example, packets| ours(Engine::Interp, example, packets), foreign: false },
     Column {
@@ -54,20 +65,42 @@ const COLUMNS: [Column; 5] = [
     },
 ];
 
-fn native(compiler: Compiler, example: &Example, packets: Packets) -> Made {
-    Ok(Box::new(native::Native::open(compiler, example, packets)?))
+fn native(compiler: Compiler, helpers: Helpers, example: &Example, packets: Packets) -> Made {
+    Ok(Box::new(native::Native::open(compiler, helpers, example, packets)?))
 }
 
 fn ours(engine: Engine, example: &Example, packets: Packets) -> Made {
-    Ok(Box::new(ours::Ours::load(engine, example, packets)?))
+    Ok(Box::new(ours::Ours::load(engine, Passes::default(), example, packets)?))
 }
 
 /// Prints a table of the programs that are named, or all.
 pub(crate) fn measure(rounds: Rounds, names: &[String]) -> Result<(), String> {
-    let wanted = list::EXAMPLES.iter().filter(|example| names.is_empty() || names.iter().any(|n| n == example.name));
-    let rows = wanted.map(|example| row(example, rounds)).collect::<Result<Vec<_>, _>>()?;
+    let rows = each(names, |example, empty, packets| row(example, empty, packets, rounds))?;
     print!("{}", Table(&rows));
     Ok(())
+}
+
+/// Asks for something of the programs that are named, or all: of each with the one that does nothing, and its packets.
+pub(crate) fn each<R>(
+    names: &[String],
+    ask: impl Fn(&'static Example, &'static Example, &Packets) -> Result<R, String>,
+) -> Result<Vec<R>, String> {
+    let wanted = list::EXAMPLES.iter().filter(|example| names.is_empty() || names.iter().any(|n| n == example.name));
+    wanted.map(|example| ask(example, list::empty(example.hook), &packets(example)?)).collect()
+}
+
+/// A program on what all are compared with, and on ours with these passes.
+pub(crate) fn by_passes(
+    example: &Example,
+    packets: &Packets,
+    passes: impl Iterator<Item = Passes>,
+) -> Result<Vec<Option<Box<dyn Runs>>>, String> {
+    let mut engines: Vec<Option<Box<dyn Runs>>> =
+        vec![Some((COLUMNS[0].make)(example, packets.clone())? as Box<dyn Runs>)];
+    for passes in passes {
+        engines.push(Some(Box::new(ours::Ours::load(Engine::Jit, passes, example, packets.clone())?)));
+    }
+    Ok(engines)
 }
 
 /// Whether all engines do the same with all packets.
@@ -87,10 +120,9 @@ struct Row {
     empty: Vec<Option<Time>>,
 }
 
-fn row(example: &'static Example, rounds: Rounds) -> Result<Row, String> {
-    let packets = packets(example)?;
-    let mut engines = engines(example, &packets)?;
-    engines.extend(self::engines(list::empty(example.hook), &packets)?);
+fn row(example: &'static Example, empty: &'static Example, packets: &Packets, rounds: Rounds) -> Result<Row, String> {
+    let mut engines = engines(example, packets)?;
+    engines.extend(self::engines(empty, packets)?);
     let mut times = rounds.measure(&mut engines)?;
     let each =
         |time: Time| Time { least: time.least / packets.len() as f64, median: time.median / packets.len() as f64 };

@@ -1,4 +1,5 @@
-//! Programs as shared objects of this machine: every packet is copied in, maps and helpers are plain C (`native/`).
+//! Programs as shared objects of this machine: every packet is copied in, maps and helpers are plain C (`native/`),
+//! called or compiled in.
 
 use super::{
     Packets, Replay,
@@ -13,6 +14,15 @@ use crate::{
 use alveary::Object;
 use std::ffi::{CStr, CString, c_char};
 
+/// Where maps and helpers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Helpers {
+    /// They are another translation unit's functions, as programs call those of the kernel.
+    Called,
+    /// They are part of the program, with all sizes constant.
+    Within,
+}
+
 pub(super) struct Native {
     run: unsafe extern "C" fn(*const u8, u64) -> u32,
     left: *const *const u8,
@@ -21,7 +31,12 @@ pub(super) struct Native {
 }
 
 impl Native {
-    pub(super) fn open(compiler: Compiler, example: &Example, packets: Packets) -> Result<Native, String> {
+    pub(super) fn open(
+        compiler: Compiler,
+        helpers: Helpers,
+        example: &Example,
+        packets: Packets,
+    ) -> Result<Native, String> {
         let object = Object::open(example.object()?).map_err(said)?;
         // What has keys is a map to look into; names with a dot are sections, whose variables are the source's own.
         let maps = object.spec().maps.values().filter(|map| map.def.key_size != 0 && !map.name.contains('.'));
@@ -32,7 +47,9 @@ impl Native {
             format!("-DMAPS={maps}"),
         ];
         defines.extend((example.hook == Hook::Tc).then(|| "-DSKB".to_owned()));
-        let library = Library::open(&compile::example(compiler, example.name, &defines)?)?;
+        defines.extend((helpers == Helpers::Within).then(|| "-DWITHIN".to_owned()));
+        let kind = format!("{helpers:?}");
+        let library = Library::open(&compile::example(compiler, example.name, &kind, &defines)?)?;
         // SAFETY: native.c defines these with these types, and nothing of a library ever goes.
         let (make, put, run, left, left_length) = unsafe {
             (

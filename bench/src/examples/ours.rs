@@ -6,7 +6,7 @@ use super::{
 };
 use crate::rounds::Runs;
 use alveary::{Backend, Loaded, Loader, MapHandle, Object, Packet, User};
-use alveary_runtime::{Engine, Vcpu};
+use alveary_runtime::{Engine, Passes, Vcpu};
 use std::ops::ControlFlow;
 
 pub(super) struct Ours {
@@ -17,9 +17,9 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    pub(super) fn load(engine: Engine, example: &Example, packets: Packets) -> Result<Ours, String> {
+    pub(super) fn load(engine: Engine, passes: Passes, example: &Example, packets: Packets) -> Result<Ours, String> {
         let object = Object::open(example.object()?).map_err(said)?;
-        let loaded = Loader::new(User::builder().engine(engine).build()).program(example.program);
+        let loaded = Loader::new(User::builder().engine(engine).passes(passes).build()).program(example.program);
         let loaded = loaded.load(&object).map_err(said)?;
         fill(&loaded, &(example.entries)())?;
         let cpu = loaded.target().vcpu(0).map_err(said)?;
