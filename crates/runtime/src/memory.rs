@@ -1,7 +1,7 @@
 //! Copies between a program's memory and ours. Other virtual CPUs may write to map values while we copy, so every
 //! access here is atomic; nothing here knows whether an address may be touched.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Copies `out.len()` bytes from `addr`.
 ///
@@ -16,6 +16,11 @@ pub(crate) unsafe fn read(addr: u64, out: &mut [u8]) {
             // SAFETY: eight readable bytes (the caller's promise), aligned (just tested).
             chunk.copy_from_slice(&unsafe { AtomicU64::from_ptr(at as *mut u64) }.load(Relaxed).to_ne_bytes());
             (at, rest) = (at + 8, tail);
+        } else if at.is_multiple_of(4) && rest.len() >= 4 {
+            let (chunk, tail) = rest.split_at_mut(4);
+            // SAFETY: four readable bytes (the caller's promise), aligned (just tested).
+            chunk.copy_from_slice(&unsafe { AtomicU32::from_ptr(at as *mut u32) }.load(Relaxed).to_ne_bytes());
+            (at, rest) = (at + 4, tail);
         } else {
             // SAFETY: a readable byte, by the caller's promise.
             rest[0] = unsafe { AtomicU8::from_ptr(at as *mut u8) }.load(Relaxed);

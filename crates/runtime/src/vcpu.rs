@@ -202,7 +202,7 @@ impl Vcpu {
         let panics = Panics(cpu);
         let judge = Judge { cpu, prog };
         let end = match prog.image.run(&cpu.env, 0, cpu.arguments(prog), Some(&judge)) {
-            Ok(Exit::Return(value)) if !prog.calls() => Ok(Ran { value, insns: cpu.insns(prog) }),
+            Ok(Exit::Return(value)) if cpu.held.is_untouched() => Ok(Ran { value, insns: cpu.insns(prog) }),
             end => cpu.finish(prog, cpu.conclude(end, prog)),
         };
         // Nothing has panicked: nobody needs to ask.
@@ -274,6 +274,7 @@ impl Vcpu {
         if self.held.knows_any() {
             self.held.leave(&self.env);
         }
+        self.held.untouch();
         let insns = self.insns(prog);
         match end {
             Ok(value) => Ok(Ran { value, insns }),
@@ -583,7 +584,7 @@ impl<F: Family> Batch<'_, F> {
                     false => runs.run(cpu.registers.get()),
                 };
                 let end = match end {
-                    Ok(Exit::Return(value)) if !prog.calls() => Ok(Ran { value, insns: cpu.insns(prog) }),
+                    Ok(Exit::Return(value)) if cpu.held.is_untouched() => Ok(Ran { value, insns: cpu.insns(prog) }),
                     end => cpu.finish(prog, cpu.conclude(end, prog)),
                 };
                 if feed.ran(end).is_break() {

@@ -25,16 +25,7 @@ fn moved(place: usize, by: u64) -> Option<usize> {
 }
 
 fn adjust_head(cx: &Cx<'_, Xdp>, args: &Args<'_>) -> i64 {
-    let ctx = cx.ctx();
-    let meta = ctx.start() - ctx.meta_start();
-    match moved(ctx.start(), args.scalar(1)) {
-        Some(start) if start >= FRAME + meta && start + ETH_HLEN <= ctx.end() => {
-            ctx.memory.shift(ctx.meta_start(), start - meta, meta);
-            ctx.place(start - meta, start, ctx.end());
-            0
-        }
-        _ => EINVAL,
-    }
+    if cx.ctx().move_start(args.scalar(1) as i32) { 0 } else { EINVAL }
 }
 
 fn adjust_meta(cx: &Cx<'_, Xdp>, args: &Args<'_>) -> i64 {

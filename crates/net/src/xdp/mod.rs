@@ -144,6 +144,24 @@ impl XdpBuff {
         self.memory.get(at, &mut out[end..]);
     }
 
+    /// Moves the packet's start, and its metadata with it, if the packet then has a header and the headroom is not used up.
+    // By addresses, which stand there: programs that put headers in front do so for each packet.
+    fn move_start(&self, by: i32) -> bool {
+        let (base, start, meta) = (self.memory.address(), self.data.get(), self.data_meta.get());
+        let (to, new_meta) = (start.wrapping_add_signed(by.into()), meta.wrapping_add_signed(by.into()));
+        if new_meta < base + FRAME as u64 || to + ETH_HLEN as u64 > self.data_end.get() {
+            return false;
+        }
+        let (from, place) = ((meta - base) as usize, (new_meta - base) as usize);
+        if start != meta {
+            self.memory.shift(from, place, (start - meta) as usize);
+        }
+        self.data.set(to);
+        self.data_meta.set(new_meta);
+        self.low.set(self.low.get().min(place));
+        true
+    }
+
     // Places count from the start of the memory.
 
     fn place(&self, meta: usize, start: usize, end: usize) {

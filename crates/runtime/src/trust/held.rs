@@ -31,6 +31,8 @@ pub(crate) struct Held {
     /// than it was given it, and read there what is lent next.
     buffers: RefCell<Vec<Box<[Cell<u8>]>>>,
     inner: RefCell<Vec<Known>>,
+    /// There may be something of it.
+    touched: Cell<bool>,
 }
 
 /// An inner map that the program knows.
@@ -61,6 +63,7 @@ impl Held {
         for _ in 0..SPINS {
             if lock.compare_exchange_weak(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
                 self.lock.set(Some(lock));
+                self.touched.set(true);
                 return true;
             }
             std::hint::spin_loop();
@@ -86,6 +89,7 @@ impl Held {
         // `clear` do after taking the region back; the map is kept.
         unsafe { env.set_region(region, Region { addr, len: value.len.into(), write: true, slots: None }) };
         self.reservations.borrow_mut().push(Reservation { map: map.clone(), addr, region });
+        self.touched.set(true);
     }
 
     /// Lets the program read a copy of `bytes` during `call`.
@@ -152,6 +156,7 @@ impl Held {
             number += 1;
         });
         self.inner.borrow_mut().push(Known { word, outer, regions: (from, number) });
+        self.touched.set(true);
     }
 
     /// The inner map that a word names, and the program's map that it was found in.
@@ -216,6 +221,17 @@ impl Held {
     /// Whether nothing is held.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock.get().is_none() && self.reservations.borrow().is_empty()
+    }
+
+    /// Whether a run has nothing to give back and knows nothing, as most do.
+    #[inline(always)]
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.touched.get()
+    }
+
+    /// A run has ended, after which nothing is held or known.
+    pub(crate) fn untouch(&self) {
+        self.touched.set(!self.is_empty() || self.knows_any());
     }
 
     /// Whether another program may take over: nothing is held, nothing lent.
