@@ -65,6 +65,33 @@ pub enum Layout {
         /// From a slot to the byte that a lookup sets to 1 (LRU maps: the slot was used), 0 for none.
         used: u32,
     },
+    /// A trie of prefixes. Node i is at `nodes + i * node`; links are numbers of nodes + 1, 0 for none. A prefix has the
+    /// layout of a key's, and zeroes up to a whole word of 64 bits behind it.
+    ///
+    /// Walking down without a lock: from the root, as long as a node's prefix is one of the key, to the child that the
+    /// key's next bit says; the last node on the way that is an entry is what is found. Children have longer prefixes than
+    /// what is above them. All this counts only if the version is even and the same before and behind the walk; otherwise
+    /// [`Map::lookup`] has to decide.
+    Trie {
+        /// The 32-bit version.
+        version: u64,
+        /// The 32-bit link to the first node.
+        root: u64,
+        /// First node.
+        nodes: u64,
+        /// From one node to the next.
+        node: u32,
+        /// From a node to the 32-bit links to its two children.
+        child: u32,
+        /// From a node to the 32-bit number of bits of its prefix, whose top bit is set if it is no entry.
+        bits: u32,
+        /// From a node to its prefix.
+        prefix: u32,
+        /// From a node to its value.
+        value: u32,
+        /// Nodes.
+        max: u32,
+    },
     /// Entries that only [`Map::lookup`] finds: its values are at `data + i * stride`.
     Values {
         /// First value.

@@ -1,7 +1,8 @@
 //! lpm_trie: the longest prefix of a key that is in the map.
 //!
 //! # Layout
-//! Node i is at `i * node`:
+//! At the mapping's start the version and the root: number + 1 of the first node, 32 bits each. Node i is at
+//! `64 + i * node`:
 //!
 //! | at | what |
 //! |---|---|
@@ -17,7 +18,7 @@
 
 use crate::{
     Errno, Layout, Value, flags,
-    memory::{Memory, round_up},
+    memory::{LINE, Memory, round_up},
     object::{Kind, index},
 };
 use alveary_abi::MapDef;
@@ -28,7 +29,12 @@ use std::sync::{
 
 /// Marks a node that only branches.
 const BRANCH: u32 = 1 << 31;
+const BITS: u64 = 8;
 const DATA: u64 = 16;
+const VERSION: u64 = 0;
+const ROOT: u64 = 4;
+/// Where nodes begin.
+const NODES: u64 = LINE;
 /// Attempts to look a key up beside writers before the lock is taken.
 const ATTEMPTS: u32 = 16;
 /// Most addresses that the nodes of one map take: beyond, `max_entries` is a limit that memory reaches first, as in
@@ -39,8 +45,6 @@ const MOST: u64 = 64 << 30;
 #[derive(Debug)]
 pub(crate) struct Trie {
     memory: Memory,
-    version: AtomicU32,
-    root: AtomicU32,
     pool: Mutex<Pool>,
     node: u32,
     value: u32,
@@ -76,9 +80,7 @@ impl Trie {
         // Each entry but the first may need a node that branches; an update needs one more for a moment.
         let nodes = (2 * u64::from(def.max_entries)).min(MOST / node).min(u64::from(BRANCH) - 2).max(2);
         Ok(Trie {
-            memory: Memory::reserve(nodes * node)?,
-            version: AtomicU32::new(0),
-            root: AtomicU32::new(0),
+            memory: Memory::reserve(NODES + nodes * node)?,
             pool: Mutex::default(),
             node: node as u32,
             value: value as u32,
@@ -100,8 +102,16 @@ impl Trie {
         self.data_size as u32 * 8
     }
 
+    fn version(&self) -> &AtomicU32 {
+        self.memory.word32(VERSION)
+    }
+
+    fn root(&self) -> &AtomicU32 {
+        self.memory.word32(ROOT)
+    }
+
     fn at(&self, node: Node) -> u64 {
-        u64::from(node) * u64::from(self.node)
+        NODES + u64::from(node) * u64::from(self.node)
     }
 
     fn child(&self, node: Node, bit: bool) -> &AtomicU32 {
@@ -109,7 +119,7 @@ impl Trie {
     }
 
     fn prefix(&self, node: Node) -> &AtomicU32 {
-        self.memory.word32(self.at(node) + 8)
+        self.memory.word32(self.at(node) + BITS)
     }
 
     fn bits(&self, node: Node) -> u32 {
@@ -144,7 +154,7 @@ impl Trie {
     /// The longest prefix of `key`. A reader beside writers may be led astray, but no further than keys are long.
     fn longest_match(&self, key: Key<'_>) -> Option<Node> {
         let mut found = None;
-        let mut link = self.root.load(Acquire);
+        let mut link = self.root().load(Acquire);
         for _ in 0..=self.longest() {
             let Some(node) = link.checked_sub(1) else { break };
             let (prefix, common) = (self.prefix(node).load(Relaxed), self.common(node, key));
@@ -166,10 +176,10 @@ impl Trie {
     /// Looks without a lock as long as no writer comes between.
     fn search(&self, key: Key<'_>) -> Option<Node> {
         for _ in 0..ATTEMPTS {
-            let before = self.version.load(Acquire);
+            let before = self.version().load(Acquire);
             let found = self.longest_match(key);
             fence(Acquire);
-            if before & 1 == 0 && self.version.load(Relaxed) == before {
+            if before & 1 == 0 && self.version().load(Relaxed) == before {
                 return found;
             }
         }
@@ -184,7 +194,7 @@ impl Trie {
     /// Locks out other writers and makes readers look again.
     fn change(&self) -> Change<'_> {
         let pool = self.pool();
-        self.version.fetch_add(1, Relaxed);
+        self.version().fetch_add(1, Relaxed);
         fence(Release);
         Change { trie: self, pool }
     }
@@ -192,7 +202,7 @@ impl Trie {
     /// Goes down to the place of `key`: the link to it, and how much of the node there the key shares.
     fn descend(&self, key: Key<'_>) -> Place<'_> {
         let mut above = None;
-        let mut link = &self.root;
+        let mut link = self.root();
         loop {
             let Some(node) = link.load(Relaxed).checked_sub(1) else {
                 return Place { above, link, found: None };
@@ -351,7 +361,7 @@ impl Change<'_> {
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        self.trie.version.fetch_add(1, Release);
+        self.trie.version().fetch_add(1, Release);
     }
 }
 
@@ -361,7 +371,17 @@ impl Kind for Trie {
     }
 
     fn layout(&self) -> Layout {
-        Layout::Values { data: u64::from(self.value), stride: self.node, max: self.nodes }
+        Layout::Trie {
+            version: VERSION,
+            root: ROOT,
+            nodes: NODES,
+            node: self.node,
+            child: 0,
+            bits: BITS as u32,
+            prefix: DATA as u32,
+            value: self.value,
+            max: self.nodes,
+        }
     }
 
     fn lookup(&self, _cpu: u32, key: &[u8]) -> Option<Value> {
@@ -397,7 +417,7 @@ impl Kind for Trie {
 
     fn next_key(&self, after: Option<&[u8]>, out: &mut [u8]) -> Result<(), Errno> {
         let _pool = self.pool();
-        let root = self.root.load(Relaxed).checked_sub(1).ok_or(Errno::ENOENT)?;
+        let root = self.root().load(Relaxed).checked_sub(1).ok_or(Errno::ENOENT)?;
         let mut path = Vec::new();
         let key = after.and_then(|key| self.key(key));
         let found = key.is_some_and(|key| {

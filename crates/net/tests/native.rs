@@ -132,6 +132,64 @@ fn bytes_of_socket_buffers_are_read_and_written() {
 }
 
 #[test]
+fn checksums_are_put_right_without_a_call() {
+    // How the helper is called, with which flags: of some the verifier does not know whether there is one.
+    let calls = [
+        ("l3_csum_replace", "r5 = 2"),
+        ("l3_csum_replace", "r5 = 4"),
+        ("l4_csum_replace", "r5 = 2"),
+        ("l4_csum_replace", "r5 = 0x14"),
+        ("l4_csum_replace", "r5 = 0x24"),
+        ("l4_csum_replace", "r5 &= 0x20\nr5 |= 0x12"),
+        ("l4_csum_replace", "r5 &= 0x20\nr5 |= 0x14"),
+    ];
+    const WORDS: [u64; 7] = [0, 1, 0xffff, 0x1234, 0xffff_0000, 0xffff_ffff, 0xffff_ffff_8765_4321];
+    let with = |at: u32, from: u64, to: u64, flag: u32| {
+        let mut bytes = packet();
+        bytes[28..32].copy_from_slice(&at.to_ne_bytes());
+        bytes[32..40].copy_from_slice(&from.to_ne_bytes());
+        bytes[40..48].copy_from_slice(&to.to_ne_bytes());
+        bytes[48..52].copy_from_slice(&flag.to_ne_bytes());
+        bytes
+    };
+    for (helper, flags) in calls {
+        let text = format!(
+            "r7 = *(u32 *)(r1 + 76)\nr8 = *(u32 *)(r1 + 80)\nr0 = r7\nr0 += 52\nif r0 > r8 goto out\n\
+             r2 = *(u32 *)(r7 + 28)\nr3 = *(u64 *)(r7 + 32)\nr4 = *(u64 *)(r7 + 40)\nr5 = *(u32 *)(r7 + 48)\n\
+             {flags}\ncall bpf_{helper}\nout: exit\n"
+        );
+        let ways = WAYS.map(|way| {
+            let runtime = runtime(way);
+            let prog = load(&runtime, ProgType::SCHED_CLS, &text);
+            let mut cpu = runtime.vcpu(0).expect("CPU 0");
+            let mut all = vec![];
+            for (old, at) in [0_u16, 1, 0x00ff, 0xfffe, 0xffff, 0x1234].into_iter().zip([0, 24, 26, 58, 2, 4]) {
+                for (from, to) in WORDS.iter().flat_map(|from| WORDS.map(|to| (*from, to))) {
+                    for flag in [0, 0x20] {
+                        let mut bytes = with(at as u32, from, to, flag);
+                        bytes[at..at + 2].copy_from_slice(&old.to_ne_bytes());
+                        let mut buff = SkBuff::new();
+                        buff.set(&bytes, Start::Link);
+                        assert_eq!(cpu.run::<Skb>(&prog, &buff).expect("no trap").value, 0);
+                        all.push(buff.to_vec());
+                    }
+                }
+            }
+            // Where there is none: at an odd place, behind the packet, far behind.
+            for at in [1, 59, 60, 0x1_0000, u32::MAX] {
+                let (mut buff, bytes) = (SkBuff::new(), with(at, 1, 2, 0));
+                buff.set(&bytes, Start::Link);
+                let value = cpu.run::<Skb>(&prog, &buff).expect("no trap").value;
+                assert_eq!((value as i64, buff.to_vec()), (-14, bytes), "{at}");
+            }
+            all
+        });
+        assert_eq!(ways[0], ways[1], "{helper} {flags}");
+        assert_eq!(ways[0], ways[IN_PLACE], "{helper} {flags}");
+    }
+}
+
+#[test]
 fn sums_and_random_numbers_are_made_without_a_call() {
     let fill: String = (0..16)
         .map(|n| format!("r1 = {:#x} ll\n*(u64 *)(r10 - {}) = r1\n", 0xfedc_ba98_7654_3210_u64 >> n, 8 * n + 8))

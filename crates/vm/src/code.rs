@@ -143,6 +143,23 @@ pub enum Body {
         /// The sum is folded into 16 bits.
         folded: bool,
     },
+    /// It puts a checksum of 16 bits in the packet right, after what stands in r3 became what stands in r4, and gives 0.
+    /// Where it is in the packet is in the lower half of r2. If it is not there, or at an odd place, the helper says what
+    /// happens.
+    Replaced {
+        /// As in [`Body::PacketBytes`].
+        start: u16,
+        /// As in [`Body::PacketBytes`].
+        end: u16,
+        /// Bytes that changed: 2 or 4.
+        size: u8,
+        /// The last place that r2 may name.
+        last: u32,
+        /// What a sum of nothing is: all bits of 16, or of 32.
+        narrow: bool,
+        /// The bit of r5 that says that 0 means no checksum: it stays, and none becomes 0. 0: there is none.
+        zero_means_none: u8,
+    },
     /// It copies bytes from the packet to r3 or the other way, and gives 0. Where they begin in the packet is in the lower
     /// half of r2. If they are not there, the helper says what happens.
     PacketBytes {
@@ -193,6 +210,16 @@ pub enum Table {
         cpu_stride: u64,
         seed: u64,
         used: u32,
+    },
+    Trie {
+        version: u64,
+        root: u64,
+        nodes: u64,
+        node: u32,
+        child: u32,
+        bits: u32,
+        prefix: u32,
+        value: u32,
     },
 }
 

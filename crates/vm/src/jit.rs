@@ -16,6 +16,7 @@ mod dump;
 mod early;
 mod emitted;
 mod fill;
+mod forward;
 mod frame;
 mod fuel;
 mod gather;

@@ -194,6 +194,7 @@ fn in_value(map: &LoadedMap, cpu: u32, addr: u64, (least, most): (i64, i64)) -> 
     let (start, stride, max, cpu_stride) = match map.map.layout() {
         Layout::Array { data, stride, max, cpu_stride, .. } => (data, stride, max, cpu_stride),
         Layout::Hash { values, value_stride, max, cpu_stride, .. } => (values, value_stride, max, cpu_stride),
+        Layout::Trie { nodes, node, value, max, .. } => (nodes + u64::from(value), node, max, 0),
         Layout::Values { data, stride, max } => (data, stride, max, 0),
         // Only the map knows where they are.
         Layout::Opaque | Layout::Words { .. } => return addr != 0,

@@ -35,11 +35,18 @@ pub(super) fn array(map: &LoadedMap, number: u16, key: Option<u64>) -> Option<Ve
 
 /// Where a map's entries stand, in the engine's words, for lookups that stay calls.
 pub(super) fn table(map: &LoadedMap) -> Option<Table> {
+    // What is found in a map of maps is a map, which the helper has to make known.
+    if map.holds_maps() {
+        return None;
+    }
     match map.map.layout() {
         Layout::Array { data, stride, max, cpu_stride, .. } => Some(Table::Array { data, stride, max, cpu_stride }),
         Layout::Hash {
             buckets, mask, slots, slot, next, key, values, value_stride, cpu_stride, seed, used, ..
         } => Some(Table::Hash { buckets, mask, slots, slot, next, key, values, value_stride, cpu_stride, seed, used }),
+        Layout::Trie { version, root, nodes, node, child, bits, prefix, value, .. } => {
+            Some(Table::Trie { version, root, nodes, node, child, bits, prefix, value })
+        }
         Layout::Opaque | Layout::Values { .. } | Layout::Words { .. } => None,
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn map_regions(map: &LoadedMap, cpu: u32, all: Option<u32>, add: &mut
         Layout::Hash { values, value_stride, max, cpu_stride, cpus, .. } => {
             (values, value_stride, max, cpu_stride, cpus)
         }
+        Layout::Trie { nodes, node, value, max, .. } => (nodes + u64::from(value), node, max, 0, 1),
         Layout::Values { data, stride, max } => (data, stride, max, 0, 1),
         Layout::Opaque | Layout::Words { .. } => return,
     };

@@ -141,3 +141,25 @@ fn what_one_runtime_proved_another_like_it_runs() {
     let maps = map(&runtime(Engine::Jit, 2), MapType::ARRAY, 8);
     assert_eq!(one.load_verified(&verified, maps).expect_err("another's map").code.0, "map-foreign");
 }
+
+#[test]
+fn a_map_that_is_found_in_a_hash_table_is_a_map() {
+    // The table's entry, which is no map, must not be taken for one.
+    let text = "*(u64 *)(r10 - 8) = 7\nr1 = m0 ll\nr2 = r10\nr2 += -8\ncall bpf_map_lookup_elem\nif r0 != 0 goto there\n\
+                exit\nthere:\nr1 = r0\n*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\n\
+                if r0 == 0 goto out\nr1 = *(u64 *)(r0 + 0)\nr1 += 1\n*(u64 *)(r0 + 0) = r1\nr0 = r1\nout:\nexit\n";
+    for engine in [Engine::Interp, Engine::Jit] {
+        let builder = Runtime::builder(kernel(), World::repeatable()).family::<Bench>(Arc::new(())).engine(engine);
+        let runtime = builder.build();
+        let template = map_spec("inner", MapType::ARRAY, 4, 8, 1);
+        let mut spec = map_spec("outer", MapType::HASH_OF_MAPS, 8, 4, 4);
+        spec.inner = Some(Box::new(template.clone()));
+        let (outer, inner) = (runtime.create_map(&spec).expect("a map"), runtime.create_map(&template).expect("a map"));
+        runtime.set_map(&outer, &7_u64.to_ne_bytes(), &inner, 0).expect("an entry");
+        let program = Arc::new(Program { maps: vec!["outer".into()], ..program(text) });
+        let prog = runtime.load(program, vec![outer]).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(prog.is_native(), engine == Engine::Jit, "{:?}", prog.trust());
+        let ends = [1, 2].map(|_| run_prog(&runtime, &prog).expect("it ends").value);
+        assert_eq!(ends, [1, 2], "{engine:?}");
+    }
+}

@@ -12,7 +12,7 @@ use alveary_isa::{AluOp, CmpOp, Inst, Operand, Reg, Wide, Width};
 const FRAME: i32 = 8 * SLOTS as i32;
 
 /// Maps of which values are looked up.
-const VALUES: [u32; 8] = [0, 0, 1, 2, 3, 4, 5, 17];
+const VALUES: [u32; 10] = [0, 0, 1, 2, 3, 4, 5, 17, 18, 19];
 
 impl Maker<'_> {
     /// Looks a value up and, mostly, asks whether it is there.
@@ -46,7 +46,11 @@ impl Maker<'_> {
             let bits = self.draw.of(&[32, 24, 8, 0, 33]);
             self.code.push(Inst::Store { width: Width::B4, dst: Reg::FP, off: slot as i16, src: Operand::Imm(bits) });
         }
-        self.state.written(off, 8);
+        for at in (8..size as i32).step_by(8) {
+            let slot = (off + at) as i16;
+            self.code.push(Inst::Store { width: Width::B8, dst: Reg::FP, off: slot, src: Operand::Imm(0) });
+        }
+        self.state.written(off, (size as i32).max(8));
     }
 
     /// r0 is an address of so many bytes, or null.

@@ -6,7 +6,7 @@ use alveary_spec::{Initial, MapSpec};
 use std::collections::BTreeMap;
 
 /// Name, type, bytes of keys and values, entries.
-const ROWS: [(&str, MapType, u32, u32, u32); 18] = [
+const ROWS: [(&str, MapType, u32, u32, u32); 20] = [
     ("array", MapType::ARRAY, 4, 48, 4),
     ("hash", MapType::HASH, 8, 24, 8),
     ("array_of_cpus", MapType::PERCPU_ARRAY, 4, 16, 2),
@@ -25,6 +25,8 @@ const ROWS: [(&str, MapType, u32, u32, u32); 18] = [
     ("cpus", MapType::CPUMAP, 4, 4, 2),
     ("sockets", MapType::XSKMAP, 4, 4, 4),
     ("big", MapType::ARRAY, 4, 300, 2),
+    ("hash_of_two", MapType::HASH, 2, 8, 4),
+    ("hash_of_twenty", MapType::LRU_HASH, 20, 16, 4),
 ];
 
 /// Index of the prog array.

@@ -29,26 +29,79 @@ impl Lifter<'_> {
             Body::Random => self.draw(),
             Body::Checksum { from, to, folded } => self.checksum(from, to, folded),
             Body::PacketBytes { start, end, size, last, to_packet } => {
-                let (offset, fits) = self.place_in_packet([start, end], size, last);
-                let [copy, ask, after] = std::array::from_fn(|_| self.to.create_block());
-                self.to.set_cold_block(ask);
-                self.to.ins().brif(fits, copy, &[], ask, &[]);
-                self.to.switch_to_block(copy);
-                self.to.seal_block(copy);
-                let memory = self.get(Reg(3));
-                let (from, to) = if to_packet { (memory, offset) } else { (offset, memory) };
-                self.copy(from, to, size);
-                let well = self.number(0);
-                self.set(Reg::R0, well);
-                self.to.ins().jump(after, &[]);
-                self.to.switch_to_block(ask);
-                self.to.seal_block(ask);
-                call(self);
-                self.to.ins().jump(after, &[]);
-                self.to.switch_to_block(after);
-                self.to.seal_block(after);
+                let (there, fits) = self.place_in_packet([start, end], size, last);
+                let copy = |lifter: &mut Self| {
+                    let memory = lifter.get(Reg(3));
+                    let (from, to) = if to_packet { (memory, there) } else { (there, memory) };
+                    lifter.copy(from, to, size);
+                };
+                self.if_it_fits(fits, copy, call);
+            }
+            Body::Replaced { start, end, size, last, narrow, zero_means_none } => {
+                let (there, fits) = self.place_in_packet([start, end], 2, last);
+                let (offset, one) = (self.get(Reg(2)), self.number(1));
+                let odd = self.to.ins().band(offset, one);
+                let even = self.to.ins().icmp_imm_u(IntCC::Equal, odd, 0);
+                let fits = self.to.ins().band(fits, even);
+                self.if_it_fits(fits, |lifter| lifter.replace(there, size, narrow, zero_means_none), call);
             }
         }
+    }
+
+    /// Does something that gives 0 if `fits`, and lifts the helper's call otherwise.
+    fn if_it_fits(&mut self, fits: Value, short: impl FnOnce(&mut Self), call: impl FnOnce(&mut Self)) {
+        let [way, ask, after] = std::array::from_fn(|_| self.to.create_block());
+        self.to.set_cold_block(ask);
+        self.to.ins().brif(fits, way, &[], ask, &[]);
+        self.to.switch_to_block(way);
+        self.to.seal_block(way);
+        short(self);
+        let well = self.number(0);
+        self.set(Reg::R0, well);
+        self.to.ins().jump(after, &[]);
+        self.to.switch_to_block(ask);
+        self.to.seal_block(ask);
+        call(self);
+        self.to.ins().jump(after, &[]);
+        self.to.switch_to_block(after);
+        self.to.seal_block(after);
+    }
+
+    /// Puts the checksum at an address right, after r3 became r4.
+    ///
+    /// All sums of 16 bits that are not 0 are one number in one's complement, in whatever order and width they are made:
+    /// what counts is whether all that is added can be 0. With 32 bits of the checksum's inverse it cannot.
+    fn replace(&mut self, there: Value, size: u8, narrow: bool, zero_means_none: u8) {
+        const ALL16: i64 = 0xffff;
+        const ALL32: i64 = 0xffff_ffff;
+        let old = self.to.ins().uload16(I64, PLAIN, there, 0);
+        let (bits, all) = if size == 2 { (16, ALL16) } else { (32, ALL32) };
+        let [from, to] = [Reg(3), Reg(4)].map(|reg| {
+            let value = self.get(reg);
+            self.lower(value, bits)
+        });
+        let all = self.number(all);
+        let from = self.to.ins().bxor(from, all);
+        let none = self.number(if narrow { ALL16 } else { ALL32 });
+        let inverse = self.to.ins().bxor(old, none);
+        let sum = self.to.ins().iadd(inverse, from);
+        let mut sum = self.to.ins().iadd(sum, to);
+        // Less than 2^34, 2^19, 2^16 + 8 and 2^16.
+        for _ in 0..3 {
+            sum = self.carried(sum, 16);
+        }
+        let all16 = self.number(ALL16);
+        let mut new = self.to.ins().bxor(sum, all16);
+        if zero_means_none != 0 {
+            let (flags, bit) = (self.get(Reg(5)), self.number(zero_means_none.into()));
+            let asked = self.to.ins().band(flags, bit);
+            // A checksum of 0 stays; one that becomes 0 is written the other way.
+            let other = self.to.ins().select(new, new, all16);
+            let zero = self.number(0);
+            let other = self.to.ins().select(old, other, zero);
+            new = self.to.ins().select(asked, other, new);
+        }
+        self.to.ins().istore16(PLAIN, new, there, 0);
     }
 
     /// The next random number.

@@ -5,6 +5,7 @@
 
 use super::affine::Sum;
 use super::early::Waiting;
+use super::forward::Written;
 use super::frame::Frame;
 use super::gather::Gathered;
 use super::graph::{End, Graph, Guard, Runs, Test};
@@ -105,6 +106,7 @@ pub(super) struct Lifter<'a> {
     pub(super) activation: usize,
     pub(super) slot: Option<StackSlot>,
     pub(super) gathered: Gathered,
+    pub(super) written: Written,
     pub(super) waiting: Waiting,
     /// How often `may_goto` may still fall through.
     loops_left: Option<Variable>,
@@ -185,6 +187,7 @@ impl<'a> Lifter<'a> {
             activation: 0,
             slot: None,
             gathered: Gathered::default(),
+            written: Written::default(),
             waiting: Waiting::default(),
             loops_left: None,
             graph,
@@ -325,6 +328,7 @@ impl<'a> Lifter<'a> {
         self.activation = node.activation;
         self.widths = self.begin_widths.get_mut(number).map(std::mem::take).unwrap_or_default();
         self.gathered.forget();
+        self.written.forget();
         self.waiting.forget();
         if node.begins {
             self.clear_words();
@@ -380,6 +384,7 @@ impl<'a> Lifter<'a> {
             for &(slot, inst) in done {
                 self.widths.step(plan, graph, &self.places, graph.nodes[number].activation, slot, inst);
                 self.forget(slot, inst);
+                self.wrote(slot, inst);
             }
             rest = left;
         }

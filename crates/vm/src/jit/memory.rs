@@ -21,15 +21,18 @@ impl Lifter<'_> {
                         let whole = !signed && self.word_fits(number, width);
                         if whole { value } else { self.part(value, width, signed) }
                     }
-                    None => {
-                        let (base, off) = self.place(&inst, src, off);
-                        let value = self.load(width, signed, base, off);
-                        self.waiting.load(value);
-                        if !signed {
-                            self.remember(slot, width, value, base, off);
+                    None => match self.forwarded(src, off, width, signed) {
+                        Some(value) => value,
+                        None => {
+                            let (base, off) = self.place(&inst, src, off);
+                            let value = self.load(width, signed, base, off);
+                            self.waiting.load(value);
+                            if !signed {
+                                self.remember(slot, width, value, base, off);
+                            }
+                            value
                         }
-                        value
-                    }
+                    },
                 };
                 let value = match self.plan.known(slot).constant() {
                     Some(constant) => self.constant(constant as i64),

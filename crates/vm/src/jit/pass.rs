@@ -25,6 +25,7 @@
 //! | `jit/divide` | divisions by more constants become one multiplication |
 //! | `jit/fill` | stores of one value side by side become wide ones |
 //! | `jit/gather` | bytes of the packet that are put together are loaded as one word |
+//! | `jit/forward` | what was just written to the stack is not read from there |
 //! | `jit/early` | what is computed of many loads is computed where the program does |
 //! | `jit/select` | short ways around what is cheap become selections |
 //! | `jit/hoist` | what loops need in each round is in a register |
@@ -92,6 +93,8 @@ pub enum Pass {
     Fill,
     /// Bytes of the packet that are put together are loaded as one word.
     Gather,
+    /// What was just written to the stack is not read from there.
+    Forward,
     /// What is computed of many loads is computed where the program does.
     Early,
     /// Short ways around what is cheap become selections.
@@ -145,6 +148,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Divide, name: "divide", run: None },
     Row { pass: Pass::Fill, name: "fill", run: None },
     Row { pass: Pass::Gather, name: "gather", run: None },
+    Row { pass: Pass::Forward, name: "forward", run: None },
     Row { pass: Pass::Early, name: "early", run: None },
     Row { pass: Pass::Select, name: "select", run: None },
     Row { pass: Pass::Scale, name: "scale", run: None },

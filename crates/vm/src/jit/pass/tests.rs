@@ -163,7 +163,8 @@ fn before(pass: Pass) -> Passes {
 fn golden_while_lifting() {
     let passes = [Pass::Narrow, Pass::Multiply, Pass::Fill, Pass::Gather, Pass::Early, Pass::Select, Pass::Scale];
     let lifting = Pass::all().filter(|pass| Passes::LIFTING.has(*pass));
-    let more = [Pass::Lookup, Pass::Helper, Pass::Divide, Pass::Order, Pass::Hoist].into_iter().chain(lifting);
+    let more = [Pass::Lookup, Pass::Helper, Pass::Divide, Pass::Order, Pass::Hoist, Pass::Forward];
+    let more = more.into_iter().chain(lifting);
     for pass in passes.into_iter().chain(more) {
         // Where these are, nobody knows.
         let known = [(Nothing.helper(0) as usize as u64, "HELPER"), (Service::Obey.address(), "OBEY")];
@@ -240,14 +241,15 @@ fn list(code: &Code, passes: Passes) -> Vec<Listed> {
     jit.list(code, &Nothing).expect("well-formed")
 }
 
-/// The code, with something known of each call of a helper: it is a lookup in a hash table, and does one thing after the
-/// other of what an engine may do by itself.
+/// The code, with something known of each call of a helper: it is a lookup in one kind of table after the other, and does one
+/// thing after the other of what an engine may do by itself.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 fn with_bodies_and_lookups(code: &Code) -> Code {
     let bodies = [
         Body::Random,
         Body::Checksum { from: 0, to: 8, folded: true },
         Body::PacketBytes { start: 0, end: 8, size: 6, last: 0xffff, to_packet: false },
+        Body::Replaced { start: 0, end: 8, size: 4, last: 0xffff, narrow: false, zero_means_none: 0x20 },
     ];
     let table = Table::Hash {
         buckets: 0x100,
@@ -271,7 +273,11 @@ fn with_bodies_and_lookups(code: &Code) -> Code {
         }
         slot += inst.slots() as u32;
     }
-    code.lookups = calls.iter().map(|&slot| Lookup { slot, map: 0, key_size: 8, table }).collect();
+    let trie =
+        Table::Trie { version: 0x80, root: 0x84, nodes: 0x100, node: 40, child: 0, bits: 8, prefix: 16, value: 24 };
+    let tables = [(8, table), (20, table), (8, trie), (20, trie)].into_iter().cycle();
+    let lookups = calls.iter().zip(tables);
+    code.lookups = lookups.map(|(&slot, (key_size, table))| Lookup { slot, map: 0, key_size, table }).collect();
     code.bodies = calls.into_iter().zip(bodies).collect();
     code
 }
