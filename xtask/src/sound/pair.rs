@@ -11,11 +11,13 @@ use super::{
     running::{Running, Taken},
     text,
 };
+use alveary_abi::{MapDef, MapType};
+use alveary_maps::{Domain, Environment, Map};
 use alveary_runtime::Engine;
 use alveary_spec::Program;
 use alveary_testing::Draw;
 use alveary_verifier::Verified;
-use std::sync::Arc;
+use std::{hint::black_box, sync::Arc};
 
 /// The shortest packet that the kernel runs programs on.
 const SHORTEST: usize = 15;
@@ -30,14 +32,17 @@ const LONG: u64 = 1 << 16;
 /// one bit of an address only, which half of them have.
 const ELSEWHERE: usize = 24;
 
-/// Bytes between the machines, at most: some on the heap, for the lower bits of addresses; some mapped, for those above.
-const GAPS: [u64; 2] = [1 << 12, 1 << 30];
+/// Bytes of the heap between the machines, at most: for the lower bits of addresses.
+const GAP: u64 = 1 << 12;
+
+/// Pages that are mapped between the machines, at most: few for what finds room among others, many for what does not.
+const PAGES: [u64; 2] = [1 << 8, 1 << 18];
 
 /// The two engines, and the kernel if that is asked for.
 pub(crate) struct Pair {
     /// Sees which programs take too long: it does with them what the others do, and counts.
     scout: Machine,
-    interpreted: Machine,
+    pub(super) interpreted: Machine,
     pub(super) native: Machine,
     kernel: Option<Running>,
 }
@@ -142,7 +147,7 @@ impl Pair {
 }
 
 /// What interpreters and what native ones make of a program, each at other addresses, until two interpreters differ.
-fn elsewhere(
+pub(super) fn elsewhere(
     bench: &Bench,
     wanted: &Wanted,
     seed: u64,
@@ -153,11 +158,13 @@ fn elsewhere(
     // All stay, so that no two have the same addresses.
     let mut all = Vec::new();
     let mut see = |engine| {
-        let gaps = GAPS.map(|most| Vec::<u8>::with_capacity(draw.below(most) as usize));
+        // An optimised build would leave out what is allocated and never looked at.
+        let gap = black_box(Vec::<u8>::with_capacity(draw.below(GAP) as usize));
+        let mapped = PAGES.map(|most| pages(1 + draw.below(most)));
         let mut machine = machine(bench, wanted, engine)?;
         machine.keep(kept)?;
         let seen = machine.see(verified, seed, wanted.rounds)?.ok_or("a proof is worth something only once")?;
-        all.push((machine, gaps));
+        all.push((machine, gap, mapped));
         Ok::<Seen, String>(seen)
     };
     let mut both = (Vec::new(), Vec::new());
@@ -169,6 +176,14 @@ fn elsewhere(
         both.1.push(see(Engine::Jit)?);
     }
     Ok(both)
+}
+
+/// So many mapped pages, of which none is touched: of a map, since it is where maps stand that they move.
+fn pages(count: u64) -> Result<Arc<dyn Map>, String> {
+    let (key_size, value_size, max_entries) = (4, 1 << 12, count as u32);
+    let def = MapDef { ty: MapType::ARRAY, key_size, value_size, max_entries, flags: 0, extra: 0, special: Vec::new() };
+    let env = Environment { cpus: 1, page: 1 << 12, seed: 0, domain: Domain::new() };
+    alveary_maps::create(&def, None, &env).map_err(|refused| refused.to_string())
 }
 
 fn machine(bench: &Bench, wanted: &Wanted, engine: Engine) -> Result<Machine, String> {

@@ -3,7 +3,7 @@
 use super::{
     Bench, Wanted, engines, hold,
     machine::{Machine, runtime},
-    pair::Pair,
+    pair::{Pair, elsewhere},
 };
 use alveary_abi::ProgType;
 use alveary_isa::Inst;
@@ -33,20 +33,24 @@ fn interpreter_and_native_code_do_the_same() {
     assert!(compared.ran >= 150 && compared.addresses < compared.ran / 10, "{compared:?}");
 }
 
+/// A program, with the array of which programs use values by their address.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn program(text: &str) -> Arc<Program> {
+    let code = alveary_testing::code(text, |dst, _| Inst::MapValueIdx { dst, idx: 12, off: 0 });
+    let plain = alveary_testing::program(ProgType::XDP, code);
+    Arc::new(Program { maps: alveary_testing::map_names(), ..plain })
+}
+
 /// What comes of one program, where native code runs on this CPU.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 fn compared(text: &str, cpu: u32) -> engines::Compared {
     let wanted = Wanted { engines: true, threads: 2, ..Wanted::default() };
     let bench = Bench::new(&wanted).expect("it is made");
-    // An array of which programs use values by their address.
-    let code = alveary_testing::code(text, |dst, _| Inst::MapValueIdx { dst, idx: 12, off: 0 });
-    let plain = alveary_testing::program(ProgType::XDP, code);
-    let program = Arc::new(Program { maps: alveary_testing::map_names(), ..plain });
     let runtime = runtime(bench.kernel.clone(), 1, Engine::Jit, Passes::ALL);
     let mut pair = Pair::new(&bench, &wanted).expect("it is made");
     pair.native = Machine::new(&runtime, cpu, bench.specs(), 1).expect("it is made");
     let mut compared = engines::Compared::default();
-    assert!(pair.hold(&bench, &wanted, 7, (&program, true), &mut compared).expect("it runs"), "it is proven");
+    assert!(pair.hold(&bench, &wanted, 7, (&program(text), true), &mut compared).expect("it runs"), "it is proven");
     compared
 }
 
@@ -62,4 +66,18 @@ fn a_difference_for_addresses_is_no_finding_and_any_other_is() {
     let drawn =
         compared("call bpf_get_smp_processor_id\n if r0 == 0 goto +1\n call bpf_get_prandom_u32\n r0 = 1\n exit", 1);
     assert!(drawn.findings[0].contains("not as many random numbers"), "{drawn:?}");
+}
+
+#[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn elsewhere_is_anywhere() {
+    // Bits 8 to 15 of an address, which machines at one distance of each other may share.
+    let address = "r2 = array ll\n *(u64 *)(r2 + 0) = r2\n r0 = *(u8 *)(r2 + 1)\n exit";
+    let wanted = Wanted { engines: true, threads: 2, ..Wanted::default() };
+    let bench = Bench::new(&wanted).expect("it is made");
+    let mut pair = Pair::new(&bench, &wanted).expect("it is made");
+    let verified = pair.interpreted.prove(&program(address)).expect("it is looked at").expect("it is proven");
+    let kept = pair.interpreted.kept().clone();
+    let (here, _) = elsewhere(&bench, &wanted, 7, &verified, &kept).expect("it runs");
+    assert_ne!(here.last(), here.first(), "{} machines", here.len());
 }
