@@ -13,12 +13,16 @@ fn pins_and_holders_of_links_are_told() {
         "at=$(mktemp -d -t alvearyXXXXXX); mount -t bpf bpf $at || exit; ip link add v0 type veth peer name v1
          {ours} attach {example} --xdp v0 --pin $at/kept > $at.said; {ours} attach {example} --xdp v1 > $at.said & pid=$!
          until grep -q Ctrl-C $at.said; do kill -0 $pid || exit; done
-         {ours} -f -j link show; kill -INT $pid; wait $pid; umount $at; rmdir $at; rm $at.said"
+         echo $at $pid; {ours} -f -j link show; kill -INT $pid; wait $pid; umount $at; rmdir $at; rm $at.said"
     );
     let done = output("unshare", &["--mount", "--net", "--propagation", "private", "sh", "-c", &script]);
     let told = text(&done.stdout);
-    let links: Vec<&str> = told.split("{\"id\":").filter(|link| link.contains("\"devname\":\"v")).collect();
-    let [kept, held] = links[..] else { panic!("{told}{}", text(&done.stderr)) };
-    assert!(kept.contains("/kept\"]") && !kept.contains("\"pids\""), "{kept}");
-    assert!(held.contains("\"pinned\":[]") && held.contains("\"comm\":\"alveary\""), "{held}");
+    // Links of other namespaces are among them, whose devices have numbers that ours have, too.
+    let (ours, links) = told.split_once('\n').unwrap_or_default();
+    let (at, pid) = ours.split_once(' ').unwrap_or_default();
+    let of = |what: &str| links.split("{\"id\":").find(|link| link.contains(what));
+    let both = of(&format!("[\"{at}/kept\"]")).zip(of(&format!("[{{\"pid\":{pid},\"comm\":\"alveary\"}}]")));
+    let Some((kept, held)) = both else { panic!("{told}{}", text(&done.stderr)) };
+    assert!(kept.contains("\"devname\":\"v0\"") && !kept.contains("\"pids\""), "{kept}");
+    assert!(held.contains("\"devname\":\"v1\"") && held.contains("\"pinned\":[]"), "{held}");
 }
