@@ -178,9 +178,14 @@ fn fuel_counts_every_instruction_and_no_more() {
     let falling = [mov(6, 0), call_local(4), add(6, 1), jne(6, 3, -2), mov(0, 0), EXIT, mov(0, 1), EXIT];
     // A function that begins with a loop.
     let looped = [mov(1, 0), call_local(1), EXIT, add(1, 1), jne(1, 3, -2), movr(0, 1), EXIT];
+    // Calls that do not come back: what stands behind them does not run.
+    let tail = [mov(1, 64), call(TAIL), mov(0, 1), mov(0, 2), EXIT];
+    let leaving = [mov(1, 64), call(LEAVES), call(FIRST_ARGUMENT), mov(0, 2), EXIT];
     for (program, starts, instructions) in [
         (&falling[..], &[0, 6][..], 12),
         (&looped[..], &[0, 3][..], 11),
+        (&tail[..], &[0][..], 2),
+        (&leaving[..], &[0][..], 2),
         (&looping[..], &[0, 8][..], 1 + 10 * 6 + 2),
         (&calling[..], &[0, 5][..], 4 + (1 + 1 + 2) + (1 + 2)),
         (&register_call[..], &[0, 6][..], 7),

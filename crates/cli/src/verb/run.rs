@@ -140,7 +140,8 @@ pub(crate) struct Run {
     ///
     /// A program is then native code from the first packet on; where there is no native code it runs checked. Native code
     /// pays for a straight piece where that begins, and is stopped when it has begun more than the budget, 256 instructions
-    /// beyond at most: never one that takes less. Jumps and comparisons that it does without are not counted.
+    /// beyond at most: never one that takes less. Counted are instructions as `disasm --lowered` shows them, without jumps and
+    /// comparisons that native code does without.
     #[arg(long, hide_short_help = true)]
     fuel: bool,
 

@@ -1,4 +1,5 @@
-//! What code takes of the fuel, and where. A straight piece is paid for where it begins, as a whole: one subtraction. Whether
+//! What code takes of the fuel, and where. A straight piece is paid for where it begins, as a whole: one subtraction. It ends
+//! with a call that may not come back (a tail call), since what stands behind that may not run. Whether
 //! that was more than there is, is asked where control comes back to, in front of calls, where a function returns, and at
 //! the latest where [`UNASKED`] instructions would run without. So code stops only if it has begun to run more than it may,
 //! and no more than that beyond; who looks at the fuel meanwhile, helpers and callees, never sees a debt.
@@ -15,6 +16,7 @@ use alveary_isa::Inst;
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
+use std::collections::HashMap;
 use std::mem::offset_of;
 
 /// Instructions that may run without asking.
@@ -31,9 +33,18 @@ pub(super) struct Charge {
     asks: bool,
 }
 
-/// What each node takes where it begins.
-pub(super) fn charges(plan: &Plan<'_>, graph: &Graph, loops: &Loops) -> Vec<Charge> {
-    let mut charges = vec![Charge::default(); graph.nodes.len()];
+/// What a function takes of the fuel.
+#[derive(Default)]
+pub(super) struct Charges {
+    /// Where each node begins.
+    nodes: Vec<Charge>,
+    /// Behind calls that may not come back: the node and the call's slot.
+    behind: HashMap<(usize, u32), Charge>,
+}
+
+/// What each node takes where it begins, and behind its calls.
+pub(super) fn charges(plan: &Plan<'_>, graph: &Graph, loops: &Loops) -> Charges {
+    let mut charges = Charges { nodes: vec![Charge::default(); graph.nodes.len()], behind: HashMap::new() };
     let mut place = vec![usize::MAX; graph.nodes.len()];
     for (at, &node) in loops.order.iter().enumerate() {
         place[node] = at;
@@ -42,22 +53,32 @@ pub(super) fn charges(plan: &Plan<'_>, graph: &Graph, loops: &Loops) -> Vec<Char
     let mut unasked = vec![0_u32; graph.nodes.len()];
     for (at, &node) in loops.order.iter().enumerate() {
         let Node { body, last, end, .. } = &graph.nodes[node];
-        let mut calls = false;
-        let weights = plan.insts_at(body.clone()).map(|(slot, inst)| {
-            calls |= matches!(inst, Inst::CallHelper { .. } | Inst::CallLocal { .. } | Inst::CallX { .. });
-            plan.weight(slot, &inst)
-        });
-        let cost = weights.fold(0, u32::saturating_add);
+        let before = loops.before[node].iter();
+        let mut must_ask = before.clone().any(|&from| place[from] >= at);
+        let mut paid = before.map(|&from| unasked[from]).max().unwrap_or(0);
+        let (mut cost, mut behind) = (0_u32, None);
+        let mut take = |cost: u32, asks: bool, behind: Option<u32>, paid: &mut u32| {
+            *paid = paid.saturating_add(cost);
+            let asks = asks || *paid > UNASKED;
+            *paid = if asks { 0 } else { *paid };
+            match behind {
+                Some(call) => drop(charges.behind.insert((node, call), Charge { cost, asks })),
+                None => charges.nodes[node] = Charge { cost, asks },
+            }
+        };
+        for (slot, inst) in plan.insts_at(body.clone()) {
+            cost = cost.saturating_add(plan.weight(slot, &inst));
+            must_ask |= matches!(inst, Inst::CallHelper { .. } | Inst::CallLocal { .. } | Inst::CallX { .. });
+            if plan.may_leave(slot, &inst) {
+                take(cost, must_ask, behind, &mut paid);
+                (cost, must_ask, behind) = (0, false, Some(slot));
+            }
+        }
         // What ends it is an instruction of its own, if it is one and stands behind the others: what is behind a call that
         // became part of the function may have none, and the call is paid for in front of it.
         let ends = *last >= body.end && !matches!(end, End::Guard { .. });
-        let cost = cost.saturating_add(ends.into());
-        let before = loops.before[node].iter();
-        let is_head = before.clone().any(|&from| place[from] >= at);
-        let paid = before.map(|&from| unasked[from]).max().unwrap_or(0).saturating_add(cost);
-        let asks = is_head || calls || *end == End::Return || paid > UNASKED;
-        unasked[node] = if asks { 0 } else { paid };
-        charges[node] = Charge { cost, asks };
+        take(cost.saturating_add(ends.into()), must_ask || *end == End::Return, behind, &mut paid);
+        unasked[node] = paid;
     }
     charges
 }
@@ -91,8 +112,22 @@ impl Lifter<'_> {
         }
     }
 
+    /// Takes what a node takes where it begins.
+    pub(super) fn charge_node(&mut self, node: usize) {
+        if let Some(&charge) = self.charges.nodes.get(node) {
+            self.charge(self.graph.nodes[node].body.start, charge);
+        }
+    }
+
+    /// Takes what is behind a call, if that may have left.
+    pub(super) fn charge_behind(&mut self, node: usize, call: u32) {
+        if let Some(&charge) = self.charges.behind.get(&(node, call)) {
+            self.charge(call + 1, charge);
+        }
+    }
+
     /// Takes fuel, and stops if that was more than there is.
-    pub(super) fn charge(&mut self, slot: u32, Charge { cost, asks }: Charge) {
+    fn charge(&mut self, slot: u32, Charge { cost, asks }: Charge) {
         let Some(fuel) = self.fuel else { return };
         if cost > 0 {
             let left = self.to.use_var(fuel);

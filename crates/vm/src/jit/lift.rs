@@ -124,8 +124,8 @@ pub(super) struct Lifter<'a> {
     pub(super) many: Option<Many>,
     /// Where the arena begins.
     pub(super) arena: Option<Value>,
-    /// What nodes take of the fuel where they begin.
-    charges: Vec<fuel::Charge>,
+    /// What is taken of the fuel, and where.
+    pub(super) charges: fuel::Charges,
     /// How many bits registers can have: at this place, and where nodes begin.
     pub(super) widths: Widths,
     pub(super) places: narrow::Places,
@@ -170,7 +170,7 @@ impl<'a> Lifter<'a> {
             }
         }
         let fuel = (plan.rules.fuel && plan.functions[number].stops).then(|| to.declare_var(I64));
-        let charges = if fuel.is_some() { fuel::charges(plan, graph, &loops) } else { Vec::new() };
+        let charges = if fuel.is_some() { fuel::charges(plan, graph, &loops) } else { fuel::Charges::default() };
         let (places, begin_widths) = match plan.rules.passes.has(Pass::Narrow) {
             true => narrow::find(plan, graph, &loops.order),
             false => Default::default(),
@@ -338,9 +338,7 @@ impl<'a> Lifter<'a> {
             let held = self.constant(held as i64);
             self.set(reg, held);
         }
-        if let Some(&charge) = self.charges.get(number) {
-            self.charge(node.body.start, charge);
-        }
+        self.charge_node(number);
         match &node.runs {
             Runs::OneByOne => self.body(number, node.body.clone()),
             Runs::InFront(body, round) => self.in_front(body.clone(), round),
@@ -378,6 +376,7 @@ impl<'a> Lifter<'a> {
             self.to.set_srcloc(SourceLoc::new(slot));
             let count = self.fill(rest).unwrap_or_else(|| {
                 self.inst(slot, inst);
+                self.charge_behind(number, slot);
                 1
             });
             let (done, left) = rest.split_at(count);

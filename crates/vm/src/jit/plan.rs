@@ -115,6 +115,20 @@ impl<'a> Plan<'a> {
         if callee.stops { 1 } else { 1 + self.insts_of(&callee.blocks).count() as u32 }
     }
 
+    /// Whether an instruction is a call that may not come back. Lookups, and what is done in place of helpers, do.
+    pub(super) fn may_leave(&self, slot: u32, inst: &Inst) -> bool {
+        match inst {
+            Inst::CallHelper { .. } => {
+                let Code { lookups, bodies, .. } = self.code;
+                lookups.binary_search_by_key(&slot, |lookup| lookup.slot).is_err()
+                    && bodies.binary_search_by_key(&slot, |(slot, _)| *slot).is_err()
+            }
+            Inst::CallLocal { rel } => self.functions[self.callee(slot, *rel)].counted,
+            Inst::CallX { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The first slots of functions.
     pub(super) fn starts(&self) -> Vec<u32> {
         self.functions.iter().map(|function| function.start).collect()
