@@ -227,7 +227,16 @@ impl Control {
     /// That there is no such real, and what there is.
     fn nobody(&self, vip: Option<&str>, real: &str) -> String {
         let meant = |word: &str, known: &mut dyn Iterator<Item = &str>| {
-            did_you_mean(word, known).map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
+            let known: Vec<&str> = known.collect();
+            // An address is that of a real with a port rather than a misspelt other one.
+            let six = format!("[{word}]");
+            let has_port = |name: &&&str| {
+                name.rsplit_once(':')
+                    .is_some_and(|(address, _)| address == six || address == word && !word.contains(':'))
+            };
+            let meant = known.iter().find(has_port).map(|name| (*name).to_owned());
+            let meant = meant.or_else(|| did_you_mean(word, known).map(str::to_owned));
+            meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
         };
         let names =
             |states: &Arc<Vec<(Name, State)>>| states.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
@@ -452,6 +461,25 @@ mod tests {
         case.says(true, 0);
         let changes = (1..=200).filter(|second| case.says((second - 1) % 5 >= 3, *second)).count();
         assert_eq!(changes, 80, "two in five checks");
+    }
+
+    #[test]
+    fn an_address_is_meant_with_its_port() {
+        let reals = ["10.0.1.11", "10.0.1.12", "fc00::1"].map(|address| {
+            let port = if address == "10.0.1.11" { "" } else { "port = 81\nforward = \"nat\"\n" };
+            format!("[[vip.real]]\naddress = \"{address}\"\n{port}")
+        });
+        let text = format!(
+            "[balancer]\ndevices = [\"eth0\"]\nsource = [\"10.0.9.2\", \"fc00::9\"]\n[[vip]]\naddress = \"192.0.2.1\"\nport = 80\n{}",
+            reals[..2].concat()
+        ) + &format!("[[vip]]\naddress = \"2001:db8::1\"\nport = 80\n{}", reals[2]);
+        let config = Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let (mut control, now) = (Control::default(), Instant::now());
+        control.configure(&config, now, &|_, _| false, &|_, _| false);
+        for (said, meant) in [("10.0.1.12", "10.0.1.12:81"), ("fc00::1", "[fc00::1]:81"), ("10.0.1.1", "10.0.1.11")] {
+            let why = control.drain(&config, None, said, None, now).expect_err("there is none");
+            assert!(why.ends_with(&format!("did you mean `{meant}`?")), "{why}");
+        }
     }
 
     #[test]
