@@ -283,16 +283,28 @@ fn ask(held: &mut Vec<Connection>, told: &mut Broken) {
     held.retain(|one| match failed.next().flatten() {
         Some(why) => {
             *told.by_real.entry(one.real.clone()).or_default() += 1;
-            told.first.get_or_insert(format!("{:?}: {why}", one.local()));
+            told.first.get_or_insert(first(one.local(), &why));
             false
         }
         None => true,
     });
 }
 
+/// What was wrong, and with whose connection, if that is known.
+fn first(local: Option<SocketAddr>, why: &str) -> String {
+    local.map_or_else(|| why.to_owned(), |local| format!("{local}: {why}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_is_told_as_people_write_it() {
+        let local = "10.1.1.2:30234".parse().expect("one");
+        assert_eq!(first(Some(local), "Connection reset by peer"), "10.1.1.2:30234: Connection reset by peer");
+        assert_eq!(first(None, "gone"), "gone");
+    }
     use std::{net::TcpListener, panic};
 
     #[test]
