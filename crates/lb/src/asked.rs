@@ -1,6 +1,6 @@
 //! What requests to the API say, in their bodies or behind `?`. Knows nothing of who asks, and does nothing about it.
 
-use crate::config::{Prefix, duration};
+use crate::config::{Prefix, TIME, duration, shown};
 use alveary_diag::did_you_mean;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -34,6 +34,10 @@ pub struct Stop {
     pub pins: Option<String>,
 }
 
+fn no_time(found: &str) -> String {
+    format!("`within` is not what it should be: expected {TIME}; found {found}")
+}
+
 impl Drain {
     /// Reads the body of `/v1/drain`.
     ///
@@ -43,8 +47,8 @@ impl Drain {
         let said = object(body, &["real", "vip", "within"])?;
         let within = match said.get("within") {
             None | Some(Value::Null) => None,
-            Some(Value::String(time)) => Some(duration(time).ok_or("`within` is no time: \"30s\"")?),
-            Some(_) => return Err("`within` is no time: \"30s\"".into()),
+            Some(Value::String(time)) => Some(duration(time).ok_or_else(|| no_time(&format!("`{}`", shown(time))))?),
+            Some(other) => return Err(no_time(&shown(&other.to_string()))),
         };
         Ok(Drain { within, ..Drain::whom(&said)? })
     }
@@ -188,7 +192,11 @@ mod tests {
             (r#"{"real": "a", "vip": ["b"]}"#, "`vip` is no text"),
             (r#"{"real": "a", "vips": "b"}"#, "no key `vips`; did you mean `vip`?"),
             (r#"{"real": "a", "reason": "b"}"#, "no key `reason`"),
-            (r#"{"real": "a", "within": 30}"#, "`within` is no time"),
+            (
+                r#"{"real": "a", "within": 30}"#,
+                "expected a time of at most a day: \"500ms\", \"30s\", \"5m\", \"24h\"; found 30",
+            ),
+            (r#"{"real": "a", "within": "48h"}"#, "\"24h\"; found `48h`"),
         ] {
             let said = Drain::read(body.as_bytes()).expect_err(body);
             assert!(said.contains(why), "{body}: {said}");

@@ -1,11 +1,11 @@
 //! What a configuration asks of this machine: devices, files, addresses. What is not there is said with its place, before
 //! anything is changed.
 
-use super::{Config, Places};
+use super::{Config, Forward, Places};
 use crate::{instance::Here, tls, tunnel::Tunnel, wanted::Devices as _};
 use alveary_diag::Diagnostic;
 use std::{
-    fs,
+    fs, io,
     net::{IpAddr, UdpSocket},
     path::Path,
     sync::Arc,
@@ -50,6 +50,9 @@ impl Config {
         for name in self.devices.iter().filter(|name| Here.device(name).is_none()) {
             let message = format!("this machine has no network device `{name}`");
             lacks(places.of("balancer", "devices"), message, None);
+        }
+        for (name, place) in places.devices().filter(|(name, _)| Here.device(name).is_none()) {
+            lacks(place, format!("this machine has no network device `{name}`"), None);
         }
         if let Some(Err(why)) = self.api.token.as_deref().map(token) {
             lacks(places.of("api", "token"), "the token cannot be used".into(), Some(why));
@@ -111,6 +114,43 @@ impl Config {
         }
         all
     }
+}
+
+impl Config {
+    /// Sources that are no addresses of this machine. They may be routed here, or come when this balancer takes over from
+    /// another one: that is not wrong.
+    #[must_use]
+    pub fn foreign(&self) -> Vec<String> {
+        let uses = |six: bool, nat: bool| {
+            self.vips.iter().flat_map(|vip| &vip.reals).any(|real| {
+                let way =
+                    if nat { real.forward == Forward::Nat } else { matches!(real.forward, Forward::Ip | Forward::Gue) };
+                way && real.address.is_ipv6() == six
+            })
+        };
+        let sources = [self.sources.v4.map(IpAddr::from), self.sources.v6.map(IpAddr::from)];
+        let mut all = Vec::new();
+        for source in sources.into_iter().flatten().filter(|source| is_foreign(*source)) {
+            let six = source.is_ipv6();
+            if uses(six, true) {
+                all.push(format!(
+                    "`source` {source} is no address of this machine: what reals behind NAT answer comes back only if it is \
+                     routed here"
+                ));
+            } else if uses(six, false) && self.spread == 0 {
+                all.push(format!(
+                    "`source` {source} is no address of this machine: tunnels come from it all the same, but what is told of \
+                     their packets by ICMP does not come back, and reals may drop them (rp_filter)"
+                ));
+            }
+        }
+        all
+    }
+}
+
+/// Whether the machine says that an address is none of its own; that it cannot be asked says nothing.
+fn is_foreign(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_err_and(|why| why.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
 /// Why an address is none of this machine's, if it is none.

@@ -24,7 +24,9 @@ mod vip;
 pub use fleet::{Announce, Endpoint, Etcd, Peer, Sync};
 pub use name::Name;
 pub use places::Places;
-pub use value::{Action, CheckKind, Forward, Hash, Mac, Mode, Policy, Prefix, Protocol, Quic, Table, When, duration};
+pub use value::{
+    Action, CheckKind, Forward, Hash, Mac, Mode, Policy, Prefix, Protocol, Quic, TIME, Table, When, duration,
+};
 pub(crate) use vip::SLOTS;
 pub use vip::{Check, Key, Real, Remember, Route, Vip};
 
@@ -38,7 +40,8 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
 };
-use table::{Faults, shown};
+use table::Faults;
+pub(crate) use table::shown;
 use toml::de::DeTable;
 
 /// A balancer, as its file describes it.
@@ -108,7 +111,8 @@ impl Sources {
 }
 
 /// What is odd about an address that packets shall be sent to, or come from.
-pub(crate) fn odd(address: IpAddr) -> Option<&'static str> {
+#[must_use]
+pub fn odd(address: IpAddr) -> Option<&'static str> {
     match address {
         _ if address.is_unspecified() => Some("no address: any of them"),
         _ if address.is_loopback() => Some("a loopback address, which no packet has on a wire"),
@@ -288,6 +292,9 @@ impl Config {
     #[must_use]
     pub fn remarks(&self, local: Option<(u16, u16)>) -> Vec<String> {
         let mut remarks = Vec::new();
+        if self.vips.is_empty() && self.etcd.is_none() {
+            remarks.push("there are no VIPs ([[vip]]): nothing is balanced".to_owned());
+        }
         let nat = self.vips.iter().flat_map(|vip| &vip.reals).any(|real| real.forward == Forward::Nat);
         if let Some((first, last)) = local.filter(|_| nat)
             && first <= self.ports.1

@@ -17,6 +17,8 @@ pub(super) struct Notes {
     at: BTreeMap<Key, Range<usize>>,
     /// Files that something is verified with.
     pub(super) files: Vec<(PathBuf, Range<usize>)>,
+    /// Devices that reals are behind, each where it is named first.
+    pub(super) devices: BTreeMap<Box<str>, Range<usize>>,
 }
 
 impl Notes {
@@ -35,18 +37,22 @@ pub struct Places {
     notes: Notes,
     /// Files that reals are verified with, by the VIPs of another text: where that is named.
     others: Vec<(PathBuf, Place)>,
+    /// The same of devices.
+    other_devices: Vec<(Box<str>, Place)>,
 }
 
 impl Places {
     pub(super) fn new(faults: &mut Faults) -> Places {
         let (file, text) = faults.file();
-        Places { file, text, notes: std::mem::take(&mut faults.notes), others: Vec::new() }
+        Places { file, text, notes: std::mem::take(&mut faults.notes), others: Vec::new(), other_devices: Vec::new() }
     }
 
     /// The same, and the files that are named by VIPs elsewhere.
     pub(super) fn with(mut self, others: &mut Faults) -> Places {
         let files = std::mem::take(&mut others.notes.files);
         self.others.extend(files.into_iter().map(|(path, at)| (path, others.at(at))));
+        let devices = std::mem::take(&mut others.notes.devices);
+        self.other_devices.extend(devices.into_iter().map(|(name, at)| (name, others.at(at))));
         self
     }
 
@@ -61,6 +67,12 @@ impl Places {
     pub(super) fn files(&self) -> impl Iterator<Item = (&PathBuf, Place)> {
         let own = self.notes.files.iter().map(|(path, at)| (path, self.at(at.clone())));
         own.chain(self.others.iter().map(|(path, at)| (path, at.clone())))
+    }
+
+    /// Devices that reals are behind.
+    pub(super) fn devices(&self) -> impl Iterator<Item = (&str, Place)> {
+        let own = self.notes.devices.iter().map(|(name, at)| (&**name, self.at(at.clone())));
+        own.chain(self.other_devices.iter().map(|(name, at)| (&**name, at.clone())))
     }
 
     fn at(&self, bytes: Range<usize>) -> Place {

@@ -23,7 +23,7 @@ pub(super) struct Faults {
 const SHOWN: usize = 60;
 
 /// As much of a text as is shown: of its first line, and not too much of that.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     let (cut, more) = match line.char_indices().nth(SHOWN) {
         Some((at, _)) => (&line[..at], "…"),
@@ -85,6 +85,11 @@ impl Faults {
     }
 }
 
+/// What is expected of a key, where its numbers are fewer than those of their kind.
+fn expected_of<'a>(key: &str, expected: &'a str) -> &'a str {
+    if key == "port" && expected.starts_with("a whole number") { "a port from 1 to 65535" } else { expected }
+}
+
 /// A value of a file as a value of ours; else what is expected.
 pub(super) trait Read: Sized {
     fn read(value: &DeValue<'_>) -> Result<Self, String>;
@@ -134,7 +139,7 @@ impl<'a> Table<'a> {
         match T::read(value.get_ref()) {
             Ok(value) => Some(value),
             Err(expected) => {
-                faults.unexpected(key, &expected, self.moved(value.span()));
+                faults.unexpected(key, expected_of(key, &expected), self.moved(value.span()));
                 None
             }
         }
@@ -167,7 +172,7 @@ impl<'a> Table<'a> {
         for one in all {
             match T::read(one.get_ref()) {
                 Ok(value) => read.push((value, self.moved(one.span()))),
-                Err(expected) => faults.unexpected(key, &expected, self.moved(one.span())),
+                Err(expected) => faults.unexpected(key, expected_of(key, &expected), self.moved(one.span())),
             }
         }
         read

@@ -631,6 +631,43 @@ fn vips_one_by_one_are_those_of_the_whole_file() {
     }
 }
 
+#[test]
+fn limits_are_said_where_they_are_passed() {
+    for (more, expected) in [
+        ("drain = \"2d\"", "a time of at most a day"),
+        ("slow-start = \"25h\"", "a time of at most a day"),
+        ("port = 80000", "a port from 1 to 65535"),
+        ("port = [80, -1]", "a port from 1 to 65535"),
+    ] {
+        let text = format!("[balancer]\ndevices = [\"eth0\"]\n[[vip]]\naddress = \"192.0.2.1\"\n{more}\n");
+        let faults = Config::read("lb.toml", &text).expect_err(more);
+        assert!(faults[0].expected.as_deref().is_some_and(|said| said.contains(expected)), "{more}: {faults:?}");
+    }
+}
+
+/// What is worth knowing of sources that are not here, and of nothing to balance.
+#[test]
+fn what_may_be_wrong_is_remarked() {
+    let config = |source: &str, forward: &str| {
+        let text = format!(
+            "[balancer]\ndevices = [\"lo\"]\nsource = \"{source}\"\n[[vip]]\naddress = \"192.0.2.1\"\nport = 80\n\
+             [[vip.real]]\naddress = \"10.0.0.1\"\nforward = \"{forward}\"\nmac = \"02:00:00:00:00:01\"\n"
+        );
+        Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"))
+    };
+    let nat = config("192.0.2.77", "nat").foreign();
+    assert!(nat.len() == 1 && nat[0].contains("`source` 192.0.2.77") && nat[0].contains("NAT"), "{nat:?}");
+    let tunnel = config("192.0.2.77", "ip").foreign();
+    assert!(tunnel.len() == 1 && tunnel[0].contains("tunnels"), "{tunnel:?}");
+    assert_eq!(config("192.0.2.77", "l2").foreign(), Vec::<String>::new());
+    let mut own = config("192.0.2.77", "nat");
+    own.sources.v4 = Some(std::net::Ipv4Addr::LOCALHOST);
+    assert_eq!(own.foreign(), Vec::<String>::new());
+    let none = Config::read("lb.toml", "[balancer]\ndevices = [\"lo\"]\n").expect("it is right");
+    assert_eq!(none.remarks(None), ["there are no VIPs ([[vip]]): nothing is balanced"]);
+    assert_eq!(own.remarks(None), Vec::<String>::new());
+}
+
 /// What a file of this text has no room for, or lacks here: line, column and words.
 fn said(faults: Vec<Diagnostic>) -> Vec<String> {
     let one = |fault: &Diagnostic| {
@@ -666,7 +703,8 @@ fn what_a_machine_lacks_is_said_where_it_stands() {
     let text = "[balancer]\ndevices = [\"lo\", \"none0\"]\n[api]\naddress = \"192.0.2.77:1\"\ntoken = \"DIR/short\"\n\
                 certificate = \"DIR/none\"\nkey = \"DIR/none\"\n[metrics]\naddress = \"127.0.0.1:2\"\n\
                 [sync]\nlisten = \"192.0.2.77:3\"\npeers = \"192.0.2.78:3\"\nkey = \"DIR/none\"\n\
-                [[vip]]\naddress = \"192.0.2.1\"\nport = 443\ncheck = { type = \"https\", ca = \"DIR/none\" }\n";
+                [[vip]]\naddress = \"192.0.2.1\"\nport = 443\ncheck = { type = \"https\", ca = \"DIR/none\" }\n\
+                real = [{ address = \"10.0.0.1\", forward = \"l2\", device = \"none1\", mac = \"02:00:00:00:00:01\" }]\n";
     let mut said = lacks(text);
     said.sort();
     assert_eq!(
@@ -675,6 +713,7 @@ fn what_a_machine_lacks_is_said_where_it_stands() {
             "11:10 this machine cannot be asked at `listen`",
             "13:7 the secret of the peers cannot be used",
             "17:32 the certificates that reals are verified with cannot be used",
+            "18:58 this machine has no network device `none1`",
             "2:11 this machine has no network device `none0`",
             "4:11 this machine cannot be asked at `address`",
             "5:9 the token cannot be used",

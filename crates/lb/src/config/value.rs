@@ -67,11 +67,13 @@ impl Read for SocketAddr {
     }
 }
 
+/// What is expected of a time.
+pub const TIME: &str = "a time of at most a day: \"500ms\", \"30s\", \"5m\", \"24h\"";
+
 /// `30s`, `500ms`, `5m`.
 impl Read for Duration {
     fn read(value: &DeValue<'_>) -> Result<Duration, String> {
-        const EXPECTED: &str = "a time: \"500ms\", \"30s\", \"5m\", \"1h\"";
-        duration(text(value, EXPECTED)?).ok_or_else(|| EXPECTED.into())
+        duration(text(value, TIME)?).ok_or_else(|| TIME.into())
     }
 }
 

@@ -660,6 +660,11 @@ fn read_real(mut table: Section<'_>, default: Option<Forward>, faults: &mut Faul
     if device.as_ref().is_some_and(|device| !is_device(device)) {
         faults.unexpected("device", "the name of a network device", table.value_place("device"));
     }
+    if let Some(device) = &device
+        && !faults.notes.devices.contains_key(device)
+    {
+        faults.notes.devices.insert(device.clone(), table.value_place("device"));
+    }
     let name = table.get::<String>("name", faults);
     if name.as_ref().is_some_and(|name| !is_name(name)) {
         faults.unexpected("name", NAMES, table.value_place("name"));

@@ -51,6 +51,8 @@ pub struct Imported {
     pub left: Vec<Left>,
     /// What has to be filled in before it can be served.
     pub fill: Vec<String>,
+    /// Servers whose Ethernet address was told, and none is reached by that.
+    pub idle: Vec<IpAddr>,
 }
 
 /// A line of keepalived's files; `file` is that of an included one.
@@ -87,7 +89,15 @@ pub struct Left {
 pub fn import(file: &str, text: &str, told: &Told, files: &dyn Files) -> Result<Imported, Vec<Diagnostic>> {
     let mut left = Vec::new();
     let statements = read::read(file, text, files, &mut left)?;
-    let mut import = Import { told, groups: BTreeMap::new(), left, fill: Vec::new(), seen: BTreeSet::new(), reals: 0 };
+    let mut import = Import {
+        told,
+        groups: BTreeMap::new(),
+        left,
+        fill: Vec::new(),
+        seen: BTreeSet::new(),
+        reals: 0,
+        met: BTreeSet::new(),
+    };
     import.groups(&statements);
     let (mut servers, mut any, mut interfaces) = (Vec::new(), false, BTreeSet::new());
     for statement in &statements {
@@ -117,7 +127,8 @@ pub fn import(file: &str, text: &str, told: &Told, files: &dyn Files) -> Result<
         return Err(vec![why]);
     }
     let toml = import.written(&servers, interfaces);
-    let Import { mut left, mut fill, .. } = import;
+    let Import { mut left, mut fill, met, .. } = import;
+    let idle = told.macs.keys().filter(|address| !met.contains(address)).copied().collect();
     if let Err(faults) = Config::read("what is written here", &toml)
         && fill.is_empty()
     {
@@ -125,7 +136,7 @@ pub fn import(file: &str, text: &str, told: &Told, files: &dyn Files) -> Result<
     }
     left.order();
     left.dedup();
-    Ok(Imported { toml, left, fill })
+    Ok(Imported { toml, left, fill, idle })
 }
 
 /// What is said of a name that is not followed.
@@ -147,6 +158,8 @@ struct Import<'a> {
     seen: BTreeSet<(IpAddr, u16, &'static str)>,
     /// Servers of all addresses so far.
     reals: usize,
+    /// Servers whose Ethernet address was asked for.
+    met: BTreeSet<IpAddr>,
 }
 
 impl Import<'_> {

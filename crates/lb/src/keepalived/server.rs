@@ -305,6 +305,7 @@ impl Import<'_> {
                 }
                 Way::L2 => {
                     keys.set("forward", "\"l2\"".to_owned());
+                    self.met.insert(address);
                     match self.told.macs.get(&address) {
                         Some(Mac(mac)) => {
                             let mac: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -95,6 +95,17 @@ fn carried(text: &str) -> (Config, Vec<String>) {
     (config, imported.left.iter().map(|left| format!("{}: {}", left.at, left.what)).collect())
 }
 
+#[test]
+fn an_ethernet_address_of_nobody_is_told() {
+    let text = "virtual_server 192.0.2.1 80 {\nlb_kind DR\nreal_server 10.0.0.3 80 {\n}\n}\n";
+    let told = Told {
+        macs: told().macs.into_iter().filter(|(address, _)| *address <= IpAddr::from([10, 0, 0, 4])).collect(),
+        ..told()
+    };
+    let imported = import("k.conf", text, &told, &NONE).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!(imported.idle, [1, 2, 4].map(|last| IpAddr::from([10, 0, 0, last])), "{}", imported.toml);
+}
+
 /// The same of what stands in one virtual server.
 fn server(inside: &str) -> (Config, Vec<String>) {
     carried(&format!("virtual_server 192.0.2.1 80 {{\n{inside}\n}}\n"))

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 /// Say everything that is wrong with a configuration; nothing is changed
 ///
 /// Every fault is shown with its place. Of what is right it says how long packets may be: on the way to the reals they get
-/// further headers. Devices, files and addresses that it names have to be here, as they have to be for `serve`; it may be
-/// another machine's (`--elsewhere`).
+/// further headers. Devices, files and addresses that it names have to be here, as they have to be for `serve` (of a
+/// `source` it only remarks that it is not: it may be routed here); it may be another machine's (`--elsewhere`).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary lb check lb.toml
@@ -75,6 +75,7 @@ impl Check {
         }
         let mut remarks = config.remarks(config::local_ports());
         if !self.elsewhere {
+            remarks.extend(config.foreign());
             remarks.extend(config.unchecked());
         }
         if json {
@@ -114,11 +115,10 @@ impl Check {
             let (vips, reals) = (config.vips.len() as u64, config.vips.iter().map(|vip| vip.reals.len() as u64).sum());
             let (vips, reals) = (count(vips, "VIP", "VIPs"), count(reals, "real", "reals"));
             writeln!(out, "{}: {vips}, {reals}: nothing is wrong", config.name)?;
-            if config.vips.is_empty() {
-                return Ok(());
+            if !config.vips.is_empty() {
+                writeln!(out)?;
+                table.write("  ", out)?;
             }
-            writeln!(out)?;
-            table.write("  ", out)?;
             let short = |vip: &&Vip| vip.mss.is_none() && least(&config, vip).is_some_and(|mtu| mtu < config.mtu);
             let shorter: Vec<_> = config.vips.iter().filter(short).map(|vip| vip.name.as_str()).collect();
             if !shorter.is_empty() {

@@ -29,12 +29,20 @@ pub(super) struct Import {
     devices: Vec<String>,
 
     /// An address of this machine that tunnels and NAT come from, one of each family
-    #[arg(long = "source", value_name = "ADDRESS")]
+    #[arg(long = "source", value_name = "ADDRESS", value_parser = source)]
     sources: Vec<IpAddr>,
 
     /// The Ethernet address of a real server that is reached by DR; several times for several
     #[arg(long = "mac", value_name = "ADDRESS=MAC", value_parser = mac)]
     macs: Vec<(IpAddr, Mac)>,
+}
+
+fn source(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|_| "an IP address: 192.0.2.2, 2001:db8::2")?;
+    match config::odd(address) {
+        Some(odd) => Err(format!("an address of this machine is expected, and this is {odd}")),
+        None => Ok(address),
+    }
 }
 
 fn mac(text: &str) -> Result<(IpAddr, Mac), String> {
@@ -57,7 +65,12 @@ impl Import {
         if json {
             let left = |Left { at, what }: &Left| json!({ "file": at.file, "line": at.line, "what": what });
             let left: Vec<_> = imported.left.iter().map(left).collect();
-            return output::object(&json!({ "config": imported.toml, "left": left, "fill": imported.fill }));
+            return output::object(
+                &json!({ "config": imported.toml, "left": left, "fill": imported.fill, "idle": imported.idle }),
+            );
+        }
+        for address in &imported.idle {
+            anstream::eprintln!("--mac {address}: no server of this address is reached by its Ethernet address");
         }
         // What is said may quote the file.
         let plain = |what: &str| what.replace(|c: char| c.is_control(), " ");

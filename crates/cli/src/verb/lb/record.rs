@@ -5,7 +5,7 @@ use crate::{failure::Failure, files, output, table};
 use alveary::kernel::{netlink::devices, signal::Ending};
 use alveary_diag::{Diagnostic, Place};
 use alveary_lb::{
-    config::duration,
+    config::{TIME, duration},
     record::{Bounds, Known, Recorded, Recorder, SNAP, monotonic},
     trace, wire,
 };
@@ -76,7 +76,7 @@ pub(super) struct Record {
 }
 
 pub(super) fn time(text: &str) -> Result<Duration, String> {
-    duration(text).ok_or_else(|| "a time: \"500ms\", \"30s\", \"5m\"".into())
+    duration(text).ok_or_else(|| TIME.into())
 }
 
 impl Record {
