@@ -5,7 +5,7 @@ use crate::{
     bird,
     config::{Announce, Config, When},
 };
-use alveary_sort::Gather;
+use alveary_sort::{Gather, Sort};
 use rustix::{
     fs::OFlags,
     process::{Gid, Uid, geteuid},
@@ -175,16 +175,21 @@ pub(crate) struct Note {
 
 impl Note {
     /// Writes it, beside the one that holds.
-    pub(crate) fn prepare(folder: &Path, config: &Config, socket: &Path, withdrawn: bool) -> io::Result<Note> {
+    pub(crate) fn prepare(
+        folder: &Path,
+        config: &Config,
+        (socket, root): (&Path, &Path),
+        withdrawn: bool,
+    ) -> io::Result<Note> {
         let path = note(folder, &config.name);
         let new = path.with_extension(format!("{}.new", std::process::id()));
         fs::create_dir_all(folder)?;
-        let mut said = json!({ "socket": socket });
+        let mut said = json!({ "socket": socket, "bpffs": root });
         if let Some(announce) = &config.announce {
             let nothing = bird::text(&config.name, announce, &BTreeSet::new());
             said = json!({
                 "file": announce.file, "bird": announce.bird, "linger": announce.linger.as_millis() as u64,
-                "text": nothing, "socket": socket, "withdrawn": withdrawn,
+                "text": nothing, "socket": socket, "bpffs": root, "withdrawn": withdrawn,
             });
         }
         fs::write(&new, said.to_string())?;
@@ -262,6 +267,33 @@ pub fn noted_socket(name: &str) -> PathBuf {
     said.and_then(|(said, _)| said["socket"].as_str().map(PathBuf::from)).unwrap_or(usual)
 }
 
+/// The BPF file system that a balancer is pinned in, by the note that its last process left.
+#[must_use]
+pub fn noted_bpffs(name: &str) -> Option<PathBuf> {
+    bpffs_of(Path::new(crate::api::FOLDER), name)
+}
+
+fn bpffs_of(folder: &Path, name: &str) -> Option<PathBuf> {
+    let (said, _) = read_note(folder, name).ok()??;
+    said["bpffs"].as_str().map(PathBuf::from)
+}
+
+/// The balancers that have left notes, by name: those that run, and those that were not stopped.
+#[must_use]
+pub fn noted() -> Vec<String> {
+    names_in(Path::new(crate::api::FOLDER))
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let name = |entry: fs::DirEntry| {
+        let file = entry.file_name().into_string().ok()?;
+        Some(file.strip_prefix("lb-")?.strip_suffix(".announce")?.to_owned())
+    };
+    let mut names: Vec<String> = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(name).collect();
+    names.order();
+    names
+}
+
 /// Withdraws what a balancer has announced whose process is gone, by the note that it left, and waits as long as its
 /// configuration says. Without a note there is nothing to do. BIRD's file is written with the rights of the note's owner.
 ///
@@ -317,17 +349,19 @@ mod tests {
             Config::read("lb.toml", &text).expect("it is right")
         };
         let announces = of("[announce]\nfile = \"/x.conf\"\n");
-        assert!(!was_withdrawn(&folder, "noted"));
+        let at = (Path::new("/x.sock"), Path::new("/bpf"));
+        assert!(!was_withdrawn(&folder, "noted") && names_in(&folder).is_empty());
         let mut is_there = false;
         for withdrawn in [true, false, true] {
-            let note = Note::prepare(&folder, &announces, Path::new("/x.sock"), withdrawn).expect("a note");
+            let note = Note::prepare(&folder, &announces, at, withdrawn).expect("a note");
             assert_eq!(was_withdrawn(&folder, "noted"), !withdrawn && is_there, "it does not hold yet");
             is_there = true;
             note.hold().expect("it holds");
             assert_eq!(was_withdrawn(&folder, "noted"), withdrawn);
         }
-        Note::prepare(&folder, &of(""), Path::new("/x.sock"), true).and_then(Note::hold).expect("another");
+        Note::prepare(&folder, &of(""), at, true).and_then(Note::hold).expect("another");
         assert!(!was_withdrawn(&folder, "noted"));
+        assert_eq!((names_in(&folder), bpffs_of(&folder, "noted")), (vec!["noted".to_owned()], Some("/bpf".into())));
         fs::remove_dir_all(folder).expect("it is ours");
     }
 

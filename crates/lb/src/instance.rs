@@ -2,7 +2,7 @@
 //! being balanced, and the next one takes them over, exchanging the program without a gap.
 
 use crate::{
-    Result,
+    Fault, Result,
     config::{Config, Mode},
     owner,
     store::{Store, prepare},
@@ -17,6 +17,7 @@ use alveary::{
     },
 };
 use alveary_diag::{Diagnostic, Place as At};
+use alveary_sort::Sort;
 use std::{
     fs, io,
     os::fd::AsFd,
@@ -145,7 +146,11 @@ impl Instance {
                 // Its device is gone; another one has the name now.
                 detach(&path)?;
             }
-            let link = self.loaded.attach_to(PROGRAM, &Place::Xdp { device, mode, replace: false })?;
+            let ifindex = device.index;
+            let link = self
+                .loaded
+                .attach_to(PROGRAM, &Place::Xdp { device, mode, replace: false })
+                .map_err(|why| taken(why, name, &self.root, serving(&self.root, ifindex)))?;
             notes.extend(link.notes().iter().cloned());
             link.pin(&path)?;
             self.attached.push(path);
@@ -203,6 +208,48 @@ impl Instance {
             }
         }
     }
+}
+
+/// Why a device cannot be had, with what is to be done about it by who serves a balancer: nothing here replaces a program.
+fn taken(why: alveary::Error, device: &str, root: &Path, balancer: Option<String>) -> Fault {
+    let Some(mut occupied) = why.diagnostics().find(|why| why.code.0 == "xdp-occupied").cloned() else {
+        return why.into();
+    };
+    let stop = match balancer {
+        Some(name) => {
+            let root = root.display();
+            format!("the balancer `{name}` balances there: `alveary lb stop {name} --bpffs {root}` ends it")
+        }
+        None => format!("whoever put it there takes it off: `alveary net show dev {device}`"),
+    };
+    let other = "or other `devices` in the configuration";
+    occupied.help = vec![stop, other.into()];
+    occupied.into()
+}
+
+/// The balancer below a BPF file system whose program is on a device.
+fn serving(root: &Path, ifindex: u32) -> Option<String> {
+    let on = |path: &PathBuf| {
+        let link = obj_get(path, PathFlags::default()).and_then(|link| link_info(link.as_fd()));
+        matches!(link.map(|info| info.detail), Ok(LinkDetail::Xdp { ifindex: there }) if there == ifindex)
+    };
+    names(root).into_iter().find(|name| links(&folder(root, name)).iter().any(on))
+}
+
+/// Whether packets are balanced by what is pinned, although no process serves the balancer.
+#[must_use]
+pub fn goes_on(root: &Path, name: &str) -> bool {
+    !links(&folder(root, name)).is_empty()
+        && owner::Owner::of(root, name).is_ok_and(|owned| owned == owner::Owned::Nobody)
+}
+
+/// The balancers that are pinned below a BPF file system, by name.
+#[must_use]
+pub fn names(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder(root, "")).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.order();
+    names
 }
 
 /// Whether a link is to this device.

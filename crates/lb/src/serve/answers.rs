@@ -130,7 +130,8 @@ impl Server<'_> {
 
     /// Notes for the next process whether this one has been told to stand back.
     pub(super) fn note_withdrawn(&mut self, away: bool) {
-        let noted = Note::prepare(socket_folder(), &self.config, &self.api_socket(), away).and_then(Note::hold);
+        let noted =
+            Note::prepare(socket_folder(), &self.config, (&self.api_socket(), &self.root), away).and_then(Note::hold);
         if let Err(why) = noted {
             (self.log)(&format!(
                 "{}: that routes were withdrawn, or announced again, cannot be noted for the next process: {why}",

@@ -76,7 +76,7 @@ impl<'l> Server<'l> {
         let (folder, socket) = (socket_folder(), config.api.socket.clone().unwrap_or_else(|| socket(&config.name)));
         // What begins anew was told nothing yet.
         let withdrawn = instance.adopted && was_withdrawn(folder, &config.name);
-        let note = Note::prepare(folder, &config, &socket, withdrawn).map_err(|why| {
+        let note = Note::prepare(folder, &config, (&socket, root), withdrawn).map_err(|why| {
             let message = format!("what is announced cannot be noted in {}", folder.display());
             Diagnostic::new("lb-announce", message, Place::Nowhere).found(why.to_string())
         })?;

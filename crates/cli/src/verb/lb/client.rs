@@ -7,13 +7,19 @@ use crate::{
     table::{Align, Table, grouped},
 };
 use alveary_diag::{Diagnostic, Place};
-use alveary_lb::{announce::noted_socket, asked, config::Prefix, http::ask, samples};
+use alveary_lb::{
+    announce::{noted_bpffs, noted_socket},
+    asked,
+    config::Prefix,
+    http::ask,
+    instance, samples,
+};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 use std::{
     io::{self, IsTerminal},
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -21,12 +27,31 @@ use std::{
 #[derive(Clone, Debug, Args)]
 pub(super) struct Which {
     /// The balancer's name, if it has one
-    #[arg(long, value_name = "NAME", default_value = "main")]
+    #[arg(long, value_name = "NAME", default_value = "main", value_parser = name)]
     name: String,
 
     /// Its socket, if its configuration says another one
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+}
+
+/// What a balancer may be called: its name is part of paths.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_name = (1..=64).contains(&text.len()) && text.chars().all(plain);
+    if is_name { Ok(text.to_owned()) } else { Err("letters, digits, - and _, at most 64".into()) }
+}
+
+/// What is done about a balancer that does not answer; `pinned` is where one balances all the same.
+fn silent(name: &str, pinned: Option<&Path>) -> Vec<String> {
+    let start = "`alveary lb serve CONFIG.toml` starts one; --name or --socket says which";
+    let Some(root) = pinned else { return vec![start.into()] };
+    let folder = instance::folder(root, name);
+    let more = if root == Path::new(ROOT) { String::new() } else { format!(" --bpffs {}", root.display()) };
+    vec![
+        format!("no process serves `{name}`, but packets are still balanced by what is pinned in {}", folder.display()),
+        format!("`alveary lb serve CONFIG.toml{more}` takes it over; `alveary lb stop {name}{more}` ends it"),
+    ]
 }
 
 impl Which {
@@ -39,7 +64,7 @@ impl Which {
     }
 
     /// Its socket: the one that is said, or that it has noted.
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.socket.clone().unwrap_or_else(|| noted_socket(&self.name))
     }
 
@@ -52,7 +77,11 @@ impl Which {
             let wrong = Diagnostic::new("lb-api", message, Place::Nowhere).found(why.to_string());
             match why.kind() {
                 io::ErrorKind::PermissionDenied => wrong.help("ask as root: sudo"),
-                _ => wrong.help("`alveary lb serve CONFIG.toml` starts one; --name or --socket says which"),
+                _ => {
+                    let root = noted_bpffs(&self.name).unwrap_or_else(|| ROOT.into());
+                    let pinned = instance::goes_on(&root, &self.name).then_some(root);
+                    silent(&self.name, pinned.as_deref()).into_iter().fold(wrong, Diagnostic::help)
+                }
             }
         })?;
         let said: Value = serde_json::from_slice(&answer).unwrap_or_default();
@@ -380,4 +409,26 @@ fn reals(status: &Value) -> Table {
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pinned_goes_on_without_an_answer() {
+        assert!(silent("edge", None)[0].contains("starts one"));
+        let said = silent("edge", Some(Path::new("/run/bpf"))).join("\n");
+        assert!(said.contains("still balanced by what is pinned in /run/bpf/alveary-lb/edge"), "{said}");
+        assert!(said.contains("`alveary lb serve CONFIG.toml --bpffs /run/bpf` takes it over"), "{said}");
+        assert!(!silent("edge", Some(Path::new(ROOT))).join("\n").contains("--bpffs"));
+    }
+
+    #[test]
+    fn names_are_no_paths() {
+        assert_eq!(name("edge-1_a"), Ok("edge-1_a".into()));
+        for wrong in ["", "../../etc", "a/b", ".", &"x".repeat(65)] {
+            assert!(name(wrong).is_err(), "{wrong}");
+        }
+    }
 }

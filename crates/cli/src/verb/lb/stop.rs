@@ -1,17 +1,18 @@
 //! `alveary lb stop`.
 
 use super::{
-    client::{Which, said},
+    client::{Which, name, said},
     serve::{ROOT, all},
 };
 use crate::failure::Failure;
 use alveary_diag::{Diagnostic, Place};
 use alveary_lb::{
-    announce::withdraw_by_note,
+    announce::{noted, noted_bpffs, withdraw_by_note},
     api::socket,
     instance,
     owner::{Owned, Owner},
 };
+use alveary_sort::Sort;
 use clap::{Args, ValueHint};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -20,11 +21,15 @@ use rustix::{
 use serde_json::json;
 use std::{
     fs,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
 };
 
 /// Seconds that a process may take to end after it has said that it does.
 const FAREWELL: i64 = 10;
+
+/// Balancers that are told to who has named none of them.
+const MOST: usize = 10;
 
 /// End a balancer: no packet is balanced any more
 ///
@@ -33,10 +38,11 @@ const FAREWELL: i64 = 10;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary lb stop
-  alveary lb stop edge")]
+  alveary lb stop edge
+  alveary lb stop lb1 --bpffs /run/alveary-lab/bpf")]
 pub(super) struct Stop {
     /// The balancer's name
-    #[arg(value_name = "NAME", default_value = "main")]
+    #[arg(value_name = "NAME", default_value = "main", value_parser = name)]
     name: String,
 
     /// Its socket, if its configuration says another one
@@ -50,17 +56,12 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
-        let plain = self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-        let none = || Diagnostic::new("lb-stop", format!("there is no balancer `{}`", self.name), Place::Nowhere);
-        if !plain || self.name.is_empty() {
-            return Err(none().into());
-        }
         let owned = Owner::of(&self.bpffs, &self.name).map_err(|why| {
             let message = format!("whether `{}` is there cannot be told", self.name);
             Diagnostic::new("lb-stop", message, Place::Nowhere).found(why.to_string())
         })?;
         match owned {
-            Owned::Nothing => Err(none().into()),
+            Owned::Nothing => Err(self.none().into()),
             Owned::Process { pid, pins } => self.ask(pid, &pins, json),
             Owned::Nobody => {
                 // Nobody begins to serve it meanwhile.
@@ -70,6 +71,32 @@ impl Stop {
                 said(&json!({ "pid": null }), json)
             }
         }
+    }
+
+    /// That there is none, where it was looked for, and which there are.
+    fn none(&self) -> Diagnostic {
+        let socket = Which::new(&self.name, self.socket.clone()).path();
+        let answers = if UnixStream::connect(&socket).is_ok() { "somebody answers" } else { "nobody answers" };
+        let mut why = Diagnostic::new("lb-stop", format!("there is no balancer `{}`", self.name), Place::Nowhere)
+            .found(format!(
+                "no {}; {answers} at {}",
+                instance::folder(&self.bpffs, &self.name).display(),
+                socket.display()
+            ));
+        let here = instance::names(&self.bpffs).into_iter().map(|name| (name, self.bpffs.clone()));
+        let elsewhere = noted().into_iter().filter_map(|name| noted_bpffs(&name).map(|root| (name, root)));
+        let mut all: Vec<_> = here.chain(elsewhere).collect();
+        all.order();
+        all.dedup();
+        let there = |(name, root): &(String, PathBuf)| instance::folder(root, name).exists();
+        for (name, root) in all.iter().filter(|one| there(one)).take(MOST) {
+            let more = if root == Path::new(ROOT) { String::new() } else { format!(" --bpffs {}", root.display()) };
+            why.help.push(format!("`{name}` is there: `alveary lb stop {name}{more}`"));
+        }
+        if why.help.is_empty() {
+            why.help.push("another name, or `--bpffs DIR`: the BPF file system that `serve` was told of".into());
+        }
+        why
     }
 
     /// Has its process end it, and waits until that has ended, too.

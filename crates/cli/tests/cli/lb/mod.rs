@@ -104,6 +104,7 @@ fn configurations() {
     let session = session.run("lb check bad.toml").run("lb check absent.toml").run("lb check tight.toml");
     let session = session.run("lb check /dev/zero");
     let session = session.run("lb import keepalived.conf --device eth1 --source 192.0.2.2");
+    let session = session.run("lb import keepalived.conf --source 0.0.0.0").run("lb flows --name ../../etc");
     let session = session.file("cut.conf", &KEEPALIVED[..60]).file("empty.conf", "");
     let session = session.run("lb import keepalived.conf").run("lb import cut.conf").run("lb import empty.conf");
     let session = session.file("all.conf", "include conf.d/*.conf\n").run("lb import all.conf");

@@ -49,6 +49,11 @@ fn a_second_process_is_refused_and_stop_ends_the_first() {
     };
     let (stopped, why) = stop(&site, &["stop"]);
     assert!(!stopped && why.contains("there is no balancer `main`"), "{why}");
+    let root = site.bpffs.path.display();
+    assert!(why.contains(&format!("no {root}/alveary-lb/main; nobody answers at ")), "{why}");
+    assert!(why.contains(&format!("`test` is there: `alveary lb stop test --bpffs {root}`")), "{why}");
+    let (stopped, why) = stop(&site, &["stop", "../test"]);
+    assert!(!stopped && why.contains("letters, digits, - and _"), "{why}");
     let socket = site.folder.join("lb.sock");
     let (stopped, why) = stop(&site, &["stop", "test", "--socket", &socket.display().to_string()]);
     assert!(stopped, "{why}");
@@ -100,7 +105,8 @@ fn a_balancer_that_cannot_begin_leaves_everything_as_it_was() {
     others(&site, &["prog", "load", object, &pin]);
     others(&site, &["net", "attach", "xdpgeneric", "pinned", &pin, "dev", "lo"]);
     let said = site.serves_not();
-    assert!(said.contains("lo"), "{said}");
+    assert!(said.contains("lo") && said.contains("`alveary net show dev lo`"), "{said}");
+    assert!(!said.contains("--replace"), "what `lb serve` does not know: {said}");
     assert!(!folder.exists() && program(&site).is_none(), "{said}");
 
     // A process that was killed: what it left goes on, as it was.
@@ -108,7 +114,14 @@ fn a_balancer_that_cannot_begin_leaves_everything_as_it_was() {
     site.serve();
     site.until("both are well", |site| site.health().iter().all(|(health, _)| health == "up"));
     let mut open = site.connect(20);
+    assert!(!alveary_lb::instance::goes_on(&site.bpffs.path, "test"), "a process serves it");
     site.kill();
+    assert!(alveary_lb::instance::goes_on(&site.bpffs.path, "test"), "nobody does");
+    // Who would begin another one there is told which it is.
+    site.configure("");
+    site.replace("name = \"test\"", "name = \"other\"");
+    let said = site.serves_not();
+    assert!(said.contains("the balancer `test` balances there: `alveary lb stop test"), "{said}");
     let (program_before, pins_before) = (program(&site), pins(&folder));
     for (what, by, why) in refusals.into_iter().chain([("[\"eth0\"]", "[\"eth0\", \"lo\"]", "lo")]) {
         site.configure("");

@@ -197,7 +197,13 @@ fn stand(site: &Site, json: bool) -> Result<(), Failure> {
     for (name, command) in site.network.entrances() {
         text += &format!("{name:10}  {command} --mount=/proc/{}/ns/mnt\n", std::process::id());
     }
-    text += &format!("\nthere, for one:\n  alveary lb status --socket {}/lb1.sock\n", site::FOLDER);
+    let (folder, bpffs) = (site::FOLDER, site::bpffs());
+    text += &format!(
+        "\nthere, for one:\n  alveary lb status --name lb1 --socket {folder}/lb1.sock\n  \
+         alveary lb flows --name lb1 --follow --bpffs {0}\n  \
+         alveary lb stop lb1 --socket {folder}/lb1.sock --bpffs {0}\n",
+        bpffs.display()
+    );
     // With `--json` the result stays what it is.
     if json {
         write!(std::io::stderr(), "{text}")?;
