@@ -24,6 +24,13 @@ impl Rejected {
         Rejected { diagnostics: self.diagnostics.into_iter().map(change).collect(), ..self }
     }
 
+    /// These, too, which stand in `programs`.
+    pub(crate) fn with(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>, programs: &[Arc<Program>]) {
+        self.diagnostics.extend(diagnostics);
+        self.programs.extend_from_slice(programs);
+        self.kind = self.kind.or(Some(Kind::Unsupported));
+    }
+
     fn and(&mut self, other: Rejected) {
         self.diagnostics.extend(other.diagnostics);
         self.programs.extend(other.programs);

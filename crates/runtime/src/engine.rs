@@ -43,7 +43,10 @@ impl Engines {
         match self.engine {
             // SAFETY: the caller's promise.
             Engine::Auto if self.settings.fuel => unsafe { Image::native(code, link, self.jit()?) }.map_err(said),
-            Engine::Interp if self.settings.fuel => Err("instructions are to be counted".to_owned()),
+            Engine::Interp if self.settings.fuel => Err(
+                "it is proven, but instructions are to be counted, which the interpreter does in checked runs alone"
+                    .to_owned(),
+            ),
             // SAFETY: the caller's promise.
             Engine::Jit => unsafe { Image::native(code, link, self.jit()?) }.map_err(said),
             Engine::Auto => match self.jit() {

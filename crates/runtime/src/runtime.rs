@@ -300,8 +300,10 @@ impl Runtime {
                 Verdict::Accept => "it is not proven".to_owned(),
             },
         };
+        // What no engine runs is refused for that.
+        let prog = self.load_checked(program.clone(), maps, Trust::NotProven(why.clone()))?;
         self.may_be_interpreted(&program, &why)?;
-        Ok(self.load_checked(program, maps, Trust::NotProven(why))?)
+        Ok(prog)
     }
 
     /// Proves a program for this runtime and these maps, which are those that it names, in its order.
@@ -331,8 +333,9 @@ impl Runtime {
     /// What it needs and is not here, by name and place: its type, a helper, a map, an instruction.
     pub fn load_unverified(&self, program: Arc<Program>, maps: Vec<LoadedMap>) -> Result<Arc<Prog>, Diagnostic> {
         let maps = self.accept(&program, maps)?;
+        let prog = self.load_checked(program.clone(), maps, Trust::Unverified)?;
         self.may_be_interpreted(&program, "it is not verified")?;
-        self.load_checked(program, maps, Trust::Unverified)
+        Ok(prog)
     }
 
     /// What a program becomes on its way to native code, function by function, whichever engine runs it: for people to look

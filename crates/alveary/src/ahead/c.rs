@@ -1,7 +1,7 @@
 //! The header. Structs that several libraries share are defined once, however many headers are included.
 
 use super::context::{Context, Field, Kind};
-use super::interface::{Function, Held, Interface, Map, Value, arguments, in_c, result};
+use super::interface::{Function, Held, Interface, Map, Value, arguments, handed, in_c, result};
 use alveary_isa::Width;
 use std::fmt::Write;
 
@@ -44,7 +44,9 @@ struct alveary_map {
 const HELPERS: &str = "
 /*
  * What the programs call: fill in all of it. Each helper does as Linux's does and gives back what that may, since the
- * verifier relied on it. Any thread may call a program with any table.
+ * verifier relied on it. Values of maps stand at multiples of 8: an atomic operation on others ends the process. A function
+ * that a helper is given gets the table, then what Linux hands it, and 0 for each number without a name. Any thread may
+ * call a program with any table.
  */
 struct $NAME_helpers {
 	void *user; /* yours */
@@ -116,7 +118,10 @@ fn parameter(value: Value, name: &str, table: &str) -> String {
         Value::Read => format!("const void *{name}"),
         Value::Pointer => format!("void *{name}"),
         Value::Context(context) => format!("struct alveary_{} *{name}", context.name),
-        Value::Function => format!("uint64_t (*{name})({table}, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t)"),
+        Value::Function(args) => {
+            let named = handed(args).map(|name| format!(", uint64_t{}{name}", if name.is_empty() { "" } else { " " }));
+            format!("uint64_t (*{name})({table}helpers{})", named.collect::<String>())
+        }
         Value::Number | Value::Signed | Value::Nothing => format!("uint64_t {name}"),
     }
 }

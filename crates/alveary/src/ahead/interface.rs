@@ -2,7 +2,7 @@
 
 use super::{context::Context, parameters};
 use crate::variable::{Sections, Variable};
-use alveary_abi::{Arg, Helper, MapType, MemAccess, Proto, Ret};
+use alveary_abi::{Arg, CallbackArg, Helper, MapType, MemAccess, Proto, Ret};
 use alveary_diag::{Diagnostic, Place};
 use alveary_maps::Layout;
 use alveary_runtime::{Ahead, LoadedMap, Prog};
@@ -231,23 +231,28 @@ impl Interface {
         contexts
     }
 
-    /// Refuses what no linker or compiler takes.
-    pub(super) fn check(&self) -> Result<(), Diagnostic> {
+    /// What no linker or compiler takes.
+    pub(super) fn misnamed(&self) -> Vec<Diagnostic> {
+        let mut all = Vec::new();
         let mut taken = BTreeSet::new();
         let functions = self.functions.iter().map(|function| &function.name);
         for name in functions.chain(self.maps.iter().map(|map| &map.symbol)) {
             let refused = |what: &str| Diagnostic::new("ahead-name", format!("`{name}` {what}"), Place::Nowhere);
             if WORDS_OF_C.contains(&&**name) || NEVER_IN_RUST.contains(&&**name) {
-                return Err(refused("cannot be the name of a function in C and Rust")
-                    .help("`--prefix PREFIX` puts something in front of the names of all programs"));
+                all.push(
+                    refused("cannot be the name of a function in all of C, C++ and Rust")
+                        .help("`--prefix PREFIX` puts something in front of the names of all programs"),
+                );
             }
             if !taken.insert(name) {
-                return Err(refused("is the name of two functions in the library")
-                    .help("`--name` calls the library something else: the functions of its maps begin with that")
-                    .help("`--prefix PREFIX` puts something in front of the names of all programs"));
+                all.push(
+                    refused("is the name of two functions in the library")
+                        .help("`--name` calls the library something else: the functions of its maps begin with that")
+                        .help("`--prefix PREFIX` puts something in front of the names of all programs"),
+                );
             }
         }
-        Ok(())
+        all
     }
 
     /// Programs whose functions stand in front of C's own wherever the library is linked.
@@ -329,8 +334,22 @@ pub(super) enum Value {
     /// The program's context.
     Context(&'static Context),
     Map,
-    /// A function of the program.
-    Function,
+    /// A function of the program, and what it is handed.
+    Function(&'static [CallbackArg]),
+}
+
+/// The names of the five numbers that a function of the program takes; of those that are 0, none.
+pub(super) fn handed(args: &'static [CallbackArg]) -> impl Iterator<Item = &'static str> {
+    let named = args.iter().map(|arg| match arg {
+        CallbackArg::Scalar => "index",
+        CallbackArg::CallbackCtx => "ctx",
+        CallbackArg::Map => "map",
+        CallbackArg::MapKey => "key",
+        CallbackArg::MapValue => "value",
+        CallbackArg::Btf(_) => "object",
+        CallbackArg::Dynptr => "dynptr",
+    });
+    named.chain(std::iter::repeat("")).take(5)
 }
 
 /// The arguments of a helper, each with its name in the UAPI.
@@ -359,7 +378,7 @@ fn argument(arg: &Arg, context: Option<&'static Context>) -> (&'static str, Valu
         Arg::MapValue { access, .. } => ("value", memory(access)),
         Arg::Mem { access, .. } => ("memory", memory(access)),
         Arg::ConstStr => ("text", Value::Read),
-        Arg::Callback { .. } => ("function", Value::Function),
+        Arg::Callback { args, .. } => ("function", Value::Function(args)),
         Arg::CallbackCtx => ("argument", Value::Pointer),
         _ => ("object", Value::Pointer),
     }

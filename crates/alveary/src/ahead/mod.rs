@@ -16,7 +16,7 @@ mod rust;
 
 pub use alveary_vm::ahead::{Cpu, Machine};
 
-use crate::{Error, Kind, Loaded, Result, User, error::OrKind};
+use crate::{Error, Kind, Loaded, Result, User};
 use alveary_diag::{Diagnostic, Place as Where};
 use alveary_runtime::{Ahead, Prog};
 use alveary_vm::{
@@ -66,22 +66,39 @@ impl Compiled {
     /// ```
     ///
     /// # Errors
-    /// [`Kind::Unsupported`]: what a program does that there is nothing of in a library, by name; there is no native code
-    /// for the machine; a name is taken twice.
+    /// [`Kind::Unsupported`]: all programs that do what there is nothing of in a library, by name; there is no native code
+    /// for the machine; names that are none, or taken twice.
     pub fn of(loaded: &Loaded<User>, options: &Options) -> Result<Compiled> {
         let mut interface = Interface::new(&options.name, &options.prefix);
-        let mut programs = Vec::new();
+        let (mut programs, mut refused) = (Vec::new(), Vec::new());
         for program in loaded.programs() {
             let prog = program.handle().prog();
-            let context = Context::of(program.spec()).or_kind(Kind::Unsupported)?;
-            let ahead = loaded.target().runtime().ahead(prog, context.backings).or_kind(Kind::Unsupported)?;
+            let (context, ahead) = match lowered(loaded, prog) {
+                Ok(both) => both,
+                Err(why) => {
+                    refused.push(why);
+                    continue;
+                }
+            };
             let table = interface.add(program.spec(), context, prog, &ahead);
             programs.push((prog.clone(), ahead, table));
         }
         interface.add_variables(&loaded.sections);
-        interface.check().or_kind(Kind::Unsupported)?;
+        if refused.is_empty() {
+            refused = interface.misnamed();
+        }
+        if !refused.is_empty() {
+            return Err(Error::many(Kind::Unsupported, refused));
+        }
         let object = object(&interface, &programs, options)?;
         Ok(Compiled { object, interface })
+    }
+
+    /// The programs that cannot be part of a library, each with the reason.
+    #[must_use]
+    pub fn refused(loaded: &Loaded<User>) -> Vec<(String, Diagnostic)> {
+        let why = |prog: &Prog| Some((prog.program().name.to_string(), lowered(loaded, prog).err()?));
+        loaded.programs().filter_map(|program| why(program.handle().prog())).collect()
     }
 
     /// A C header with the functions, the context's struct, the table of helpers, the maps.
@@ -119,6 +136,12 @@ impl Compiled {
         };
         (names(false), names(true))
     }
+}
+
+/// A program for a library, and its context there.
+fn lowered(loaded: &Loaded<User>, prog: &Prog) -> std::result::Result<(&'static Context, Ahead), Diagnostic> {
+    let context = Context::of(prog.program())?;
+    Ok((context, loaded.target().runtime().ahead(prog, context.backings)?))
 }
 
 fn object(interface: &Interface, programs: &[(Arc<Prog>, Ahead, Vec<u16>)], options: &Options) -> Result<Vec<u8>> {

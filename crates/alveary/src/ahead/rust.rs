@@ -1,7 +1,7 @@
 //! The Rust module: the header's declarations, for `rustc` and a linker that is given the library.
 
 use super::context::{Context, Field, Kind};
-use super::interface::{Function, Held, Interface, Map, Value, arguments, in_rust, result};
+use super::interface::{Function, Held, Interface, Map, Value, arguments, handed, in_rust, result};
 use alveary_isa::Width;
 use std::fmt::Write;
 
@@ -33,7 +33,9 @@ pub struct AlvearyMap {
 
 const HELPERS: &str = "
 /// What the programs call. Each helper does as Linux's does and gives back what that may, since the verifier relied on it.
-/// Any thread may call a program with any table.
+/// Values of maps stand at multiples of 8: an atomic operation on others ends the process. A function that a helper is given
+/// gets the table, then what Linux hands it, and 0 for each number without a name. Any thread may call a program with any
+/// table.
 #[repr(C)]
 pub struct Helpers {
     /// Yours.
@@ -116,7 +118,10 @@ fn parameter(value: Value) -> String {
         Value::Map => "*mut AlvearyMap",
         Value::Read => "*const c_void",
         Value::Pointer => "*mut c_void",
-        Value::Function => "unsafe extern \"C\" fn(*const Helpers, u64, u64, u64, u64, u64) -> u64",
+        Value::Function(args) => {
+            let named = handed(args).map(|name| format!(", {}: u64", if name.is_empty() { "_" } else { name }));
+            return format!("unsafe extern \"C\" fn(helpers: *const Helpers{}) -> u64", named.collect::<String>());
+        }
         Value::Number | Value::Signed | Value::Nothing => "u64",
     };
     text.to_owned()

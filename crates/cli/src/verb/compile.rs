@@ -133,11 +133,17 @@ impl Compile {
         let named = |why: Diagnostic| why.in_file(&*file);
         let (loaded, rejected) = several::load(&spec, &user, &options).map_err(|all| all.map(named))?;
         let programs: Vec<Arc<Program>> = loaded.programs().map(|program| program.spec().clone()).collect();
-        if let Some(rejected) = rejected {
-            // A library is whole, or it is not there.
-            let others: Vec<&str> = programs.iter().map(|program| &*program.name).collect();
+        // A library is whole, or it is not there.
+        let refused = Compiled::refused(&loaded);
+        if rejected.is_some() || !refused.is_empty() {
+            let is_refused = |program: &&Arc<Program>| refused.iter().any(|(name, _)| *program.name == **name);
+            let others: Vec<&str> =
+                programs.iter().filter(|program| !is_refused(program)).map(|program| &*program.name).collect();
             let help = format!("`--prog NAME` compiles one of the others alone: {}", others.join(", "));
-            return Err(rejected.map(|why| named(why).help(help.clone())).into());
+            let advised = |why: Diagnostic| if others.is_empty() { named(why) } else { named(why).help(help.clone()) };
+            let mut all = rejected.unwrap_or_default();
+            all.with(refused.iter().map(|(_, why)| why.clone()), &programs);
+            return Err(all.map(advised).into());
         }
         if programs.is_empty() {
             return Err(named(Diagnostic::new("no-program", "the object has no program", Place::Nowhere)).into());

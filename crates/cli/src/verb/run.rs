@@ -260,7 +260,7 @@ enum Time {
 impl Run {
     pub(crate) fn run(&self, json: bool) -> Result<(), Failure> {
         self.outputs_are_distinct()?;
-        self.names_are_of_native_code()?;
+        self.options_find_native_code()?;
         match self.on {
             On::User => self.on_user(json),
             On::Linux => self.on_linux(json),
@@ -376,13 +376,14 @@ impl Run {
         Err(Diagnostic::new("option", message, Place::Nowhere).help(format!("leave `{name}` or `--on linux` out")))
     }
 
-    /// Profilers are told of native code, of which there may be none by what was asked for.
-    fn names_are_of_native_code(&self) -> Result<(), Diagnostic> {
-        let given = [("--perf-map", self.perf_map), ("--jitdump", self.jitdump.is_some())];
+    /// What is done to native code, or said of it, when there is none by what was asked for.
+    fn options_find_native_code(&self) -> Result<(), Diagnostic> {
+        let given = [("--perf-map", self.perf_map), ("--jitdump", self.jitdump.is_some()), ("--harden", self.harden)];
         let without = [("--engine interp", self.engine == Runner::Interp), ("--unverified", self.unverified)];
-        let first = |all: [(&'static str, bool); 2]| all.into_iter().find(|(_, given)| *given).map(|(name, _)| name);
-        let (Some(name), Some(other)) = (first(given), first(without)) else { return Ok(()) };
-        let message = format!("`{name}` names native code, and with `{other}` there is none");
+        let first = |all: &[(&'static str, bool)]| all.iter().find(|(_, given)| *given).map(|(name, _)| *name);
+        let (Some(name), Some(other)) = (first(&given), first(&without)) else { return Ok(()) };
+        let does = if name == "--harden" { "is for" } else { "names" };
+        let message = format!("`{name}` {does} native code, and with `{other}` there is none");
         let help = format!("leave `{other}` out, or `{name}`");
         Err(Diagnostic::new("option", message, Place::Nowhere).help(help))
     }

@@ -350,7 +350,7 @@ short:
     r0 = *(u8 *)(r1 + 0)
     exit
 ";
-    let ordinary = ".section xdp\nregister:\n    r0 = 2\n    exit\n";
+    let ordinary = ".section xdp\nregister:\n    r0 = 2\n    exit\n.section tc\nnew:\n    r0 = 2\n    exit\n";
     let session = session()
         .file("short.s", rejected)
         .file("word.s", ordinary)
@@ -359,6 +359,7 @@ short:
         .run("asm word.s -o word.o")
         .run("compile word.o -o out.o")
         .run("compile count.bpf.o -o out.o --prog other")
+        .run("compile count.bpf.o -o none/out.so")
         .run("compile count.bpf.o -o count.bpf.o")
         .run("compile count.bpf.o -o out.o --cpu pentium")
         .run("compile count.bpf.o -o out.o --target vax");

@@ -181,6 +181,16 @@ fn a_rejected_program_does_not_hide_the_others() {
         assert!(refused.stderr.contains("in `short`"), "{}", refused.stderr);
         assert!(refused.stderr.contains("`--prog NAME` compiles one of the others alone: good"), "{}", refused.stderr);
         assert!(!session.exists("half.lib.o"));
+        // One that the verifier takes and no library has is no other.
+        let more = format!(
+            "{HALF}.section lwt_in\nroute:\n    r0 = 0\n    exit\n.section lwt_out\nway:\n    r0 = 0\n    exit\n"
+        );
+        let session = session.file("more.s", more).run("asm more.s -o more.o");
+        let refused = session.output("compile more.o -o more.lib.o").stderr;
+        for name in ["in `short`", "program `route` cannot be compiled", "program `way` cannot be compiled"] {
+            assert!(refused.contains(name), "{refused}");
+        }
+        assert!(refused.contains("one of the others alone: good\n"), "{refused}");
     }
 }
 

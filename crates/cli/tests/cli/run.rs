@@ -290,9 +290,12 @@ fn proven_programs_can_be_limited_hardened_and_named() {
     let stopped = run("--budget 100 --fuel");
     assert_eq!(stopped.code, Some(1));
     assert!(stopped.stderr.contains("budget"), "{}", stopped.stderr);
-    for options in ["--fuel", "--harden", "--fuel --harden --engine interp"] {
+    for options in ["--fuel", "--harden", "--fuel --engine interp"] {
         assert_eq!(verdicts(&run(options).stdout), verdicts(&plain.stdout), "{options}");
     }
+    let counted = session.output("run walk.o --pcap traffic.pcap --fuel --engine interp");
+    assert!(counted.stderr.contains("it is proven, but instructions are to be counted"), "{}", counted.stderr);
+    assert!(!counted.stderr.contains("cannot be proven"), "{}", counted.stderr);
     if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
         return;
     }
@@ -381,6 +384,8 @@ fn names_of_native_code_are_asked_for_where_there_is_some() {
         ("--perf-map --engine interp", "--engine interp"),
         ("--jitdump . --engine interp", "--engine interp"),
         ("--jitdump . --unverified", "--unverified"),
+        ("--harden --unverified", "--unverified"),
+        ("--harden --engine interp", "--engine interp"),
     ] {
         let refused = session.output(&format!("run count.bpf.o --pcap traffic.pcap {options}"));
         assert_eq!(refused.code, Some(1), "{options}");

@@ -14,7 +14,7 @@ use std::{
 pub(super) fn shared(object: &[u8], output: &Path, machine: Machine) -> Result<(), Failure> {
     // Beside the output, where there is room for either.
     let part = Part(output.with_extension(format!("{}.o", std::process::id())));
-    fs::write(&part.0, object).map_err(|why| Failure::file("write", &part.0, &why))?;
+    fs::write(&part.0, object).map_err(|why| Failure::file("write", output, &why))?;
     let compiler = compiler(machine);
     let made = Command::new(&compiler).args(["-shared", "-nostdlib", "-o"]).args([output, &part.0]).output();
     let made = match made {

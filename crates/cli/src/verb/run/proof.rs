@@ -25,6 +25,10 @@ impl Proof {
                     "it was not verified".to_owned(),
                     format!("program `{name}` is unverified: each access is checked"),
                 ),
+                // Proven all the same: what runs it is not the verifier's affair.
+                Trust::NotProven(why) if why.starts_with("it is proven") => {
+                    (why.clone(), format!("program `{name}` runs with each access checked: {why}"))
+                }
                 Trust::NotProven(why) => {
                     (why.clone(), format!("program `{name}` cannot be proven, each access is checked: {why}"))
                 }
