@@ -17,7 +17,7 @@ use crate::{
 
 /// The largest binary that we ship, in bytes: what it had when it was last weighed, rounded up, so that it does not grow unseen.
 /// The goal is 10,000,000: docs/performance.md, Start, says what has grown, what was done about it and what was tried.
-const MOST_BYTES: u64 = 10_800_000;
+const MOST_BYTES: u64 = 11_000_000;
 
 /// A shell, and where its completions stand below an installation's `share`.
 const SHELLS: &[(&str, &str)] = &[
