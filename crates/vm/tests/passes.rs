@@ -139,37 +139,51 @@ fn loops_that_run_so_many_rounds() {
 
 #[test]
 fn trees_of_comparisons() {
-    let tree = |reg: &str, first: &str| {
-        format!(
-            "main:\n {first}\n if {reg} s> 3 goto .upper\n if {reg} s> 1 goto .two\n if {reg} == 0 goto .a\n r0 = 1\n exit\n\
-             .two:\n if {reg} == 2 goto .b\n r0 = 3\n exit\n.upper:\n if {reg} s> 5 goto .six\n if {reg} == 4 goto .c\n \
-             r0 = 5\n exit\n.six:\n if {reg} == 6 goto .a\n r0 = 7\n exit\n.a:\n r0 = 10\n exit\n.b:\n r0 = 12\n exit\n\
-             .c:\n r0 = 14\n exit\n"
-        )
-    };
+    // Balanced, over five bits.
+    fn tree(from: i32, to: i32, reg: &str) -> String {
+        if to - from == 1 {
+            return format!(" goto .{}\n", ["a", "b", "c", "d", "e"][from as usize % 5]);
+        }
+        let middle = (from + to) / 2;
+        let (below, above) = (tree(from, middle, reg), tree(middle, to, reg));
+        format!(" if {reg} s> {} goto .above{middle}\n{below}.above{middle}:\n{above}", middle - 1)
+    }
+    let ends = [("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 5)];
+    let ends = || ends.map(|(name, value)| format!(".{name}:\n r0 = {value}\n exit\n")).concat();
+    let balanced = |reg: &str, first: &str| format!("main:\n {first}\n{}{}", tree(0, 32, reg), ends());
     let list = |reg: &str| {
-        let cases = (1..8).map(|n| format!(" if {reg} == {n} goto .{}\n", ["a", "b", "c"][n % 3]));
-        let ends = [("a", 1), ("b", 2), ("c", 3)].map(|(name, value)| format!(".{name}:\n r0 = {value}\n exit\n"));
-        format!("main:\n{} r0 = 0\n exit\n{}", cases.collect::<String>(), ends.concat())
+        let cases = (1..30).map(|n| format!(" if {reg} == {n} goto .{}\n", ["a", "b", "c"][n % 3]));
+        format!("main:\n{} r0 = 0\n exit\n{}", cases.collect::<String>(), ends())
     };
-    let values = || (0..20).chain([u64::MAX, 1 << 63, 1 << 32, (1 << 32) + 3, u64::MAX << 32 | 4, 255, 256, 263]);
+    let values = || (0..70).chain([u64::MAX, 1 << 63, 1 << 32, (1 << 32) + 3, u64::MAX << 32 | 4, 255, 256, 263]);
     for reg in ["r1", "w1"] {
-        for first in ["w1 &= 7", "r1 &= 15", "r2 = 0"] {
-            agree(&tree(reg, first), values().map(|value| [value, 0, 0, 0, 0]));
+        for first in ["w1 &= 31", "r1 &= 63", "r2 = 0"] {
+            agree(&balanced(reg, first), values().map(|value| [value, 0, 0, 0, 0]));
         }
         agree(&list(reg), values().map(|value| [value, 0, 0, 0, 0]));
     }
-    // A machine whose next state each case computes: ways back to the jump.
-    let machine = "main:\n r0 = 0\n r3 = 0\n.next:\n r2 = r1\n r2 &= 7\n r1 >>= 1\n r3 += 1\n if r3 == 60 goto .end\n \
-                   if r2 == 0 goto .a\n if r2 == 1 goto .b\n if r2 == 2 goto .c\n if r2 == 3 goto .a\n if r2 == 4 goto .d\n \
-                   if r2 == 5 goto .e\n r0 += 77\n goto .next\n.a:\n r0 += 3\n goto .next\n.b:\n r0 *= 5\n goto .next\n.c:\n \
-                   r0 ^= 99\n goto .next\n.d:\n r0 <<= 1\n goto .next\n.e:\n r0 -= r3\n goto .next\n.end:\n exit\n";
+}
+
+#[test]
+fn machines_whose_next_state_each_case_computes() {
+    let machine = |bits: u32| {
+        let cases = (0..(1 << bits) - 1).map(|n| format!(" if r2 == {n} goto .{}\n", ["a", "b", "c", "d", "e"][n % 5]));
+        format!(
+            "main:\n r0 = 0\n r3 = 0\n.next:\n r2 = r1\n r2 &= {}\n{} r0 += 77\n goto .last\n.a:\n r0 += 3\n \
+             goto .last\n.b:\n r0 *= 5\n goto .last\n.c:\n r0 ^= 99\n goto .last\n.d:\n r0 <<= 1\n goto .last\n.e:\n \
+             r0 -= r3\n.last:\n r1 >>= 1\n r3 += 1\n if r3 != 60 goto .next\n exit\n",
+            (1 << bits) - 1,
+            cases.collect::<String>()
+        )
+    };
     let mut state = 1_u64;
-    let random = (0..50).map(|_| {
+    let mut random = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         [state, 0, 0, 0, 0]
-    });
-    agree(machine, random);
+    };
+    for bits in [3, 5] {
+        agree(&machine(bits), (0..50).map(|_| random()));
+    }
 }
 
 #[test]

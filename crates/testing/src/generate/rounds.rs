@@ -1,5 +1,6 @@
 //! Loops over bytes side by side, of the kinds that code is full of: sums and other work on each, two stretches held against
-//! each other until they differ, machines of states. They count, most of them, and leave early at times.
+//! each other until they differ, machines of states, a `switch` over each byte. They count, most of them, and leave early
+//! at times.
 
 use super::{
     code::Label,
@@ -43,10 +44,11 @@ impl Maker<'_> {
         if self.nesting >= 2 || open <= REGISTERS {
             return self.arithmetic();
         }
-        match self.draw.below(8) {
+        match self.draw.below(9) {
             0..4 => self.sum_up(),
             4 | 5 => self.hold_against(),
-            _ => self.machine(),
+            6 | 7 => self.machine(),
+            _ => self.cases(),
         }
     }
 
@@ -420,5 +422,73 @@ impl Maker<'_> {
             self.show(sum);
         }
         self.close(stretch.check);
+    }
+
+    /// What is read in each round leads to one of a few cases, by as many comparisons as there are numbers: one after the
+    /// other, or a tree of them.
+    fn cases(&mut self) {
+        let (sum, limit) = (self.sum(), self.draw.of(&[8, 16, 32, 64]));
+        let times = self.draw.between(1, 8) as i32;
+        let stretch = self.stretch(times);
+        let round = self.counter(times.min(stretch.size));
+        let item = self.free();
+        self.keep(item);
+        self.begin(&round);
+        self.inside(&stretch, 1, &round);
+        self.load_of(item, stretch.reg, 0, Width::B1);
+        if self.draw.chance(2, 3) {
+            let wide = self.draw.of(&WIDE);
+            self.code.push(Inst::Alu { wide, op: AluOp::And, dst: item, src: Operand::Imm(limit - 1) });
+        }
+        let labels: Vec<Label> = (0..self.draw.between(2, 6)).map(|_| self.code.label()).collect();
+        let join = self.code.label();
+        let wide = self.draw.of(&WIDE);
+        if self.draw.chance(1, 2) {
+            let apart = self.draw.of(&[1, 1, 1, 3]);
+            for number in 0..limit {
+                let (to, src) = (self.draw.of(&labels), Operand::Imm(number * apart));
+                self.code.push_to(Inst::Jmp { wide, op: CmpOp::Eq, dst: item, src, off: 0 }, to);
+            }
+        } else {
+            let op = self.draw.of(&[CmpOp::Gt, CmpOp::SGt]);
+            self.tree(0..limit, &labels, &mut |maker, above, to| {
+                let src = Operand::Imm(above);
+                maker.code.push_to(Inst::Jmp { wide, op, dst: item, src, off: 0 }, to);
+            });
+        }
+        for label in &labels {
+            self.code.mark(*label);
+            for _ in 0..self.draw.below(3) {
+                self.round_op(sum, &[item]);
+            }
+            let to = if self.draw.chance(1, 16) { round.out } else { join };
+            self.code.push_to(Inst::Ja { off: 0, long: false }, to);
+        }
+        self.code.mark(join);
+        self.again(&round, &[(stretch.reg, 1)]);
+        self.state.set(item, Holds::Nothing);
+        self.loaded(sum, Width::B8, false);
+        if self.draw.chance(2, 3) {
+            self.show(sum);
+        }
+        self.close(stretch.check);
+    }
+
+    /// A tree of jumps that leads each of these numbers to one of the labels.
+    fn tree(
+        &mut self,
+        numbers: std::ops::Range<i32>,
+        labels: &[Label],
+        jump_above: &mut impl FnMut(&mut Self, i32, Label),
+    ) {
+        if numbers.len() == 1 {
+            let to = self.draw.of(labels);
+            return self.code.push_to(Inst::Ja { off: 0, long: false }, to);
+        }
+        let (middle, above) = (numbers.start + numbers.len() as i32 / 2, self.code.label());
+        jump_above(self, middle - 1, above);
+        self.tree(numbers.start..middle, labels, jump_above);
+        self.code.mark(above);
+        self.tree(middle..numbers.end, labels, jump_above);
     }
 }

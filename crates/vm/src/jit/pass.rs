@@ -12,7 +12,8 @@
 //! | `unroll` | several rounds of loops that count stand one behind the other |
 //! | `states` | loops stand once for each of the few constants that a register has in them |
 //! | `switch` | trees of comparisons become jumps by tables |
-//! | `below` | loops that count ask whether they are below their end |
+//! | `below` | loops that count ask whether they are below their end, or above |
+//! | `tails` | many ways to the last test of a loop have one each |
 //!
 //! While lifting:
 //!
@@ -45,6 +46,7 @@ pub(super) mod lanes;
 pub(super) mod narrow;
 mod states;
 mod switch;
+mod tails;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -77,8 +79,10 @@ pub enum Pass {
     States,
     /// Trees of comparisons become jumps by tables.
     Switch,
-    /// Loops that count ask whether they are below their end.
+    /// Loops that count ask whether they are below their end, or above.
     Below,
+    /// Many ways to the last test of a loop have one each.
+    Tails,
     /// Lookups in hash tables that are known are made without a call.
     Lookup,
     /// What helpers do is done in place of their calls.
@@ -141,6 +145,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::States, name: "states", run: Some(states::run) },
     Row { pass: Pass::Switch, name: "switch", run: Some(switch::run) },
     Row { pass: Pass::Below, name: "below", run: Some(below::run) },
+    Row { pass: Pass::Tails, name: "tails", run: Some(tails::run) },
     Row { pass: Pass::Lookup, name: "lookup", run: None },
     Row { pass: Pass::Helper, name: "helper", run: None },
     Row { pass: Pass::Narrow, name: "narrow", run: None },

@@ -30,8 +30,16 @@ impl Count {
     pub(super) fn before(&self, rounds: u64) -> Test {
         // As large as the register gets, or less: it is between `first` and what it ends with, which both fit.
         let bound = self.first + self.step * rounds as i64;
-        let op = if self.step > 0 && self.first >= 0 { CmpOp::Lt } else { CmpOp::Ne };
-        Test { op, dst: self.reg, src: Operand::Imm(bound as i32), ..self.test }
+        Test { op: self.goes_on(), dst: self.reg, src: Operand::Imm(bound as i32), ..self.test }
+    }
+
+    /// How the register is to a number that it comes to in later rounds.
+    pub(super) fn goes_on(&self) -> CmpOp {
+        match (self.step > 0, self.first >= 0) {
+            (true, true) => CmpOp::Lt,
+            (true, false) => CmpOp::SLt,
+            (false, _) => CmpOp::SGt,
+        }
     }
 }
 

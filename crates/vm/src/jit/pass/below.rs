@@ -2,9 +2,9 @@
 //! equality, the code generator compares what the register was before it changed, and so keeps both in machine
 //! registers.
 //!
-//! Sound because the register begins below the end, as a constant, and comes to it in steps that do not pass it
-//! (`trips`): until then it is below, by unsigned comparison, too. Or because the verifier knows the range of the
-//! number that is compared, and that the end is the largest number of it, or the smallest: another one is below, or above.
+//! Sound because the register begins as a constant, and comes to the end in steps that do not pass it (`trips`): until
+//! then it is below, or above. Or because the verifier knows the range of the number that is compared, and that the end
+//! is the largest number of it, or the smallest: another one is below, or above.
 
 use crate::jit::graph::{End, Graph, Test};
 use crate::jit::loops::Loops;
@@ -17,10 +17,8 @@ pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
     for around in &loops.loops {
         if let Some(count) = count(plan, graph, &loops, around)
             && count.test.op == CmpOp::Ne
-            && count.step > 0
-            && count.first >= 0
         {
-            let test = Test { op: CmpOp::Lt, ..count.test };
+            let test = Test { op: count.goes_on(), ..count.test };
             graph.nodes[count.latch].end = End::Branch { test, taken: around.head, next: count.exit };
             continue;
         }
@@ -44,8 +42,11 @@ fn by_range(plan: &Plan<'_>, graph: &Graph, node: usize, test: Test) -> Option<C
         Wide::W32 if most <= u32::MAX.into() => u64::from(end as u32),
         Wide::W32 => return None,
     };
+    let most_signed = if test.wide == Wide::W64 { i64::MAX as u64 } else { i32::MAX as u64 };
     match test.op {
-        // To be at most zero is to be zero, for the code generator, too.
+        // To be at most zero is to be zero for the code generator, too, unless it is asked with a sign.
+        CmpOp::Ne if end == 0 && most <= most_signed => Some(CmpOp::SGt),
+        CmpOp::Eq if end == 0 && most <= most_signed => Some(CmpOp::SLe),
         _ if end == 0 => None,
         CmpOp::Ne if end == most => Some(CmpOp::Lt),
         CmpOp::Eq if end == most => Some(CmpOp::Ge),

@@ -1,5 +1,4 @@
-//! A tree of comparisons of one register with constants becomes a jump by a table; where a loop comes back to such a
-//! jump, each way back has a copy of its own, which the processor learns to foresee apart from the others.
+//! A large tree of comparisons of one register with constants becomes a jump by a table.
 //!
 //! Sound because a comparison does nothing but choose: for each number that the register may hold, the tree is walked
 //! here. Numbers beyond the table either cannot occur (the last write of the register leaves no bits for them, or the
@@ -8,30 +7,23 @@
 use crate::arith::{cmp32, cmp64};
 use crate::jit::budget::Budget;
 use crate::jit::graph::{End, Graph, Runs, Test};
-use crate::jit::loops::Loops;
 use crate::jit::plan::Plan;
 use alveary_isa::{AluOp, CmpOp, Inst, Operand, Reg, Wide};
 use std::collections::HashSet;
 
-/// Fewer comparisons stay what they are.
-const LEAST: usize = 5;
+/// Fewer comparisons stay what they are: a jump by a table takes half of their time where nothing can be foreseen, but
+/// twice that of 15 comparisons, and of 31, where the same numbers come in turn.
+const LEAST: usize = 24;
 /// Entries of a table.
 const MOST: u64 = 256;
 /// Entries of a table for each time that neighbours lead elsewhere: where that is seldom, a few comparisons are foreseen
 /// better.
 const MOST_FOR_EACH: usize = 4;
-/// Instructions between the end of a case and the next jump, where each case gets its own.
-const MOST_TAIL: usize = 16;
-/// Jumps by one table that there may be then.
-const MOST_COPIES: usize = 32;
 /// Comparisons of a tree: one for each entry of a table, and as many in between.
 const MOST_TESTS: usize = 2 * MOST as usize;
-/// Tables whose jumps are copied, in one function: each asks anew where its loops are.
-const MOST_COPIED: usize = 32;
 
 pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
     let mut budget = Budget::of(graph.nodes.len());
-    let mut copied = 0;
     // In reverse, a tree's root would come after its parts; parts of a table that was made are not reached any more.
     let mut covered = vec![false; graph.nodes.len()];
     for node in graph.order() {
@@ -41,11 +33,6 @@ pub(super) fn run(plan: &Plan<'_>, graph: &mut Graph) {
         if let Some((end, tree)) = switch(plan, graph, node, &mut budget) {
             tree.into_iter().for_each(|part| covered[part] = true);
             graph.nodes[node].end = end;
-            if copied < MOST_COPIED {
-                copied += 1;
-                duplicate(plan, graph, node);
-            }
-            covered.resize(graph.nodes.len(), true);
         }
     }
 }
@@ -138,33 +125,4 @@ fn known_most(plan: &Plan<'_>, graph: &Graph, node: usize, reg: Reg) -> Option<u
         _ => u64::MAX,
     };
     Some(most.min(plan.known(slot).range.1))
-}
-
-/// Gives each way back to the jump at the end of `node` a jump of its own.
-fn duplicate(plan: &Plan<'_>, graph: &mut Graph, node: usize) {
-    let loops = Loops::of(graph);
-    let Some(around) = loops.around(node) else { return };
-    // What comes before the jump in each round, whichever case was before.
-    let mut tail = vec![node];
-    let mut first = node;
-    let sources = loop {
-        let back: Vec<usize> =
-            loops.before[first].iter().copied().filter(|&from| loops.contains(around, from)).collect();
-        match back[..] {
-            [from] if !tail.contains(&from) => {
-                tail.push(from);
-                first = from;
-            }
-            _ => break back,
-        }
-    };
-    let size: usize = tail.iter().map(|&node| plan.insts_at(graph.nodes[node].body.clone()).count() + 1).sum();
-    if size > MOST_TAIL || sources.len() < LEAST || sources.len() > MOST_COPIES || tail.contains(&0) {
-        return;
-    }
-    for source in sources.into_iter().skip(1) {
-        // The tail was collected from its end.
-        let copy = graph.copy(&tail) + tail.len() - 1;
-        graph.nodes[source].end.redirect(first, copy);
-    }
 }

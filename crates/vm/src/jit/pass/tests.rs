@@ -37,7 +37,8 @@ unsafe impl Link for Nothing {
 }
 
 /// The code of a program in text; helpers are called by their numbers in `calls`. What r2 and r3 point to is the packet,
-/// what r4 and r5 point to are values of two maps; what is added to r8 leaves 3 to 100, what differs from it is 7, and it is
+/// what r4 and r5 point to are values of two maps; what is added to r8 leaves 3 to 100, what is
+/// taken from it 0 to 100, what differs from it is 7, and it is
 /// not zero where it divides.
 fn code(text: &str) -> Code {
     let (assembly, errors) = assemble(text, &|_| None);
@@ -58,6 +59,9 @@ fn code(text: &str) -> Code {
         }
         if let Inst::Alu { op: AluOp::Add, dst: Reg(8), .. } = inst {
             known[slot].range = (3, 100);
+        }
+        if let Inst::Alu { op: AluOp::Sub, dst: Reg(8), .. } = inst {
+            known[slot].range = (0, 100);
         }
         if let Inst::Alu { op: AluOp::Xor, dst: Reg(8), .. } = inst {
             known[slot].range = (7, 7);
