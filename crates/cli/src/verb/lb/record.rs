@@ -1,6 +1,9 @@
 //! `alveary lb record`.
 
-use super::serve::{OBJECT, ROOT, all};
+use super::{
+    client::name,
+    serve::{OBJECT, ROOT, all},
+};
 use crate::{failure::Failure, files, output, table};
 use alveary::kernel::{netlink::devices, signal::Ending};
 use alveary_diag::{Diagnostic, Place};
@@ -67,7 +70,7 @@ pub(super) struct Record {
     time: Option<Duration>,
 
     /// The balancer's name, if it has one
-    #[arg(long, value_name = "NAME", default_value = "main")]
+    #[arg(long, value_name = "NAME", default_value = "main", value_parser = name)]
     name: String,
 
     /// The BPF file system in which it is pinned

@@ -1,6 +1,9 @@
 //! `alveary lb trace`.
 
-use super::serve::{OBJECT, ROOT, all};
+use super::{
+    client::name,
+    serve::{OBJECT, ROOT, all},
+};
 use crate::{failure::Failure, output};
 use alveary_lb::trace;
 use clap::{Args, ValueHint};
@@ -22,7 +25,7 @@ pub(super) struct Trace {
     packet: String,
 
     /// The balancer's name, if it has one
-    #[arg(long, value_name = "NAME", default_value = "main")]
+    #[arg(long, value_name = "NAME", default_value = "main", value_parser = name)]
     name: String,
 
     /// The BPF file system in which it is pinned

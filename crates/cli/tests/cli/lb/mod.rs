@@ -112,6 +112,31 @@ fn configurations() {
     golden("lb-check.txt", session.text());
 }
 
+/// A balancer's name is a part of paths, whoever asks for it.
+#[test]
+fn names_are_no_paths() {
+    for verb in [
+        "status",
+        "vips",
+        "reals",
+        "flows",
+        "flows --follow",
+        "drain 10.0.0.1",
+        "undrain 10.0.0.1",
+        "reload",
+        "withdraw",
+        "announce",
+        "trace 00",
+        "record -w none.pcapng",
+    ] {
+        for name in ["../..", "/", "a/b", "a.b"] {
+            let session = Session::new().run(&format!("lb {verb} --name '{name}'"));
+            let said = session.text();
+            assert!(said.contains("letters, digits, - and _") && said.contains("(exit code 2)"), "{verb}: {said}");
+        }
+    }
+}
+
 #[test]
 fn what_is_long_is_not_printed_whole() {
     let long = "x".repeat(100_000);
