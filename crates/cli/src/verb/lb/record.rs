@@ -34,7 +34,8 @@ const BLOCK: u64 = 60;
 /// The running data plane is asked by a match, without reload; when this ends, even by being killed, nothing is asked any
 /// more. Filters are tcpdump's (`tcp dst port 443 and src net 198.51.100.0/24`), with `vip ADDRESS[:PORT]`, `real ADDRESS`
 /// and `verdict NAME` (`dropped`, `forwarded`, `no-real` …) beside them. Each packet has what became of it as a comment: the
-/// VIP, the real, the verdict; an ICMP error has the flow that it is about.
+/// VIP, the real, the verdict; an ICMP error has the flow that it is about. A packet that leaves as another one is two frames of
+/// the file: as it came, and as it left; how many there are of both is said at the end.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   alveary lb record 'verdict dropped' -w drops.pcapng
@@ -117,11 +118,19 @@ impl Record {
         }
         file.writer.finish()?;
         if json {
-            return output::object(&json!({ "packets": file.count, "missed": missed, "bytes": file.bytes }));
+            return output::object(
+                &json!({ "packets": file.count, "frames": file.frames, "missed": missed, "bytes": file.bytes }),
+            );
         }
         let packets = table::count(file.count, "packet", "packets");
         let missed = if missed > 0 { format!("; {missed} more fitted, and were over the rate") } else { String::new() };
-        output::plain(&format!("{packets} in {}{missed}\n", self.file.display()))
+        let frames = table::count(file.frames, "frame", "frames");
+        let left = match file.frames - file.count {
+            0 => "none".into(),
+            left => table::grouped(left),
+        };
+        let file = self.file.display();
+        output::plain(&format!("{packets} in {file}: {frames}, {left} of them as a packet left{missed}\n"))
     }
 }
 
@@ -132,7 +141,9 @@ struct File {
     ahead: u64,
     /// Of devices, by number.
     names: BTreeMap<u32, String>,
+    /// Packets; and what stands in the file: each as it came, and as it left.
     count: u64,
+    frames: u64,
     most: u64,
     bytes: u64,
     size: u64,
@@ -148,6 +159,7 @@ impl File {
             ahead: (now.as_nanos() as u64).saturating_sub(monotonic()),
             names: devices().unwrap_or_default().into_iter().map(|device| (device.index, device.name)).gather(),
             count: 0,
+            frames: 0,
             most: record.count.unwrap_or(u64::MAX),
             bytes: BLOCK,
             size: record.size << 20,
@@ -172,6 +184,7 @@ impl File {
                 (self.full, self.failed) = (true, Some(why));
                 return;
             }
+            self.frames += 1;
         }
         self.bytes += more;
         self.count += 1;

@@ -5,6 +5,7 @@ use alveary_ports::Capture;
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
+    net::UdpSocket,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
 };
@@ -145,7 +146,7 @@ fn packets_are_recorded_as_they_come_and_as_they_leave() {
     assert!(refused("", &[]).contains("someone records"));
     let open = site.connect(10);
     let (said, frames) = recording.end();
-    assert!(said.starts_with("10 packets in "), "{said}");
+    assert!(said.starts_with("10 packets in ") && said.contains(": 20 frames, 10 of them as a packet left"), "{said}");
     assert_eq!(frames.len(), 20, "each as it came and as it left");
     for pair in frames.chunks(2) {
         assert_eq!((&pair[0][26..30], &pair[0][30..34]), (&[10, 0, 0, 2][..], &[192, 0, 2, 1][..]), "as it came");
@@ -174,6 +175,18 @@ fn packets_are_recorded_as_they_come_and_as_they_leave() {
     assert!(said.contains(" packets in ") && frames.len() >= 2, "{said}");
     assert!(frames.chunks(2).all(|pair| pair[1][26..30] == [192, 0, 2, 1]), "to the client from the VIP");
     assert!(!is_asked(&site));
+
+    // What is left to the host has a frame each.
+    let recording = Recording::begin(&site, "verdict no-vip and udp", "host.pcapng", &["--count", "3", "--rate", "0"]);
+    let sends = || {
+        let socket = UdpSocket::bind("0.0.0.0:0").expect("a port");
+        for _ in 0..3 {
+            socket.send_to(b"nobody's", "10.0.9.2:9").expect("sent");
+        }
+    };
+    site.network.at(site.client, sends).expect("the namespace");
+    let (said, frames) = recording.end();
+    assert!(said.contains(": 3 frames, none of them as a packet left") && frames.len() == 3, "{said}");
 
     // Who is killed holds nobody off.
     let recording = Recording::begin(&site, "", "killed.pcapng", &[]);
