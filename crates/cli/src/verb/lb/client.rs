@@ -95,6 +95,11 @@ impl Which {
 
 /// Tell how a balancer is: VIPs, reals, what became of packets
 ///
+/// Of each VIP: `packets` and `bytes` that came for it, whatever became of them; `returned`, packets of reals behind NAT to its
+/// clients; `opened`, connections that were begun and remembered (not those that are open now, which `alveary lb flows` lists; UDP's
+/// flows are connections, too). Of each real: its weight, its part of the VIP's table now, packets and bytes that were sent to
+/// it, for all VIPs that send there the same way. Counts go on when another process takes over, until `alveary lb stop`.
+///
 /// With --watch on a screen of its own, which is renewed: how many packets came in each second, who is well. Arrows move what
 /// is shown, `q` ends.
 #[derive(Debug, Args)]
@@ -112,6 +117,9 @@ pub(super) struct Status {
 }
 
 /// List the VIPs of a balancer
+///
+/// `packets` and `bytes` came for the VIP, whatever became of them; `returned` are packets of reals behind NAT to its clients; `opened`
+/// are connections that were begun and remembered, not those that are open now (`alveary lb flows` lists those).
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   alveary lb vips")]
@@ -361,21 +369,26 @@ pub(super) fn count(value: &Value) -> u64 {
 }
 
 fn vips(status: &Value) -> Table {
-    let right = ["reals", "packets", "bytes", "connections"].map(|name| (name, Align::Right));
+    // Without NAT nothing comes back by the balancer.
+    let returned = each(&status["vips"]).any(|vip| count(&vip["back"]["packets"]) > 0);
+    let right = ["reals", "packets", "bytes", "returned", "opened"].into_iter();
+    let right = right.filter(|name| returned || *name != "returned").map(|name| (name, Align::Right));
     let mut columns = vec![("VIP", Align::Left), ("address", Align::Left)];
     columns.extend(right);
     let mut table = Table::new(columns);
     for vip in each(&status["vips"]) {
         let ports: Vec<String> = each(&vip["ports"]).map(ToString::to_string).collect();
         let protocols: Vec<&str> = each(&vip["protocols"]).filter_map(Value::as_str).collect();
-        table.row([
+        let mut row = vec![
             text(&vip["name"]),
             format!("{} {} {}", text(&vip["address"]), protocols.join(","), ports.join(",")).trim_end().to_owned(),
             grouped(each(&vip["reals"]).count() as u64),
             grouped(count(&vip["to"]["packets"])),
             grouped(count(&vip["to"]["bytes"])),
-            grouped(count(&vip["opened"])),
-        ]);
+        ];
+        row.extend(returned.then(|| grouped(count(&vip["back"]["packets"]))));
+        row.push(grouped(count(&vip["opened"])));
+        table.row(row);
     }
     table
 }
@@ -422,6 +435,26 @@ mod tests {
         assert!(said.contains("still balanced by what is pinned in /run/bpf/alveary-lb/edge"), "{said}");
         assert!(said.contains("`alveary lb serve CONFIG.toml --bpffs /run/bpf` takes it over"), "{said}");
         assert!(!silent("edge", Some(Path::new(ROOT))).join("\n").contains("--bpffs"));
+    }
+
+    /// Each count of a VIP stands below its name; what comes back does where there is NAT.
+    #[test]
+    fn a_vip_s_counts_are_named() {
+        let lines = |back: u64| {
+            let vip = json!({
+                "name": "web", "address": "192.0.2.1", "ports": [80, 443], "protocols": ["tcp"], "reals": [{}, {}],
+                "to": { "packets": 1200, "bytes": 90_000 }, "back": { "packets": back, "bytes": 1 }, "opened": 30,
+            });
+            let mut out = Vec::new();
+            vips(&json!({ "vips": [vip] })).write("", &mut out).expect("memory takes it");
+            let plain = anstream::adapter::strip_str(std::str::from_utf8(&out).expect("text")).to_string();
+            plain.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(0), ["VIP address reals packets bytes opened", "web 192.0.2.1 tcp 80,443 2 1,200 90,000 30"]);
+        assert_eq!(
+            lines(7),
+            ["VIP address reals packets bytes returned opened", "web 192.0.2.1 tcp 80,443 2 1,200 90,000 7 30"]
+        );
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Look {
             right("reals"),
             right("packets/s"),
             right("bytes/s"),
-            right("connections/s"),
+            right("opened/s"),
         ]);
         let mut reals = Table::new(vec![
             left("real"),
