@@ -10,7 +10,7 @@ use crate::{
 use alveary_abi::{Helper, HelperId, Proto};
 use alveary_diag::Diagnostic;
 use alveary_isa::{Inst, decode_lowered};
-use alveary_vm::Code;
+use alveary_vm::{Code, Passes};
 
 /// A program for a library.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Runtime {
         };
         let family = FamilyTable { backings: fields, ..prog.family.clone() };
         let context: Context = self.context(program, &family);
-        let proven = Proven::new(verified, &context, false).for_library();
+        let proven = Proven::new(verified, &context, false, Passes::default()).for_library();
         let lowered = load::lower(self.sites(program, &family, &prog.maps), Some(proven))?;
         if let Some((at, what)) = foreign(&lowered) {
             return Err(load::not_ahead(program, at, what));

@@ -1,6 +1,6 @@
 //! Which engine runs proven programs. What is not proven is interpreted, checked.
 
-use alveary_vm::{BadCode, Cache, Code, Image, Jit, Link, Listed, NoJit, Settings};
+use alveary_vm::{BadCode, Cache, Code, Image, Jit, Link, Listed, NoJit, Passes, Settings};
 use std::sync::{Arc, OnceLock};
 
 /// What runs proven programs.
@@ -29,6 +29,11 @@ pub(crate) struct Engines {
 impl Engines {
     pub(crate) fn new(engine: Engine, settings: Settings, cache: Option<Arc<Cache>>) -> Engines {
         Engines { engine, settings, cache, jit: OnceLock::new() }
+    }
+
+    /// What is made better of proven programs.
+    pub(crate) fn passes(&self) -> Passes {
+        self.settings.passes
     }
 
     /// Links code for trusted mode.

@@ -149,7 +149,8 @@ impl Builder {
         self
     }
 
-    /// Which passes are made over programs that become native code: the usual ones unless told otherwise.
+    /// Which passes are made over proven programs, most of them where native code is made: the usual ones unless told
+    /// otherwise.
     #[must_use]
     pub fn passes(mut self, passes: Passes) -> Builder {
         self.settings.passes = passes;
@@ -372,7 +373,7 @@ impl Runtime {
         let family = &self.families[&program.ty.0];
         let context = self.context(program, family);
         let virtual_time = matches!(self.world.clock, Clock::Virtual { .. });
-        let proven = Proven::new(proof.verified(), &context, virtual_time);
+        let proven = Proven::new(proof.verified(), &context, virtual_time, self.engines.passes());
         let lowered =
             load::lower(self.sites(program, family, &maps), Some(proven)).map_err(|why| why.message.to_string())?;
         if let Some(doubt) = proof.doubt(&lowered.sites) {

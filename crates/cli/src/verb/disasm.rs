@@ -16,7 +16,7 @@ use crate::{
 };
 use alveary::runtime::{Pass, Passes};
 use alveary::{Loaded, User};
-use alveary_diag::Diagnostic;
+use alveary_diag::{Diagnostic, Place};
 use alveary_isa::Endian;
 use alveary_object::{Options, apply_core};
 use alveary_spec::Spec;
@@ -74,7 +74,7 @@ pub(crate) struct Disasm {
     /// stand, lookups in arrays become comparisons and addresses, what is never reached goes. Behind an instruction stands
     /// what is known of it; one that was rewritten stands above what it became. Registers r11 (scratch) and r12 (the running
     /// CPU) are the engine's.
-    #[arg(long, conflicts_with_all = ["cbpf", "source", "raw"])]
+    #[arg(long, group = "compiled", conflicts_with_all = ["cbpf", "source", "raw"])]
     lowered: bool,
 
     /// Show the code generator's IR of what the user-space kernel runs
@@ -95,9 +95,10 @@ pub(crate) struct Disasm {
 
     /// Leave out passes of the compiler, to see what they do
     ///
-    /// Of what --jit and --clif show. docs/jit.md lists the passes; several are set apart by commas.
+    /// Of what --jit and --clif show; of what --lowered shows, `dead` and `array`. docs/jit.md lists the passes; several are
+    /// set apart by commas.
     #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = passes(),
-        hide_possible_values = true, requires = "compiled", conflicts_with_all = ["cbpf", "source", "lowered"])]
+        hide_possible_values = true, requires = "compiled", conflicts_with_all = ["cbpf", "source"])]
     without: Vec<String>,
 
     /// Show a classic filter in tcpdump's -d notation
@@ -151,6 +152,14 @@ impl Disasm {
     fn loaded(&self, path: &Path) -> Result<(Loaded<User>, Option<Rejected>), Failure> {
         let spec = inspect::open(path)?;
         let only = self.prog.as_deref().map(|name| inspect::program(&spec, name, path)).transpose()?;
+        let later = |name: &&String| !matches!(Pass::named(name), Some(Pass::Dead | Pass::Array));
+        if self.lowered
+            && let Some(name) = self.without.iter().find(later)
+        {
+            let message = format!("`--lowered` shows the code before pass `{name}` is made");
+            let help = "leave out `dead` or `array`, or see it with `--clif` or `--jit`";
+            return Err(Diagnostic::new("option", message, Place::Nowhere).help(help).into());
+        }
         let passes = self.without.iter().filter_map(|name| Pass::named(name)).fold(Passes::default(), Passes::without);
         let user = self.kernel.user(User::builder().passes(passes), Some(&spec))?.build();
         let options = Options { programs: only.map(|program| vec![program.name.clone()]), ty: None };

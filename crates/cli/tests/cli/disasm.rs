@@ -102,6 +102,16 @@ fn lowered_code_stands_beside_what_was_proven() {
     assert_eq!(program["insns"][9]["facts"], "never reached");
 }
 
+#[test]
+fn lowering_is_shown_without_its_passes() {
+    let session = Session::new()
+        .file("lowered.s", LOWERED)
+        .run("asm lowered.s -o lowered.o")
+        .run("disasm lowered.o --lowered --without dead")
+        .run("disasm lowered.o --lowered --without array,unroll");
+    golden("disasm-lowered-without.txt", session.text());
+}
+
 /// A field, a function that is called, a branch.
 const NATIVE: &str = "\
 .section xdp

@@ -2,10 +2,10 @@
 //!
 //! | rule | fact |
 //! |---|---|
-//! | what is never reached is left out | no path comes there |
-//! | a jump that always goes one way is no condition | the other way is never taken |
+//! | what is never reached is left out (pass `dead`) | no path comes there |
+//! | a jump that always goes one way is no condition (`dead`, too) | the other way is never taken |
 //! | a field of the context is loaded from where it stands | the pointer is the context's, by every path, at a constant offset |
-//! | a lookup in an array is a comparison and an address | the map is the same one by every path, the key has its size |
+//! | a lookup in an array is a comparison and an address (pass `array`) | the map is the same one by every path, the key has its size |
 //! | … or an address alone | the key is the same number |
 //! | the CPU's number, and virtual time, are loaded | the helper is the runtime's own |
 //! | what a helper does that copies or adds few bytes is told to the engine | how many they are |
@@ -26,7 +26,7 @@ use alveary_verifier::{
     Verified,
     facts::{Access, Base, Fact, MapRef},
 };
-use alveary_vm::{Body, Env, Known, Lookup, Memory};
+use alveary_vm::{Body, Env, Known, Lookup, Memory, Pass, Passes};
 
 /// Lowers a proven program.
 pub(crate) struct Proven<'a> {
@@ -34,6 +34,7 @@ pub(crate) struct Proven<'a> {
     pub(super) context: &'a Context,
     /// Programs see virtual time.
     pub(super) virtual_time: bool,
+    passes: Passes,
     /// It is lowered for a library: there is no running CPU, and helpers are someone else's.
     library: bool,
     /// A store or atomic operation may be one to the context.
@@ -45,11 +46,12 @@ pub(crate) struct Proven<'a> {
 }
 
 impl<'a> Proven<'a> {
-    pub(crate) fn new(verified: &'a Verified, context: &'a Context, virtual_time: bool) -> Proven<'a> {
+    pub(crate) fn new(verified: &'a Verified, context: &'a Context, virtual_time: bool, passes: Passes) -> Proven<'a> {
         Proven {
             verified,
             context,
             virtual_time,
+            passes,
             library: false,
             writes_context: false,
             lookups: Vec::new(),
@@ -75,11 +77,12 @@ impl<'a> Proven<'a> {
         at: usize,
     ) -> Result<Vec<Line>, Diagnostic> {
         let fact = self.verified.facts().at(at as u32);
+        let dead = self.passes.has(Pass::Dead);
         if !fact.reached {
-            return Ok(unreached(sites, lines, at));
+            return Ok(unreached(sites, lines, at, !dead));
         }
         match inst {
-            Inst::Jmp { .. } => Ok(jump(inst, fact, at)),
+            Inst::Jmp { .. } => Ok(jump(inst, fact, at, dead)),
             Inst::CallHelper { .. } => self.call(sites, lines, inst, fact, at),
             Inst::Load { .. } | Inst::Store { .. } | Inst::Atomic { .. } => self.access(sites, inst, fact, at),
             _ => Ok(with_fact(plain(sites, inst, at)?, fact)),
@@ -136,7 +139,9 @@ impl<'a> Proven<'a> {
         {
             let key = fact.call.as_ref().and_then(|call| call.key);
             let needs_cpu = self.library && map.spec.def.ty == MapType::PERCPU_ARRAY;
-            if let Some(inlined) = lookup::array(map, number, key).filter(|_| !needs_cpu) {
+            if let Some(inlined) =
+                lookup::array(map, number, key).filter(|_| !needs_cpu && self.passes.has(Pass::Array))
+            {
                 return Ok(inlined);
             }
             let slot = lines.next();
@@ -167,22 +172,24 @@ fn looked_up<'a>(sites: &Sites<'a>, fact: &Fact) -> Option<(&'a LoadedMap, u16)>
     Some((sites.maps.get(usize::from(number))?, number))
 }
 
-/// What stands for an instruction that is never reached: nothing, unless the code before it could go on into it, or a
-/// function begins with it.
-fn unreached(sites: &Sites<'_>, lines: &Lines, at: usize) -> Vec<Line> {
+/// What stands for an instruction that is never reached: nothing, unless the code before it could go on into it, a
+/// function begins with it, or jumps still lead there.
+fn unreached(sites: &Sites<'_>, lines: &Lines, at: usize, led_to: bool) -> Vec<Line> {
     let mut code = Vec::new();
-    if lines.is_open() || sites.program.subprogs.iter().any(|(start, _)| *start as usize == at) {
+    if led_to || lines.is_open() || sites.program.subprogs.iter().any(|(start, _)| *start as usize == at) {
         code = stop();
         code.push(Line::new(Inst::Exit));
     }
     code
 }
 
-fn jump(inst: Inst, fact: &Fact, at: usize) -> Vec<Line> {
+/// A jump; `dead`: without the way that it never goes.
+fn jump(inst: Inst, fact: &Fact, at: usize, dead: bool) -> Vec<Line> {
     let Inst::Jmp { off, .. } = inst else { return vec![Line::new(inst)] };
     let to = u32::try_from(at as i64 + 1 + i64::from(off)).ok();
     match (fact.falls_through, fact.jumps) {
         (true, true) => vec![Line::jump(inst, to)],
+        (true, false) | (false, true) if !dead => vec![Line::jump(inst, to)],
         (true, false) => Vec::new(),
         (false, true) => vec![Line::jump(Inst::Ja { off: off.into(), long: false }, to)],
         (false, false) => stop(),

@@ -4,6 +4,7 @@ mod arguments;
 mod flow;
 mod harness;
 mod inner_maps;
+mod lowering;
 mod maps;
 mod native;
 mod refusals;

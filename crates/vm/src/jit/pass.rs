@@ -31,13 +31,15 @@
 //! | `jit/select` | short ways around what is cheap become selections |
 //! | `jit/hoist` | what loops need in each round is in a register |
 //! | `words`, in `jit/frame` | words of frames that nobody else sees are registers |
+//! | `args`, in `jit/plan` | functions are called with what they read |
 //! | `facts`, in `jit/plan` | what the verifier knows of numbers is used |
 //! | `exits`, in `jit/lift` | ways out of loops are blocks of their own, apart from the loop |
 //! | `roots`, in `jit/lift` | addresses are what they began with, and a number |
 //! | `jit/scale` | bits beside shifted ones are added |
 //! | `jit/order` | what nothing reads later is written over |
 //!
-//! `short`, `leaf` and `align` are made of what is compiled (`jit/emitted`, `jit/layout`).
+//! `dead` and `array` are made before any of that, where a proven program is lowered (by the runtime, for the interpreter,
+//! too). `short`, `leaf` and `align` are made of what is compiled (`jit/emitted`, `jit/layout`).
 
 mod below;
 mod compare;
@@ -61,6 +63,10 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pass {
+    /// What the verifier knows never to happen is left out: branches, and what only they lead to.
+    Dead,
+    /// Lookups in arrays are a comparison and an address.
+    Array,
     /// Small functions are made part of those that call them.
     Inline,
     /// Comparisons are left out on ways that say how they end.
@@ -111,6 +117,8 @@ pub enum Pass {
     Hoist,
     /// Words of frames that nobody else sees are registers.
     Words,
+    /// Functions are called with what they read of their arguments.
+    Args,
     /// What the verifier knows of numbers is used.
     Facts,
     /// Ways out of loops are blocks of their own, apart from the loop.
@@ -135,6 +143,8 @@ struct Row {
 
 /// The passes, in their order.
 const ROWS: &[Row] = &[
+    Row { pass: Pass::Dead, name: "dead", run: None },
+    Row { pass: Pass::Array, name: "array", run: None },
     Row { pass: Pass::Inline, name: "inline", run: Some(inline::run) },
     Row { pass: Pass::Thread, name: "thread", run: Some(thread::run) },
     Row { pass: Pass::Lanes, name: "lanes", run: Some(lanes::run) },
@@ -160,6 +170,7 @@ const ROWS: &[Row] = &[
     Row { pass: Pass::Order, name: "order", run: None },
     Row { pass: Pass::Hoist, name: "hoist", run: None },
     Row { pass: Pass::Words, name: "words", run: None },
+    Row { pass: Pass::Args, name: "args", run: None },
     Row { pass: Pass::Facts, name: "facts", run: None },
     Row { pass: Pass::Exits, name: "exits", run: None },
     Row { pass: Pass::Roots, name: "roots", run: None },
@@ -170,15 +181,22 @@ const ROWS: &[Row] = &[
 
 /// Which passes are made.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Passes(u32);
+pub struct Passes(u64);
 
 impl Passes {
     /// All of them.
-    pub const ALL: Passes = Passes(u32::MAX);
+    pub const ALL: Passes = Passes(u64::MAX);
     /// None: what is lifted is the program as it is.
     pub const NONE: Passes = Passes(0);
-    /// What lifting does by itself: others build on it.
-    pub const LIFTING: Passes = Passes::NONE.with(Pass::Words).with(Pass::Facts).with(Pass::Exits).with(Pass::Roots);
+    /// What lowering and lifting do by themselves: others build on it.
+    pub const LIFTING: Passes = Passes::NONE
+        .with(Pass::Dead)
+        .with(Pass::Array)
+        .with(Pass::Words)
+        .with(Pass::Args)
+        .with(Pass::Facts)
+        .with(Pass::Exits)
+        .with(Pass::Roots);
 
     /// One alone, with what it builds on.
     #[must_use]

@@ -258,6 +258,10 @@ impl<'a> Plan<'a> {
 
     /// Which arguments functions read: registers that are live at their starts.
     fn find_arguments(&mut self) {
+        if !self.rules.passes.has(Pass::Args) {
+            self.functions.iter_mut().for_each(|function| function.args = 5);
+            return;
+        }
         let mut budget = Budget::of(self.insts.len());
         self.settle(|plan, function, _| {
             let live = plan.live_at_start(function, &mut budget) >> 1 & 0b1_1111;
