@@ -151,6 +151,13 @@ pub(crate) struct Run {
     #[arg(long, hide_short_help = true)]
     harden: bool,
 
+    /// Take no more than this many bytes of memory for native code
+    ///
+    /// Each program takes whole pages. With `--engine auto` what does not fit stays interpreted, with `--engine jit` it is
+    /// refused. 256 MiB if nothing is said.
+    #[arg(long, value_name = "BYTES", hide_short_help = true)]
+    native_limit: Option<usize>,
+
     /// Make native code of large programs anew, and keep none
     ///
     /// Otherwise the native code of programs of a thousand instructions and more is kept in $XDG_CACHE_HOME/alveary or
@@ -367,6 +374,7 @@ impl Run {
             ("--engine", self.engine != Runner::Auto),
             ("--fuel", self.fuel),
             ("--harden", self.harden),
+            ("--native-limit", self.native_limit.is_some()),
             ("--no-cache", self.no_cache),
             ("--perf-map", self.perf_map),
             ("--jitdump", self.jitdump.is_some()),
@@ -378,11 +386,16 @@ impl Run {
 
     /// What is done to native code, or said of it, when there is none by what was asked for.
     fn options_find_native_code(&self) -> Result<(), Diagnostic> {
-        let given = [("--perf-map", self.perf_map), ("--jitdump", self.jitdump.is_some()), ("--harden", self.harden)];
+        let given = [
+            ("--perf-map", self.perf_map),
+            ("--jitdump", self.jitdump.is_some()),
+            ("--harden", self.harden),
+            ("--native-limit", self.native_limit.is_some()),
+        ];
         let without = [("--engine interp", self.engine == Runner::Interp), ("--unverified", self.unverified)];
         let first = |all: &[(&'static str, bool)]| all.iter().find(|(_, given)| *given).map(|(name, _)| *name);
         let (Some(name), Some(other)) = (first(&given), first(&without)) else { return Ok(()) };
-        let does = if name == "--harden" { "is for" } else { "names" };
+        let does = if matches!(name, "--harden" | "--native-limit") { "is for" } else { "names" };
         let message = format!("`{name}` {does} native code, and with `{other}` there is none");
         let help = format!("leave `{other}` out, or `{name}`");
         Err(Diagnostic::new("option", message, Place::Nowhere).help(help))

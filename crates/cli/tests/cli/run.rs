@@ -378,6 +378,19 @@ fn native_code_is_dumped_for_profilers() {
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[test]
+fn native_code_takes_no_more_than_it_may() {
+    let session = Session::new().example("count.bpf.o").example("traffic.pcap");
+    let run = |options: &str| session.output(&format!("run count.bpf.o --pcap traffic.pcap {options}"));
+    let refused = run("--engine jit --native-limit 4000");
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    assert!(refused.stderr.contains("4000"), "{}", refused.stderr);
+    for fits in ["--native-limit 4000", "--engine jit --native-limit 1000000"] {
+        assert_eq!(run(fits).code, Some(0), "{fits}");
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
 fn names_of_native_code_are_asked_for_where_there_is_some() {
     let session = Session::new().example("count.bpf.o").example("traffic.pcap");
     for (options, other) in [
@@ -386,6 +399,7 @@ fn names_of_native_code_are_asked_for_where_there_is_some() {
         ("--jitdump . --unverified", "--unverified"),
         ("--harden --unverified", "--unverified"),
         ("--harden --engine interp", "--engine interp"),
+        ("--native-limit 9000 --engine interp", "--engine interp"),
     ] {
         let refused = session.output(&format!("run count.bpf.o --pcap traffic.pcap {options}"));
         assert_eq!(refused.code, Some(1), "{options}");

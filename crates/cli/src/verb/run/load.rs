@@ -59,6 +59,9 @@ pub(super) fn on_user(run: &Run, cpus: u32) -> Result<Ready<User>, Failure> {
         .engine(run.engine.into())
         .fuel(run.fuel)
         .harden(run.harden);
+    if let Some(bytes) = run.native_limit {
+        user = user.native_limit(bytes);
+    }
     if let Some(path) = alveary::cache::users_path().filter(|_| !run.no_cache) {
         user = user.cache(alveary::cache::directory_telling(path, |why| {
             let found = why.found.iter().chain(&why.help).map(|more| format!("; {more}")).collect::<String>();
