@@ -86,7 +86,7 @@ impl Balancer {
              [[vip]]\naddress = \"192.0.2.1\"\nport = 443\nreal = [{{ address = \"10.9.0.2\" }}]\n",
             1 << 20,
         );
-        let config = Config::read("follow", &text).map_err(|faults| faults[0].to_string())?;
+        let (config, places) = Config::read_placed("follow", &text, None).map_err(|faults| faults[0].to_string())?;
         let linux = Linux::builder().without_pins().build();
         let mut object = Object::open(object)?;
         prepare(&mut object, &config, linux.kernel().cpus)?;
@@ -94,7 +94,7 @@ impl Balancer {
         let mut store: Store<Linux> = Store::open(&loaded)?;
         let wanted = wanted(&config, &|_, _| Standing::WELL, &Nothing)?;
         store.apply(&wanted)?;
-        let ready = Peers::open(config.sync.as_ref().ok_or("no [sync]")?)?;
+        let ready = Peers::open(config.sync.as_ref().ok_or("no [sync]")?, &places)?;
         let map = |name: &str| -> LinuxMap { store.map(name).clone() };
         let mut peers = Peers::with(ready, &map)?;
         peers.learn(&store.running, &wanted);

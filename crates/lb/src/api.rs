@@ -3,8 +3,9 @@
 
 use crate::{
     Fault, Result,
-    config::{Api, Config, here::token},
+    config::{Api, Config, Places, here::token},
     http::{Answer, Request, Stream, Until, converse},
+    occupied::{self, Key, Kind},
     tls,
 };
 use alveary_diag::{Diagnostic, Place};
@@ -80,13 +81,14 @@ pub struct Answered {
 /// Opens the doors that a configuration asks for, and reads what who comes has to show. Nobody is answered yet.
 ///
 /// # Errors
-/// Nobody can be answered there; the token or the certificates cannot be used.
-pub fn open(config: &Config) -> Result<Doors> {
+/// Nobody can be answered there, with the key that says so; the token or the certificates cannot be used.
+pub fn open(config: &Config, places: &Places) -> Result<Doors> {
     let keys = Keys::read(&config.api)?;
     let path = config.api.socket.clone().unwrap_or_else(|| socket(&config.name));
-    let (unix, file) = patiently(|| at_socket(&path)).map_err(|why| wrong(&path.display().to_string(), &why))?;
-    let address = config.api.address.map(at_address).transpose()?;
-    let metrics = config.metrics.map(at_address).transpose()?;
+    let (unix, file) = patiently(|| at_socket(&path))
+        .map_err(|why| occupied::socket("lb-api", &path, ("api", "socket"), &why, places))?;
+    let at = |address: Option<SocketAddr>, key| address.map(|address| at_address(address, key, places)).transpose();
+    let (address, metrics) = (at(config.api.address, ("api", "address"))?, at(config.metrics, ("metrics", "address"))?);
     let listening =
         Listening { address: address.as_ref().map(|(_, at)| *at), metrics: metrics.as_ref().map(|(_, at)| *at) };
     let (address, metrics) = (address.map(|(listener, _)| listener), metrics.map(|(listener, _)| listener));
@@ -292,9 +294,10 @@ pub(crate) fn patiently<T>(mut take: impl FnMut() -> io::Result<T>) -> io::Resul
     }
 }
 
-fn at_address(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+fn at_address(address: SocketAddr, key: Key, places: &Places) -> Result<(TcpListener, SocketAddr)> {
     let bound = patiently(|| TcpListener::bind(address)).and_then(|listener| Ok((listener.local_addr()?, listener)));
-    bound.map(|(at, listener)| (listener, at)).map_err(|why| wrong(&address.to_string(), &why))
+    let wrong = |why| occupied::address("lb-api", address, Kind::Tcp, key, &why, places).into();
+    bound.map(|(at, listener)| (listener, at)).map_err(wrong)
 }
 
 /// The file of a socket, which goes with us.

@@ -47,6 +47,7 @@ pub mod http;
 pub mod instance;
 pub mod keepalived;
 pub mod maglev;
+mod occupied;
 pub mod owner;
 mod places;
 pub mod record;

@@ -72,9 +72,10 @@ impl Folder {
             "[balancer]\ndevices = [\"eth0\"]\n[api]\nsocket = \"DIR/lb.sock\"\naddress = \"127.0.0.1:0\"\n{words}"
         );
         let text = text.replace("DIR", &self.path.display().to_string());
-        let config = Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let read = Config::read_placed("lb.toml", &text, None);
+        let (config, places) = read.unwrap_or_else(|faults| panic!("{faults:#?}"));
         let said = |request: Request| Answer::json(&serde_json::json!(request.method));
-        let doors = open(&config)?;
+        let doors = open(&config, &places)?;
         let at = doors.listening;
         let said_of_keys = self.log.clone();
         let answered = doors.answer(said, move |line| said_of_keys.lock().expect("it is whole").push(line))?;
@@ -298,4 +299,56 @@ fn who_asks_is_answered_before_it_is_quiet() {
     });
     drop(inside);
     assert_eq!(waits.join().expect("it ends"), 0);
+}
+
+/// A place that somebody else has is told with the key that names it, where that stands, and what to do.
+#[test]
+fn a_place_that_is_taken_is_told_by_its_key() {
+    let folder = Folder::new();
+    let refused = |words: &str| match folder.listens(words).expect_err("it is taken") {
+        Fault::Own(why) => (why.to_string(), why.help.join("; ")),
+        Fault::Target(why) => panic!("{why}"),
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = taken.local_addr().expect("one");
+    let (why, help) = refused(&format!("[metrics]\naddress = \"{at}\""));
+    let said = format!(
+        "lb.toml:7:11: nobody can be answered at {at}, which is `address` in [metrics] (found Address already in use"
+    );
+    assert!(why.starts_with(&said), "{why}");
+    assert!(help.contains(&format!("`ss -ltnp 'sport = :{}'` says which process", at.port())), "{help}");
+    assert!(help.contains("another port in `address`"), "{help}");
+    let (why, help) = refused("[metrics]\naddress = \"192.0.2.77:9100\"");
+    assert!(why.contains("`address` in [metrics]") && help.contains("`ip address` lists them"), "{why} {help}");
+    // Who serves has the socket.
+    folder.listens("").expect("it is free");
+    let (why, help) = refused("");
+    assert!(why.starts_with("lb.toml:4:10: nobody can be answered at /") && why.contains("`socket` in [api]"), "{why}");
+    assert!(help.contains("somebody answers there: `alveary lb status --socket /"), "{help}");
+    // A file is nobody's to remove.
+    let other = Folder::new();
+    other.write("lb.sock", "mine");
+    let why = match other.listens("").expect_err("a file is there") {
+        Fault::Own(why) => why.help.join("; "),
+        Fault::Target(why) => panic!("{why}"),
+    };
+    assert!(why.contains("what is there is no socket"), "{why}");
+    assert_eq!(fs::read_to_string(other.path("lb.sock")).expect("it is there"), "mine");
+    let text = format!(
+        "[balancer]\ndevices = [\"lo\"]\n[sync]\nlisten = \"{{}}\"\npeers = \"127.0.0.1:7\"\nkey = {:?}\n",
+        folder.path("key")
+    );
+    folder.write("key", "a secret of more than sixteen letters");
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let at = udp.local_addr().expect("one");
+    let (config, places) =
+        Config::read_placed("lb.toml", &text.replace("{}", &at.to_string()), None).expect("it is right");
+    let why = crate::sync::Peers::open(config.sync.as_ref().expect("it is there"), &places).map(drop);
+    let Err(Fault::Own(why)) = why else { panic!("it is taken") };
+    assert!(
+        why.to_string()
+            .starts_with(&format!("lb.toml:4:10: nobody can be answered at {at}, which is `listen` in [sync]")),
+        "{why}"
+    );
+    assert!(why.help[0].contains(&format!("`ss -lunp 'sport = :{}'`", at.port())), "{why:?}");
 }

@@ -53,7 +53,7 @@ impl<'l> Server<'l> {
             }
             None => (local, None),
         };
-        Server::of(path, changed, (config, shared), object, root, log)
+        Server::of(path, changed, (config, &places, shared), object, root, log)
             .map_err(|why| vec![why])
             .map(|server| server.says_what_waits(&places))
     }
@@ -62,14 +62,14 @@ impl<'l> Server<'l> {
     fn of(
         path: &Path,
         changed: Option<SystemTime>,
-        (config, shared): (Config, Option<(Shared, Standing)>),
+        (config, places, shared): (Config, &Places, Option<(Shared, Standing)>),
         object: &[u8],
         root: &Path,
         log: &'l mut dyn FnMut(&str),
     ) -> Result<Server<'l>> {
         let owner = Owner::take(root, &config.name)?;
-        let doors = api::open(&config)?;
-        let ready = config.sync.as_ref().map(Peers::open).transpose()?;
+        let doors = api::open(&config, places)?;
+        let ready = config.sync.as_ref().map(|sync| Peers::open(sync, places)).transpose()?;
         let instance = Instance::open(&config, object, root)?;
         let store = &instance.store;
         let peers = ready.map(|ready| Peers::with(ready, &|map| store.map(map).clone())).transpose()?;

@@ -15,7 +15,8 @@ use crate::{
     api::patiently,
     apply::Running,
     clock::coarse,
-    config::{Sync, here::secret},
+    config::{Places, Sync, here::secret},
+    occupied::{self, Kind},
     store::Plane as _,
     wanted::Wanted,
     wire::{self, some},
@@ -141,7 +142,7 @@ impl Peers {
     ///
     /// # Errors
     /// The secret cannot be used; the system's.
-    pub fn open(sync: &Sync) -> Result<Ready> {
+    pub fn open(sync: &Sync, places: &Places) -> Result<Ready> {
         let secret = secret(&sync.key).map_err(|why| wrong("the secret of the peers cannot be used".into(), &why))?;
         let bound = patiently(|| UdpSocket::bind(sync.listen)).and_then(|socket| {
             socket.set_read_timeout(Some(TURN))?;
@@ -149,8 +150,8 @@ impl Peers {
             let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER);
             Ok(socket)
         });
-        let socket =
-            bound.map_err(|why| wrong(format!("peers cannot be told at {}", sync.listen), &why.to_string()))?;
+        let listen = ("sync", "listen");
+        let socket = bound.map_err(|why| occupied::address("lb-sync", sync.listen, Kind::Udp, listen, &why, places))?;
         Ok(Ready { socket, secret, peers: sync.peers.clone() })
     }
 
