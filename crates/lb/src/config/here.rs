@@ -92,6 +92,7 @@ impl Config {
                 lacks(places.of(table, key), message, Some(why));
             }
         }
+        places.order(&mut all);
         all
     }
 }

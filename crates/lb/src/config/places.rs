@@ -1,7 +1,8 @@
 //! Where the keys of a configuration stand, for what is found about them when it has been read.
 
 use super::table::Faults;
-use alveary_diag::Place;
+use alveary_diag::{Diagnostic, Place};
+use alveary_sort::Sort;
 use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
 
 /// Tables whose keys are noted: there is one of each. Others are many.
@@ -61,6 +62,14 @@ impl Places {
     pub fn of(&self, table: &'static str, key: &'static str) -> Place {
         let known = [(table, key), ("configuration", table)].into_iter().find_map(|key| self.notes.at.get(&key));
         self.at(known.cloned().unwrap_or_default())
+    }
+
+    /// Brings what is said of the file into its order; what is said of VIPs elsewhere stands behind that.
+    pub(crate) fn order(&self, all: &mut [Diagnostic]) {
+        all.order_by_key(|fault| match fault.place() {
+            Place::Text { file, bytes, .. } => (*file != self.file, bytes.start),
+            _ => (true, u32::MAX),
+        });
     }
 
     /// Files that reals are verified with.

@@ -705,19 +705,17 @@ fn what_a_machine_lacks_is_said_where_it_stands() {
                 [sync]\nlisten = \"192.0.2.77:3\"\npeers = \"192.0.2.78:3\"\nkey = \"DIR/none\"\n\
                 [[vip]]\naddress = \"192.0.2.1\"\nport = 443\ncheck = { type = \"https\", ca = \"DIR/none\" }\n\
                 real = [{ address = \"10.0.0.1\", forward = \"l2\", device = \"none1\", mac = \"02:00:00:00:00:01\" }]\n";
-    let mut said = lacks(text);
-    said.sort();
     assert_eq!(
-        said,
+        lacks(text),
         [
-            "11:10 this machine cannot be asked at `listen`",
-            "13:7 the secret of the peers cannot be used",
-            "17:32 the certificates that reals are verified with cannot be used",
-            "18:58 this machine has no network device `none1`",
             "2:11 this machine has no network device `none0`",
             "4:11 this machine cannot be asked at `address`",
             "5:9 the token cannot be used",
             "6:15 the API's certificates cannot be used",
+            "11:10 this machine cannot be asked at `listen`",
+            "13:7 the secret of the peers cannot be used",
+            "17:32 the certificates that reals are verified with cannot be used",
+            "18:58 this machine has no network device `none1`",
         ]
     );
     // VIPs that are elsewhere ask for files of this machine, too; and so does the way there.

@@ -183,7 +183,9 @@ impl Server<'_> {
                 std::process::id()
             ))
         };
-        changed.map(wrong).collect()
+        let mut all: Vec<Diagnostic> = changed.map(wrong).collect();
+        places.order(&mut all);
+        all
     }
 
     /// What is taken only when something is made anew.
