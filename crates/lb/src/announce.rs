@@ -8,7 +8,7 @@ use crate::{
 use alveary_sort::{Gather, Sort};
 use rustix::{
     fs::OFlags,
-    process::{Gid, Uid, geteuid},
+    process::{Gid, Uid, getegid, geteuid},
     thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 use serde_json::{Value, json};
@@ -17,7 +17,10 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     net::IpAddr,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -228,7 +231,7 @@ fn read_note(folder: &Path, name: &str) -> io::Result<Option<(Value, Owner)>> {
 }
 
 /// Whose a note is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Owner {
     user: u32,
     group: u32,
@@ -311,6 +314,48 @@ pub fn withdraw_by_note(folder: &Path, name: &str) -> io::Result<()> {
     forget_note(folder, name)
 }
 
+/// The socket of a balancer whose process is gone, as that has noted it.
+#[derive(Debug)]
+pub struct LeftSocket {
+    path: PathBuf,
+    owner: Owner,
+}
+
+impl LeftSocket {
+    /// Where it is: at `said`, or where the note says, or without one where they are unless told otherwise.
+    #[must_use]
+    pub fn of(folder: &Path, name: &str, said: Option<PathBuf>) -> LeftSocket {
+        let ours = Owner { user: geteuid().as_raw(), group: getegid().as_raw() };
+        let noted = read_note(folder, name).ok().flatten();
+        let noted = noted.and_then(|(note, owner)| Some((note["socket"].as_str()?.into(), owner)));
+        let (path, owner) = match (said, noted) {
+            (Some(path), _) => (path, ours),
+            (None, Some(noted)) => noted,
+            (None, None) => (crate::api::socket(name), ours),
+        };
+        LeftSocket { path, owner }
+    }
+
+    /// Removes it with the rights of the note's owner: if it is his, and nobody answers there any more.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove(self) -> io::Result<()> {
+        let LeftSocket { path, owner } = self;
+        let removes = || {
+            let is_his = |about: &fs::Metadata| about.file_type().is_socket() && about.uid() == owner.user;
+            let is_dead =
+                || UnixStream::connect(&path).is_err_and(|why| why.kind() == io::ErrorKind::ConnectionRefused);
+            if fs::symlink_metadata(&path).is_ok_and(|about| is_his(&about)) && is_dead() {
+                fs::remove_file(&path)?;
+            }
+            Ok(())
+        };
+        let wrong = |why: io::Error| io::Error::new(why.kind(), format!("{} stays: {why}", path.display()));
+        owner.does(removes).map_err(wrong)
+    }
+}
+
 /// There is nothing more to withdraw.
 pub(crate) fn forget_note(folder: &Path, name: &str) -> io::Result<()> {
     let gone = fs::remove_file(note(folder, name));
@@ -390,6 +435,37 @@ mod tests {
         fs::rename(&path, folder.join("elsewhere")).expect("moved");
         std::os::unix::fs::symlink(folder.join("elsewhere"), &path).expect("a link");
         assert!(withdraw_by_note(&folder, "owned").is_err());
+        fs::remove_dir_all(folder).expect("it is ours");
+    }
+
+    /// What a killed process leaves is removed; what lives, is no socket or is another's, stays.
+    #[test]
+    fn a_dead_socket_is_removed_by_its_owner() {
+        use std::os::unix::net::UnixListener;
+        let folder = std::env::temp_dir().join(format!("alveary-lb-socket-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("x.sock");
+        fs::write(note(&folder, "left"), json!({ "socket": path }).to_string()).expect("a note");
+        let remove = || LeftSocket::of(&folder, "left", None).remove();
+        remove().expect("there is none");
+        let alive = UnixListener::bind(&path).expect("a socket");
+        remove().expect("it lives");
+        assert!(path.exists(), "somebody answers there");
+        drop(alive);
+        remove().expect("it is ours, and dead");
+        assert!(!path.exists());
+        fs::write(&path, "a file").expect("a file");
+        remove().expect("it is no socket");
+        LeftSocket::of(&folder, "none", Some(path.clone())).remove().expect("it is no socket");
+        assert!(path.exists());
+        fs::remove_file(&path).expect("it is ours");
+        if geteuid().is_root() {
+            // A note of somebody else's removes nothing of ours.
+            drop(UnixListener::bind(&path).expect("a socket"));
+            std::os::unix::fs::chown(note(&folder, "left"), Some(65534), Some(65534)).expect("it is given away");
+            remove().expect("it is not his");
+            assert!(path.exists());
+        }
         fs::remove_dir_all(folder).expect("it is ours");
     }
 }

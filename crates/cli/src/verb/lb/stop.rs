@@ -7,7 +7,7 @@ use super::{
 use crate::failure::Failure;
 use alveary_diag::{Diagnostic, Place};
 use alveary_lb::{
-    announce::{noted, noted_bpffs, withdraw_by_note},
+    announce::{LeftSocket, noted, noted_bpffs, withdraw_by_note},
     api::socket,
     instance,
     owner::{Owned, Owner},
@@ -66,8 +66,13 @@ impl Stop {
             Owned::Nobody => {
                 // Nobody begins to serve it meanwhile.
                 let _owner = Owner::take(&self.bpffs, &self.name).map_err(|why| all(vec![why]))?;
+                // Its note, which says where that is, goes before it.
+                let left = LeftSocket::of(&notes(&self.name), &self.name, self.socket.clone());
                 withdraw_first(&self.name)?;
                 instance::stop(&self.bpffs, &self.name).map_err(|why| all(vec![why]))?;
+                if let Err(why) = left.remove() {
+                    anstream::eprintln!("{why}");
+                }
                 said(&json!({ "pid": null }), json)
             }
         }
@@ -138,9 +143,14 @@ impl Stop {
     }
 }
 
+/// The folder of the note that a balancer's process leaves.
+fn notes(name: &str) -> PathBuf {
+    socket(name).parent().map(Path::to_owned).unwrap_or_default()
+}
+
 /// Takes back what a balancer announces that nobody serves, so that packets go elsewhere before it ends.
 fn withdraw_first(name: &str) -> Result<(), Failure> {
-    let folder = socket(name).parent().map(Path::to_owned).unwrap_or_default();
+    let folder = notes(name);
     withdraw_by_note(&folder, name).map_err(|why| {
         let message = format!("the routes of `{name}` cannot be taken back: packets go on being balanced");
         let note = folder.join(format!("lb-{name}.announce"));

@@ -258,3 +258,20 @@ fn a_balancer_that_is_not_meant_is_not_stopped() {
     assert!(!output.status.success() && why.contains("whose balancer `test` is pinned elsewhere"), "{why}");
     assert!(program(&site).is_some() && site.status().is_some());
 }
+
+/// A process that is killed leaves its socket; who stops its balancer removes that, too.
+#[test]
+fn the_socket_of_a_killed_process_goes_with_its_balancer() {
+    let Some(mut site) = Site::new("lb_left") else { return };
+    let _servers = [site.server(0), site.server(1)];
+    site.configure("");
+    // Names of notes are the machine's: nobody else's test may have this one.
+    site.replace("name = \"test\"", "name = \"lb-left\"");
+    site.serve();
+    site.kill();
+    let socket = site.folder.join("lb.sock");
+    assert!(socket.exists(), "nobody could remove it");
+    let output = site.command(&["stop", "lb-left", "--bpffs"]).arg(&site.bpffs.path).output().expect("it runs");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(!socket.exists() && program(&site).is_none());
+}
