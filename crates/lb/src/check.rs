@@ -182,9 +182,24 @@ pub fn dns_answer(answer: &[u8], id: u16) -> Option<Result<(), String>> {
     })
 }
 
+/// What stands in the place of a name, for who is asked.
+type Fill = fn(SocketAddr) -> String;
+
+/// What is filled into the words of a command, and with what.
+pub(crate) const FILLED: [(&str, Fill); 2] =
+    [("{address}", |to| to.ip().to_string()), ("{port}", |to| to.port().to_string())];
+
+/// What looks as if something were to be filled in there, and nothing is: names in braces. `${…}` is a shell's.
+pub(crate) fn unfilled(word: &str) -> impl Iterator<Item = &str> {
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let braces = word.match_indices('{').filter(|(at, _)| !word[..*at].ends_with('$'));
+    let names = braces.filter_map(|(at, _)| Some(&word[at..=at + word[at..].find('}')?]));
+    names.filter(move |name| is_name(&name[1..name.len() - 1]) && FILLED.iter().all(|(known, _)| known != name))
+}
+
 fn exec(command: &[String], to: SocketAddr, end: Instant) -> Result<(), String> {
-    let fill =
-        |word: &String| word.replace("{address}", &to.ip().to_string()).replace("{port}", &to.port().to_string());
+    let fill = |word: &String| FILLED.iter().fold(word.clone(), |word, (name, with)| word.replace(name, &with(to)));
     let mut all = command.iter().map(fill);
     let program = all.next().unwrap_or_default();
     let mut command = Command::new(&program);

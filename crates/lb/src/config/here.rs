@@ -1,9 +1,10 @@
 //! What a configuration asks of this machine: devices, files, addresses. What is not there is said with its place, before
 //! anything is changed.
 
-use super::{Config, Forward, Places};
+use super::{Config, Forward, Places, shown};
 use crate::{instance::Here, tls, tunnel::Tunnel, wanted::Devices as _};
 use alveary_diag::Diagnostic;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use std::{
     fs, io,
     net::{IpAddr, UdpSocket},
@@ -82,6 +83,11 @@ impl Config {
                 lacks(place, "the certificates that reals are verified with cannot be used".into(), Some(why));
             }
         }
+        for (name, place) in places.programs() {
+            if let Err(why) = program(name) {
+                lacks(place, format!("the check's program `{}` cannot be run", shown(name)), Some(why));
+            }
+        }
         for (address, table, key) in [
             (self.api.address, "api", "address"),
             (self.metrics, "metrics", "address"),
@@ -152,6 +158,28 @@ impl Config {
 /// Whether the machine says that an address is none of its own; that it cannot be asked says nothing.
 fn is_foreign(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_err_and(|why| why.kind() == io::ErrorKind::AddrNotAvailable)
+}
+
+/// Looks for a program where who runs it does: at its path, or in the folders of `PATH`.
+///
+/// # Errors
+/// Why it cannot be run.
+fn program(name: &str) -> Result<(), String> {
+    let runs = |path: &Path| {
+        let about = fs::metadata(path).map_err(|why| why.to_string())?;
+        if !about.is_file() {
+            return Err("it is no file".to_owned());
+        }
+        accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).map_err(|_| "it is not executable (chmod +x)".to_owned())
+    };
+    if name.contains('/') {
+        return runs(Path::new(name));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&folders).any(|folder| runs(&folder.join(name)).is_ok()) {
+        return Ok(());
+    }
+    Err(format!("none of the folders of PATH has such a program: {}", shown(&folders.to_string_lossy())))
 }
 
 /// Why an address is none of this machine's, if it is none.

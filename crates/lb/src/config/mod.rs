@@ -30,7 +30,7 @@ pub use value::{
 pub(crate) use vip::SLOTS;
 pub use vip::{Check, Key, Real, Remember, Route, Vip};
 
-use crate::{maglev::Size, tls::Trust};
+use crate::{check::unfilled, maglev::Size, tls::Trust};
 use alveary_diag::{Diagnostic, Place};
 use std::{
     borrow::Cow,
@@ -292,7 +292,7 @@ impl Config {
     #[must_use]
     pub fn remarks(&self, local: Option<(u16, u16)>) -> Vec<String> {
         let mut remarks = Vec::new();
-        if self.vips.is_empty() && self.etcd.is_none() {
+        if self.vips.is_empty() {
             remarks.push("there are no VIPs ([[vip]]): nothing is balanced".to_owned());
         }
         let nat = self.vips.iter().flat_map(|vip| &vip.reals).any(|real| real.forward == Forward::Nat);
@@ -309,6 +309,14 @@ impl Config {
         for vip in &self.vips {
             if let Some(why) = vip.drops_all() {
                 remarks.push(format!("{} {why}: all packets to it are dropped", shown(&vip.name)));
+            }
+        }
+        for vip in &self.vips {
+            for name in vip.check.iter().flat_map(|check| &check.command).flat_map(|word| unfilled(word)) {
+                let (vip, name) = (shown(&vip.name), shown(name));
+                remarks.push(format!(
+                    "{vip}: `{name}` in the check's command stays as it is: `{{address}}` and `{{port}}` are filled in"
+                ));
             }
         }
         let unverified = |check: &Check| check.kind == CheckKind::Https && check.trust == Trust::Anybody;
@@ -498,7 +506,15 @@ fn read(
     config.etcd = fleet::etcd(&mut file, &config.name, faults);
     config.sync = fleet::sync(&mut file, faults);
     match shared {
-        Some((table, others)) => config.vips = vips(table, places, &config, others),
+        Some((table, others)) => {
+            if file.raw("etcd").is_none() {
+                let fault = faults.wrong("its VIPs are said to be in etcd, and there is no table `[etcd]`", 0..0);
+                fault.help.push("[etcd]\nendpoints = [\"http://10.0.0.5:2379\"]; or the VIPs in this file".into());
+                // Those in the file are no keys that nobody knows.
+                let _ = ["default", "vip"].map(|key| file.raw(key));
+            }
+            config.vips = vips(table, places, &config, others);
+        }
         None => config.vips = vips(&mut file, places, &config, faults),
     }
     if config.etcd.is_some() {

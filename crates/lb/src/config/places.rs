@@ -18,6 +18,8 @@ pub(super) struct Notes {
     at: BTreeMap<Key, Range<usize>>,
     /// Files that something is verified with.
     pub(super) files: Vec<(PathBuf, Range<usize>)>,
+    /// Programs that checks run.
+    pub(super) programs: Vec<(Box<str>, Range<usize>)>,
     /// Devices that reals are behind, each where it is named first.
     pub(super) devices: BTreeMap<Box<str>, Range<usize>>,
 }
@@ -40,12 +42,16 @@ pub struct Places {
     others: Vec<(PathBuf, Place)>,
     /// The same of devices.
     other_devices: Vec<(Box<str>, Place)>,
+    /// The same of programs.
+    other_programs: Vec<(Box<str>, Place)>,
 }
 
 impl Places {
     pub(super) fn new(faults: &mut Faults) -> Places {
         let (file, text) = faults.file();
-        Places { file, text, notes: std::mem::take(&mut faults.notes), others: Vec::new(), other_devices: Vec::new() }
+        let notes = std::mem::take(&mut faults.notes);
+        let (others, other_devices, other_programs) = Default::default();
+        Places { file, text, notes, others, other_devices, other_programs }
     }
 
     /// The same, and the files that are named by VIPs elsewhere.
@@ -54,6 +60,8 @@ impl Places {
         self.others.extend(files.into_iter().map(|(path, at)| (path, others.at(at))));
         let devices = std::mem::take(&mut others.notes.devices);
         self.other_devices.extend(devices.into_iter().map(|(name, at)| (name, others.at(at))));
+        let programs = std::mem::take(&mut others.notes.programs);
+        self.other_programs.extend(programs.into_iter().map(|(name, at)| (name, others.at(at))));
         self
     }
 
@@ -76,6 +84,12 @@ impl Places {
     pub(super) fn files(&self) -> impl Iterator<Item = (&PathBuf, Place)> {
         let own = self.notes.files.iter().map(|(path, at)| (path, self.at(at.clone())));
         own.chain(self.others.iter().map(|(path, at)| (path, at.clone())))
+    }
+
+    /// Programs that checks run.
+    pub(super) fn programs(&self) -> impl Iterator<Item = (&str, Place)> {
+        let own = self.notes.programs.iter().map(|(name, at)| (&**name, self.at(at.clone())));
+        own.chain(self.other_programs.iter().map(|(name, at)| (&**name, at.clone())))
     }
 
     /// Devices that reals are behind.

@@ -622,11 +622,12 @@ fn vips_one_by_one_are_those_of_the_whole_file() {
             .map_err(|all| format!("{all:#?}"));
         let read = Config::read("lb.toml", &text).map_err(|all| format!("{:#?}", Some(all)));
         assert_eq!(read, whole, "{text}");
-        let shared = Config::read_pieces("lb.toml", head, Some(("etcd", &text)), false)
+        let here = format!("{head}[etcd]\nendpoints = [\"http://10.0.0.5:2379\"]\n");
+        let shared = Config::read_pieces("lb.toml", &here, Some(("etcd", &text)), false)
             .map(|(config, _)| config)
             .map_err(|all| format!("{all:#?}"));
         let read =
-            Config::read_shared("lb.toml", head, Some(("etcd", &text))).map_err(|all| format!("{:#?}", Some(all)));
+            Config::read_shared("lb.toml", &here, Some(("etcd", &text))).map_err(|all| format!("{:#?}", Some(all)));
         assert_eq!(read, shared, "{text}");
     }
 }
@@ -666,6 +667,61 @@ fn what_may_be_wrong_is_remarked() {
     let none = Config::read("lb.toml", "[balancer]\ndevices = [\"lo\"]\n").expect("it is right");
     assert_eq!(none.remarks(None), ["there are no VIPs ([[vip]]): nothing is balanced"]);
     assert_eq!(own.remarks(None), Vec::<String>::new());
+    // The same of those that etcd is to have.
+    let here = "[balancer]\ndevices = [\"lo\"]\n[etcd]\nendpoints = [\"http://10.0.0.5:2379\"]\n";
+    let none = Config::read_shared("lb.toml", here, Some(("vips.toml", ""))).expect("it is right");
+    assert_eq!(none.remarks(None), ["there are no VIPs ([[vip]]): nothing is balanced"]);
+}
+
+/// VIPs that are said to be in etcd, of a file that does not say where that is.
+#[test]
+fn vips_elsewhere_want_to_know_where() {
+    let vips = "[[vip]]\naddress = \"192.0.2.1\"\nport = 80\n";
+    for more in ["", vips] {
+        let own = format!("[balancer]\ndevices = [\"lo\"]\n{more}");
+        let faults = Config::read_shared("lb.toml", &own, Some(("vips.toml", vips))).expect_err("where is etcd?");
+        let expected = "lb.toml:1:1: its VIPs are said to be in etcd, and there is no table `[etcd]`";
+        assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+    }
+}
+
+/// Programs of checks have to be there, and what is filled into their words has to have a name.
+#[test]
+fn programs_of_checks_are_looked_for() {
+    let read = |command: &str| {
+        let text = format!(
+            "[balancer]\ndevices = [\"lo\"]\n[[vip]]\naddress = \"192.0.2.1\"\nport = 80\n\
+             check = {{ type = \"exec\", command = {command} }}\n"
+        );
+        Config::read_placed("lb.toml", &text, None).map_err(said)
+    };
+    let lacks = |command: &str| {
+        let (config, places) = read(command).unwrap_or_else(|faults| panic!("{command}: {faults:?}"));
+        config.lacks(&places).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for there in ["\"sh\"", "[\"/bin/sh\", \"-c\", \"true\"]", "[\"{address}/x\"]"] {
+        assert_eq!(lacks(there), Vec::<String>::new(), "{there}");
+    }
+    let none = lacks("[\"/no/such\", \"x\"]");
+    let expected = "lb.toml:6:37: the check's program `/no/such` cannot be run (found No such file or directory";
+    assert!(none.len() == 1 && none[0].starts_with(expected), "{none:?}");
+    assert!(lacks("\"no-such-program\"")[0].contains("none of the folders of PATH has such a program: "));
+    assert!(lacks("\"/etc/passwd\"")[0].contains("it is not executable"));
+    assert!(lacks("\"/etc\"")[0].contains("it is no file"));
+    assert_eq!(read("\"\"").map(drop), Err(vec!["6:36 `command` is not what it should be".to_owned()]));
+
+    let wrong = |word: &str| read(&format!("[\"sh\", {word:?}]")).map(|(config, _)| config.remarks(None));
+    assert_eq!(wrong("{adress}"), Err(vec!["6:43 nothing is filled in for `{adress}`".to_owned()]));
+    assert_eq!(wrong("a{prot}b{port}"), Err(vec!["6:43 nothing is filled in for `{prot}`".to_owned()]));
+    let remarks = wrong("{ip}:{port}").expect("it may be the program's own");
+    assert!(
+        remarks.iter().any(|remark| remark.contains("`{ip}` in the check's command stays as it is")),
+        "{remarks:?}"
+    );
+    for own in ["{address}:{port}", "${adress}", "{}", "{ print $1 }", "{", "}{"] {
+        let remarks = wrong(own).expect("it is right");
+        assert!(!remarks.iter().any(|remark| remark.contains("command")), "{own}: {remarks:?}");
+    }
 }
 
 /// What a file of this text has no room for, or lacks here: line, column and words.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     apply::{Needs, Room},
+    check,
     maglev::Size,
     tls::Trust,
 };
@@ -728,6 +729,27 @@ fn read_routes(vip: &Vip, tables: Vec<Section<'_>>, all_reals: bool, faults: &mu
     routes
 }
 
+/// Notes the program of a command, and looks what its words leave to be filled in.
+fn read_command(words: &[(String, Range<usize>)], faults: &mut Faults) {
+    if let Some((program, at)) = words.first() {
+        if program.is_empty() {
+            faults.unexpected("command", "a program and its arguments", at.clone());
+        } else if !check::FILLED.iter().any(|(name, _)| program.contains(name)) {
+            faults.notes.programs.push((program.as_str().into(), at.clone()));
+        }
+    }
+    for (word, at) in words {
+        for name in check::unfilled(word) {
+            // Others may be the program's own: awk's, a shell's.
+            let Some(meant) = alveary_diag::did_you_mean(name, check::FILLED.iter().map(|(name, _)| *name)) else {
+                continue;
+            };
+            let fault = faults.wrong(format!("nothing is filled in for `{}`", shown(name)), at.clone());
+            fault.help.push(format!("did you mean `{meant}`?"));
+        }
+    }
+}
+
 fn read_check(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> Option<Check> {
     let kind: Option<CheckKind> = table.need("type", faults);
     // Who writes a key of etcd does not thereby run programs on every balancer.
@@ -747,7 +769,7 @@ fn read_check(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> O
         faults.unexpected("host", "a name without spaces", table.value_place("host"));
     }
     let server_name: Option<String> = table.get("server-name", faults);
-    let named = |host: &String| crate::check::server_name(host).is_some();
+    let named = |host: &String| check::server_name(host).is_some();
     if kind == Some(CheckKind::Https) && server_name.is_none() && host.as_ref().is_some_and(|host| !named(host)) {
         faults
             .wrong("no certificate is for such a host", table.value_place("host"))
@@ -767,7 +789,9 @@ fn read_check(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> O
     if query.as_ref().is_some_and(|name| name.len() > 253 || !name.trim_end_matches('.').split('.').all(label)) {
         faults.unexpected("query", "a domain name", table.value_place("query"));
     }
-    let command: Vec<String> = table.list("command", faults).into_iter().map(|(word, _)| word).collect();
+    let words: Vec<(String, Range<usize>)> = table.list("command", faults);
+    read_command(&words, faults);
+    let command: Vec<String> = words.into_iter().map(|(word, _)| word).collect();
     let mut statuses = Vec::new();
     for (Statuses(first, last), _) in table.list::<Statuses>("status", faults) {
         statuses.extend(first..=last);

@@ -41,7 +41,7 @@ pub(super) struct Check {
     #[arg(value_name = "CONFIG.toml", value_hint = ValueHint::FilePath, value_parser = files::input)]
     config: PathBuf,
 
-    /// What etcd is to have, if the VIPs are there
+    /// What etcd is to have, if the VIPs are there (the file has a table [etcd])
     #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, value_parser = files::input)]
     shared: Option<PathBuf>,
 
@@ -73,7 +73,12 @@ impl Check {
             last.help.push("is it another machine's? --elsewhere".into());
             return Err(lacks.into());
         }
-        let mut remarks = config.remarks(config::local_ports());
+        let mut remarks = match (&config.etcd, &shared) {
+            (Some(etcd), None) => {
+                vec![format!("its VIPs are in etcd (`{}`) and were not looked at: --shared FILE does", etcd.key)]
+            }
+            _ => config.remarks(config::local_ports()),
+        };
         if !self.elsewhere {
             remarks.extend(config.foreign());
             remarks.extend(config.unchecked());

@@ -109,6 +109,16 @@ fn configurations() {
     let session = session.run("lb import keepalived.conf").run("lb import cut.conf").run("lb import empty.conf");
     let session = session.file("all.conf", "include conf.d/*.conf\n").run("lb import all.conf");
     let session = session.run("lb trace").run("lb trace 'tcp 198.51.100.7 > 192.0.2.1:443'").run("lb trace 02zz");
+    let etcd = "[balancer]\ndevices = [\"lo\"]\n\n[etcd]\nendpoints = [\"http://10.0.0.5:2379\"]\n";
+    let session = session.file("none.toml", &etcd[..28]).file("etcd.toml", etcd).file("vips.toml", &GOOD[72..]);
+    let session = session.run("lb check none.toml").run("lb check none.toml --shared none.toml");
+    let session = session.run("lb check etcd.toml").run("lb check etcd.toml --shared /dev/null");
+    let exec = GOOD.replace(
+        "  [[vip.real]]\n  address = \"10.0.0.11\"\n  [[",
+        "  [vip.check]\n  type = \"exec\"\n  command = [\"/no/such\", \"{ip}\"]\n  [[",
+    );
+    let exec = exec.replace("eth0", "lo");
+    let session = session.file("exec.toml", &exec).run("lb check exec.toml").run("lb check --elsewhere exec.toml");
     golden("lb-check.txt", session.text());
 }
 
