@@ -22,8 +22,7 @@ const WRONG: u16 = 8000;
 /// The part of BIRD's configuration that is ours: a route to each address, and the peers that are told of them.
 #[must_use]
 pub fn text(name: &str, announce: &Announce, addresses: &BTreeSet<IpAddr>) -> String {
-    // Names of protocols have no hyphens.
-    let name = format!("alveary_lb_{}", name.replace('-', "_"));
+    let name = protocol(name);
     let mut text = "# `alveary lb serve` writes this file, and anew when something changes.\n".to_owned();
     for (family, bits, is_it) in [(4, 32, IpAddr::is_ipv4 as fn(&IpAddr) -> bool), (6, 128, IpAddr::is_ipv6)] {
         // There is always room in a text.
@@ -53,6 +52,15 @@ pub fn text(name: &str, announce: &Announce, addresses: &BTreeSet<IpAddr>) -> St
         );
     }
     text
+}
+
+/// What names of a balancer's protocols begin with. They have no hyphens; a balancer whose name has underscores is called otherwise,
+/// so that `a-b` and `a_b`, which one BIRD may serve both, are not the same.
+fn protocol(name: &str) -> String {
+    if name.contains('_') {
+        return format!("alveary_lbx_{}", name.replace('_', "__").replace('-', "_h"));
+    }
+    format!("alveary_lb_{}", name.replace('-', "_"))
 }
 
 /// Has BIRD announce these addresses, and no others of ours.
@@ -185,6 +193,13 @@ mod tests {
     }
 
     proptest! {
+        /// `a-b` and `a_b` had the same protocols: the later one's replaced the other's routes, or BIRD took neither.
+        #[test]
+        fn no_two_balancers_have_the_same_protocols(one in "[ah_-]{1,6}", other in "[ah_-]{1,6}") {
+            prop_assert_eq!(protocol(&one) == protocol(&other), one == other, "{} {}", one, other);
+            prop_assert!(protocol(&one).chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+        }
+
         #[test]
         fn nothing_makes_it_panic(said in prop::collection::vec(any::<u8>(), 0..200)) {
             drop(answer(&mut said.as_slice()));
