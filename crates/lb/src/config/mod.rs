@@ -10,7 +10,7 @@
 //! | `places` | where its keys stand |
 //! | `table` | tables of the file, and what is wrong with it so far |
 //! | `value` | values, and what is expected where they are something else |
-//! | `vip` | VIPs, their reals, health checks |
+//! | `vip` | VIPs, their reals, health checks, and what does not go together |
 
 mod fleet;
 pub(crate) mod here;
