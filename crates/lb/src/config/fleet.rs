@@ -52,7 +52,7 @@ pub(super) fn announce(file: &mut Table<'_>, faults: &mut Faults) -> Option<Anno
         bfd: table.get("bfd", faults),
         peers: Vec::new(),
     };
-    if announce.file.file_name().is_none() && table.raw("file").is_some() {
+    if announce.file.file_name().is_none() && table.raw("file").is_some() && !table.is_unread("file", faults) {
         faults.unexpected("file", "a file, which BIRD's configuration includes", table.value_place("file"));
     }
     if announce.linger > LINGER {
@@ -60,7 +60,7 @@ pub(super) fn announce(file: &mut Table<'_>, faults: &mut Faults) -> Option<Anno
     }
     for mut peer in table.tables("peer", faults) {
         let (address, number) = (peer.need("address", faults), peer.need("as", faults));
-        if announce.number.is_none() {
+        if announce.number.is_none() && !table.is_unread("as", faults) {
             let fault = faults.wrong("there are peers, and no number of our own autonomous system", peer.place());
             fault.help.push("[announce]\nas = 65001".into());
         }
@@ -68,7 +68,7 @@ pub(super) fn announce(file: &mut Table<'_>, faults: &mut Faults) -> Option<Anno
         peer.finish(faults);
     }
     for (key, needless) in [("as", announce.number.is_some()), ("bfd", announce.bfd.is_some())] {
-        if needless && announce.peers.is_empty() && table.raw("peer").is_none() {
+        if needless && announce.peers.is_empty() && table.raw("peer").is_none() && !table.is_misspelt("peer") {
             let fault = faults.wrong(format!("`{key}` is about peers, and there are none"), table.value_place(key));
             fault.help.push("[[announce.peer]]; or leave it to the rest of BIRD's configuration".into());
         }
@@ -131,7 +131,7 @@ impl Read for Endpoint {
 pub(super) fn etcd(file: &mut Table<'_>, name: &str, faults: &mut Faults) -> Option<Etcd> {
     let mut table = file.table("etcd", faults)?;
     let endpoints: Vec<Endpoint> = table.list("endpoints", faults).into_iter().map(|(endpoint, _)| endpoint).collect();
-    if table.raw("endpoints").is_none() {
+    if table.raw("endpoints").is_none() && !table.is_misspelt("endpoints") {
         faults
             .wrong("`etcd` lacks `endpoints`", table.place())
             .help
@@ -139,20 +139,28 @@ pub(super) fn etcd(file: &mut Table<'_>, name: &str, faults: &mut Faults) -> Opt
     }
     let user = table.get::<String>("user", faults);
     let password = table.get::<PathBuf>("password", faults);
-    if user.is_some() != password.is_some() {
+    let either =
+        |one: &str, other: &str, faults: &Faults| table.is_unread(one, faults) || table.is_unread(other, faults);
+    if user.is_some() != password.is_some() && !either("user", "password", faults) {
         let fault = faults.wrong("a user has a password, and a password its user", table.place());
         fault.help.push("user = \"lb\"\npassword = \"/etc/alveary/etcd\": a file with the password".into());
     }
     let ca = table.get::<PathBuf>("ca", faults);
     let (certificate, secret) =
         (table.get::<PathBuf>("certificate", faults), table.get::<PathBuf>("certificate-key", faults));
-    if certificate.is_some() != secret.is_some() {
+    let either =
+        |one: &str, other: &str, faults: &Faults| table.is_unread(one, faults) || table.is_unread(other, faults);
+    if certificate.is_some() != secret.is_some() && !either("certificate", "certificate-key", faults) {
         let fault = faults.wrong("a certificate has a key, and a key its certificate", table.place());
         fault.help.push("certificate = \"/etc/alveary/etcd.crt\"\ncertificate-key = \"/etc/alveary/etcd.key\"".into());
     }
     for key in ["ca", "certificate"] {
         let at = table.value_place(key);
-        if at != table.place() && !endpoints.iter().any(|endpoint| endpoint.tls) && !endpoints.is_empty() {
+        if at != table.place()
+            && !endpoints.iter().any(|endpoint| endpoint.tls)
+            && !endpoints.is_empty()
+            && !table.is_unread("endpoints", faults)
+        {
             let fault = faults.wrong(format!("`{key}` is for members that speak TLS, and there are none"), at);
             fault.help.push("endpoints = [\"https://10.0.0.5:2379\"]".into());
         }
@@ -198,7 +206,7 @@ pub(super) fn sync(file: &mut Table<'_>, faults: &mut Faults) -> Option<Sync> {
             _ => peers.push(peer),
         }
     }
-    if table.raw("peers").is_none() {
+    if table.raw("peers").is_none() && !table.is_misspelt("peers") {
         faults.wrong("`sync` lacks `peers`", table.place()).help.push("peers = [\"10.0.9.3:7947\"]".into());
     }
     table.finish(faults);

@@ -421,7 +421,7 @@ fn read(
 ) -> Config {
     let mut balancer = file.table("balancer", faults);
     let missing = balancer.is_none();
-    if missing && file.raw("balancer").is_none() {
+    if missing && file.raw("balancer").is_none() && !file.is_misspelt("balancer") {
         let fault = faults.wrong("the file lacks a table `[balancer]`", 0..0);
         fault.help.push("[balancer]\ndevices = [\"eth0\"]".into());
     }
@@ -459,6 +459,7 @@ fn read(
             let Some(said) = limits.get::<u32>(key, faults) else { continue };
             if said == 0 || said > most {
                 faults.unexpected(key, &format!("a number from 1 to {most}"), limits.value_place(key));
+                continue;
             }
             *value = said;
         }
@@ -479,6 +480,7 @@ fn read(
         if let Some(address) = config.api.address
             && !address.ip().is_loopback()
             && !config.api.knows_clients()
+            && !["token", "certificate", "key", "clients"].iter().any(|key| api.is_unread(key, faults))
         {
             let fault =
                 faults.wrong("others than this machine may ask here, and nothing says who", api.value_place("address"));
@@ -519,7 +521,7 @@ fn read(
     }
     if config.etcd.is_some() {
         for key in ["default", "vip"] {
-            if file.raw(key).is_some() {
+            if file.raw(key).is_some() && !file.is_unread(key, faults) {
                 let at = file.value_place(key);
                 faults.wrong(format!("`{key}` is in etcd, and not in this file as well"), at);
             }
@@ -535,16 +537,19 @@ fn read(
 /// How the API is spoken to inside TLS, if it is.
 fn read_tls(table: &mut table::Table<'_>, api: &mut Api, faults: &mut Faults) {
     let clients = table.get("clients", faults);
-    match (table.get("certificate", faults), table.get("key", faults)) {
+    let said = (table.get("certificate", faults), table.get("key", faults));
+    let unread = ["certificate", "key", "clients"].iter().any(|key| table.is_unread(key, faults));
+    match said {
         (Some(certificate), Some(key)) => api.tls = Some(ApiTls { certificate, key, clients }),
         (None, None) if clients.is_none() => {}
+        _ if unread => {}
         (None, None) => drop(faults.wrong("certificates are shown in TLS alone", table.value_place("clients"))),
         (None, _) => drop(faults.wrong("a `key` goes with a `certificate`", table.value_place("key"))),
         (_, None) => drop(faults.wrong("a `certificate` goes with its `key`", table.value_place("certificate"))),
     }
     for key in ["token", "certificate", "clients"] {
         let at = table.value_place(key);
-        if api.address.is_none() && at != table.place() {
+        if api.address.is_none() && at != table.place() && !table.is_unread("address", faults) {
             let fault = faults.wrong(format!("`{key}` is for who comes to the `address`, and there is none"), at);
             fault.help.push(
                 "address = \"127.0.0.1:9200\": the Unix socket asks for nothing, its owner alone opens it".into(),
@@ -591,7 +596,7 @@ fn own(balancer: &mut table::Table<'_>, config: &mut Config, faults: &mut Faults
             config.devices.push(device);
         }
     }
-    if config.devices.is_empty() && balancer.raw("devices").is_none() {
+    if config.devices.is_empty() && balancer.raw("devices").is_none() && !balancer.is_misspelt("devices") {
         faults.wrong("the balancer has no devices", balancer.place()).help.push("devices = [\"eth0\"]".into());
     }
     config.mode = balancer.get("mode", faults).unwrap_or(config.mode);
@@ -615,7 +620,7 @@ fn own(balancer: &mut table::Table<'_>, config: &mut Config, faults: &mut Faults
         let last = config.sources.v4.map_or(0, u32::from) | config.sources.v6.map_or(0, |v6| u128::from(v6) as u32);
         if spread > 24 {
             faults.unexpected("spread", "bits from 0 to 24", balancer.value_place("spread"));
-        } else if last.trailing_zeros() < spread.into() {
+        } else if last.trailing_zeros() < spread.into() && !config.sources.unread {
             let at = balancer.value_place("spread");
             let fault = faults.wrong(format!("the last {spread} bits of `source` are not free"), at);
             fault
@@ -633,6 +638,7 @@ fn own(balancer: &mut table::Table<'_>, config: &mut Config, faults: &mut Faults
     config.seed = balancer.get("seed", faults).unwrap_or(config.seed);
     let ports = balancer.list::<u16>("nat-ports", faults);
     match ports[..] {
+        _ if balancer.is_unread("nat-ports", faults) => {}
         [] => {}
         [(first, _), (last, _)] if 0 < first && first <= last => config.ports = (first, last),
         _ => faults.unexpected(
@@ -641,6 +647,7 @@ fn own(balancer: &mut table::Table<'_>, config: &mut Config, faults: &mut Faults
             balancer.value_place("nat-ports"),
         ),
     }
+    config.sources.unread |= balancer.is_misspelt("source");
 }
 
 #[cfg(test)]

@@ -148,11 +148,35 @@ impl<'a> Table<'a> {
     /// A value that there has to be.
     pub(super) fn need<T: Read>(&mut self, key: &'static str, faults: &mut Faults) -> Option<T> {
         if self.raw(key).is_none() {
-            let what = self.what;
-            faults.wrong(format!("`{what}` lacks `{key}`"), self.place());
+            if !self.is_misspelt(key) {
+                let what = self.what;
+                faults.wrong(format!("`{what}` lacks `{key}`"), self.place());
+            }
             return None;
         }
         self.get(key, faults)
+    }
+
+    /// Whether a key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Whether a key is there under a name that nobody knows, which is a fault by itself.
+    pub(super) fn is_misspelt(&self, key: &str) -> bool {
+        let other = |name: &str| !self.known.contains(name) && did_you_mean(name, [key]).is_some();
+        !self.table.contains_key(key) && self.table.iter().any(|(name, _)| other(name.get_ref()))
+    }
+
+    /// Whether there was something wrong with a key so far: what follows from that is no other fault. Keys whose names are
+    /// like this one's have been asked for before.
+    pub(super) fn is_unread(&self, key: &str, faults: &Faults) -> bool {
+        let Some(value) = self.table.get(key) else { return self.is_misspelt(key) };
+        let at = self.moved(value.span());
+        faults.all.iter().any(|fault| match fault.place() {
+            Place::Text { bytes, .. } => (at.start..at.end.max(at.start + 1)).contains(&(bytes.start as usize)),
+            _ => false,
+        })
     }
 
     /// One value, or an array of them.

@@ -69,6 +69,139 @@ options = "drop"
 real = [{ address = "10.0.1.1", id = 7 }]
 "#;
 
+/// Every key that can stand beside the others, a line each.
+const EVERYTHING: &str = r#"[balancer]
+name = "edge"
+devices = ["eth0", "eth1"]
+mode = "native"
+source = ["172.16.0.0", "fc00:9::"]
+spread = 16
+mtu = 1500
+seed = 42
+nat-ports = [40000, 50000]
+[limits]
+vips = 64
+reals = 128
+slots = 500_000
+connections = 1000
+connections-per-cpu = 4096
+[rates]
+new-connections = 5000
+answers = 100
+sample = 1000
+[api]
+socket = "/run/edge.sock"
+address = "192.0.2.77:9200"
+token = "/token"
+certificate = "/c"
+key = "/k"
+clients = "/a"
+[metrics]
+address = "127.0.0.1:9100"
+[announce]
+file = "/x.conf"
+bird = "/b.ctl"
+when = "all"
+linger = "2s"
+as = 65001
+bfd = "100ms"
+[[announce.peer]]
+address = "10.0.9.1"
+as = 65000
+[sync]
+listen = "10.0.9.2:7947"
+peers = ["10.0.9.3:7947"]
+key = "/secret"
+[default]
+slots = 4093
+forward = "gue"
+drain = "30s"
+slow-start = "5s"
+[default.check]
+type = "dns"
+query = "example.org"
+[[vip]]
+name = "web"
+address = "192.0.2.1"
+port = [80, 443]
+protocol = ["tcp", "udp"]
+action = "balance"
+forward = "gue"
+hash = "flow"
+table = "maglev"
+slots = 1009
+remember = "all"
+idle = "30s"
+quic = "quic-lb"
+quic-server-id = [1, 4]
+tcp-id = true
+udp-id = true
+hop-limit = true
+mss = 1400
+fragments = "pass"
+options = "drop"
+drain = "10s"
+slow-start = "10s"
+[vip.check]
+type = "https"
+path = "/health"
+host = "www.example"
+status = ["200-202", 204]
+interval = "500ms"
+timeout = "400ms"
+jitter = 20
+rise = 3
+fall = 4
+port = 8443
+server-name = "www.example"
+ca = "/ca"
+verify = true
+[[vip.real]]
+address = "10.0.1.1"
+name = "one"
+weight = 2
+gue-port = 9886
+checksum = true
+id = [7, 8]
+mtu = 1600
+device = "eth2"
+[[vip.real]]
+address = "fc00:1::2"
+name = "two"
+forward = "l2"
+mac = "02:00:00:00:00:01"
+id = 9
+[[vip.real]]
+address = "10.0.1.3"
+forward = "nat"
+port = 8080
+id = 10
+[[vip.route]]
+from = ["198.51.100.0/24"]
+reals = ["two"]
+[[vip]]
+address = "192.0.2.2"
+port = 80
+[vip.check]
+type = "exec"
+command = ["/bin/test", "{address}", "{port}"]
+[[vip.real]]
+address = "10.0.1.9"
+[[vip]]
+address = "192.0.2.3"
+port = 80
+[vip.check]
+type = "tcp"
+tunnel = true
+[[vip.real]]
+address = "10.0.1.9"
+forward = "ip"
+[[vip]]
+address = "2001:db8::1"
+protocol = "icmp"
+echo = true
+"#;
+
 fn lines(text: &str) -> Vec<String> {
     Config::read("lb.toml", text).expect_err("faults").iter().map(ToString::to_string).collect()
 }
@@ -396,9 +529,55 @@ fn consequences_are_not_faults() {
     assert_eq!(lines(&source).len(), 1, "{:#?}", lines(&source));
     assert!(lines(&source)[0].starts_with("lb.toml:7:10: `source`"));
     assert_eq!(lines(vips), ["lb.toml:1:1: the file lacks a table `[balancer]`"]);
+    let misspelt = format!("[balncer]\ndevices = [\"eth0\"]\n{vips}");
+    assert_eq!(lines(&misspelt), ["lb.toml:1:2: `configuration` has no key `balncer`"]);
+    let table =
+        "[balancer]\ndevices = [\"eth0\"]\n[etcd]\nendpoints = [\"http://a:1\"]\n[vip]\naddress = \"192.0.2.1\"\n";
+    assert_eq!(lines(table).len(), 1, "{:#?}", lines(table));
     let real = "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.2\"\n[[vip]]\naddress = \"192.0.2.1\"\n\
                 real = [{ address = \"10.0.0.\", name = \"a\" }]\nroute = [{ from = \"10.0.0.0/8\", reals = \"a\" }]\n";
     assert_eq!(lines(real).len(), 1, "{:#?}", lines(real));
+}
+
+/// A file in which one key alone is wrong, whichever it is and however, has one fault.
+#[test]
+fn one_wrong_key_is_one_fault() {
+    let elsewhere = "[balancer]\ndevices = \"eth0\"\n[etcd]\nendpoints = [\"https://10.0.0.5:2379\"]\nkey = \"/lb\"\n\
+                     kept = \"/kept\"\nuser = \"lb\"\npassword = \"/p\"\nca = \"/ca\"\ncertificate = \"/c\"\n\
+                     certificate-key = \"/k\"\nexec = true\n";
+    one_key_after_another(EVERYTHING);
+    one_key_after_another(elsewhere);
+}
+
+fn one_key_after_another(right: &str) {
+    let with = |at: usize, line: &str| {
+        let mut lines: Vec<&str> = right.lines().collect();
+        lines[at] = line;
+        lines.join("\n")
+    };
+    let faults = |text: &str| match Config::read("lb.toml", text) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(ToString::to_string).collect(),
+    };
+    assert_eq!(faults(right), Vec::<String>::new());
+    let mut more = Vec::new();
+    for (at, line) in right.lines().enumerate() {
+        let Some((key, value)) = line.split_once(" = ") else { continue };
+        for wrong in ["\"?\"", "-1", "0", "[]", "{}", "99999999999", "[\"?\"]", "\"\"", "true"] {
+            let all = faults(&with(at, &format!("{key} = {wrong}")));
+            if all.len() > 1 {
+                more.push((at + 1, format!("{key} = {wrong}"), all));
+            }
+        }
+        // A letter more, and one less.
+        for wrong in [format!("{key}q"), key[1..].to_owned()] {
+            let all = faults(&with(at, &format!("{wrong} = {value}")));
+            if all.len() != 1 {
+                more.push((at + 1, wrong, all));
+            }
+        }
+    }
+    assert!(more.is_empty(), "{}\n{more:#?}", more.len());
 }
 
 /// Limits are those that `serve` has, and what is beyond them is told where.

@@ -96,6 +96,7 @@ pub(super) fn read_check(mut table: Section<'_>, config: &Config, faults: &mut F
     for (Statuses(first, last), _) in table.list::<Statuses>("status", faults) {
         statuses.extend(first..=last);
     }
+    let port: Option<u16> = table.get("port", faults);
     let check = Check {
         kind: kind.unwrap_or(CheckKind::Tcp),
         interval,
@@ -103,7 +104,7 @@ pub(super) fn read_check(mut table: Section<'_>, config: &Config, faults: &mut F
         rise: table.get("rise", faults).unwrap_or(2),
         fall: table.get("fall", faults).unwrap_or(3),
         jitter: table.get("jitter", faults).unwrap_or(10),
-        port: table.get("port", faults),
+        port,
         tunnel: table.get("tunnel", faults).unwrap_or(false),
         path: path.clone().unwrap_or_else(|| "/".into()),
         host: host.clone(),
@@ -123,14 +124,14 @@ pub(super) fn read_check(mut table: Section<'_>, config: &Config, faults: &mut F
     if timeout.is_zero() {
         faults.unexpected("timeout", "more than nothing", table.value_place("timeout"));
     }
-    if timeout > interval {
+    if timeout > interval && !table.is_unread("interval", faults) && !table.is_unread("timeout", faults) {
         let message = format!(
             "a check may take longer (`timeout`, {timeout:?}) than it is to the next (`interval`, {interval:?})"
         );
         let at = table.value_place("timeout");
         faults.wrong(message, at).help.push("timeout: at most the interval".into());
     }
-    if table.get::<u16>("port", faults) == Some(0) {
+    if port == Some(0) {
         faults.unexpected("port", "a port from 1 to 65535", table.value_place("port"));
     }
     for (key, count) in [("rise", check.rise), ("fall", check.fall)] {
@@ -161,7 +162,7 @@ pub(super) fn read_check(mut table: Section<'_>, config: &Config, faults: &mut F
             let names: Vec<String> = owners.iter().map(|kind| format!("`type = \"{}\"`", kind.name())).collect();
             faults.wrong(format!("`{key}` is of {} alone", names.join(" and ")), table.value_place(key));
         }
-        if !there && owned && matches!(key, "query" | "command") {
+        if !there && owned && matches!(key, "query" | "command") && !table.is_misspelt(key) {
             faults.wrong(format!("the check lacks `{key}`"), table.place());
         }
     }

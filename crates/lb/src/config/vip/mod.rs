@@ -23,7 +23,7 @@ use crate::maglev::Size;
 use check::read_check;
 use real::{read_real, read_routes};
 use std::{net::IpAddr, ops::Range, time::Duration};
-use together::together;
+use together::{Known, together};
 
 /// A service.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,7 +182,10 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     if protocols.is_empty() {
         protocols.push(Protocol::Tcp);
     }
-    if !ports.is_empty() && protocols.iter().all(|protocol| matches!(protocol, Protocol::Icmp | Protocol::Any)) {
+    if !ports.is_empty()
+        && !table.is_unread("protocol", faults)
+        && protocols.iter().all(|protocol| matches!(protocol, Protocol::Icmp | Protocol::Any))
+    {
         faults.wrong("this protocol has no ports", table.value_place("port"));
     }
     let default_name = address.map(|address| match (address, ports.first()) {
@@ -222,7 +225,11 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     if quic_lengths.len() > 7 {
         faults.wrong("there are seven configurations, 0 to 6", table.value_place("quic-server-id"));
     }
-    if knows_quic && (quic == Some(Quic::QuicLb)) == quic_lengths.is_empty() {
+    let knows_quic = knows_quic && !table.is_misspelt("quic");
+    if knows_quic
+        && !table.is_unread("quic-server-id", faults)
+        && (quic == Some(Quic::QuicLb)) == quic_lengths.is_empty()
+    {
         let fault = faults.wrong("`quic = \"quic-lb\"` and `quic-server-id` go together", table.value_place("quic"));
         fault.help.push("quic-server-id = [4]: configuration 0 has server ids of 4 bytes, in clear".into());
     }
@@ -238,13 +245,16 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     let forward = table.get("forward", faults).or(defaults.forward);
     let katran = config.katran;
     let slots = table.get("slots", faults).or(defaults.slots).or(katran.map(|k| k.ring)).or(Size::new(SLOTS))?;
+    let so_far = faults.all.len();
     let check = match table.table("check", faults) {
         Some(check) => read_check(check, config, faults),
         None => defaults.check.clone(),
     };
+    let ports_known = faults.all.len() == so_far && !table.is_unread("port", faults);
     let (real_tables, routes) = (table.tables("real", faults), table.tables("route", faults));
     let said = (real_tables.len(), faults.all.len());
-    let mut reals: Vec<Real> = real_tables.into_iter().filter_map(|real| read_real(real, forward, faults)).collect();
+    let ways = (forward, table.is_unread("forward", faults));
+    let mut reals: Vec<Real> = real_tables.into_iter().filter_map(|real| read_real(real, ways, faults)).collect();
     reals.shrink_to_fit();
     // What does not go together with those that cannot be read is not known.
     let all_reals = faults.all.len() == said.1;
@@ -303,7 +313,7 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     }
     vip.routes = read_routes(&vip, routes, all_reals, faults);
     if address.is_some() {
-        together(&vip, (all_reals, knows_quic), config, faults);
+        together(&vip, &Known { reals: all_reals, quic: knows_quic, ports: ports_known }, config, faults);
     }
     protocols_of(&vip, &table, faults);
     table.finish(faults);
@@ -338,7 +348,7 @@ fn protocols_of(vip: &Vip, table: &Section<'_>, faults: &mut Faults) {
         ("idle", vip.idle.is_some(), Protocol::Udp),
         ("echo", vip.echo, Protocol::Icmp),
     ] {
-        if given && !takes(protocol) {
+        if given && !takes(protocol) && !table.is_unread("protocol", faults) {
             let name = protocol.name();
             let fault = faults.wrong(
                 format!("`{key}` is about {}, and the VIP takes none of it", name.to_uppercase()),
@@ -352,6 +362,7 @@ fn protocols_of(vip: &Vip, table: &Section<'_>, faults: &mut Faults) {
         && check.port.is_none()
         && !vip.ports.is_empty()
         && !takes(Protocol::Tcp)
+        && !table.is_unread("protocol", faults)
     {
         let kind = check.kind.name();
         let message = format!("the check `{kind}` asks by TCP, at a port of the VIP's, which takes no TCP");

@@ -46,8 +46,11 @@ pub struct Route {
     pub reals: Vec<usize>,
 }
 
-pub(super) fn read_real(mut table: Section<'_>, default: Option<Forward>, faults: &mut Faults) -> Option<Real> {
-    let at = table.place();
+pub(super) fn read_real(
+    mut table: Section<'_>,
+    (default, unread): (Option<Forward>, bool),
+    faults: &mut Faults,
+) -> Option<Real> {
     let address: Option<IpAddr> = table.need("address", faults);
     let port = table.get::<u16>("port", faults);
     if port == Some(0) {
@@ -61,9 +64,10 @@ pub(super) fn read_real(mut table: Section<'_>, default: Option<Forward>, faults
     {
         faults.unexpected("address", &format!("an address that packets can be sent to, and this is {odd}"), at);
     }
+    let knows_way = (table.has("forward") || !unread) && !table.is_unread("forward", faults);
     let gue_port = table.get("gue-port", faults);
     for key in ["gue-port", "checksum"] {
-        if table.raw(key).is_some() && forward != Forward::Gue {
+        if table.raw(key).is_some() && forward != Forward::Gue && knows_way {
             faults.wrong(format!("`{key}` is of `forward = \"gue\"` alone"), table.value_place(key));
         }
     }
@@ -84,15 +88,29 @@ pub(super) fn read_real(mut table: Section<'_>, default: Option<Forward>, faults
     if name.as_ref().is_some_and(|name| !is_name(name)) {
         faults.unexpected("name", NAMES, table.value_place("name"));
     }
-    table.finish(faults);
-    let address = address?;
+    let Some(address) = address else {
+        table.finish(faults);
+        return None;
+    };
     let default_name = || match (address, port) {
         (IpAddr::V6(_), Some(port)) => format!("[{address}]:{port}"),
         (_, Some(port)) => format!("{address}:{port}"),
         (_, None) => address.to_string(),
     };
+    let name = name.unwrap_or_else(default_name);
+    let at = table.place();
+    if forward == Forward::L2 && mac.is_none() && knows_way && !table.is_unread("mac", faults) {
+        let message = format!("`{}` is reached by its Ethernet address, which is not said", shown(&name));
+        faults.wrong(message, at.clone()).help.push("mac = \"02:00:00:00:00:01\"".into());
+    }
+    if port.is_some() && forward != Forward::Nat && knows_way {
+        let message = format!("the port of `{}` is replaced with `forward = \"nat\"` alone", shown(&name));
+        let fault = faults.wrong(message, at.clone());
+        fault.help.push("without `port` it gets packets to the VIP's port".into());
+    }
+    table.finish(faults);
     Some(Real {
-        name: Name::from(&*name.unwrap_or_else(default_name)),
+        name: Name::from(&*name),
         address,
         port,
         weight,
@@ -133,7 +151,7 @@ pub(super) fn read_routes(vip: &Vip, tables: Vec<Section<'_>>, all_reals: bool, 
             }
         }
         for key in ["from", "reals"] {
-            if table.raw(key).is_none() {
+            if table.raw(key).is_none() && !table.is_misspelt(key) {
                 faults.wrong(format!("the route lacks `{key}`"), table.place());
             }
         }

@@ -121,10 +121,20 @@ fn key_name((address, port, protocol): Key) -> String {
     }
 }
 
+/// What of a VIP could be read: nothing is said of what follows from the rest.
+pub(super) struct Known {
+    /// All its reals.
+    pub(super) reals: bool,
+    /// What it says of QUIC.
+    pub(super) quic: bool,
+    /// Its ports, and its check.
+    pub(super) ports: bool,
+}
+
 /// What does not go together in one VIP, as far as its reals, and what it says of QUIC, could be read.
-pub(super) fn together(vip: &Vip, (all_reals, knows_quic): (bool, bool), config: &Config, faults: &mut Faults) {
+pub(super) fn together(vip: &Vip, known: &Known, config: &Config, faults: &mut Faults) {
     let (mut names, mut addresses, mut ids) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
-    let names_reals = vip.names_reals() || !knows_quic;
+    let names_reals = vip.names_reals() || !known.quic;
     if vip.reals.len() > REALS {
         faults.wrong(format!("a VIP has at most {REALS} reals"), vip.at.clone());
     }
@@ -144,7 +154,7 @@ pub(super) fn together(vip: &Vip, (all_reals, knows_quic): (bool, bool), config:
                 fault.help.push("`quic`, `tcp-id` or `udp-id` in the VIP".into());
                 break;
             }
-            if knows_quic && crate::wanted::id_bytes(vip, *id).is_empty() {
+            if known.quic && crate::wanted::id_bytes(vip, *id).is_empty() {
                 faults.wrong(format!("the id {id} of `{name}` does not fit into packets to the VIP"), real.at.clone());
             }
             if ids.insert(*id, ()).is_some() {
@@ -153,38 +163,25 @@ pub(super) fn together(vip: &Vip, (all_reals, knows_quic): (bool, bool), config:
         }
         let six = real.address.is_ipv6();
         let source = config.sources.has(six);
-        let (needs_source, needs_mac) = match real.forward {
-            Forward::Ip | Forward::Gue | Forward::Nat => (true, false),
-            Forward::L2 => (false, true),
-            Forward::Local => (false, false),
-        };
+        let needs_source = matches!(real.forward, Forward::Ip | Forward::Gue | Forward::Nat);
         if needs_source && !source {
             let family = if six { "an IPv6" } else { "an IPv4" };
             let message = format!("packets to `{}` need {family} address to come from", shown(&real.name));
             let fault = faults.wrong(message, real.at.clone());
             fault.help.push("[balancer]\nsource = [\"192.0.2.1\", \"2001:db8::1\"]: addresses of this machine".into());
         }
-        if needs_mac && real.mac.is_none() {
-            let message = format!("`{}` is reached by its Ethernet address, which is not said", shown(&real.name));
-            faults.wrong(message, real.at.clone()).help.push("mac = \"02:00:00:00:00:01\"".into());
-        }
         if real.forward == Forward::Nat && six != vip.address.is_ipv6() {
             let message =
                 format!("`{}` is of another family than the VIP, which NAT does not bridge", shown(&real.name));
             faults.wrong(message, real.at.clone()).help.push("forward = \"ip\" does".into());
-        }
-        if real.port.is_some() && real.forward != Forward::Nat {
-            let message = format!("the port of `{}` is replaced with `forward = \"nat\"` alone", shown(&real.name));
-            let fault = faults.wrong(message, real.at.clone());
-            fault.help.push("without `port` it gets packets to the VIP's port".into());
         }
         if config.inner_mtu(real) < if vip.address.is_ipv6() { LEAST_MTU } else { 576 } {
             let message = format!("{} bytes are left for a packet to `{}`", config.inner_mtu(real), shown(&real.name));
             faults.wrong(message, real.at.clone()).help.push("a larger `mtu` of the way to it".into());
         }
     }
-    if all_reals
-        && knows_quic
+    if known.reals
+        && known.quic
         && names_reals
         && vip.reals.iter().all(|real| real.ids.is_empty())
         && !vip.reals.is_empty()
@@ -209,6 +206,7 @@ pub(super) fn together(vip: &Vip, (all_reals, knows_quic): (bool, bool), config:
         && check.kind != CheckKind::Exec
         && check.port.is_none()
         && vip.ports.is_empty()
+        && known.ports
         && !vip.reals.is_empty()
     {
         let fault = faults.wrong("the check has no port: the VIP takes all of them", vip.at.clone());
