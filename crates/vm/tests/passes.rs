@@ -186,6 +186,27 @@ fn machines_whose_next_state_each_case_computes() {
     }
 }
 
+/// What a loop steps by in a loop inside it, or in a circle that is entered at two places, it steps by several times in a
+/// round.
+#[test]
+fn steps_that_are_made_several_times_in_a_round() {
+    let inner = |step: &str, first: i32, test: &str| {
+        format!(
+            "main:\n r0 = 0\n r4 = r1\n r1 = {first}\n.outer:\n r2 = 0\n.inner:\n {step}\n r2 += 1\n if r2 s< r4 goto .inner\n \
+             r0 += 1\n if r0 == 5 goto .end\n if r1 != {test} goto .outer\n.end:\n exit\n"
+        )
+    };
+    for (step, first, test) in [("r1 += -1", 10, "0"), ("r1 += 1", 0, "10"), ("r1 += 1", -4, "6")] {
+        agree(&inner(step, first, test), (0..9).map(|rounds| [rounds, 0, 0, 0, 0]));
+    }
+    let circle = "main:\n r0 = 0\n r4 = r2\n r3 = 4\n.head:\n r2 = r4\n if r1 == 0 goto .b\n.a:\n r0 += 16\n.s:\n r3 += -1\n \
+                  r2 += -1\n if r2 != 0 goto .a\n r0 += 1\n if r0 > 4000 goto .end\n if r3 != 0 goto .head\n.end:\n exit\n.b:\n \
+                  r0 += 256\n goto .s\n";
+    for first in [0, 1] {
+        agree(circle, (1..5).map(|rounds| [first, rounds, 0, 0, 0]));
+    }
+}
+
 #[test]
 fn loops_that_ask_which_constant_a_register_holds() {
     let mut state = 5_u64;

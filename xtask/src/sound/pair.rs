@@ -13,7 +13,7 @@ use super::{
 };
 use alveary_abi::{MapDef, MapType};
 use alveary_maps::{Domain, Environment, Map};
-use alveary_runtime::{Engine, Passes};
+use alveary_runtime::{Engine, Pass, Passes};
 use alveary_spec::Program;
 use alveary_testing::Draw;
 use alveary_verifier::Verified;
@@ -187,8 +187,9 @@ fn pages(count: u64) -> Result<Arc<dyn Map>, String> {
 }
 
 fn machine(bench: &Bench, wanted: &Wanted, engine: Engine) -> Result<Machine, String> {
-    // What is made better where code is lowered is held against code without that.
-    let passes = if engine == Engine::Interp { Passes::default() } else { wanted.passes };
+    // What is made better where code is lowered, is held against code that it is not made of.
+    let lowering = [Pass::Dead, Pass::Array].into_iter().filter(|pass| !wanted.passes.has(*pass));
+    let passes = if engine == Engine::Interp { lowering.fold(Passes::NONE, Passes::with) } else { wanted.passes };
     let runtime = machine::runtime(bench.kernel.clone(), wanted.seed, engine, passes);
     let machine = Machine::new(&runtime, 0, bench.specs(), wanted.seed)?;
     Ok(if wanted.kernel { machine.shortest(SHORTEST) } else { machine.budget(FEW) })

@@ -128,7 +128,7 @@ pub(super) fn change(plan: &Plan<'_>, graph: &Graph, loops: &Loops, which: &Loop
         let (at, step) = only_step(plan, graph, which, reg, activation)?;
         let narrow =
             writes(plan, graph, at, reg, activation).any(|(_, inst)| matches!(inst, Inst::Alu { wide: Wide::W32, .. }));
-        if narrow || !loops.dominates(at, latch) {
+        if narrow || !loops.dominates(at, latch) || !loops.is_once(which, at) {
             return None;
         }
         change = change.checked_add(step)?;

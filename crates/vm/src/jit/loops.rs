@@ -39,6 +39,9 @@ pub(super) struct Loop {
     parent: Option<usize>,
     /// Whether there is a loop in it.
     pub(super) is_outer: bool,
+    /// Whether control may go round in it without coming to its head, nor round a loop that is known: by a circle that is
+    /// entered at two places.
+    pub(super) has_circle: bool,
 }
 
 impl Loops {
@@ -55,8 +58,7 @@ impl Loops {
         let innermost = vec![None; graph.nodes.len()];
         let mut loops =
             Loops { loops: Vec::new(), innermost, before, order, place, dominators: Vec::new(), misses_some: false };
-        let goes_back =
-            |node: &&usize| loops.before[**node].iter().any(|&from| loops.place[from] >= loops.place[**node]);
+        let goes_back = |node: &&usize| loops.before[**node].iter().any(|&from| loops.goes_back(from, **node));
         let heads: Vec<usize> = loops.order.iter().filter(goes_back).copied().collect();
         // Of graphs where loops are nested so deep that it takes more, nothing is known of the rest.
         let mut budget = Budget::of(loops.order.len());
@@ -101,6 +103,16 @@ impl Loops {
         Some(())
     }
 
+    /// Whether a way goes against the order of nodes. In each circle there is one that does.
+    fn goes_back(&self, from: usize, to: usize) -> bool {
+        self.place[from] >= self.place[to]
+    }
+
+    /// Whether a node runs once at most in each round of a loop.
+    pub(super) fn is_once(&self, which: &Loop, node: usize) -> bool {
+        !which.has_circle && self.around(node).is_some_and(|inner| inner.head == which.head)
+    }
+
     /// Whether every way to `node` passes `above`. Of graphs without loops it is not known.
     pub(super) fn dominates(&self, above: usize, node: usize) -> bool {
         let (above, mut at) = (self.place[above], self.place[node]);
@@ -121,14 +133,26 @@ impl Loops {
             above.start <= node.start && node.end <= above.end
         };
         let mut inside = vec![usize::MAX; self.order.len()];
+        // Where a circle begins that no loop has been found of.
+        let mut circle = vec![false; self.order.len()];
+        heads.iter().for_each(|&head| circle[self.place[head]] = true);
         for &head in heads.iter().rev() {
             let latches: Vec<usize> = self.before[head].iter().copied().filter(|&from| is_above(head, from)).collect();
             if latches.is_empty() {
                 continue;
             }
             let number = self.loops.len();
-            let mut found = Loop { head, latches: latches.clone(), nodes: vec![head], parent: None, is_outer: false };
+            let mut found = Loop {
+                head,
+                latches: latches.clone(),
+                nodes: vec![head],
+                parent: None,
+                is_outer: false,
+                has_circle: false,
+            };
             inside[self.place[head]] = number;
+            circle[self.place[head]] =
+                self.before[head].iter().any(|&from| self.goes_back(from, head) && !is_above(head, from));
             let mut todo = latches;
             while let Some(node) = todo.pop() {
                 budget.take(1).then_some(())?;
@@ -137,6 +161,8 @@ impl Loops {
                     todo.extend(&self.before[node]);
                 }
             }
+            found.has_circle = found.nodes[1..].iter().any(|&node| circle[self.place[node]]);
+            found.is_outer = found.has_circle;
             for &node in &found.nodes {
                 match self.innermost[node] {
                     None => self.innermost[node] = Some(number),

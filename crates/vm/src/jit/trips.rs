@@ -50,7 +50,7 @@ pub(super) fn count(plan: &Plan<'_>, graph: &Graph, loops: &Loops, which: &Loop)
     let (reg, activation, bound) = (test.dst, graph.nodes[latch].activation, i64::from(bound));
     let step = only_step(plan, graph, which, reg, activation);
     let (at, step) = step.or_else(|| step_of_round(plan, graph, which, reg))?;
-    if !loops.dominates(at, latch) {
+    if !loops.dominates(at, latch) || !loops.is_once(which, at) {
         return None;
     }
     let mut first = None;
