@@ -175,7 +175,8 @@ fn program(name: &str) -> Result<(), String> {
     if name.contains('/') {
         return runs(Path::new(name));
     }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
+    // Where none is said, these are where the C library looks.
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     if std::env::split_paths(&folders).any(|folder| runs(&folder.join(name)).is_ok()) {
         return Ok(());
     }

@@ -897,6 +897,8 @@ fn programs_of_checks_are_looked_for() {
         remarks.iter().any(|remark| remark.contains("`{ip}` in the check's command stays as it is")),
         "{remarks:?}"
     );
+    // Four letters, of which two are others, are no misspelling.
+    assert!(wrong("{host}").is_ok());
     for own in ["{address}:{port}", "${adress}", "{}", "{ print $1 }", "{", "}{"] {
         let remarks = wrong(own).expect("it is right");
         assert!(!remarks.iter().any(|remark| remark.contains("command")), "{own}: {remarks:?}");

@@ -69,10 +69,11 @@ impl Stop {
                 // Its note, which says where that is, goes before it.
                 let left = LeftSocket::of(&notes(&self.name), &self.name, self.socket.clone());
                 withdraw_first(&self.name)?;
-                instance::stop(&self.bpffs, &self.name).map_err(|why| all(vec![why]))?;
+                // With its folder goes what keeps others from beginning to serve it, at the same socket.
                 if let Err(why) = left.remove() {
                     anstream::eprintln!("{why}");
                 }
+                instance::stop(&self.bpffs, &self.name).map_err(|why| all(vec![why]))?;
                 said(&json!({ "pid": null }), json)
             }
         }

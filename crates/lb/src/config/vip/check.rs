@@ -182,11 +182,11 @@ fn read_command(words: &[(String, Range<usize>)], faults: &mut Faults) {
     for (word, at) in words {
         for name in check::unfilled(word) {
             // Others may be the program's own: awk's, a shell's.
-            let Some(meant) = alveary_diag::did_you_mean(name, check::FILLED.iter().map(|(name, _)| *name)) else {
-                continue;
-            };
+            let bare = |name: &'static str| name.trim_matches(['{', '}']);
+            let filled = check::FILLED.iter().map(|(name, _)| bare(name));
+            let Some(meant) = alveary_diag::did_you_mean(name.trim_matches(['{', '}']), filled) else { continue };
             let fault = faults.wrong(format!("nothing is filled in for `{}`", shown(name)), at.clone());
-            fault.help.push(format!("did you mean `{meant}`?"));
+            fault.help.push(format!("did you mean `{{{meant}}}`?"));
         }
     }
 }
