@@ -2,6 +2,8 @@
 //! each other until they differ, machines of states, a `switch` over each byte. They count, most of them, and leave early
 //! at times.
 
+mod uneven;
+
 use super::{
     code::Label,
     control::Check,
@@ -44,11 +46,12 @@ impl Maker<'_> {
         if self.nesting >= 2 || open <= REGISTERS {
             return self.arithmetic();
         }
-        match self.draw.below(9) {
+        match self.draw.below(11) {
             0..4 => self.sum_up(),
             4 | 5 => self.hold_against(),
             6 | 7 => self.machine(),
-            _ => self.cases(),
+            8 => self.cases(),
+            _ => self.uneven(),
         }
     }
 
@@ -139,15 +142,15 @@ impl Maker<'_> {
     }
 
     /// Leaves the loop where so many bytes are no longer inside.
-    fn inside(&mut self, stretch: &Stretch, bytes: i32, round: &Round) {
+    fn inside(&mut self, stretch: &Stretch, bytes: i32, out: Label) {
         let Some(end) = stretch.end else { return };
         let busy = self.busy;
         let behind = self.free();
         self.copy(behind, stretch.reg);
         self.add(behind, bytes);
         let (op, dst, src) = if self.draw.chance(3, 4) { (CmpOp::Gt, behind, end) } else { (CmpOp::Lt, end, behind) };
-        let out = Inst::Jmp { wide: Wide::W64, op, dst, src: Operand::Reg(src), off: 0 };
-        self.code.push_to(out, round.out);
+        let jump = Inst::Jmp { wide: Wide::W64, op, dst, src: Operand::Reg(src), off: 0 };
+        self.code.push_to(jump, out);
         self.state.set(behind, Holds::Nothing);
         self.busy = busy;
     }
@@ -213,7 +216,7 @@ impl Maker<'_> {
         }
         let to = to.filter(|_| 4 * times <= 64);
         self.begin(&round);
-        self.inside(&stretch, bytes, &round);
+        self.inside(&stretch, bytes, round.out);
         self.load_of(item, stretch.reg, 0, width);
         let numbers = [sum, round.counter];
         for _ in 0..self.draw.below(3) {
@@ -310,7 +313,7 @@ impl Maker<'_> {
             self.add(second, apart);
         }
         self.begin(&round);
-        self.inside(&stretch, bytes + apart, &round);
+        self.inside(&stretch, bytes + apart, round.out);
         self.load_of(one, stretch.reg, 0, width);
         match both && stretch.end.is_none() {
             true => self.load_of(other, second, 0, width),
@@ -383,7 +386,7 @@ impl Maker<'_> {
         let item = self.free();
         self.keep(item);
         self.begin(&round);
-        self.inside(&stretch, bytes, &round);
+        self.inside(&stretch, bytes, round.out);
         self.load_of(item, stretch.reg, 0, width);
         let labels: Vec<Label> = numbers.iter().map(|_| self.code.label()).collect();
         let join = self.code.label();
@@ -434,7 +437,7 @@ impl Maker<'_> {
         let item = self.free();
         self.keep(item);
         self.begin(&round);
-        self.inside(&stretch, 1, &round);
+        self.inside(&stretch, 1, round.out);
         self.load_of(item, stretch.reg, 0, Width::B1);
         if self.draw.chance(2, 3) {
             let wide = self.draw.of(&WIDE);

@@ -57,8 +57,9 @@ fn escapes(inst: &Inst) -> bool {
 #[test]
 fn every_kind_of_loop_and_frame_is_made() {
     let generator = Generator::new(&[ProgType::XDP, ProgType::SCHED_CLS], |_, _| true).careful();
-    // Functions that begin with a loop and have words, frames of many words and of all bytes, loops that load.
-    let (mut looped, mut many, mut whole, mut loading) = (0, 0, 0, 0);
+    // Functions that begin with a loop and have words, frames of many words and of all bytes, loops that load, circles that
+    // are entered at two places.
+    let (mut looped, mut many, mut whole, mut loading, mut circles) = (0, 0, 0, 0, 0);
     for seed in 0..1_000 {
         let program = generator.program(seed).program;
         let all = insts(&program);
@@ -76,6 +77,12 @@ fn every_kind_of_loop_and_frame_is_made() {
             let mut loop_insts = all.iter().filter(|(other, _)| (to..*at).contains(other));
             loop_insts.any(|(_, inst)| matches!(inst, Inst::Load { src, .. } if *src != Reg::FP))
         }));
+        circles += u32::from(all.iter().any(|(at, inst)| {
+            let Some(to) = target(*at, inst).filter(|to| to < at) else { return false };
+            let enters = |target: usize| to < target && target <= *at;
+            all.iter().any(|(from, inst)| *from < to && target(*from, inst).is_some_and(enters))
+        }));
     }
-    assert!(looped > 100 && many > 20 && whole > 20 && loading > 250, "{looped}, {many}, {whole}, {loading}");
+    assert!(looped > 100 && many > 20 && whole > 20, "{looped}, {many}, {whole}");
+    assert!(loading > 250 && circles > 20, "{loading}, {circles}");
 }
