@@ -550,10 +550,12 @@ impl<'a> Lifter<'a> {
         self.arrive(next);
     }
 
-    /// The block to jump to for going from one node to another: one in between for a way out of a loop, so that what is
-    /// moved about on this way alone is not in the loop (pass `exits`: sound because such a block does nothing).
+    /// The block to jump to for going from one node to another: one in between for a way out of a loop, or of several to
+    /// the function's end, so that what is moved about on this way alone is not on the one that goes on (pass `exits`:
+    /// sound because such a block does nothing).
     fn way(&mut self, from: usize, to: usize) -> Block {
-        if !self.loops.leaves(from, to) || !self.plan.rules.passes.has(Pass::Exits) {
+        let leaves = self.loops.leaves(from, to) || self.gives_up(from, to);
+        if !leaves || !self.plan.rules.passes.has(Pass::Exits) {
             return self.nodes[to].0;
         }
         let between = self.to.create_block();
@@ -562,6 +564,12 @@ impl<'a> Lifter<'a> {
             self.to.set_cold_block(between);
         }
         between
+    }
+
+    /// Whether one of several ways to the function's end begins here, beside the one that goes on.
+    fn gives_up(&self, from: usize, to: usize) -> bool {
+        let ends = |node: usize| self.graph.nodes[node].end == End::Return;
+        ends(to) && self.loops.before[to].len() > 1 && !self.graph.nodes[from].end.ways().all(ends)
     }
 
     /// Fills the block in between, if there is one.

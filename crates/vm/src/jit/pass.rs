@@ -121,7 +121,7 @@ pub enum Pass {
     Args,
     /// What the verifier knows of numbers is used.
     Facts,
-    /// Ways out of loops are blocks of their own, apart from the loop.
+    /// Ways out of loops, and to a function's end before it, are blocks of their own, apart from what goes on.
     Exits,
     /// Addresses are what they began with, and a number.
     Roots,
