@@ -53,6 +53,8 @@ pub struct Env {
     /// Where the arena begins that the running program is confined to, and which of its helpers it calls.
     pub(crate) arena: Cell<u64>,
     pub(crate) called: Cell<u64>,
+    /// Where its outermost stack frame ends in the arena.
+    pub(crate) frames: Cell<u64>,
     pub(crate) hot: Hot,
     regions: Regions,
     pub(crate) stack: Stack,
@@ -130,6 +132,7 @@ impl Env {
             running: Cell::new(std::ptr::null()),
             next: Cell::new(std::ptr::null()),
             arena: Cell::new(0),
+            frames: Cell::new(0),
             called: Cell::new(0),
             hot: Hot::new(stack.frame(0)),
             regions: Regions::default(),

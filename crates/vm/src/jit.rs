@@ -46,7 +46,7 @@ mod unread;
 
 mod x64;
 
-pub(crate) use arena::SLACK;
+pub(crate) use arena::{SLACK, stack_top};
 pub use cache::{Cache, Store};
 pub use dump::{JitDump, SourcePlace};
 pub use listing::{Line, Listed, Part};

@@ -3,7 +3,7 @@
 use super::{Arena, Memory};
 use crate::bad_code::BadCodeKind;
 use crate::engine::{Trusted, handler_at};
-use crate::jit::{Native, Rules};
+use crate::jit::{Native, Rules, stack_top};
 use crate::predecode::predecode;
 use crate::{BadCode, Call, Code, Env, Exit, Func, HelperFn, Jit, Link, Trap, TrapKind};
 use alveary_isa::{Insn, Inst, decode};
@@ -67,6 +67,7 @@ impl Program {
         let env = &*arena.env;
         env.fuel.set(fuel);
         env.arena.set(base as u64);
+        env.frames.set(stack_top(self.size));
         env.host.set(std::ptr::from_ref(&caller).cast());
         env.stack.truncate(0);
         env.stack.begin(0);

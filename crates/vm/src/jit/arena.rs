@@ -16,10 +16,14 @@ const _: () = assert!(SLACK > i16::MAX as usize + 1 + 16);
 /// Where the arena begins, in the environment.
 const ARENA: i32 = offset_of!(Env, arena) as i32;
 
-/// The end of the outermost stack frame, in an arena of `mask + 1` bytes. It is less than that, so that masking leaves it
-/// as it is.
-pub(super) const fn stack_top(mask: u64) -> u64 {
-    mask + 1 - FRAME as u64
+/// The end of the outermost stack frame, in the environment: it is loaded, since loops would compute again what is made of
+/// a constant.
+pub(super) const FRAMES: i32 = offset_of!(Env, frames) as i32;
+
+/// The end of the outermost stack frame in an arena of `size` bytes. It is less than that, so that masking leaves it as it
+/// is.
+pub(crate) const fn stack_top(size: u64) -> u64 {
+    size - FRAME as u64
 }
 
 impl Lifter<'_> {

@@ -21,7 +21,7 @@ const WORTH: usize = 1_000;
 const SIZE: usize = 32;
 
 /// Where native code looks: the compiler of the engine decides.
-const OFFSETS: [usize; 9] = [
+const OFFSETS: [usize; 10] = [
     offset_of!(Env, stack) + Stack::USED,
     offset_of!(Env, stack) + Stack::LIMIT,
     offset_of!(Env, stack) + Stack::TOP,
@@ -29,6 +29,7 @@ const OFFSETS: [usize; 9] = [
     offset_of!(Env, called),
     offset_of!(Env, fuel),
     offset_of!(Env, arena),
+    offset_of!(Env, frames),
     offset_of!(Env, cpu),
     size_of::<Env>(),
 ];

@@ -18,9 +18,8 @@ impl Lifter<'_> {
     /// Lifts the stores that `insts` begin with, if there are some side by side: how many these are.
     pub(super) fn fill(&mut self, insts: &[(u32, Inst)]) -> Option<usize> {
         let (_, Inst::Store { width, dst, src, .. }) = *insts.first()? else { return None };
-        let plain = self.plan.rules.arena.is_none() && self.isa.name() != WITHOUT_VECTORS;
         let own = dst == Reg::FP && matches!(self.frame(), Frame::Own { .. });
-        if !plain || own || !self.plan.rules.passes.has(Pass::Fill) {
+        if self.isa.name() == WITHOUT_VECTORS || own || !self.plan.rules.passes.has(Pass::Fill) {
             return None;
         }
         let per_store = BYTES / width.bytes();
@@ -35,14 +34,8 @@ impl Lifter<'_> {
         let part_value = if width == Width::B8 { value } else { self.to.ins().ireduce(part, value) };
         let lanes = part.by(per_store as u32)?;
         let all = self.to.ins().splat(lanes, part_value);
-        let base = self.get(dst);
-        let (root, first) = self.parts(base);
         for piece in 0..count / per_store {
-            let off = i64::from(least) + (piece * BYTES) as i64;
-            let (base, off) = match i32::try_from(first + off) {
-                Ok(off) => (root, off),
-                Err(_) => (base, off as i32),
-            };
+            let (base, off) = self.place(&insts[0].1, dst, least + (piece * BYTES) as i16);
             self.to.ins().store(PLAIN, all, base, off);
         }
         Some(count)

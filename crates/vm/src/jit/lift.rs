@@ -287,10 +287,8 @@ impl<'a> Lifter<'a> {
         let more = self.to.ins().iadd_imm_s(used, 1);
         self.to.ins().store(PLAIN, more, self.env, USED);
         if function.frame.is_shared() {
-            let top = match self.plan.rules.arena {
-                Some(mask) => self.number(arena::stack_top(mask) as i64),
-                None => self.to.ins().load(I64, PLAIN, self.env, TOP),
-            };
+            let top = if self.plan.rules.arena.is_some() { arena::FRAMES } else { TOP };
+            let top = self.to.ins().load(I64, PLAIN, self.env, top);
             let frame = self.number(FRAME as i64);
             let below = self.to.ins().imul(used, frame);
             let end = self.to.ins().isub(top, below);
