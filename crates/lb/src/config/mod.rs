@@ -560,7 +560,11 @@ fn read_tls(table: &mut table::Table<'_>, api: &mut Api, faults: &mut Faults) {
 
 /// The services, and what they take unless they say otherwise.
 fn vips(file: &mut table::Table<'_>, places: &Vips<'_>, config: &Config, faults: &mut Faults) -> Vec<Vip> {
-    let defaults = file.table("default", faults).map(|table| vip::defaults(table, config, faults)).unwrap_or_default();
+    let defaults = match file.table("default", faults) {
+        Some(table) => vip::defaults(table, config, faults),
+        None if file.is_unread("default", faults) => vip::Defaults::unread(),
+        None => vip::Defaults::default(),
+    };
     let mut all = vip::All::new(&defaults, config);
     for table in file.tables("vip", faults) {
         all.read(table, faults);

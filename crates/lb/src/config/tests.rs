@@ -549,6 +549,65 @@ fn one_wrong_key_is_one_fault() {
     one_key_after_another(elsewhere);
 }
 
+/// The same of `[default]`, for VIPs that rely on each key of it; and of its own name.
+#[test]
+fn one_wrong_key_of_the_defaults_is_one_fault() {
+    let check = "[default.check]\ntype = \"tcp\"\nport = 8080\ninterval = \"500ms\"\ntimeout = \"400ms\"\n";
+    let vips = "[[vip]]\naddress = \"192.0.2.1\"\n[[vip.real]]\nREAL\n\
+                [[vip]]\naddress = \"192.0.2.2\"\nport = 53\nprotocol = \"udp\"\n[[vip.real]]\nREAL\n";
+    for (source, forward, tunnel, real) in [
+        (true, "ip", true, "address = \"10.0.1.1\""),
+        (true, "gue", true, "address = \"10.0.1.1\"\ngue-port = 9886\nchecksum = true"),
+        (true, "nat", false, "address = \"10.0.1.1\"\nport = 8080"),
+        (false, "l2", false, "address = \"fc00::1\"\nmac = \"02:00:00:00:00:01\""),
+        (false, "local", false, "address = \"127.0.0.1\""),
+        (false, "local", false, "address = \"192.0.2.1\""),
+    ] {
+        let source = if source { "source = \"172.16.0.0\"\n" } else { "" };
+        let tunnel = if tunnel { "tunnel = true\n" } else { "" };
+        // Less room than tables of 65,537 slots need.
+        let right = format!(
+            "[balancer]\ndevices = \"eth0\"\n{source}[limits]\nslots = 3000\n[default]\nslots = 997\n\
+             forward = \"{forward}\"\ndrain = \"30s\"\nslow-start = \"5s\"\n{check}{tunnel}{}",
+            vips.replace("REAL", real)
+        );
+        one_key_after_another(&right);
+        for name in ["defalt", "defaults"] {
+            let wrong = right.replace("[default", &format!("[{name}"));
+            assert_eq!(lines(&wrong).len(), 1, "{wrong}\n{:#?}", lines(&wrong));
+        }
+        let wrong = right.replace("[default.check]", "[default.chek]");
+        assert_eq!(lines(&wrong).len(), 1, "{wrong}\n{:#?}", lines(&wrong));
+        let wrong = right.split("[default]").next().unwrap_or_default().replace("[bal", "default = 7\n[bal");
+        let wrong = wrong + &vips.replace("REAL", real);
+        assert_eq!(lines(&wrong).len(), 1, "{wrong}\n{:#?}", lines(&wrong));
+    }
+}
+
+/// What a VIP says of itself holds whatever is wrong with `[default]`: other faults are told beside that one.
+#[test]
+fn a_wrong_default_hides_no_other_fault() {
+    let faults = lines(
+        "[balancer]\ndevices = \"eth0\"\n[limits]\nslots = 3000\n[default]\nforwad = \"local\"\nslots = 4\n\
+         check = { type = \"tcp\", prot = 8080 }\n\
+         [[vip]]\naddress = \"192.0.2.1\"\nslots = 65537\ncheck = { type = \"tcp\" }\n\
+         real = [{ address = \"10.0.0.1\", forward = \"ip\" }]\n",
+    );
+    for said in [
+        "`default` has no key `forwad`",
+        "`slots` is not what it should be",
+        "`check` has no key `prot`",
+        "need an IPv4 address to come from",
+        "the check has no port",
+    ] {
+        assert_eq!(lines_containing(&faults, said), 1, "{said}: {faults:#?}");
+    }
+    assert_eq!(faults.len(), 5, "{faults:#?}");
+    let slots = "[balancer]\ndevices = \"eth0\"\n[limits]\nslots = 3000\n[default]\nslots = 4\n\
+                 [[vip]]\naddress = \"192.0.2.1\"\nslots = 65537\n";
+    assert_eq!(lines_containing(&lines(slots), "no room for so many slots"), 1, "{:#?}", lines(slots));
+}
+
 fn one_key_after_another(right: &str) {
     let with = |at: usize, line: &str| {
         let mut lines: Vec<&str> = right.lines().collect();

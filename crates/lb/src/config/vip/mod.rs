@@ -99,20 +99,45 @@ pub(super) struct Defaults {
     drain: Option<Duration>,
     slow_start: Option<Duration>,
     check: Option<Check>,
+    unread: Unread,
+}
+
+/// What `[default]` says and could not be read: VIPs that say nothing else have none of their own, and nothing follows from that.
+#[derive(Clone, Copy, Default)]
+struct Unread {
+    slots: bool,
+    forward: bool,
+    check: bool,
+}
+
+impl Defaults {
+    /// Of a table that could not be read.
+    pub(super) fn unread() -> Defaults {
+        Defaults { unread: Unread { slots: true, forward: true, check: true }, ..Defaults::default() }
+    }
 }
 
 pub(crate) const SLOTS: u32 = 65_537;
+/// The least prime number that a table's slots can be.
+const LEAST_SLOTS: u32 = 3;
 const DRAIN: Duration = Duration::from_secs(300);
 /// How reals and VIPs may be called.
 const NAMES: &str = "1 to 128 bytes without control characters, and no space at either end";
 
 pub(super) fn defaults(mut table: Section<'_>, config: &Config, faults: &mut Faults) -> Defaults {
-    let defaults = Defaults {
+    let mut defaults = Defaults {
         slots: table.get("slots", faults),
         forward: table.get("forward", faults),
         drain: table.get("drain", faults),
         slow_start: table.get("slow-start", faults),
-        check: table.table("check", faults).and_then(|check| read_check(check, config, faults)),
+        ..Defaults::default()
+    };
+    let before = faults.all.len();
+    defaults.check = table.table("check", faults).and_then(|check| read_check(check, config, faults));
+    defaults.unread = Unread {
+        slots: table.is_unread("slots", faults),
+        forward: table.is_unread("forward", faults),
+        check: faults.all.len() > before,
     };
     table.finish(faults);
     defaults
@@ -244,16 +269,20 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     };
     let forward = table.get("forward", faults).or(defaults.forward);
     let katran = config.katran;
-    let slots = table.get("slots", faults).or(defaults.slots).or(katran.map(|k| k.ring)).or(Size::new(SLOTS))?;
+    // One that is not known takes no room.
+    let unknown = if defaults.unread.slots { LEAST_SLOTS } else { SLOTS };
+    let slots = table.get("slots", faults).or(defaults.slots).or(katran.map(|k| k.ring)).or(Size::new(unknown))?;
     let so_far = faults.all.len();
-    let check = match table.table("check", faults) {
-        Some(check) => read_check(check, config, faults),
-        None => defaults.check.clone(),
+    let (check, check_known) = match table.table("check", faults) {
+        Some(check) => (read_check(check, config, faults), true),
+        None => (defaults.check.clone(), !defaults.unread.check),
     };
-    let ports_known = faults.all.len() == so_far && !table.is_unread("port", faults);
+    let check_known = check_known && faults.all.len() == so_far;
+    let ports_known = check_known && !table.is_unread("port", faults);
     let (real_tables, routes) = (table.tables("real", faults), table.tables("route", faults));
     let said = (real_tables.len(), faults.all.len());
-    let ways = (forward, table.is_unread("forward", faults));
+    let way_unread = table.is_unread("forward", faults) || !table.has("forward") && defaults.unread.forward;
+    let ways = (forward, way_unread);
     let mut reals: Vec<Real> = real_tables.into_iter().filter_map(|real| read_real(real, ways, faults)).collect();
     reals.shrink_to_fit();
     // What does not go together with those that cannot be read is not known.
@@ -313,9 +342,10 @@ fn read_vip(mut table: Section<'_>, defaults: &Defaults, config: &Config, faults
     }
     vip.routes = read_routes(&vip, routes, all_reals, faults);
     if address.is_some() {
-        together(&vip, &Known { reals: all_reals, quic: knows_quic, ports: ports_known }, config, faults);
+        let known = Known { reals: all_reals, ways: all_reals && !way_unread, quic: knows_quic, ports: ports_known };
+        together(&vip, &known, config, faults);
     }
-    protocols_of(&vip, &table, faults);
+    protocols_of(&vip, &table, check_known, faults);
     table.finish(faults);
     (faults.all.len() == before).then_some(vip)
 }
@@ -338,7 +368,7 @@ fn read_quic(table: &mut Section<'_>, faults: &mut Faults) -> Option<Quic> {
 }
 
 /// What is about a protocol, of VIPs that have another one.
-fn protocols_of(vip: &Vip, table: &Section<'_>, faults: &mut Faults) {
+fn protocols_of(vip: &Vip, table: &Section<'_>, check_known: bool, faults: &mut Faults) {
     let takes = |protocol: Protocol| vip.protocols.iter().any(|own| *own == protocol || *own == Protocol::Any);
     for (key, given, protocol) in [
         ("mss", vip.mss.is_some(), Protocol::Tcp),
@@ -360,6 +390,7 @@ fn protocols_of(vip: &Vip, table: &Section<'_>, faults: &mut Faults) {
     let by_tcp = |check: &&Check| matches!(check.kind, CheckKind::Tcp | CheckKind::Http | CheckKind::Https);
     if let Some(check) = vip.check.as_ref().filter(by_tcp)
         && check.port.is_none()
+        && check_known
         && !vip.ports.is_empty()
         && !takes(Protocol::Tcp)
         && !table.is_unread("protocol", faults)

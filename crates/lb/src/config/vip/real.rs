@@ -57,6 +57,9 @@ pub(super) fn read_real(
         faults.unexpected("port", "a port from 1 to 65535", table.value_place("port"));
     }
     let forward = table.get("forward", faults).or(default).unwrap_or(Forward::Ip);
+    let knows_way = (table.has("forward") || !unread) && !table.is_unread("forward", faults);
+    // Of a real that is here least is asked.
+    let forward = if knows_way { forward } else { Forward::Local };
     if let (Some(address), at) = (address, table.value_place("address"))
         && let Some(odd) = odd(address)
         // What is on this machine may be asked there whether it is well.
@@ -64,7 +67,6 @@ pub(super) fn read_real(
     {
         faults.unexpected("address", &format!("an address that packets can be sent to, and this is {odd}"), at);
     }
-    let knows_way = (table.has("forward") || !unread) && !table.is_unread("forward", faults);
     let gue_port = table.get("gue-port", faults);
     for key in ["gue-port", "checksum"] {
         if table.raw(key).is_some() && forward != Forward::Gue && knows_way {
@@ -99,7 +101,7 @@ pub(super) fn read_real(
     };
     let name = name.unwrap_or_else(default_name);
     let at = table.place();
-    if forward == Forward::L2 && mac.is_none() && knows_way && !table.is_unread("mac", faults) {
+    if forward == Forward::L2 && mac.is_none() && !table.is_unread("mac", faults) {
         let message = format!("`{}` is reached by its Ethernet address, which is not said", shown(&name));
         faults.wrong(message, at.clone()).help.push("mac = \"02:00:00:00:00:01\"".into());
     }

@@ -125,6 +125,8 @@ fn key_name((address, port, protocol): Key) -> String {
 pub(super) struct Known {
     /// All its reals.
     pub(super) reals: bool,
+    /// The ways to all of them: those that are not known are none ([`Forward::Local`]), of which nothing is asked.
+    pub(super) ways: bool,
     /// What it says of QUIC.
     pub(super) quic: bool,
     /// Its ports, and its check.
@@ -190,7 +192,12 @@ pub(super) fn together(vip: &Vip, known: &Known, config: &Config, faults: &mut F
         fault.help.push("id = 1, in each [[vip.real]]".into());
     }
     if vip.check.as_ref().is_some_and(|check| check.tunnel) {
-        for real in vip.reals.iter().filter(|real| !matches!(real.forward, Forward::Ip | Forward::Gue)) {
+        let has_none = |forward| match forward {
+            Forward::Ip | Forward::Gue => false,
+            Forward::L2 | Forward::Nat => true,
+            Forward::Local => known.ways,
+        };
+        for real in vip.reals.iter().filter(|real| has_none(real.forward)) {
             let message = format!("`{}` is checked through the tunnel, and is reached without one", shown(&real.name));
             let fault = faults.wrong(message, real.at.clone());
             fault.help.push("forward = \"ip\" or \"gue\"; or [vip.check] without `tunnel`".into());
