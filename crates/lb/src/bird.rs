@@ -1,6 +1,7 @@
 //! BIRD, the routing daemon: what it is told in a file that its configuration includes, and its control socket.
 
 use crate::config::Announce;
+use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
@@ -18,6 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LINES: usize = 10_000;
 /// From this code on an answer says that something is wrong.
 const WRONG: u16 = 8000;
+/// Characters of what names of a balancer's protocols begin with. BIRD takes symbols of 64 (`SYM_MAX_LEN` in its `conf/conf.h`); `_peer`
+/// and a number of seven digits follow, which is more peers than a configuration has room for.
+const PREFIX: usize = 52;
+/// Characters of a long name that stand before its hash.
+const BEGIN: usize = 20;
 
 /// The part of BIRD's configuration that is ours: a route to each address, and the peers that are told of them.
 #[must_use]
@@ -55,12 +61,21 @@ pub fn text(name: &str, announce: &Announce, addresses: &BTreeSet<IpAddr>) -> St
 }
 
 /// What names of a balancer's protocols begin with. They have no hyphens; a balancer whose name has underscores is called otherwise,
-/// so that `a-b` and `a_b`, which one BIRD may serve both, are not the same.
+/// so that `a-b` and `a_b`, which one BIRD may serve both, are not the same. Where that is too long, the name's beginning and its
+/// hash stand for it.
 fn protocol(name: &str) -> String {
-    if name.contains('_') {
-        return format!("alveary_lbx_{}", name.replace('_', "__").replace('-', "_h"));
+    let plain = |name: &str| name.replace('-', "_");
+    let whole = if name.contains('_') {
+        format!("alveary_lbx_{}", name.replace('_', "__").replace('-', "_h"))
+    } else {
+        format!("alveary_lb_{}", plain(name))
+    };
+    if whole.len() <= PREFIX {
+        return whole;
     }
-    format!("alveary_lb_{}", name.replace('-', "_"))
+    let begin: String = name.chars().take(BEGIN).collect();
+    let hash: String = Sha256::digest(name).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("alveary_lbh_{}_{hash}", plain(&begin))
 }
 
 /// Has BIRD announce these addresses, and no others of ours.
@@ -180,6 +195,36 @@ mod tests {
         assert!(!text.contains("bgp") && !text.contains("route "), "{text}");
     }
 
+    /// BIRD takes no symbol of more than 64 characters, and nothing of a file that has one.
+    #[test]
+    fn names_fit_however_long_the_balancers_is() {
+        let peers: String = (1..=1000)
+            .map(|at| format!("[[announce.peer]]\naddress = \"10.0.{}.{}\"\nas = 65000\n", at / 250, at % 250 + 1))
+            .collect();
+        let config = config(&format!("as = 65001\nbfd = \"100ms\"\n{peers}"));
+        let mut seen = BTreeSet::new();
+        // The longest names that a balancer can have, and the last of each kind that are not cut.
+        for name in ["a", "-", "_", "a-", "a_", "-_"].map(|letters| letters.repeat(64)) {
+            for length in [20, 21, 40, 41, 42, 63, 64] {
+                let text = text(&name[..length], config.announce.as_ref().expect("it is there"), &BTreeSet::new());
+                let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                let symbols: BTreeSet<&str> = words.filter(|word| word.starts_with("alveary_lb")).collect();
+                assert_eq!(symbols.len(), 2 + 1 + 1000, "routes of either family, BFD, peers");
+                for symbol in symbols {
+                    assert!(symbol.len() <= 64, "{symbol}");
+                    assert!(seen.insert(symbol.to_owned()), "two balancers have {symbol}");
+                }
+            }
+        }
+    }
+
+    /// Who has names that fit keeps them: filters in `bird.conf` name them.
+    #[test]
+    fn names_that_fit_are_not_cut() {
+        assert_eq!(protocol(&"a-".repeat(20)), format!("alveary_lb_{}", "a_".repeat(20)));
+        assert_eq!(protocol(&"_".repeat(20)), format!("alveary_lbx_{}", "_".repeat(40)));
+    }
+
     #[test]
     fn answers_are_read_to_their_end() {
         let said = "0002-Reading configuration\n more\n0003 Reconfigured\nnot read";
@@ -198,6 +243,14 @@ mod tests {
         fn no_two_balancers_have_the_same_protocols(one in "[ah_-]{1,6}", other in "[ah_-]{1,6}") {
             prop_assert_eq!(protocol(&one) == protocol(&other), one == other, "{} {}", one, other);
             prop_assert!(protocol(&one).chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+        }
+
+        #[test]
+        fn nor_have_two_with_long_names(one in "(ab|[ah_-]){30,32}", other in "(ab|[ah_-]){30,32}", last in "[ah_-]") {
+            for (one, other) in [(&one, &other), (&one, &format!("{}{last}", &one[..one.len() - 1]))] {
+                prop_assert_eq!(protocol(one) == protocol(other), one == other, "{} {}", one, other);
+                prop_assert!(protocol(one).len() <= PREFIX);
+            }
         }
 
         #[test]
