@@ -4,8 +4,10 @@
 use super::{Config, Forward, Places, shown};
 use crate::{instance::Here, tls, tunnel::Tunnel, wanted::Devices as _};
 use alveary_diag::Diagnostic;
+use alveary_sort::Gather;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use std::{
+    collections::BTreeSet,
     fs, io,
     net::{IpAddr, UdpSocket},
     path::Path,
@@ -40,6 +42,14 @@ impl Config {
     /// What this machine lacks of it.
     #[must_use]
     pub fn lacks(&self, places: &Places) -> Vec<Diagnostic> {
+        self.lacks_beside(places, None)
+    }
+
+    /// The same, but for programs of checks that the configuration that holds runs already: one that is gone since keeps no
+    /// other change waiting. Its reals are down, and say why.
+    pub(crate) fn lacks_beside(&self, places: &Places, holds: Option<&Config>) -> Vec<Diagnostic> {
+        let checks = holds.into_iter().flat_map(|config| &config.vips).filter_map(|vip| vip.check.as_ref());
+        let known: BTreeSet<&str> = checks.filter_map(|check| Some(check.command.first()?.as_str())).gather();
         let mut all = Vec::new();
         let mut lacks = |place, message: String, why: Option<String>| {
             let fault = Diagnostic::new("lb-here", message, place);
@@ -83,7 +93,7 @@ impl Config {
                 lacks(place, "the certificates that reals are verified with cannot be used".into(), Some(why));
             }
         }
-        for (name, place) in places.programs() {
+        for (name, place) in places.programs().filter(|(name, _)| !known.contains(name)) {
             if let Err(why) = program(name) {
                 lacks(place, format!("the check's program `{}` cannot be run", shown(name)), Some(why));
             }

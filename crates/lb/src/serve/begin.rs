@@ -45,10 +45,10 @@ impl<'l> Server<'l> {
         log: &'l mut dyn FnMut(&str),
     ) -> std::result::Result<Server<'l>, Vec<Fault>> {
         let changed = modified(path);
-        let (local, places) = read(path, None)?;
+        let (local, places) = read(path, None, None)?;
         let (config, shared) = match &local.etcd {
             Some(etcd) => {
-                let (one, config, standing) = shared::first(etcd, &|one| Ok(read(path, Some(one))?.0), log)?;
+                let (one, config, standing) = shared::first(etcd, &|one| Ok(read(path, Some(one), None)?.0), log)?;
                 (config, Some((one, standing)))
             }
             None => (local, None),

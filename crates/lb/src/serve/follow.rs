@@ -84,7 +84,7 @@ impl Server<'_> {
 
     /// Whether the file is right with the VIPs that hold.
     fn is_right(&self) -> bool {
-        let read = read(&self.path, self.shared.as_ref().map(|(one, _)| one));
+        let read = read(&self.path, self.shared.as_ref().map(|(one, _)| one), Some(&self.config));
         read.is_ok_and(|(config, places)| self.fixed(&config, &places).is_empty())
     }
 
@@ -126,7 +126,7 @@ impl Server<'_> {
     /// Takes the file as it is, with the VIPs that hold.
     fn take(&mut self) -> std::result::Result<Reloaded, Vec<Fault>> {
         self.changed = modified(&self.path);
-        let (config, places) = read(&self.path, self.shared.as_ref().map(|(one, _)| one))?;
+        let (config, places) = read(&self.path, self.shared.as_ref().map(|(one, _)| one), Some(&self.config))?;
         let fixed = self.fixed(&config, &places);
         if !fixed.is_empty() {
             return Err(fixed.into_iter().map(Fault::from).collect());
@@ -239,13 +239,65 @@ pub(super) fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|about| about.modified()).ok()
 }
 
-/// The configuration, if it is right and this machine has what it asks for.
-pub(super) fn read(path: &Path, shared: Option<&Shared>) -> std::result::Result<(Config, Places), Vec<Fault>> {
+/// The configuration, if it is right and this machine has what it asks for beside the one that holds, if one does.
+pub(super) fn read(
+    path: &Path,
+    shared: Option<&Shared>,
+    holds: Option<&Config>,
+) -> std::result::Result<(Config, Places), Vec<Fault>> {
     let name = path.display().to_string();
     let text = config::text(path).map_err(|why| vec![Fault::from(why)])?;
     let shared = shared.map(|one| (one.name.as_str(), one.text.as_str()));
     let faults = |all: Vec<Diagnostic>| all.into_iter().map(Fault::from).collect::<Vec<_>>();
     let (config, places) = Config::read_placed(&name, &text, shared).map_err(faults)?;
-    let lacks = config.lacks(&places);
+    let lacks = config.lacks_beside(&places, holds);
     if lacks.is_empty() { Ok((config, places)) } else { Err(faults(lacks)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A program that was there when its check began, and is gone, keeps no other change waiting; one that nobody runs yet does.
+    #[test]
+    fn a_program_that_is_gone_keeps_no_change_waiting() {
+        let folder = std::env::temp_dir().join(format!("alveary-lb-gone-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let (path, program) = (folder.join("lb.toml"), folder.join("probe"));
+        let own = "[balancer]\ndevices = [\"lo\"]\n";
+        let vip = |last: u8, program: &Path| {
+            format!(
+                "[[vip]]\naddress = \"192.0.2.{last}\"\nport = 80\n\
+                 check = {{ type = \"exec\", command = [{program:?}, \"{{address}}\"] }}\n"
+            )
+        };
+        let etcd = "[etcd]\nendpoints = [\"http://10.0.0.5:2379\"]\nexec = true\n";
+        let put = |text: &str| fs::write(&path, text).expect("a file");
+        let lacks = |shared: Option<&Shared>, holds| {
+            let faults = read(&path, shared, holds).err().unwrap_or_default();
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        fs::write(&program, "#!/bin/sh\n").expect("a file");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        put(&format!("{own}{}", vip(1, &program)));
+        let (holds, _) = read(&path, None, None).unwrap_or_else(|faults| panic!("{faults:?}"));
+        fs::remove_file(&program).expect("it was there");
+        put(&format!("{own}{}{}", vip(1, &program), vip(2, &program)));
+        assert_eq!(lacks(None, Some(&holds)), Vec::<String>::new());
+        let (gone, other) = (format!("`{}` cannot be run", program.display()), folder.join("porbe"));
+        let begins = lacks(None, None);
+        assert!(begins.len() == 2 && begins[0].contains(&gone), "who begins is told: {begins:?}");
+        put(&format!("{own}{}{}", vip(1, &program), vip(2, &other)));
+        let refused = lacks(None, Some(&holds));
+        assert!(refused.len() == 1 && refused[0].contains("porbe` cannot be run"), "{refused:?}");
+        // The same of VIPs that are in etcd.
+        put(&format!("{own}{etcd}"));
+        let value = |text| Shared { name: "etcd:/lb".into(), text, revision: 1 };
+        let same = value(vip(1, &program) + &vip(2, &program));
+        assert_eq!(lacks(Some(&same), Some(&holds)), Vec::<String>::new());
+        let refused = lacks(Some(&value(vip(1, &program) + &vip(2, &other))), Some(&holds));
+        assert!(refused.len() == 1 && refused[0].starts_with("etcd:/lb:"), "{refused:?}");
+        fs::remove_dir_all(folder).expect("it is ours");
+    }
 }
