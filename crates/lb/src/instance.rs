@@ -59,6 +59,27 @@ pub(crate) fn file(map: &str) -> String {
     map.trim_start_matches('.').replace('.', "-")
 }
 
+/// Where a balancer that runs is pinned; `code` is that of who asks.
+///
+/// # Errors
+/// None of that name runs.
+pub(crate) fn running(root: &Path, name: &str, code: &'static str) -> std::result::Result<PathBuf, Diagnostic> {
+    let folder = folder(root, name);
+    if folder.join("layout").exists() {
+        return Ok(folder);
+    }
+    let why = Diagnostic::new(code, format!("no balancer `{name}` runs"), At::Nowhere);
+    Err(why.expected(format!("its maps at {}", folder.display())))
+}
+
+/// A map that is pinned in a balancer's folder, if it is as the object says.
+///
+/// # Errors
+/// The object has none of that name; it is not there, or another one.
+pub(crate) fn pinned(folder: &Path, object: &Object, map: &str) -> Result<LinuxMap> {
+    Ok(LinuxMap::pinned(folder.join(file(map)), object.map_spec(map)?)?)
+}
+
 fn wrong(doing: &str, path: &Path, why: &io::Error) -> Diagnostic {
     Diagnostic::new("lb-pins", format!("{} cannot be {doing}: {why}", path.display()), At::Nowhere)
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     Result,
-    instance::{file, folder},
+    instance::{pinned, running},
     record::{Known, Maps, monotonic},
     wire,
 };
@@ -98,16 +98,11 @@ impl Samples {
     /// # Errors
     /// No balancer of that name runs, or one that samples nothing; someone reads its samples already; the kernel's.
     pub fn open(object: &[u8], root: &Path, name: &str) -> Result<Samples> {
-        let folder = folder(root, name);
+        let folder = running(root, name, "lb-samples")?;
         let own = |message: String| Diagnostic::new("lb-samples", message, Place::Nowhere);
         let failed = |why: &io::Error| own(format!("{}: {why}", folder.join("samples").display()));
-        if !folder.join("layout").exists() {
-            let why = own(format!("no balancer `{name}` runs"));
-            return Err(why.expected(format!("its maps at {}", folder.display())).into());
-        }
         let object = Object::parse(object)?;
-        let pinned =
-            |map: &str| -> Result<LinuxMap> { Ok(LinuxMap::pinned(folder.join(file(map)), object.map_spec(map)?)?) };
+        let pinned = |map: &str| pinned(&folder, &object, map);
         let settings = pinned(".data.settings")?.lookup(&[0; 4])?.unwrap_or_default();
         let every = if settings.len() >= 12 { wire::word(&settings, 8) } else { 0 };
         if every == 0 {

@@ -19,7 +19,7 @@ pub(crate) use names::Maps;
 use crate::{
     Result,
     clock::fine,
-    instance::{file, folder},
+    instance::{file, pinned, running},
     wire,
 };
 use alveary::{
@@ -129,12 +129,8 @@ impl Recorder {
     /// # Errors
     /// No balancer of that name runs, or one without a recorder; someone records already; the kernel's.
     pub fn open(object: &[u8], root: &Path, name: &str) -> Result<Recorder> {
-        let folder = folder(root, name);
+        let folder = running(root, name, "lb-record")?;
         let own = |message: String| Diagnostic::new("lb-record", message, Place::Nowhere);
-        if !folder.join("layout").exists() {
-            let why = own(format!("no balancer `{name}` runs"));
-            return Err(why.expected(format!("its maps at {}", folder.display())).into());
-        }
         if !folder.join(file(RECORDER)).exists() {
             let why = own(format!("the balancer `{name}` is of a version that cannot be recorded from"));
             return Err(why.help("start `alveary lb serve` again: it exchanges the program").into());
@@ -149,8 +145,7 @@ impl Recorder {
             Err(TryLockError::Error(why)) => return Err(failed(&folder, &why).into()),
         }
         let object = Object::parse(object)?;
-        let pinned =
-            |map: &str| -> Result<LinuxMap> { Ok(LinuxMap::pinned(folder.join(file(map)), object.map_spec(map)?)?) };
+        let pinned = |map: &str| pinned(&folder, &object, map);
         let records = pinned("records")?;
         let path = folder.join("records");
         let mut ring = RingBuffer::open(records.sys()).map_err(|why| failed(&path, &why))?;

@@ -13,11 +13,10 @@ pub use packet::{describe, packet};
 
 use crate::{
     Result,
-    instance::{file, folder},
+    instance::{pinned, running},
     wire,
 };
-use alveary::{Backend, LinuxMap, Loader, MapHandle, Object, Target};
-use alveary_diag::{Diagnostic, Place};
+use alveary::{Backend, Loader, MapHandle, Object, Target};
 use std::{collections::BTreeMap, path::Path};
 use words::Words;
 
@@ -54,27 +53,20 @@ const COPIED: [&str; 13] = [
 /// # Errors
 /// No balancer of that name runs; the targets'.
 pub fn trace(object: &[u8], root: &Path, name: &str, packet: &[u8]) -> Result<Traced> {
-    let folder = folder(root, name);
-    if !folder.join("layout").exists() {
-        let why = Diagnostic::new("lb-trace", format!("no balancer `{name}` runs"), Place::Nowhere);
-        return Err(why.expected(format!("its maps at {}", folder.display())).into());
-    }
+    let folder = running(root, name, "lb-trace")?;
     let mut object = Object::parse(object)?;
-    let pinned = |object: &Object, map: &str| -> Result<LinuxMap> {
-        Ok(LinuxMap::pinned(folder.join(file(map)), object.map_spec(map)?)?)
-    };
     // The same constants: a flow has the same hash.
-    let constants = pinned(&object, ".rodata")?.lookup(&[0; 4])?.unwrap_or_default();
+    let constants = pinned(&folder, &object, ".rodata")?.lookup(&[0; 4])?.unwrap_or_default();
     object.map_spec_mut(".rodata")?.initial = alveary::spec::Initial::Bytes(constants);
     object.set_variable("lb_trace", &[1])?;
     let mut live = BTreeMap::new();
     for map in COPIED {
-        let there = pinned(&object, map)?;
+        let there = pinned(&folder, &object, map)?;
         object.map_spec_mut(map)?.def.max_entries = there.spec().def.max_entries;
         live.insert(map, there);
     }
     for counted in ["vip_counters", "real_counters", "cached"] {
-        object.map_spec_mut(counted)?.def.max_entries = pinned(&object, counted)?.spec().def.max_entries;
+        object.map_spec_mut(counted)?.def.max_entries = pinned(&folder, &object, counted)?.spec().def.max_entries;
     }
     let loaded = Loader::new(Target::user()).program("lb").load(&object)?;
     for (map, there) in &live {
