@@ -170,7 +170,8 @@ pub(super) fn etcd(file: &mut Table<'_>, name: &str, faults: &mut Faults) -> Opt
         key: table.get("key", faults).unwrap_or_else(|| format!("/alveary/lb/{name}")),
         kept: table.get("kept", faults).unwrap_or_else(|| format!("/var/lib/alveary/lb-{name}.toml").into()),
         user: user.zip(password),
-        exec: table.get("exec", faults).unwrap_or(false),
+        // What cannot be read forbids nothing: a file with a fault holds nowhere.
+        exec: table.get("exec", faults).unwrap_or_else(|| table.is_unread("exec", faults)),
         trust: ca.map_or(Trust::Machine, Trust::File),
         shown: certificate.zip(secret),
     };

@@ -447,24 +447,7 @@ fn read(
     if let Some(balancer) = &mut balancer {
         own(balancer, &mut config, faults);
     }
-    if let Some(mut limits) = file.table("limits", faults) {
-        let all = &mut config.limits;
-        for (key, value, most) in [
-            ("vips", &mut all.vips, 1 << 20),
-            ("reals", &mut all.reals, (1 << 20) - 1),
-            ("slots", &mut all.slots, 1 << 28),
-            ("connections", &mut all.connections, 1 << 28),
-            ("connections-per-cpu", &mut all.connections_per_cpu, 1 << 24),
-        ] {
-            let Some(said) = limits.get::<u32>(key, faults) else { continue };
-            if said == 0 || said > most {
-                faults.unexpected(key, &format!("a number from 1 to {most}"), limits.value_place(key));
-                continue;
-            }
-            *value = said;
-        }
-        limits.finish(faults);
-    }
+    config.limits = read_limits(&mut file, faults);
     if let Some(mut rates) = file.table("rates", faults) {
         let all = &mut config.rates;
         all.new_connections = rates.get("new-connections", faults).unwrap_or(all.new_connections);
@@ -501,7 +484,9 @@ fn read(
     if let Some(mut katran) = file.table("katran", faults) {
         let ring = katran.get("ring", faults).or(Size::new(vip::SLOTS));
         let vips = katran.get::<u32>("vips", faults).unwrap_or(512);
-        config.katran = ring.map(|ring| Katran { ring, vips });
+        // Tables are not held against rings that are not known.
+        let known = !katran.is_unread("ring", faults);
+        config.katran = ring.filter(|_| known).map(|ring| Katran { ring, vips });
         katran.finish(faults);
     }
     config.announce = fleet::announce(&mut file, faults);
@@ -532,6 +517,38 @@ fn read(
     }
     file.finish(faults);
     config
+}
+
+/// How much there is room for. What is said and cannot be read is the most that it can be: nothing is beyond that.
+fn read_limits(file: &mut table::Table<'_>, faults: &mut Faults) -> Limits {
+    let mut read = Limits::default();
+    let mut limits = file.table("limits", faults);
+    let unread = limits.is_none() && file.is_unread("limits", faults);
+    let mut all = [
+        ("vips", &mut read.vips, 1 << 20),
+        ("reals", &mut read.reals, (1 << 20) - 1),
+        ("slots", &mut read.slots, 1 << 28),
+        ("connections", &mut read.connections, 1 << 28),
+        ("connections-per-cpu", &mut read.connections_per_cpu, 1 << 24),
+    ];
+    if let Some(limits) = &mut limits {
+        for (key, value, most) in &mut all {
+            let Some(said) = limits.get::<u32>(key, faults) else { continue };
+            if said == 0 || said > *most {
+                faults.unexpected(key, &format!("a number from 1 to {most}"), limits.value_place(key));
+            }
+            **value = said;
+        }
+    }
+    for (key, value, most) in all {
+        if unread || limits.as_ref().is_some_and(|limits| limits.is_unread(key, faults)) {
+            *value = most;
+        }
+    }
+    if let Some(limits) = limits {
+        limits.finish(faults);
+    }
+    read
 }
 
 /// How the API is spoken to inside TLS, if it is.

@@ -254,6 +254,29 @@ fn one_wrong_key_of_the_defaults_is_one_fault() {
     }
 }
 
+/// The same of the way to a real, which needs no source; of room that is less without a word; of Katran's rings.
+#[test]
+fn one_wrong_key_that_vips_rely_on_is_one_fault() {
+    let with = |more: &str| format!("[balancer]\ndevices = \"eth0\"\n{more}");
+    let vip = "[[vip]]\naddress = \"192.0.2.1\"\nport = 80\n";
+    for (forward, real) in
+        [("l2", "address = \"10.0.1.1\"\nmac = \"02:00:00:00:00:01\""), ("local", "address = \"127.0.0.1\"")]
+    {
+        one_key_after_another(&with(&format!("{vip}forward = \"{forward}\"\n[[vip.real]]\n{real}\n")));
+        one_key_after_another(&with(&format!("{vip}[[vip.real]]\n{real}\nforward = \"{forward}\"\n")));
+    }
+    let large = with(&format!("[limits]\nslots = 3000000\n{vip}slots = 1048573\n"));
+    one_key_after_another(&large);
+    for wrong in [
+        large.replace("[limits]", "[limts]"),
+        large.replace("[limits]\nslots", "limits").replace("[bal", "limits = 7\n[bal"),
+    ] {
+        let wrong = wrong.replace("limits = 3000000\n", "");
+        assert_eq!(lines(&wrong).len(), 1, "{wrong}\n{:#?}", lines(&wrong));
+    }
+    one_key_after_another(&with(&format!("[katran]\nring = 4093\nvips = 16\n{vip}slots = 4093\n")));
+}
+
 /// What a VIP says of itself holds whatever is wrong with `[default]`: other faults are told beside that one.
 #[test]
 fn a_wrong_default_hides_no_other_fault() {

@@ -46,4 +46,9 @@ fn who_writes_a_key_of_etcd_runs_no_programs() {
     let faults = read(own).expect_err("it is refused");
     assert!(faults[0].to_string().contains("a check that etcd names runs no program here"), "{faults:?}");
     read(&format!("{own}exec = true\n")).expect("this machine allows it");
+    // Nor is it said to be forbidden by who says something of it that cannot be read.
+    for wrong in ["exc = true", "exec = 1"] {
+        let faults = read(&format!("{own}{wrong}\n")).expect_err("it is refused");
+        assert!(faults.len() == 1 && !faults[0].to_string().contains("runs no program"), "{wrong}: {faults:?}");
+    }
 }
