@@ -257,13 +257,15 @@ impl Profile {
         Profile { version, limits, patch, rules: Rules::of(version, patch), tables, index }
     }
 
-    /// The same rows by the rules of the newest kernel.
+    /// The same rows of the newest version, by all rules that are known, also those that only later kernels have.
     #[must_use]
     pub fn newest(&self) -> Profile {
-        if self.version == Version::NEWEST {
-            return self.clone().at_level(Version::NEWEST.newest_level());
-        }
-        Profile::new(Version::NEWEST, self.limits, self.tables.clone())
+        let newest = if self.version == Version::NEWEST {
+            self.clone().at_level(Version::NEWEST.newest_level())
+        } else {
+            Profile::new(Version::NEWEST, self.limits, self.tables.clone())
+        };
+        Profile { rules: Rules::ALL, ..newest }
     }
 
     /// Whether both are one, or clones of one: of these rows, with the same limits and rules.

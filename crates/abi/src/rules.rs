@@ -107,6 +107,8 @@ rules! {
     TailCallsReturn "tail_calls_return" (6, 19) [(6, 18, 44)];
     /// A number that is 0 or -1 is followed as both when a constant is and-ed or or-ed to it.
     ScalarForks "scalar_forks" (7, 0) [(6, 12, 75), (6, 18, 16), (6, 19, 6)];
+    /// What a loop by a callback ends in is a way around it: what is compared with it later knows what its rounds need.
+    CallbackLoops "callback_loops" (7, 0) [(6, 19, 6)];
     /// Both ways of such a number do the operation; before, the one with 0 went on behind it.
     ForksOperate "forks_operate" (7, 0) [(6, 12, 80), (6, 18, 21), (6, 19, 11)];
     /// A packet load by offset that fails in a function returns 0 to its caller.
@@ -123,6 +125,8 @@ pub(crate) struct Rules(u64);
 const _: () = assert!(RULES.len() <= 64);
 
 impl Rules {
+    pub(crate) const ALL: Rules = Rules(u64::MAX >> (64 - RULES.len()));
+
     pub(crate) fn of(version: Version, patch: u8) -> Rules {
         let held = RULES.iter().filter(|row| row.holds(version, patch));
         Rules(held.fold(0, |bits, row| bits | 1 << row.rule as u32))

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Clone, Debug)]
 pub struct Verified {
     program: Arc<Program>,
-    /// By the newest kernel's rules.
+    /// By all rules that are known.
     kernel: Kernel,
     maps: Vec<MapSpec>,
     facts: Facts,
@@ -30,7 +30,7 @@ impl Verified {
         &self.program
     }
 
-    /// The rows that it was proven by; the version is the newest, whose rules all proofs go by.
+    /// The rows that it was proven by; the version is the newest. All proofs go by all rules, later kernels' too.
     #[must_use]
     pub fn profile(&self) -> &Profile {
         &self.kernel.profile
@@ -74,8 +74,8 @@ impl Verified {
     }
 }
 
-/// Proves that a program accesses only what it is given, and gives helpers only what they take: by the rules of the
-/// newest kernel, whichever version `env` names, since those of older ones are known to let through what is unsafe.
+/// Proves that a program accesses only what it is given, and gives helpers only what they take: by all rules that any
+/// kernel is known to have, whichever version `env` names, since kernels without them let through what is unsafe.
 ///
 /// # Errors
 /// The verdict, if it is not that the program is accepted. Programs are judged as the kernel does on a little-endian
@@ -111,7 +111,7 @@ pub fn explain_unproven(program: &Program, env: &Env<'_>, report: &Report) -> Op
     explain(program, &Env { kernel: &newest(env.kernel), ..*env }, report)
 }
 
-/// The kernel with the newest rules.
+/// The kernel with all rules.
 fn newest(kernel: &Kernel) -> Kernel {
     let Kernel { profile, btf, modules, cpus, .. } = kernel;
     Kernel { btf: btf.clone(), modules: modules.clone(), cpus: *cpus, ..Kernel::of(profile.newest()) }

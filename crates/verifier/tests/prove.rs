@@ -43,6 +43,18 @@ fn what_needs_no_alignment_is_proven() {
     assert!(why.message.contains("misaligned value access"), "{}", why.message);
 }
 
+/// No state of 6.18 leads out of the outer loop: the inner one, which a callback is called in, ends where the first round
+/// was, before it is known that this one's number counts.
+#[test]
+fn a_proof_knows_what_rounds_of_callbacks_need() {
+    let text = "r8 = 0\no:\nif r8 >= 10 goto e\nr9 = 0\ni:\nif w9 >= 1 goto n\nr1 = 0\nr2 = f ll\nr3 = r10\nr3 += -8\n\
+                r4 = 0\ncall bpf_loop\nr9 = r0\nw9 -= 8\nw9 += 1\ngoto i\nn:\nr8 += 1\ngoto o\ne:\nr0 = 2\nexit\n\
+                f:\nr0 = 0\nexit";
+    let (kernel, maps) = (kernel(2), maps());
+    let proven = prove(Arc::new(with_function(text, Linkage::Static)), &Env::new(&kernel, &maps)).expect("it is safe");
+    assert!(proven.facts().at(1).jumps, "after ten rounds");
+}
+
 #[test]
 fn a_proof_goes_by_the_newest_rules() {
     let text = "call f\nif r0 == 1 goto e\nr0 = *(u64 *)(r2 + 0)\ne:\nr0 = 0\nexit\n\

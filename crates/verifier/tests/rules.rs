@@ -101,6 +101,11 @@ const CASES: &[Case] = &[
         "r6 = *(u32 *)(r1 + 12)\nr6 <<= 63\nr6 s>>= 63\nr6 &= 8\nr2 = r10\nr2 += -16\nr2 += r6\n*(u64 *)(r2 + 0) = r1\n\
          r3 = *(u64 *)(r2 + 0)\nr0 = *(u32 *)(r3 + 12)\nexit",
         ((6, 12, 74), Some("R3 invalid mem access 'scalar'")), ((6, 12, 75), None)),
+    // Its outer loop ends, but before the rule no way led out of it.
+    case(Rule::CallbackLoops, XDP,
+        "r8 = 0\no:\nif r8 >= 10 goto e\nr9 = 0\ni:\nif w9 >= 1 goto n\nr1 = 0\nr2 = f ll\nr3 = r10\nr3 += -8\nr4 = 0\ncall bpf_loop\n\
+         r9 = r0\nw9 -= 8\nw9 += 1\ngoto i\nn:\nr8 += 1\ngoto o\ne:\nr0 = *(u64 *)(r5 + 0)\nexit\nf:\nr0 = 0\nexit",
+        ((6, 18, 44), None), ((7, 0, 0), Some("R5 !read_ok"))),
     case(Rule::ForksOperate, XDP,
         "r6 = *(u32 *)(r1 + 12)\nr6 <<= 63\nr6 s>>= 63\nr6 |= 8\nif r6 != 0 goto e\nr0 = *(u64 *)(r2 + 0)\ne:\nr0 = 0\nexit",
         ((6, 12, 79), Some("R2 !read_ok")), ((6, 12, 80), None)),

@@ -8,7 +8,7 @@ use crate::{
     stop::{Check, Stop},
     verifier::{Verifier, Watch},
 };
-use alveary_abi::Errno;
+use alveary_abi::{Errno, Rule};
 
 /// Whether what a path has come to was seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Verifier<'_> {
             return Ok(Some(true));
         }
         if self.program.aux[insn as usize].calls_back {
-            return Ok(self.states_equal(id, Exact::RangeWithin).then_some(false));
+            return Ok(self.states_equal(id, Exact::RangeWithin).then_some(self.profile.has(Rule::CallbackLoops)));
         }
         let old = &self.store[id].state;
         if may_be_looping(old, &self.cur)

@@ -1,6 +1,7 @@
 //! Loops as strongly connected components (Tarjan's algorithm, without recursion).
 
 use crate::verifier::Verifier;
+use alveary_abi::Rule;
 
 /// Gives every instruction that is in a loop its number.
 pub(super) fn find(v: &mut Verifier<'_>) {
@@ -37,7 +38,8 @@ pub(super) fn find(v: &mut Verifier<'_>) {
             }
             let alone = stack.last() == Some(&at);
             let itself = v.program.successors(at).any(|to| to == at);
-            let is_loop = !alone || itself;
+            let calls_back = v.program.aux[here].calls_back && v.profile.has(Rule::CallbackLoops);
+            let is_loop = !alone || itself || calls_back;
             while let Some(member) = stack.pop() {
                 low[member as usize] = DONE;
                 if is_loop {
