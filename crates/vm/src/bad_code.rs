@@ -106,7 +106,7 @@ impl fmt::Display for BadCode {
             BadCodeKind::NoRoom { needed, in_use, limit } => write!(
                 f,
                 "its native code takes {needed} bytes, {in_use} are in use, and all together may be {limit}: allow more \
-                 (`native_limit`), or unload other programs"
+                 (`--native-limit`, `native_limit`), or unload other programs"
             ),
             BadCodeKind::NoPages { needed } => {
                 write!(f, "the system gives no {needed} bytes of memory that can be executed: is that forbidden here?")

@@ -45,7 +45,7 @@ fn code_takes_no_more_memory_than_it_may() {
     let BadCodeKind::NoRoom { needed, in_use, limit: said } = why.why else { panic!("{why}") };
     assert!(needed > limit && in_use == page && said == limit, "{why}");
     let said = format!(
-        "takes {needed} bytes, {page} are in use, and all together may be {limit}: allow more (`native_limit`)"
+        "takes {needed} bytes, {page} are in use, and all together may be {limit}: allow more (`--native-limit`, `native_limit`)"
     );
     assert!(why.to_string().contains(&said), "{why}");
     let many: Vec<Image> = (0..5).map_while(|_| load(&jit, 1).ok()).collect();

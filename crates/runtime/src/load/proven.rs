@@ -21,12 +21,13 @@ use super::{
 use crate::{LoadedMap, context::Context};
 use alveary_abi::{HelperId, MapType};
 use alveary_diag::Diagnostic;
-use alveary_isa::{Inst, Reg};
+use alveary_isa::{Inst, Reg, decode};
 use alveary_verifier::{
     Verified,
     facts::{Access, Base, Fact, MapRef},
 };
 use alveary_vm::{Body, Env, Known, Lookup, Memory, Pass, Passes};
+use std::collections::BTreeSet;
 
 /// Lowers a proven program.
 pub(crate) struct Proven<'a> {
@@ -43,6 +44,8 @@ pub(crate) struct Proven<'a> {
     pub(super) lookups: Vec<Lookup>,
     /// What the helpers do that such calls are of.
     pub(super) bodies: Vec<(u32, Body)>,
+    /// Where jumps lead that stay although they never go there (without pass `dead`).
+    led_to: BTreeSet<usize>,
 }
 
 impl<'a> Proven<'a> {
@@ -56,6 +59,7 @@ impl<'a> Proven<'a> {
             writes_context: false,
             lookups: Vec::new(),
             bodies: Vec::new(),
+            led_to: if passes.has(Pass::Dead) { BTreeSet::new() } else { targets(verified) },
         }
     }
 
@@ -79,7 +83,7 @@ impl<'a> Proven<'a> {
         let fact = self.verified.facts().at(at as u32);
         let dead = self.passes.has(Pass::Dead);
         if !fact.reached {
-            return Ok(unreached(sites, lines, at, !dead));
+            return Ok(unreached(sites, lines, at, self.led_to.contains(&at)));
         }
         match inst {
             Inst::Jmp { .. } => Ok(jump(inst, fact, at, dead)),
@@ -170,6 +174,22 @@ impl<'a> Proven<'a> {
 fn looked_up<'a>(sites: &Sites<'a>, fact: &Fact) -> Option<(&'a LoadedMap, u16)> {
     let number = fact.call.as_ref()?.args.first()?.map()?;
     Some((sites.maps.get(usize::from(number))?, number))
+}
+
+/// Where the jumps lead that are reached.
+fn targets(verified: &Verified) -> BTreeSet<usize> {
+    let insns = &verified.program().insns;
+    let mut targets = BTreeSet::new();
+    let mut at = 0;
+    while let Ok(inst) = decode(insns, at) {
+        if let Inst::Jmp { off, .. } = inst
+            && verified.facts().at(at as u32).reached
+        {
+            targets.extend(usize::try_from(at as i64 + 1 + i64::from(off)));
+        }
+        at += inst.slots();
+    }
+    targets
 }
 
 /// What stands for an instruction that is never reached: nothing, unless the code before it could go on into it, a

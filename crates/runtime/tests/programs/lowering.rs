@@ -51,24 +51,26 @@ fn what_never_happens_is_left_out() {
         without,
         "0: r0 = *(u64 *)(r12 + 0)\n\
          1: r0 &= 1\n\
-         2: if r0 < 2 goto +6\n\
+         2: if r0 < 2 goto +3\n\
          3: r0 = -1\n\
          4: callx r0\n\
          5: exit\n\
-         6: r0 = -1\n\
-         7: callx r0\n\
+         6: if r0 > 1 goto +2\n\
+         7: r0 += 5\n\
          8: exit\n\
-         9: if r0 > 1 goto +2\n\
-         10: r0 += 5\n\
+         9: r0 = -1\n\
+         10: callx r0\n\
          11: exit\n\
-         12: r0 = -1\n\
-         13: callx r0\n\
-         14: exit\n\
-         15: r0 = -1\n\
-         16: callx r0\n\
-         17: exit\n\
          "
     );
+}
+
+#[test]
+fn of_what_never_happens_no_more_is_left_than_a_stop() {
+    let dead = "r0 += 1\n".repeat(12_000);
+    let text = format!("r0 = 1\nif r0 == 1 goto out\n{dead}out: exit\n");
+    let [_, without] = both(&text, Pass::Dead);
+    assert_eq!(without.lines().count(), 6, "{}", &without[..200]);
 }
 
 #[test]
