@@ -41,6 +41,17 @@ fn addresses_are_numbers_from_zero() {
     assert!(Arena::new(SIZE + 1).is_err());
 }
 
+/// What is known of an address is a constant of 64 bits at most, whatever a program adds up.
+#[test]
+fn no_sum_is_too_large() {
+    let mut insts = vec![mov(1, i32::MAX)];
+    insts.extend([alu(AluOp::Add, 1, 1); 32]);
+    insts.extend([add(1, i32::MAX), add(1, i32::MAX), load(Width::B1, 0, 1, 2), EXIT]);
+    assert_eq!(run(&insts, [0; 5]), Ok(0));
+    insts[0] = add(1, i32::MAX);
+    assert_eq!(run(&insts, [0; 5]), Ok(0));
+}
+
 #[test]
 fn frames_and_subprograms_are_as_everywhere() {
     // The caller's word is changed through its address, r6 is kept.

@@ -186,6 +186,25 @@ fn machines_whose_next_state_each_case_computes() {
     }
 }
 
+/// A `may_goto` counts whether or not it changes the way.
+#[test]
+fn a_may_goto_whose_ways_meet_counts() {
+    agree(
+        "main:\n r0 = 0\n.loop:\n may_goto .a\n goto .a\n.a:\n r0 += 1\n may_goto .end\n goto .loop\n.end:\n exit\n",
+        [[0; 5]],
+    );
+}
+
+/// Stores side by side that reach further than half of what offsets do.
+#[test]
+fn more_stores_side_by_side_than_offsets_are_far() {
+    let stores: String = (-16384..=16392).step_by(8).map(|off| format!(" *(u64 *)(r1 {off:+}) = 0\n")).collect();
+    let buffer = vec![0_u64; 5 << 10];
+    let middle = buffer.as_ptr() as u64 + (20 << 10);
+    let text = format!("main:\n{stores} r0 = *(u64 *)(r1 + 16392)\n exit\n");
+    agree_by(&["all", "fill"], &text, [[middle, 0, 0, 0, 0]]);
+}
+
 /// What a loop steps by in a loop inside it, or in a circle that is entered at two places, it steps by several times in a
 /// round.
 #[test]

@@ -35,7 +35,9 @@ impl Lifter<'_> {
         let lanes = part.by(per_store as u32)?;
         let all = self.to.ins().splat(lanes, part_value);
         for piece in 0..count / per_store {
-            let (base, off) = self.place(&insts[0].1, dst, least + (piece * BYTES) as i16);
+            // As far as stores of the program are, which may be further apart than a number of 16 bits.
+            let off = i32::from(least) + (piece * BYTES) as i32;
+            let (base, off) = self.place(&insts[0].1, dst, off as i16);
             self.to.ins().store(PLAIN, all, base, off);
         }
         Some(count)

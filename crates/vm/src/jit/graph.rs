@@ -140,9 +140,8 @@ impl Graph {
                 {
                     End::Branch { test: Test { wide, op, dst, src }, taken, next }
                 }
-                (Some(Inst::MayGoto { .. }), BlockEnd::Branch, Some(next), Some(taken)) if next != taken => {
-                    End::MayGoto { taken, next }
-                }
+                // It counts, even where both ways are one.
+                (Some(Inst::MayGoto { .. }), BlockEnd::Branch, Some(next), Some(taken)) => End::MayGoto { taken, next },
                 (_, BlockEnd::Exit, ..) => then.map_or(End::Return, End::Jump),
                 (_, _, Some(next), _) => End::Jump(next),
                 // Predecoding refuses code that runs out of its function.

@@ -88,16 +88,17 @@ impl Lifter<'_> {
         let base = self.get(base);
         self.waiting.ask(base);
         let (root, first) = self.parts(base);
+        let from_root = first.checked_add(off.into());
         if self.arena.is_some() {
-            let (root, off) = match i16::try_from(first + i64::from(off)) {
-                Ok(off) => (root, off),
-                Err(_) => (base, off),
+            let (root, off) = match from_root.and_then(|off| i16::try_from(off).ok()) {
+                Some(off) => (root, off),
+                None => (base, off),
             };
             return (self.host(root), off.into());
         }
-        match i32::try_from(first + i64::from(off)) {
-            Ok(off) => (root, off),
-            Err(_) => (base, off.into()),
+        match from_root.and_then(|off| i32::try_from(off).ok()) {
+            Some(off) => (root, off),
+            None => (base, off.into()),
         }
     }
 
