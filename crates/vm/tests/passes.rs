@@ -199,8 +199,8 @@ fn a_may_goto_whose_ways_meet_counts() {
 #[test]
 fn more_stores_side_by_side_than_offsets_are_far() {
     let stores: String = (-16384..=16392).step_by(8).map(|off| format!(" *(u64 *)(r1 {off:+}) = 0\n")).collect();
-    let buffer = vec![0_u64; 5 << 10];
-    let middle = buffer.as_ptr() as u64 + (20 << 10);
+    let mut buffer = vec![0_u64; 5 << 10];
+    let middle = buffer.as_mut_ptr() as u64 + (20 << 10);
     let text = format!("main:\n{stores} r0 = *(u64 *)(r1 + 16392)\n exit\n");
     agree_by(&["all", "fill"], &text, [[middle, 0, 0, 0, 0]]);
 }
