@@ -82,10 +82,12 @@ impl Ring {
     /// The ring that holds these names of reals.
     #[must_use]
     pub fn of(names: &[u32]) -> Ring {
-        let mut places = BTreeMap::new();
-        for name in names {
-            *places.entry(wire::number(*name)).or_default() += 1;
-        }
+        // Rings have many places for each of few reals, whose numbers are near each other.
+        let numbers = || names.iter().map(|name| wire::number(*name));
+        let (low, high) = numbers().fold((u32::MAX, 0), |(low, high), number| (low.min(number), high.max(number)));
+        let mut counts = vec![0; (u64::from(high) + 1).saturating_sub(low.into()) as usize];
+        numbers().for_each(|number| counts[(number - low) as usize] += 1);
+        let places = (low..).zip(counts).filter(|(_, count)| *count > 0).gather();
         Ring { digest: digest(names), places, recipe: None }
     }
 }

@@ -120,6 +120,7 @@ fn bid(slots: &mut [u32], turns: &mut [Turn]) {
     }
     let (size, sum) = (slots.len() as u64, turns.iter().map(|turn| turn.weight).sum::<u64>());
     let mut bids = vec![Bid { by: FREE, at: 0 }; slots.len()];
+    let bids = bids.as_mut_slice();
     for (by, index) in (0..).zip(0..turns.len()) {
         let Turn { weight, .. } = turns[index];
         let most = (BIDS * size * weight).checked_div(sum).unwrap_or_default().min(size);
@@ -146,7 +147,7 @@ fn bid(slots: &mut [u32], turns: &mut [Turn]) {
             }
         }
     }
-    for (slot, bid) in slots.iter_mut().zip(bids) {
+    for (slot, bid) in slots.iter_mut().zip(&*bids) {
         *slot = turns.get(bid.by as usize).map_or(FREE, |turn| turn.index);
     }
 }
