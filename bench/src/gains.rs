@@ -1,5 +1,5 @@
-//! What each pass of the compiler gives: kernels as native code with the usual passes, and with one of them
-//! changed, in turns.
+//! What passes of the compiler give: kernels as native code with the usual passes, and with some of them changed,
+//! in turns.
 
 use crate::{
     Wanted,
@@ -12,11 +12,38 @@ use crate::{
     set::{EMPTY, FIRST, Kernel},
 };
 use alveary_runtime::{Pass, Passes};
+use std::fmt;
 
 /// Times of less than this part from each other are the same.
 const NOISE: f64 = 0.02;
 
-/// A kernel's times as ratios to clang's native code: with the usual passes, then with each of some changed.
+/// Passes that are changed together: those that are usual are left out, the others made.
+#[derive(Clone, Debug)]
+pub(crate) struct Change(pub(crate) Vec<Pass>);
+
+impl Change {
+    fn passes(&self) -> Passes {
+        let usual = Passes::default();
+        self.0.iter().fold(
+            usual,
+            |passes, &pass| {
+                if usual.has(pass) { passes.without(pass) } else { passes.with(pass) }
+            },
+        )
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts = self.0.iter().map(|&pass| {
+            let how = if Passes::default().has(pass) { "without" } else { "with" };
+            format!("{how} `{}`", pass.name())
+        });
+        f.write_str(&texts.collect::<Vec<String>>().join(", "))
+    }
+}
+
+/// A kernel's times as ratios to clang's native code: with the usual passes, then with each change of them.
 struct Row {
     kernel: &'static str,
     ratios: Vec<f64>,
@@ -42,7 +69,7 @@ pub(crate) fn measure(wanted: &Wanted) -> Result<(), String> {
                 .filter(named)
                 .map(|kernel| Ok(Row::of(kernel.name, &times(set.name, kernel, version, wanted)?, &empty)));
             let title = format!("The {} set, `-mcpu={version}`", set.name);
-            print(&title, &wanted.passes, &rows.collect::<Result<Vec<Row>, String>>()?);
+            print(&title, &wanted.changes, &rows.collect::<Result<Vec<Row>, String>>()?);
         }
     }
     Ok(())
@@ -52,22 +79,22 @@ pub(crate) fn measure(wanted: &Wanted) -> Result<(), String> {
 pub(crate) fn measure_examples(wanted: &Wanted) -> Result<(), String> {
     let rows = examples::each(&wanted.names, |example, empty, packets| {
         let times = |example: &Example| {
-            let passes = std::iter::once(Passes::default()).chain(wanted.passes.iter().map(|&pass| changed(pass)));
+            let passes = with_usual(&wanted.changes);
             least(wanted, examples::by_passes(example, packets, passes)?)
         };
         let (own, empty) = (times(example)?, times(empty)?);
         Ok(Row::of(example.name, &own, &empty))
     })?;
-    print("The programs of examples/", &wanted.passes, &rows);
+    print("The programs of examples/", &wanted.changes, &rows);
     Ok(())
 }
 
-/// Least times of clang's native code, of ours, and of ours without each pass, or with one that is not usual.
+/// Least times of clang's native code, of ours, and of ours with each change.
 fn times(set: &str, kernel: &Kernel, version: &str, wanted: &Wanted) -> Result<Vec<f64>, String> {
     let packet = || (kernel.packet)();
     let mut engines: Vec<Option<Box<dyn Runs>>> =
         vec![Some(Box::new(Native::open(&CLANG.native(set, kernel)?, packet())?))];
-    for passes in std::iter::once(Passes::default()).chain(wanted.passes.iter().map(|&pass| changed(pass))) {
+    for passes in with_usual(&wanted.changes) {
         engines.push(Some(if kernel.unproven {
             Box::new(Alone::link(&compile::plain(set, kernel, version)?, Some(passes), packet())?)
         } else {
@@ -82,31 +109,29 @@ fn least(wanted: &Wanted, mut engines: Vec<Option<Box<dyn Runs>>>) -> Result<Vec
     Ok(times.into_iter().map(|time| time.map_or(f64::NAN, |time| time.least)).collect())
 }
 
-/// The usual passes without this one, or with it, if it is not usual.
-fn changed(pass: Pass) -> Passes {
-    let usual = Passes::default();
-    if usual.has(pass) { usual.without(pass) } else { usual.with(pass) }
+/// The usual passes, and then with each change.
+fn with_usual(changes: &[Change]) -> impl Iterator<Item = Passes> {
+    std::iter::once(Passes::default()).chain(changes.iter().map(Change::passes))
 }
 
-fn print(title: &str, passes: &[Pass], rows: &[Row]) {
+fn print(title: &str, changes: &[Change], rows: &[Row]) {
     let mean = |column: usize| {
         let logs: Vec<f64> = rows.iter().map(|row| row.ratios[column].ln()).collect();
         (logs.iter().sum::<f64>() / logs.len() as f64).exp()
     };
     println!("{title}, the usual passes: {:.3} of clang's time.\n", mean(0));
     println!("| change | geometric mean | kernels that take longer | that take less |\n|---|---:|---|---|");
-    for (column, pass) in (1..).zip(passes) {
-        let mut changes: Vec<(f64, &Row)> =
+    for (column, change) in (1..).zip(changes) {
+        let mut gains: Vec<(f64, &Row)> =
             rows.iter().map(|row| (row.ratios[column] / row.ratios[0] - 1.0, row)).collect();
-        changes.sort_by(|(one, _), (other, _)| other.abs().total_cmp(&one.abs()));
+        gains.sort_by(|(one, _), (other, _)| other.abs().total_cmp(&one.abs()));
         let list = |sign: f64| {
-            let these = changes.iter().filter(|(change, _)| change * sign > NOISE);
+            let these = gains.iter().filter(|(gain, _)| gain * sign > NOISE);
             let texts =
                 these.map(|(_, row)| format!("{} {:.2} ({:.2})", row.kernel, row.ratios[column], row.ratios[0]));
             texts.collect::<Vec<String>>().join(", ")
         };
-        let how = if Passes::default().has(*pass) { "without" } else { "with" };
-        println!("| {how} `{}` | {:.3} | {} | {} |", pass.name(), mean(column), list(1.0), list(-1.0));
+        println!("| {change} | {:.3} | {} | {} |", mean(column), list(1.0), list(-1.0));
     }
     println!();
 }

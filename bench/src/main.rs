@@ -4,7 +4,7 @@
 //! [--svg FILE] [NAME…]` prints tables in Markdown. `cargo xtask bench --peers` puts them into docs/performance.md.
 //! `--examples` measures the programs of examples/ in the same way, over the packets of their capture, `--costs` what a
 //! run costs before the program does anything and what compiling takes, `--passes NAME,…|all` what passes of the
-//! compiler give, with `--examples` to those.
+//! compiler give (`NAME+NAME`: without both), with `--examples` to those.
 
 mod alone;
 mod arena;
@@ -29,6 +29,7 @@ mod table;
 mod tests;
 
 use alveary_runtime::Pass;
+use gains::Change;
 use rounds::Rounds;
 use set::{EMPTY, FIRST, SECOND, Set};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -44,7 +45,7 @@ struct Wanted {
     examples: bool,
     costs: bool,
     /// Passes whose gain is measured.
-    passes: Vec<Pass>,
+    changes: Vec<Change>,
 }
 
 fn main() -> ExitCode {
@@ -66,7 +67,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> 
         names: vec![],
         examples: false,
         costs: false,
-        passes: vec![],
+        changes: vec![],
     };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -77,7 +78,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> 
             "--svg" => wanted.svg = Some(value()?.into()),
             "--examples" => wanted.examples = true,
             "--costs" => wanted.costs = true,
-            "--passes" => wanted.passes = passes(&value()?)?,
+            "--passes" => wanted.changes = changes(&value()?)?,
             name if name.starts_with('-') => return Err(format!("there is no option {name}")),
             name => wanted.names.push(name.to_owned()),
         }
@@ -85,9 +86,14 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> 
     Ok(wanted)
 }
 
-fn passes(names: &str) -> Result<Vec<Pass>, String> {
+/// Of names such as `sum,compare` and `sum+compare`.
+fn changes(names: &str) -> Result<Vec<Change>, String> {
     let all: Vec<Pass> = Pass::all().collect();
-    if names == "all" { Ok(all) } else { names.split(',').map(|name| one_of(&all, Pass::name, name)).collect() }
+    if names == "all" {
+        return Ok(all.into_iter().map(|pass| Change(vec![pass])).collect());
+    }
+    let one = |name| one_of(&all, Pass::name, name);
+    names.split(',').map(|names| Ok(Change(names.split('+').map(one).collect::<Result<_, _>>()?))).collect()
 }
 
 fn one_of<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, wanted: &str) -> Result<T, String> {
@@ -97,7 +103,7 @@ fn one_of<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, wanted: &str) ->
 
 fn measure(wanted: &Wanted) -> Result<(), String> {
     let _scratch = compile::Scratch;
-    if wanted.examples && !wanted.passes.is_empty() {
+    if wanted.examples && !wanted.changes.is_empty() {
         return gains::measure_examples(wanted);
     }
     if wanted.examples {
@@ -107,7 +113,7 @@ fn measure(wanted: &Wanted) -> Result<(), String> {
         return costs::measure(wanted.rounds);
     }
     println!("{}\n", machine::describe());
-    if !wanted.passes.is_empty() {
+    if !wanted.changes.is_empty() {
         return gains::measure(wanted);
     }
     for set in &wanted.sets {
