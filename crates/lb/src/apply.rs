@@ -237,6 +237,11 @@ impl Running {
         self.reals.made_from(content)
     }
 
+    /// What those reals were made from that packets get to.
+    pub fn in_use(&self) -> impl Iterator<Item = wire::Real> {
+        self.reals.iter().filter(|real| real.way != Way::None).map(|real| real.content())
+    }
+
     /// The names of the reals that are wanted: those that they have, or new ones.
     fn names(&self, wanted: &Wanted, room: Room) -> Result<Vec<u32>, Diagnostic> {
         let kept: BTreeSet<u32> = wanted.reals.iter().filter_map(|(real, _)| self.real_number(real)).gather();

@@ -15,10 +15,10 @@ use crate::{
     etcd,
     instance::Instance,
     owner::Owner,
-    shared::{self, Shared, Standing},
+    shared::{self, Shared},
     sync::Peers,
     tunnel::Headers,
-    wanted::Wanted,
+    wanted::{Standing, Wanted},
 };
 use alveary_diag::{Diagnostic, Place};
 use std::{
@@ -62,7 +62,7 @@ impl<'l> Server<'l> {
     fn of(
         path: &Path,
         changed: Option<SystemTime>,
-        (config, places, shared): (Config, &Places, Option<(Shared, Standing)>),
+        (config, places, shared): (Config, &Places, Option<(Shared, shared::Standing)>),
         object: &[u8],
         root: &Path,
         log: &'l mut dyn FnMut(&str),
@@ -133,6 +133,8 @@ impl<'l> Server<'l> {
     fn attach(&mut self) -> Result<()> {
         self.configure()?;
         let notes = if self.instance.adopted {
+            // What runs is what was wanted before: who is out of the configuration since then keeps its connections for a while.
+            self.wanted.reals = self.instance.store.running.in_use().map(|real| (real, Standing::WELL)).collect();
             // What others may refuse comes first: then packets still go the way that they went.
             let notes = self.instance.attach_new(&self.config)?;
             self.settle()?;

@@ -4,6 +4,7 @@ use alveary_lab::{Network, Node, Shape};
 use alveary_testing::BpfFs;
 use serde_json::Value;
 use std::{
+    cell::RefCell,
     collections::BTreeSet,
     fs,
     io::{Read, Write},
@@ -324,6 +325,38 @@ fn a_slow_start_goes_on_by_itself() {
     let slots = |site: &Site| site.health()[1].1;
     assert!((90..=92).contains(&slots(&site)), "{:?}", site.health());
     site.until("it gets more", |site| slots(site) >= 168);
+}
+
+/// What a reload leaves to a real that is out of the file was cut where another process read it: all its connections broke.
+#[test]
+fn who_takes_over_leaves_connections_to_reals_that_are_out_of_the_file() {
+    let Some(mut site) = Site::new("lb_leaving") else { return };
+    let _servers = [site.server(0), site.server(1)];
+    site.configure("");
+    site.serve();
+    site.until("both are well", |site| site.health().iter().all(|(health, _)| health == "up"));
+    let mut open = site.connect(40);
+    assert_eq!(names(&open), [b'1', b'2'].into());
+    let two = ", { name = \"two\", address = \"10.0.2.2\", port = 8080 }";
+    // While nobody serves it.
+    site.kill();
+    site.replace(two, "");
+    site.serve();
+    assert_eq!(site.health().len(), 1);
+    assert_eq!(answering(&mut open), 40);
+    assert_eq!(names(&site.connect(20)), [b'1'].into(), "it gets nobody new");
+    // A process that finds one leaving lets it leave.
+    site.kill();
+    site.serve();
+    assert_eq!(answering(&mut open), 40);
+    // Not for ever.
+    site.kill();
+    site.replace("[default]\n", "[default]\ndrain = \"1s\"\n");
+    site.serve();
+    let (stay, go): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, name)| *name == b'1');
+    let (mut stay, go) = (stay, RefCell::new(go));
+    site.until("their time is over", |_| answering(&mut go.borrow_mut()) == 0);
+    assert_eq!(answering(&mut stay), stay.len());
 }
 
 /// Keys of an answer that its description does not know.
