@@ -92,6 +92,7 @@ enum lb_way {
 #define LB_REAL_MAC		(1u << 1)	/* `macs` are written; else the packet goes back to whom it came from */
 #define LB_REAL_CHECKSUM	(1u << 2)	/* GUE over IPv4 with a checksum; over IPv6 there is always one */
 #define LB_REAL_DRAINING	(1u << 3)	/* only connections that are in a table */
+#define LB_REAL_LEAVING		(1u << 4)	/* and that since nobody wants it any more: the next control plane is told */
 
 struct lb_real {
 	__u32 self;		/* number, and generation above it, as rings name it */

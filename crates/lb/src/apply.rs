@@ -286,8 +286,10 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
         // Reals come before rings name them, and go when none does any more.
         for ((real, standing), name) in wanted.reals.iter().zip(names) {
             if standing.keeps {
-                let drained = if standing.share == 0 { wire::flag::REAL_DRAINING } else { 0 };
-                self.real(*real, wire::Real { name: *name, flags: real.flags | drained, ..*real })?;
+                let mut flags = real.flags;
+                flags |= if standing.share == 0 { wire::flag::REAL_DRAINING } else { 0 };
+                flags |= if standing.leaves { wire::flag::REAL_LEAVING } else { 0 };
+                self.real(*real, wire::Real { name: *name, flags, ..*real })?;
             }
         }
         let numbers = self.numbers(wanted);

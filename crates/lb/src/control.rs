@@ -294,7 +294,7 @@ impl Control {
         match state.drained {
             Some(until) if until <= now => Standing::GONE,
             Some(_) => Standing::DRAINING,
-            None => Standing { share: state.share(vip, now), keeps: true },
+            None => Standing { share: state.share(vip, now), ..Standing::WELL },
         }
     }
 

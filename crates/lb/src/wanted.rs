@@ -14,15 +14,19 @@ pub struct Standing {
     pub share: u16,
     /// Whether packets of connections that it has get there.
     pub keeps: bool,
+    /// That is so because no VIP has it any more.
+    pub leaves: bool,
 }
 
 impl Standing {
     /// It is well.
-    pub const WELL: Standing = Standing { share: 1000, keeps: true };
+    pub const WELL: Standing = Standing { share: 1000, keeps: true, leaves: false };
     /// It gets no new connections, and keeps those that it has.
-    pub const DRAINING: Standing = Standing { share: 0, keeps: true };
+    pub const DRAINING: Standing = Standing { share: 0, keeps: true, leaves: false };
+    /// The same, since no VIP has it any more.
+    pub const LEAVING: Standing = Standing { share: 0, keeps: true, leaves: true };
     /// It gets nothing.
-    pub const GONE: Standing = Standing { share: 0, keeps: false };
+    pub const GONE: Standing = Standing { share: 0, keeps: false, leaves: false };
 }
 
 /// What only the machine knows: numbers and Ethernet addresses of its devices.
@@ -121,7 +125,8 @@ pub fn wanted(
             let stands = standing(number, index);
             let so_far = &mut wanted.reals[place].1;
             // It is there as long as one VIP sends to it.
-            *so_far = Standing { share: so_far.share.max(stands.share), keeps: so_far.keeps || stands.keeps };
+            let (share, keeps) = (so_far.share.max(stands.share), so_far.keeps || stands.keeps);
+            *so_far = Standing { share, keeps, leaves: false };
             let weight = u32::from(real.weight) * PARTS;
             let key = match vip.table {
                 Table::Maglev => maglev::key(real.address, real.port),

@@ -36,6 +36,7 @@ pub mod flag {
     pub const REAL_MAC: u8 = 1 << 1;
     pub const REAL_CHECKSUM: u8 = 1 << 2;
     pub const REAL_DRAINING: u8 = 1 << 3;
+    pub const REAL_LEAVING: u8 = 1 << 4;
 }
 
 /// How packets get to a real.
@@ -154,7 +155,7 @@ impl Real {
     /// The same without its name, its state: what tells it from others.
     #[must_use]
     pub fn content(self) -> Real {
-        Real { name: 0, flags: self.flags & !flag::REAL_DRAINING, ..self }
+        Real { name: 0, flags: self.flags & !(flag::REAL_DRAINING | flag::REAL_LEAVING), ..self }
     }
 
     /// Its address.

@@ -35,7 +35,6 @@ use crate::{
 };
 use alveary::kernel::signal::{Asked, Orders};
 use alveary_diag::{Diagnostic, Place};
-use alveary_sort::Gather;
 use checks::{workers, xorshift};
 use end::Ending;
 use follow::modified;
@@ -234,11 +233,10 @@ impl Server<'_> {
             running.reals.get(number).filter(|real| real.way != Way::None)
         };
         let before = |vip: usize, real: usize| there(vip, real).is_some();
-        // Who was taken out of the configuration, and is in it again, comes back.
-        let leaving: BTreeSet<_> = self.leaving.keys().map(|real| real.content()).gather();
-        let left = |real: &wire::Real| leaving.contains(&real.content());
         let drained = |vip: usize, real: usize| {
-            there(vip, real).is_some_and(|real| real.flags & flag::REAL_DRAINING != 0 && !left(real))
+            // Who was taken out of the configuration, and is in it again, comes back.
+            let how = there(vip, real).map(|real| real.flags & (flag::REAL_DRAINING | flag::REAL_LEAVING));
+            how == Some(flag::REAL_DRAINING)
         };
         let now = Instant::now();
         self.control.configure(&self.config, now, &before, &drained);
@@ -283,7 +281,7 @@ impl Server<'_> {
             self.leaving.entry(*real).or_insert(now + longest);
         }
         self.leaving.retain(|real, end| *end > now && !is_wanted(real));
-        next.reals.extend(self.leaving.keys().map(|real| (*real, Standing::DRAINING)));
+        next.reals.extend(self.leaving.keys().map(|real| (*real, Standing::LEAVING)));
         let changed = self.instance.store.apply(&next)?;
         self.wanted = next;
         self.unsettled = self.control.next(&self.config, now).into_iter().chain(self.leaving.values().copied()).min();

@@ -349,6 +349,25 @@ fn who_takes_over_leaves_connections_to_reals_that_are_out_of_the_file() {
     site.kill();
     site.serve();
     assert_eq!(answering(&mut open), 40);
+    // Who comes back is nobody that an operator drains.
+    let all = fs::read_to_string(site.folder.join("lb.toml")).expect("the configuration");
+    site.kill();
+    site.configure("");
+    site.serve();
+    let drained = |site: &Site| {
+        let status = site.status().expect("it answers");
+        (!status["vips"][0]["reals"][1]["drained_seconds_left"].is_null(), site.health()[1].1)
+    };
+    assert!(!drained(&site).0 && drained(&site).1 > 500, "{:?}", drained(&site));
+    assert_eq!(names(&site.connect(40)), [b'1', b'2'].into());
+    assert_eq!(site.ask(&["drain", "two"]), "");
+    site.kill();
+    site.serve();
+    assert_eq!(drained(&site), (true, 0), "such a one is drained by whoever takes over");
+    assert_eq!(site.ask(&["undrain", "two"]), "");
+    assert_eq!(answering(&mut open), 40);
+    fs::write(site.folder.join("lb.toml"), all).expect("a file");
+    site.until("it is out again", |site| site.health().len() == 1);
     // Not for ever.
     site.kill();
     site.replace("[default]\n", "[default]\ndrain = \"1s\"\n");
