@@ -4,6 +4,7 @@ use super::{
     Event, Server,
     follow::{modified, read},
     socket_folder,
+    unsettled::Unsettled,
 };
 use crate::{
     Fault, Result,
@@ -93,7 +94,7 @@ impl<'l> Server<'l> {
             wanted: Wanted::default(),
             leaving: BTreeMap::new(),
             changed,
-            unsettled: None,
+            unsettled: Unsettled::default(),
             why_not: None,
             due: BinaryHeap::new(),
             asked: BTreeMap::new(),

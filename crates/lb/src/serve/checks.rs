@@ -86,7 +86,7 @@ impl Server<'_> {
             (self.log)(&line);
         }
         if word == Word::Turned {
-            self.settle_and_say();
+            self.unsettled.turned(Instant::now());
         }
     }
 }

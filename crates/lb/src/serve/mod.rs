@@ -8,12 +8,14 @@
 //! | `checks` | checks, when they are due |
 //! | `end` | how it ends |
 //! | `follow` | the configuration, followed: the file, and the VIPs in etcd |
+//! | `unsettled` | when the data plane is brought to what is wanted |
 
 mod answers;
 mod begin;
 mod checks;
 mod end;
 mod follow;
+mod unsettled;
 
 use crate::{
     Fault, Result,
@@ -50,6 +52,7 @@ use std::{
     thread,
     time::{Duration, Instant, SystemTime},
 };
+use unsettled::Unsettled;
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -77,8 +80,7 @@ pub struct Server<'l> {
     /// Reals that are no longer wanted, and until when their connections go on.
     leaving: BTreeMap<wire::Real, Instant>,
     changed: Option<SystemTime>,
-    /// When the data plane is to be settled next by itself: a deadline, a step of a slow start, what could not be done.
-    unsettled: Option<Instant>,
+    unsettled: Unsettled,
     /// Why it could not be.
     why_not: Option<String>,
     /// When each real is checked next, by the numbers of its VIP and itself: those that are not being asked now.
@@ -175,10 +177,15 @@ impl Server<'_> {
         loop {
             let now = Instant::now();
             self.checks(&jobs, now);
+            let waiting = told.try_recv();
+            if self.unsettled.is_due(now, waiting.is_ok()) {
+                self.settle_and_say();
+            }
+            let now = Instant::now();
             let next = self.due.peek().map(|Reverse((due, ..))| *due);
-            let ours = next.into_iter().chain(self.unsettled).chain(self.end_due());
+            let ours = next.into_iter().chain(self.unsettled.due()).chain(self.end_due());
             let until = ours.chain([looked + LOOK]).min().unwrap_or(now);
-            match told.recv_timeout(until.saturating_duration_since(now)) {
+            match waiting.or_else(|_| told.recv_timeout(until.saturating_duration_since(now))) {
                 Ok(Event::Signal(Asked::End)) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Event::Signal(Asked::Reload)) => self.reload(),
                 Ok(Event::Said(line)) => (self.log)(&line),
@@ -188,6 +195,10 @@ impl Server<'_> {
                     self.stop(&request, to);
                 }
                 Ok(Event::Asked(request, to)) => {
+                    // What is told is what packets get.
+                    if self.unsettled.has_turned() {
+                        self.settle_and_say();
+                    }
                     let answer = self.answer(&request);
                     // Who has gone does not hear it.
                     let _ = to.send(answer);
@@ -199,11 +210,9 @@ impl Server<'_> {
                 answered.iter().for_each(|answered| answered.quiet(FAREWELL));
                 return Ok(());
             }
-            if !self.looked_at {
+            // Not before reals that were found well get packets.
+            if !self.looked_at && !self.unsettled.has_turned() {
                 self.announce();
-            }
-            if self.unsettled.is_some_and(|due| due <= Instant::now()) {
-                self.settle_and_say();
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
@@ -212,6 +221,9 @@ impl Server<'_> {
                     self.reload();
                 }
             }
+        }
+        if self.unsettled.has_turned() {
+            self.settle_and_say();
         }
         let was_ending = self.ends_not();
         let name = self.config.name.clone();
@@ -264,7 +276,7 @@ impl Server<'_> {
     /// Brings the data plane to what is wanted now.
     fn settle(&mut self) -> Result<Changed> {
         let now = Instant::now();
-        self.unsettled = Some(now + AGAIN);
+        self.unsettled.until(Some(now + AGAIN));
         let standing = |vip: usize, real: usize| {
             let vip = &self.config.vips[vip];
             self.control.standing(vip, &vip.reals[real].name, now)
@@ -284,7 +296,8 @@ impl Server<'_> {
         next.reals.extend(self.leaving.keys().map(|real| (*real, Standing::LEAVING)));
         let changed = self.instance.store.apply(&next)?;
         self.wanted = next;
-        self.unsettled = self.control.next(&self.config, now).into_iter().chain(self.leaving.values().copied()).min();
+        let next = self.control.next(&self.config, now).into_iter().chain(self.leaving.values().copied()).min();
+        self.unsettled.until(next);
         self.why_not = None;
         if let Some(peers) = &self.peers {
             peers.learn(&self.instance.store.running, &self.wanted);
