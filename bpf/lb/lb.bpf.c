@@ -306,8 +306,12 @@ enters:
 	if (tables) {
 		struct lb_connection to = { .real = real->self, .seen = now() };
 
-		if (real->way == LB_WAY_NAT)
+		if (real->way == LB_WAY_NAT) {
 			run->port = to.port = reserve(context, run, real, vip, 0);
+			/* The next packet asks again. */
+			if (!to.port)
+				return real;
+		}
 		if (enter(run, &to, flags) && opens && counters)
 			counters->opened++;
 		return real;
@@ -362,7 +366,8 @@ PART int translate6(struct xdp_md *context, struct run *run, const struct lb_rea
 	return run && real ? translate(context, run, real, 1) : LB_NO_REAL;
 }
 
-static __always_inline int send(struct xdp_md *context, struct run *run, const struct lb_real *real, const int v6)
+static __always_inline int send(struct xdp_md *context, struct run *run, const struct lb_real *real,
+				const struct lb_vip *vip, const int v6)
 {
 	if (real->mtu) {
 		__u32 more = overhead(real);
@@ -382,6 +387,9 @@ static __always_inline int send(struct xdp_md *context, struct run *run, const s
 	case LB_WAY_L2:
 		return to_link(context, run, real);
 	case LB_WAY_NAT:
+		/* Other packets are told of once a tick; behind a connection's end there may be none. */
+		if (unlikely(run->tcp_flags & (TCP_FIN | TCP_RST) && run->port))
+			run->port = reserve(context, run, real, vip, run->port);
 		return v6 ? translate6(context, run, real) : translate4(context, run, real);
 	case LB_WAY_LOCAL:
 		return LB_LOCAL;
@@ -428,7 +436,7 @@ static __always_inline int serve(struct xdp_md *context, struct run *run, const 
 	traffic = bpf_map_lookup_elem(&real_counters, &number);
 	if (likely(traffic))
 		add(traffic, run->bytes);
-	return send(context, run, real, v6);
+	return send(context, run, real, vip, v6);
 }
 
 PART int serve6(struct xdp_md *context, struct run *run)

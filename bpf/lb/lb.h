@@ -181,6 +181,21 @@ struct lb_set {
 };
 
 /* What comes back from reals behind NAT: keys of `nat4` and `nat6` are flows as the real's packets have them. */
+#define LB_BACK_TICK		0x3fffu
+#define LB_BACK_NEW		0x0000u	/* datagrams; of TCP, the real said no more than its SYN */
+#define LB_BACK_OPEN		0x4000u
+#define LB_BACK_CLOSED		0x8000u	/* one of the two sent FIN or RST */
+#define LB_BACK_STATE		0xc000u
+
+/* `seen` is the tick, its lowest 14 bits, and above it how far the connection is: that says how long it keeps its port. */
+union lb_back_end {
+	struct {
+		__u16 mss;	/* that no SYN of the real's promises more than; 0: it may */
+		__u16 seen;
+	};
+	__u32 both;
+};
+
 struct lb_back4 {
 	__be32 client;
 	__be32 vip;
@@ -190,8 +205,7 @@ struct lb_back4 {
 	__u32 number;		/* of the VIP */
 	__u32 ifindex;		/* that the client is behind */
 	__u8 macs[12];		/* towards it */
-	__u16 mss;		/* that no SYN of the real's promises more than; 0: it may */
-	__u16 unused;
+	union lb_back_end end;
 };
 
 struct lb_back6 {
@@ -203,8 +217,7 @@ struct lb_back6 {
 	__u32 number;
 	__u32 ifindex;
 	__u8 macs[12];
-	__u16 mss;
-	__u16 unused;
+	union lb_back_end end;
 };
 
 /* What may change while packets pass: the one entry of the map `.data.settings`. */

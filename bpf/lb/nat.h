@@ -11,6 +11,13 @@
 
 /* Ports that are tried for a new flow. */
 #define TRIES			16
+/*
+ * Ticks for which a connection that is silent keeps its port though others want it: 124 minutes (RFC 5382) once the real
+ * has answered; as long as Linux keeps TIME-WAIT behind FIN or RST; datagrams by the service's `idle`, if it has one.
+ */
+#define KEEPS_OPEN		6930
+#define KEEPS_CLOSED		60
+#define KEEPS_NEW		30
 
 /* What a flow becomes. */
 struct becomes {
@@ -45,6 +52,49 @@ static __always_inline int same6(const struct lb_back6 *a, const struct lb_back6
 	return !differs;
 }
 
+/* What an entry says after a packet of this connection, of the real's or of its client's. */
+static __always_inline __u16 mark(const struct run *run, __u16 seen, const int reals)
+{
+	__u16 state = seen & LB_BACK_STATE;
+
+	if (run->syn)
+		state = LB_BACK_NEW;
+	else if (run->tcp_flags & (TCP_FIN | TCP_RST))
+		state = LB_BACK_CLOSED;
+	else if (reals && state == LB_BACK_NEW && run->flow.protocol == IPPROTO_TCP && !(run->tcp_flags & TCP_SYN))
+		state = LB_BACK_OPEN;
+	return state | (now() & LB_BACK_TICK);
+}
+
+/* 0: a connection keeps its port. Else the higher, the rather another gets it: those that were open come last. */
+static __always_inline __u32 gives(const struct run *run, const struct lb_vip *vip, __u16 tick, __u16 seen)
+{
+	__u32 state = seen & LB_BACK_STATE, silent = (tick - seen) & LB_BACK_TICK;
+	__u32 keeps = state == LB_BACK_OPEN ? KEEPS_OPEN : state == LB_BACK_CLOSED ? KEEPS_CLOSED : KEEPS_NEW;
+
+	if (run->flow.protocol == IPPROTO_UDP && vip->idle)
+		keeps = vip->idle;
+	if (silent <= keeps)
+		return 0;
+	return state == LB_BACK_OPEN ? silent : silent + LB_BACK_TICK;
+}
+
+/* The better of two ports that others may get, each below how well it may. */
+static __always_inline __u32 better(__u32 best, __u32 gives, __be16 port)
+{
+	return gives > best >> 16 ? gives << 16 | port : best;
+}
+
+/* Takes a port from its connection: 1 if that is still silent. Of two CPUs that want the same one, one gets it. */
+static __always_inline int take(const struct run *run, const struct lb_vip *vip, union lb_back_end *there,
+				const union lb_back_end *back)
+{
+	union lb_back_end was = { .both = there->both };
+
+	return gives(run, vip, back->seen, was.seen) &&
+	       __sync_val_compare_and_swap(&there->both, was.both, back->both) == was.both;
+}
+
 /* The port of a flow, and the way back from it; `known` is the one that it has, 0 for a new flow. 0: none is free. */
 static __always_inline __be16 reserve4(struct xdp_md *context, const struct run *run, const struct lb_real *real,
 				       const struct lb_vip *vip, __be16 known)
@@ -63,26 +113,40 @@ static __always_inline __be16 reserve4(struct xdp_md *context, const struct run 
 		.real = real->self,
 		.number = vip->number,
 		.ifindex = context->ingress_ifindex,
-		.mss = vip->flags & LB_CLAMP ? vip->mss : 0,
+		.end = { .mss = vip->flags & LB_CLAMP ? vip->mss : 0, .seen = mark(run, LB_BACK_NEW, 0) },
 	};
-	__u32 ports = (__u32)settings.nat_last - settings.nat_first + 1;
-	__u32 at = (__u32)(run->hash >> 8);
+	struct lb_back4 *there;
+	__u32 at, best = 0;
 
 	if (!settings.nat_first || settings.nat_last < settings.nat_first)
 		return 0;
 	macs_back(context, back.macs);
+	at = settings.nat_first + (__u32)(run->hash >> 8) % ((__u32)settings.nat_last - settings.nat_first + 1);
+	key.destination_port = known ? known : bpf_htons(at);
 	for (int i = 0; i < TRIES; i++) {
-		struct lb_back4 *there;
-
-		key.destination_port = known ? known : bpf_htons(settings.nat_first + (at + i) % ports);
 		if (!bpf_map_update_elem(&nat4, &key, &back, BPF_NOEXIST))
 			return key.destination_port;
 		there = bpf_map_lookup_elem(&nat4, &key);
-		if (there && same4(there, &back))
+		if (there && same4(there, &back)) {
+			there->end.seen = mark(run, there->end.seen, 0);
 			return key.destination_port;
-		known = 0;
+		}
+		if (there)
+			best = better(best, gives(run, vip, back.end.seen, there->end.seen), key.destination_port);
+		/* Who has lost its port begins where a new flow does. */
+		if (known)
+			known = 0;
+		else
+			at = at < settings.nat_last ? at + 1 : settings.nat_first;
+		key.destination_port = bpf_htons(at);
 	}
-	return 0;
+	if (!best)
+		return 0;
+	key.destination_port = best;
+	there = bpf_map_lookup_elem(&nat4, &key);
+	if (there && !take(run, vip, &there->end, &back.end))
+		return 0;
+	return bpf_map_update_elem(&nat4, &key, &back, BPF_ANY) ? 0 : key.destination_port;
 }
 
 static __always_inline __be16 reserve6(struct xdp_md *context, const struct run *run, const struct lb_real *real,
@@ -98,10 +162,10 @@ static __always_inline __be16 reserve6(struct xdp_md *context, const struct run 
 		.real = real->self,
 		.number = vip->number,
 		.ifindex = context->ingress_ifindex,
-		.mss = vip->flags & LB_CLAMP ? vip->mss : 0,
+		.end = { .mss = vip->flags & LB_CLAMP ? vip->mss : 0, .seen = mark(run, LB_BACK_NEW, 0) },
 	};
-	__u32 ports = (__u32)settings.nat_last - settings.nat_first + 1;
-	__u32 at = (__u32)(run->hash >> 8);
+	struct lb_back6 *there;
+	__u32 at, best = 0;
 
 	if (!settings.nat_first || settings.nat_last < settings.nat_first)
 		return 0;
@@ -110,18 +174,32 @@ static __always_inline __be16 reserve6(struct xdp_md *context, const struct run 
 	__builtin_memcpy(back.client, run->flow.source, 16);
 	__builtin_memcpy(back.vip, run->flow.destination, 16);
 	macs_back(context, back.macs);
+	at = settings.nat_first + (__u32)(run->hash >> 8) % ((__u32)settings.nat_last - settings.nat_first + 1);
+	key.destination_port = known ? known : bpf_htons(at);
 	for (int i = 0; i < TRIES; i++) {
-		struct lb_back6 *there;
-
-		key.destination_port = known ? known : bpf_htons(settings.nat_first + (at + i) % ports);
 		if (!bpf_map_update_elem(&nat6, &key, &back, BPF_NOEXIST))
 			return key.destination_port;
 		there = bpf_map_lookup_elem(&nat6, &key);
-		if (there && same6(there, &back))
+		if (there && same6(there, &back)) {
+			there->end.seen = mark(run, there->end.seen, 0);
 			return key.destination_port;
-		known = 0;
+		}
+		if (there)
+			best = better(best, gives(run, vip, back.end.seen, there->end.seen), key.destination_port);
+		/* Who has lost its port begins where a new flow does. */
+		if (known)
+			known = 0;
+		else
+			at = at < settings.nat_last ? at + 1 : settings.nat_first;
+		key.destination_port = bpf_htons(at);
 	}
-	return 0;
+	if (!best)
+		return 0;
+	key.destination_port = best;
+	there = bpf_map_lookup_elem(&nat6, &key);
+	if (there && !take(run, vip, &there->end, &back.end))
+		return 0;
+	return bpf_map_update_elem(&nat6, &key, &back, BPF_ANY) ? 0 : key.destination_port;
 }
 
 PART __u32 reserve(struct xdp_md *context, const struct run *run, const struct lb_real *real, const struct lb_vip *vip,
@@ -284,6 +362,15 @@ static __always_inline void put_back_macs(struct xdp_md *context, const void *ma
 		copy_macs(data, macs);
 }
 
+/* A connection that its real speaks on keeps its port. */
+static __always_inline void keep(const struct run *run, union lb_back_end *end)
+{
+	__u16 seen = mark(run, end->seen, 1);
+
+	if (seen != end->seen)
+		end->seen = seen;
+}
+
 static __always_inline int back4(struct xdp_md *context, struct run *run)
 {
 	struct lb_flow4 key = short_flow(&run->flow);
@@ -294,8 +381,8 @@ static __always_inline int back4(struct xdp_md *context, struct run *run)
 	run->real = there->real;
 	run->vip = there->number;
 	run->ifindex = there->ifindex;
-	if (there->mss && run->tcp_flags & TCP_SYN)
-		clamp(context, run, there->mss);
+	if (there->end.mss && run->tcp_flags & TCP_SYN)
+		clamp(context, run, there->end.mss);
 	put_back_macs(context, there->macs);
 	if (run->error) {
 		struct becomes to = { .source_port = there->vip_port, .destination_port = there->client_port };
@@ -304,6 +391,7 @@ static __always_inline int back4(struct xdp_md *context, struct run *run)
 		to.destination[0] = there->client;
 		return replace_error(context, run, &to, 1);
 	}
+	keep(run, &there->end);
 	return replace(context, run, &there->vip, &there->client, NULL, there->vip_port, there->client_port, 0);
 }
 
@@ -316,8 +404,8 @@ static __always_inline int back6(struct xdp_md *context, struct run *run)
 	run->real = there->real;
 	run->vip = there->number;
 	run->ifindex = there->ifindex;
-	if (there->mss && run->tcp_flags & TCP_SYN)
-		clamp(context, run, there->mss);
+	if (there->end.mss && run->tcp_flags & TCP_SYN)
+		clamp(context, run, there->end.mss);
 	put_back_macs(context, there->macs);
 	if (run->error) {
 		struct becomes to = { .source_port = there->vip_port, .destination_port = there->client_port };
@@ -326,6 +414,7 @@ static __always_inline int back6(struct xdp_md *context, struct run *run)
 		__builtin_memcpy(to.destination, there->client, 16);
 		return replace_error(context, run, &to, 1);
 	}
+	keep(run, &there->end);
 	return replace(context, run, there->vip, there->client, there->client, there->vip_port, there->client_port, 1);
 }
 

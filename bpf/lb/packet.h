@@ -25,7 +25,9 @@
 #define IP_DF			0x4000
 #define ND_FIRST		133
 #define ND_LAST			137
+#define TCP_FIN			0x01
 #define TCP_SYN			0x02
+#define TCP_RST			0x04
 #define TCP_ACK			0x10
 
 /*

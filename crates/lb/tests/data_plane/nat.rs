@@ -2,7 +2,7 @@
 
 use crate::{
     hash,
-    packet::{ACK, MACS, Packet, SYN, TCP, UDP, error, ip, packet, swapped, tcp, udp},
+    packet::{ACK, FIN, MACS, Packet, RST, SYN, TCP, UDP, error, ip, packet, swapped, tcp, udp},
     site::{Case, Settings, Setup, Site, Verdict, real},
 };
 use alveary_lb::wire::{Real, Service, Way, flag};
@@ -203,4 +203,135 @@ fn quote_sums(told: &mut Packet, about: &Packet, v4: bool) {
 #[test]
 fn nat_goes_there_and_back() {
     Site::new("NAT").run(&cases());
+}
+
+/// One port, clients that want it, and how it is with them.
+struct OnePort<'a> {
+    site: &'a Site,
+    setup: Setup,
+    real: Real,
+}
+
+impl<'a> OnePort<'a> {
+    fn new(site: &'a Site, packet: &Packet, idle: u16) -> OnePort<'a> {
+        let four = packet.source.is_ipv4();
+        let real = nat(if four { "10.1.0.3" } else { "2001:db8:5::3" }, 0);
+        let at = if four { "192.0.2.10:80" } else { "[2001:db8::10]:80" };
+        let setup = Setup::default().settings(Settings { nat: (50_000, 50_000), ..Settings::default() });
+        let setup = setup.real(real).service(at, packet.protocol, 0, &[3]).but(|s: &mut Service| s.idle = idle);
+        site.run(&[Case::new("nothing yet", setup.clone())]);
+        OnePort { site, setup, real }
+    }
+
+    fn has_it(&self, packet: &Packet) {
+        let out = towards(packet, &self.real, 50_000).bytes();
+        self.site.go_on(&Case::new("has the port", self.setup.clone()).becomes(packet, Verdict::Forwarded, out));
+    }
+
+    fn waits(&self, packet: &Packet) {
+        self.site.go_on(&Case::new("waits", self.setup.clone()).stays(packet, Verdict::NoPort));
+    }
+
+    fn answers(&self, packet: &Packet, flags: u8) {
+        let (from, to) = answer(packet, &self.real, 50_000);
+        let (from, to) = (from.with(|p| p.flags = flags), to.with(|p| p.flags = flags));
+        let case = Case::new("is answered", self.setup.clone());
+        self.site.go_on(&case.becomes(&from, Verdict::Returned, to.bytes()));
+    }
+
+    /// Nobody else gets it before so many ticks of silence are over.
+    fn keeps_it(&self, ticks: u16, other: &Packet) {
+        // The kernel's clock goes on meanwhile.
+        self.site.age_nat(ticks - 10);
+        self.waits(other);
+        self.site.age_nat(11);
+        self.has_it(other);
+    }
+}
+
+fn clients(protocol: u8) -> [[Packet; 2]; 2] {
+    let four = ["203.0.113.5:40000", "203.0.113.6:40000"].map(|from| packet(protocol, from, "192.0.2.10:80"));
+    let six = ["[2001:db8:1::5]:40000", "[2001:db8:1::6]:40000"];
+    [four, six.map(|from| packet(protocol, from, "[2001:db8::10]:80"))]
+}
+
+/// They were given back only when the table of all ways back was full, which with few reals it never was.
+#[test]
+fn ports_of_who_is_silent_are_given_to_others() {
+    let site = Site::new("ports of who is silent");
+    let begin = |packet: &Packet, idle: u16| {
+        let port = OnePort::new(&site, packet, idle);
+        port.has_it(packet);
+        port
+    };
+    for [first, second] in clients(UDP) {
+        let port = begin(&first, 0);
+        port.waits(&second);
+        // What lives keeps its port: by its client's packets, once a tick, and by its real's.
+        site.age_nat(30);
+        site.age(1);
+        port.has_it(&first);
+        site.age_nat(30);
+        port.answers(&first, 0);
+        port.keeps_it(30, &second);
+        site.age(1);
+        port.waits(&first);
+        begin(&first, 300).keeps_it(300, &second);
+    }
+    for [first, second] in clients(TCP) {
+        let (syn, end) = (first.clone().syn(), first.clone().with(|p| p.flags = FIN | ACK));
+        let second = second.syn();
+        // Nobody answers, or nothing follows the answer.
+        begin(&syn, 300).keeps_it(30, &second);
+        let port = begin(&syn, 0);
+        port.answers(&first, SYN | ACK);
+        port.keeps_it(30, &second);
+        // Open, until the client ends it.
+        for (ends, ticks) in [(false, 6930), (true, 60)] {
+            let port = begin(&syn, 0);
+            port.answers(&first, SYN | ACK);
+            port.answers(&first, ACK);
+            if ends {
+                port.has_it(&end);
+                port.answers(&first, ACK);
+            }
+            port.keeps_it(ticks, &second);
+        }
+        // The real refuses it.
+        let port = begin(&syn, 0);
+        port.answers(&first, RST | ACK);
+        port.keeps_it(60, &second);
+    }
+}
+
+/// Of several that are silent, the one that is so for longest; what was open comes last, though it be silent for longer.
+#[test]
+fn the_port_of_who_is_silent_for_longest_is_given_first() {
+    let real = nat("10.1.0.3", 0);
+    let setup = setup(real, 0).settings(Settings { nat: (50_000, 50_001), ..Settings::default() });
+    let site = Site::new("two ports");
+    let at = |p: &Packet| 50_000 + ((hash::flow(p) >> 8) as u32 % 2) as u16;
+    let case = |p: &Packet, port: u16| {
+        let out = towards(p, &real, port).bytes();
+        Case::new("two ports", setup.clone()).becomes(p, Verdict::Forwarded, out)
+    };
+    let all: Vec<Packet> = (5..9).map(|n| tcp(&format!("203.0.113.{n}:40000"), "192.0.2.10:80").syn()).collect();
+    let (first, second) = (at(&all[0]), 100_001 - u32::from(at(&all[0])));
+    let second = second as u16;
+    let other = (6..).map(|n| tcp(&format!("203.0.113.{n}:40001"), "192.0.2.10:80").syn());
+    let other = other.into_iter().find(|p| at(p) == second).expect("one with the other hash");
+    site.run(&[case(&all[0], first)]);
+    site.age_nat(1);
+    site.go_on(&case(&other, second));
+    site.age_nat(40);
+    site.go_on(&case(&all[1], first));
+    site.go_on(&case(&all[2], second));
+    // The first one answers, the second does not.
+    let (from, _) = answer(&all[1], &real, first);
+    site.go_on(&Case::new("open", setup.clone()).stays_returned(&from.with(|p| p.flags = ACK)));
+    site.age_nat(5);
+    let (from, _) = answer(&all[2], &real, second);
+    site.go_on(&Case::new("refused", setup.clone()).stays_returned(&from.with(|p| p.flags = RST)));
+    site.age_nat(6940);
+    site.go_on(&case(&all[3], second));
 }

@@ -192,6 +192,12 @@ impl Case {
         self
     }
 
+    /// A packet of a real's that is sent on to its client, and nobody asks how.
+    pub(crate) fn stays_returned(mut self, packet: &Packet) -> Case {
+        self.packets.push((packet.bytes(), Want { verdict: Verdict::Returned, out: None }));
+        self
+    }
+
     /// The same for bytes.
     pub(crate) fn raw(mut self, bytes: Vec<u8>, verdict: Verdict) -> Case {
         self.packets.push((bytes, Want { verdict, out: None }));
@@ -267,6 +273,18 @@ impl<B: Backend> Side<B> {
                 set[at + 14..at + 16].copy_from_slice(&seen.to_ne_bytes());
             }
             self.put("cached", &key, &set);
+        }
+    }
+
+    fn age_nat(&self, ticks: u16) {
+        for map in ["nat4", "nat6"] {
+            for (key, mut value) in self.map(map).entries().expect("entries") {
+                let at = value.len() - 2;
+                let seen = u16::from_ne_bytes([value[at], value[at + 1]]);
+                let tick = (seen & 0x3fff).wrapping_sub(ticks) & 0x3fff;
+                value[at..].copy_from_slice(&(seen & 0xc000 | tick).to_ne_bytes());
+                self.put(map, &key, &value);
+            }
         }
     }
 
@@ -420,6 +438,14 @@ impl Site {
         self.user.age_cached(ticks);
         if let Some(linux) = &self.linux {
             linux.age_cached(ticks);
+        }
+    }
+
+    /// The same of ways back from reals behind NAT.
+    pub(crate) fn age_nat(&self, ticks: u16) {
+        self.user.age_nat(ticks);
+        if let Some(linux) = &self.linux {
+            linux.age_nat(ticks);
         }
     }
 
