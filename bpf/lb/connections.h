@@ -120,14 +120,17 @@ PART int enter_global(const struct run *run, const struct lb_connection *to)
 	return 0;
 }
 
-/* Puts a new flow into the tables, if there were not too many of them in this tick. 1: it is there now. */
+/*
+ * Puts a new flow into the tables, if there were not too many of them in this tick; one with a port was counted when it got
+ * that. 1: it is there now.
+ */
 PART int enter(const struct run *run, const struct lb_connection *to, __u32 flags)
 {
 	struct rates *rates = this_tick();
 
 	if (!run || !to)
 		return 0;
-	if (rates && !within(&rates->entered, settings.new_rate)) {
+	if (!to->port && rates && !within(&rates->entered, settings.new_rate)) {
 		count_event(LB_NOT_ENTERED);
 		step(LB_STEP_NOT_ENTERED, to->real, 0);
 		return 0;

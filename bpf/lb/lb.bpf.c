@@ -154,19 +154,14 @@ static __always_inline struct lb_real *by_id(struct xdp_md *context, const struc
 	return name ? real_of(name) : NULL;
 }
 
-/* Once a tick: a connection that lives is kept in the table of all CPUs, and the way back from its real is. */
-PART int refresh(struct xdp_md *context, const struct run *run, const struct lb_vip *vip, struct lb_cached *entry,
-		 __u32 tick)
+/* Once a tick: a connection that lives is kept in the table of all CPUs. */
+PART int refresh(const struct run *run, const struct lb_vip *vip, struct lb_cached *entry, __u32 tick)
 {
 	struct lb_connection *there, to = { .seen = tick };
-	struct lb_real *real;
 
 	if (!run || !vip || !entry)
 		return 0;
 	entry->to.seen = tick;
-	real = real_of(entry->to.real);
-	if (real && real->way == LB_WAY_NAT)
-		entry->to.port = reserve(context, run, real, vip, entry->to.port);
 	if (vip->flags & LB_NO_GLOBAL)
 		return 0;
 	there = global(run);
@@ -202,10 +197,15 @@ static __always_inline struct lb_real *by_tables(struct xdp_md *context, struct 
 			/* Another CPU may have seen it since. */
 			if (idle(run, vip, tick, entry->to.seen))
 				goto others;
-			if (run->error)
+			if (run->error) {
 				entry->to.seen = tick;
-			else
-				refresh(context, run, vip, entry, tick);
+			} else {
+				/* And so is the way back from its real. */
+				real = real_of(entry->to.real);
+				if (real && real->way == LB_WAY_NAT)
+					entry->to.port = reserve(context, run, real, vip, entry->to.port);
+				refresh(run, vip, entry, tick);
+			}
 		}
 		real = real_of(entry->to.real);
 		if (likely(real)) {

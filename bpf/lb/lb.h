@@ -275,7 +275,7 @@ enum lb_verdict {
 	LB_TOO_BIG,		/* and it may not be said: no room, over the rate, or it is an ICMP error itself */
 	LB_EXPIRED,
 	LB_NO_ROOM,		/* before the packet for the outer headers */
-	LB_NO_PORT,		/* all that were tried for NAT are taken */
+	LB_NO_PORT,		/* all that were tried for NAT are taken, or the flow is new and over the rate */
 	LB_NO_FLOW,		/* an ICMP error for NAT about a flow that nobody knows */
 	LB_WRONG_FAMILY,	/* NAT from one family to the other */
 	LB_VERDICTS,

@@ -95,7 +95,22 @@ static __always_inline int take(const struct run *run, const struct lb_vip *vip,
 	       __sync_val_compare_and_swap(&there->both, was.both, back->both) == was.both;
 }
 
-/* The port of a flow, and the way back from it; `known` is the one that it has, 0 for a new flow. 0: none is free. */
+/* Whether there were too many new ways back in this tick. Each is a new flow's, which then enters other tables unasked. */
+static __always_inline int over_rate(const struct lb_real *real)
+{
+	struct rates *rates = this_tick();
+
+	if (!rates || within(&rates->entered, settings.new_rate))
+		return 0;
+	count_event(LB_NOT_ENTERED);
+	step(LB_STEP_NOT_ENTERED, real->self, 0);
+	return 1;
+}
+
+/*
+ * The port of a flow, and the way back from it; `known` is the one that it has, 0 for a new flow. 0: none is free, or the
+ * flow is new and over the rate.
+ */
 static __always_inline __be16 reserve4(struct xdp_md *context, const struct run *run, const struct lb_real *real,
 				       const struct lb_vip *vip, __be16 known)
 {
@@ -116,7 +131,7 @@ static __always_inline __be16 reserve4(struct xdp_md *context, const struct run 
 		.end = { .mss = vip->flags & LB_CLAMP ? vip->mss : 0, .seen = mark(run, LB_BACK_NEW, 0) },
 	};
 	struct lb_back4 *there;
-	__u32 at, best = 0;
+	__u32 at, best = 0, asked = known;
 
 	if (!settings.nat_first || settings.nat_last < settings.nat_first)
 		return 0;
@@ -124,9 +139,15 @@ static __always_inline __be16 reserve4(struct xdp_md *context, const struct run 
 	at = settings.nat_first + (__u32)(run->hash >> 8) % ((__u32)settings.nat_last - settings.nat_first + 1);
 	key.destination_port = known ? known : bpf_htons(at);
 	for (int i = 0; i < TRIES; i++) {
-		if (!bpf_map_update_elem(&nat4, &key, &back, BPF_NOEXIST))
-			return key.destination_port;
 		there = bpf_map_lookup_elem(&nat4, &key);
+		if (!there) {
+			if (!asked && over_rate(real))
+				return 0;
+			asked = 1;
+			if (!bpf_map_update_elem(&nat4, &key, &back, BPF_NOEXIST))
+				return key.destination_port;
+			there = bpf_map_lookup_elem(&nat4, &key);
+		}
 		if (there && same4(there, &back)) {
 			there->end.seen = mark(run, there->end.seen, 0);
 			return key.destination_port;
@@ -140,7 +161,7 @@ static __always_inline __be16 reserve4(struct xdp_md *context, const struct run 
 			at = at < settings.nat_last ? at + 1 : settings.nat_first;
 		key.destination_port = bpf_htons(at);
 	}
-	if (!best)
+	if (!best || (!asked && over_rate(real)))
 		return 0;
 	key.destination_port = best;
 	there = bpf_map_lookup_elem(&nat4, &key);
@@ -165,7 +186,7 @@ static __always_inline __be16 reserve6(struct xdp_md *context, const struct run 
 		.end = { .mss = vip->flags & LB_CLAMP ? vip->mss : 0, .seen = mark(run, LB_BACK_NEW, 0) },
 	};
 	struct lb_back6 *there;
-	__u32 at, best = 0;
+	__u32 at, best = 0, asked = known;
 
 	if (!settings.nat_first || settings.nat_last < settings.nat_first)
 		return 0;
@@ -177,9 +198,15 @@ static __always_inline __be16 reserve6(struct xdp_md *context, const struct run 
 	at = settings.nat_first + (__u32)(run->hash >> 8) % ((__u32)settings.nat_last - settings.nat_first + 1);
 	key.destination_port = known ? known : bpf_htons(at);
 	for (int i = 0; i < TRIES; i++) {
-		if (!bpf_map_update_elem(&nat6, &key, &back, BPF_NOEXIST))
-			return key.destination_port;
 		there = bpf_map_lookup_elem(&nat6, &key);
+		if (!there) {
+			if (!asked && over_rate(real))
+				return 0;
+			asked = 1;
+			if (!bpf_map_update_elem(&nat6, &key, &back, BPF_NOEXIST))
+				return key.destination_port;
+			there = bpf_map_lookup_elem(&nat6, &key);
+		}
 		if (there && same6(there, &back)) {
 			there->end.seen = mark(run, there->end.seen, 0);
 			return key.destination_port;
@@ -193,7 +220,7 @@ static __always_inline __be16 reserve6(struct xdp_md *context, const struct run 
 			at = at < settings.nat_last ? at + 1 : settings.nat_first;
 		key.destination_port = bpf_htons(at);
 	}
-	if (!best)
+	if (!best || (!asked && over_rate(real)))
 		return 0;
 	key.destination_port = best;
 	there = bpf_map_lookup_elem(&nat6, &key);

@@ -293,7 +293,7 @@ pub const VERDICTS: [(&str, &str); 28] = [
     ("too-big", "too long for the way to the real, and its sender may not be told"),
     ("expired", "its hop limit was over, and its sender may not be told"),
     ("no-room", "no room before the packet for further headers"),
-    ("no-port", "all ports that were tried for NAT are taken"),
+    ("no-port", "all ports that were tried for NAT are taken, or it is new and over the rate (`not-entered`)"),
     ("no-flow", "an ICMP error about a flow behind NAT that nobody knows"),
     ("wrong-family", "NAT from one family to the other"),
 ];

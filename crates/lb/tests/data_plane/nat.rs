@@ -335,3 +335,32 @@ fn the_port_of_who_is_silent_for_longest_is_given_first() {
     site.age_nat(6940);
     site.go_on(&case(&all[3], second));
 }
+
+/// New flows took ports before anybody asked for their rate: a flood of them took all that there are.
+#[test]
+fn a_flood_of_new_flows_takes_no_more_ports_than_its_rate() {
+    let site = Site::new("a flood behind NAT");
+    for (map, vip, to) in [("nat4", "192.0.2.10:80", "10.1.0.3"), ("nat6", "[2001:db8::10]:80", "2001:db8:5::3")] {
+        for (flags, tables) in [(0, "with tables"), (flag::NO_GLOBAL, "the CPU's"), (flag::NO_CONNECTIONS, "without")] {
+            let host = if map == "nat4" { "203.0.113.5" } else { "[2001:db8:1::5]" };
+            let packets: Vec<_> = (0..40).map(|n| tcp(&format!("{host}:{}", 1024 + n), vip)).collect();
+            let setup = setup(nat(to, 0), flags);
+            let setup = setup.clone().settings(Settings { new_rate: 5, ..setup.settings });
+            let mut case = Case::new(format!("a flood to {vip}, {tables}"), setup);
+            for (at, packet) in packets.iter().enumerate() {
+                let syn = packet.clone().syn();
+                case = if at < 5 { case.stays_forwarded(&syn) } else { case.stays(&syn, Verdict::NoPort) };
+            }
+            // Those that have one go on, a SYN that is sent again among them; the others still have none.
+            case = packets[..5].iter().fold(case, |case, packet| case.stays_forwarded(packet));
+            case = case.stays_forwarded(&packets[0].clone().syn()).stays(&packets[9], Verdict::NoPort);
+            let before = site.counters("events", 0, 1);
+            site.run(&[case]);
+            let after = site.counters("events", 0, 1);
+            for ((entries, before), after) in site.entries(map).into_iter().zip(before).zip(after) {
+                assert_eq!(entries, 5, "ways back, {tables}");
+                assert!(after[0] - before[0] >= 36, "not entered, {tables}");
+            }
+        }
+    }
+}

@@ -345,7 +345,7 @@ impl Site {
     /// Runs cases; every difference is told.
     pub(crate) fn run(&self, cases: &[Case]) {
         // Rates are by tick, and the kernel's clock may have ticked between two packets: then once more.
-        let of_a_tick = |case: &Case| case.setup.settings.answer_rate != 0;
+        let of_a_tick = |case: &Case| case.setup.settings.answer_rate != 0 || case.setup.settings.new_rate != 0;
         let run = |case| self.case(case).or_else(|failed| if of_a_tick(case) { self.case(case) } else { Err(failed) });
         let failed: Vec<String> = cases.iter().filter_map(|case| run(case).err()).collect();
         assert!(failed.is_empty(), "{} of {} cases fail\n{}", failed.len(), cases.len(), failed.join("\n"));
