@@ -185,7 +185,8 @@ static __always_inline int parse_transport(struct xdp_md *context, struct run *r
 			return LB_MALFORMED_TRANSPORT;
 		run->flow.source_port = udp->source;
 		run->flow.destination_port = udp->dest;
-		run->sums = udp->check != 0;
+		/* What is behind the datagram in IP, no checksum covers. */
+		run->sums = udp->check && bpf_ntohs(udp->len) == room;
 	} else if (inner && run->flow.protocol == IPPROTO_ICMP) {
 		struct icmp *icmp = header;
 
@@ -392,6 +393,7 @@ PART int parse_ip6(struct xdp_md *context, struct run *run)
 {
 	struct ipv6hdr *ip;
 	__u32 length, room;
+	int verdict;
 	__u8 next;
 
 	if (!run)
@@ -427,14 +429,14 @@ PART int parse_ip6(struct xdp_md *context, struct run *run)
 			run->flow.protocol = IPPROTO_ICMP;
 		return LB_FORWARDED;
 	}
-	if (unlikely(next == IPPROTO_ICMPV6)) {
-		int verdict = parse_icmp6(context, run, room);
-
-		if (run->options)
-			run->sums = 0;
-		return verdict;
-	}
-	return parse_transport(context, run, run->l4, room, 0);
+	if (unlikely(next == IPPROTO_ICMPV6))
+		verdict = parse_icmp6(context, run, room);
+	else
+		verdict = parse_transport(context, run, run->l4, room, 0);
+	/* The transport's checksum covers no extension headers. */
+	if (run->options)
+		run->sums = 0;
+	return verdict;
 }
 
 /* Fills `run`, which must be zero; LB_FORWARDED if it is a packet that may be for a service. */

@@ -45,6 +45,8 @@ pub(crate) struct Packet {
     /// Type, code, and what follows the checksum.
     pub(crate) icmp: (u8, u8, [u8; 4]),
     pub(crate) payload: Vec<u8>,
+    /// What IP counts as its own behind a datagram or segment whose own length ends before.
+    pub(crate) trailer: Vec<u8>,
     pub(crate) checksum: bool,
 }
 
@@ -74,6 +76,7 @@ pub(crate) fn packet(protocol: u8, from: &str, to: &str) -> Packet {
         options: Vec::new(),
         icmp: (8, 0, [0, 7, 0, 1]),
         payload: b"what the client says".to_vec(),
+        trailer: Vec::new(),
         checksum: true,
     }
 }
@@ -162,6 +165,7 @@ impl Packet {
             }
             out[at..at + 2].copy_from_slice(&sum.to_be_bytes());
         }
+        out.extend(&self.trailer);
         out
     }
 

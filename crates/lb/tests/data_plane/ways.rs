@@ -37,6 +37,7 @@ pub(crate) fn towards_with(packet: &Packet, real: &Real, hash: u64) -> Vec<u8> {
     let gue = matches!(real.way, Way::Gue);
     let knows_sum = packet.fragment.is_none()
         && packet.checksum
+        && packet.trailer.is_empty()
         && [TCP, UDP, ICMP, ICMP6].contains(&packet.protocol)
         && (packet.source.is_ipv4() || packet.extensions.is_empty());
     let protocol = match (gue, packet.source.is_ipv4()) {
@@ -60,6 +61,7 @@ pub(crate) fn towards_with(packet: &Packet, real: &Real, hash: u64) -> Vec<u8> {
         protocol,
         ports: (0xc000 | (hash as u16 & 0x3fff), real.port),
         payload: inner,
+        trailer: Vec::new(),
         checksum: (v6 || real.flags & flag::REAL_CHECKSUM != 0) && knows_sum,
         ..packet.clone()
     }
@@ -141,6 +143,7 @@ pub(crate) fn cases() -> Vec<Case> {
             }
         }
     }
+    sums_that_are_not_known(&mut all);
     // What follows the IP packet in the frame is kept and counts for nothing.
     let padded = [v4.clone().with(|p| p.payload.clear()).bytes(), vec![0; 6]].concat();
     let mut out = towards(&v4.clone().with(|p| p.payload.clear()), &real(3, Way::Ip, "10.1.0.3"));
@@ -149,6 +152,29 @@ pub(crate) fn cases() -> Vec<Case> {
     case.packets.push((padded, crate::site::Want { verdict: Verdict::Forwarded, out: Some(out) }));
     all.push(case);
     all
+}
+
+/// Checksums inside do not cover extension headers, nor what follows a datagram in its IP packet: GUE has none then.
+fn sums_that_are_not_known(all: &mut Vec<Case>) {
+    let options = |p: &mut Packet| p.extensions = vec![(0, vec![0, 1, 4, 0, 0, 0, 0]), (60, vec![0, 1, 4, 9, 9, 9, 9])];
+    for (kind, packet) in kinds() {
+        let v4 = packet.source.is_ipv4();
+        for (way, real) in ways().into_iter().filter(|(way, _)| way.starts_with("GUE")) {
+            let mut case = |what: &str, packet: Packet| {
+                let out = towards(&packet, &real);
+                let case = Case::new(format!("{kind}, {way}, {what}"), everything(0, &[3]).real(real));
+                all.push(case.becomes(&packet, Verdict::Forwarded, out));
+            };
+            if v4 {
+                case("IP options", packet.clone().with(|p| p.ip_options = vec![1; 8]));
+            } else {
+                case("extension headers", packet.clone().with(options));
+            }
+            if packet.protocol == UDP {
+                case("more behind the datagram", packet.clone().with(|p| p.trailer = b"else".to_vec()));
+            }
+        }
+    }
 }
 
 #[test]
