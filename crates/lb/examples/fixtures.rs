@@ -81,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     prepare(&mut object, &config, 1)?;
     let loaded = object.load(Target::user())?;
     let mut store = Store::open(&loaded)?;
-    store.apply(&wanted(&config, &|_, _| Standing::WELL, &Nowhere)?)?;
+    store.apply(&wanted(&config, &|_, _| Standing::WELL, &Nowhere))?;
     let mut cpu = loaded.target().vcpu(0)?;
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     for (number, line) in (1..).zip(fs::read_to_string(packets)?.lines()) {

@@ -92,7 +92,7 @@ impl Balancer {
         prepare(&mut object, &config, linux.kernel().cpus)?;
         let loaded = Loader::new(linux).program("lb").load(&object)?;
         let mut store: Store<Linux> = Store::open(&loaded)?;
-        let wanted = wanted(&config, &|_, _| Standing::WELL, &Nothing)?;
+        let wanted = wanted(&config, &|_, _| Standing::WELL, &Nothing);
         store.apply(&wanted)?;
         let ready = Peers::open(config.sync.as_ref().ok_or("no [sync]")?, &places)?;
         let map = |name: &str| -> LinuxMap { store.map(name).clone() };

@@ -182,7 +182,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (begun, before) = (Instant::now(), worked());
         let config = read(weight)?;
         let read = begun.elapsed();
-        let changed = store.apply(&wanted(&config, standing, &Nothing)?)?;
+        let changed = store.apply(&wanted(&config, standing, &Nothing))?;
         let took = begun.elapsed();
         println!(
             "  {what:28} {:5.2} s, processor {:5.2} s, {:4.2} of them reading  ({} VIPs changed; resident {})",

@@ -42,6 +42,8 @@ pub struct State {
     pub drained: Option<Instant>,
     /// What the last check said, and how long it took.
     pub last: Option<Box<(Result<(), String>, Duration)>>,
+    /// The device that it is behind is not there: it gets nothing.
+    pub lost: bool,
     /// Where it is: what is there says nothing of another place.
     at: u64,
     /// Which of all that were ever known it is; what was asked about another one says nothing of it.
@@ -111,6 +113,7 @@ impl Control {
                             None => drained(number, index).then(|| now + vip.drain),
                         },
                         last: None,
+                        lost: false,
                         at: at(real),
                         life: self.lives,
                     }
@@ -130,6 +133,21 @@ impl Control {
             states.insert(vip.name.clone(), if same { old } else { Arc::new(own) });
         }
         self.states = states;
+    }
+
+    /// Notes which reals are behind devices that there are not.
+    pub fn look(&mut self, config: &Config, is_there: &dyn Fn(&str) -> bool) {
+        for vip in &config.vips {
+            let Some(states) = self.states.get_mut(&vip.name) else { continue };
+            for real in &vip.reals {
+                let lost = config.device_of(real).is_some_and(|device| !is_there(device));
+                if let Some(place) = place(states, &real.name)
+                    && states[place].1.lost != lost
+                {
+                    Arc::make_mut(states)[place].1.lost = lost;
+                }
+            }
+        }
     }
 
     /// What a check said, and what has changed by that.
@@ -288,7 +306,7 @@ impl Control {
             Health::Unknown { before } => *before,
             Health::Down(_) => false,
         };
-        if !well {
+        if !well || state.lost {
             return Standing::GONE;
         }
         match state.drained {

@@ -3,7 +3,7 @@
 use crate::{
     Result,
     asked::Flows,
-    config::{Config, Real, Vip},
+    config::{Config, Real, Vip, shown},
     control::{Control, Health},
     store::{Flow, Plane, Store, Traffic, Which},
     wanted::Wanted,
@@ -110,6 +110,11 @@ impl<B: Plane> View<'_, B> {
             Some(Health::Down(why)) => ("down", Some(why.clone())),
             Some(Health::Unchecked) => ("unchecked", None),
             Some(Health::Unknown { .. }) | None => ("unknown", None),
+        };
+        let lost = state.filter(|state| state.lost).and_then(|_| self.config.device_of(real));
+        let (health, why) = match lost {
+            Some(device) => ("down", Some(format!("there is no network device `{}`", shown(device)))),
+            None => (health, why),
         };
         let drained =
             state.and_then(|state| state.drained).map(|end| end.saturating_duration_since(self.now).as_secs());

@@ -99,21 +99,15 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
 
-/// What a configuration wants; `standing` tells how a real (number in its VIP) of a VIP (number) is.
-///
-/// # Errors
-/// A device that there is not, by name.
-pub fn wanted(
-    config: &Config,
-    standing: &dyn Fn(usize, usize) -> Standing,
-    devices: &dyn Devices,
-) -> Result<Wanted, String> {
+/// What a configuration wants; `standing` tells how a real (number in its VIP) of a VIP (number) is. Who is behind a device
+/// that there is not gets nothing.
+pub fn wanted(config: &Config, standing: &dyn Fn(usize, usize) -> Standing, devices: &dyn Devices) -> Wanted {
     let mut wanted = Wanted { settings: settings(config), ..Wanted::default() };
     let mut known = Places::default();
     for (number, vip) in config.vips.iter().enumerate() {
         let (mut places, mut shares) = (Vec::with_capacity(vip.reals.len()), Vec::with_capacity(vip.reals.len()));
         for (index, real) in vip.reals.iter().enumerate() {
-            let made = as_real(config, real, devices)?;
+            let (made, is_here) = as_real(config, real, devices);
             let all = &mut wanted.reals;
             let place = known.find(&made, |place| all[place as usize].0).unwrap_or_else(|| {
                 all.push((made, Standing::GONE));
@@ -122,7 +116,7 @@ pub fn wanted(
                 new
             });
             let place = place as usize;
-            let stands = standing(number, index);
+            let stands = if is_here { standing(number, index) } else { Standing::GONE };
             let so_far = &mut wanted.reals[place].1;
             // It is there as long as one VIP sends to it.
             let (share, keeps) = (so_far.share.max(stands.share), so_far.keeps || stands.keeps);
@@ -138,7 +132,7 @@ pub fn wanted(
         }
         wanted.vips.push(as_vip(config, vip, &places, &shares));
     }
-    Ok(wanted)
+    wanted
 }
 
 fn settings(config: &Config) -> Settings {
@@ -260,7 +254,8 @@ fn service(config: &Config, vip: &Vip) -> wire::Service {
     wire::Service { flags, quic, mss: mss.unwrap_or_default(), idle, ..wire::Service::default() }
 }
 
-fn as_real(config: &Config, real: &Real, devices: &dyn Devices) -> Result<wire::Real, String> {
+/// A real, and whether its device is there.
+fn as_real(config: &Config, real: &Real, devices: &dyn Devices) -> (wire::Real, bool) {
     let six = real.address.is_ipv6();
     let way = match real.forward {
         Forward::Ip => Way::Ip,
@@ -269,11 +264,14 @@ fn as_real(config: &Config, real: &Real, devices: &dyn Devices) -> Result<wire::
         Forward::Nat => Way::Nat,
         Forward::Local => Way::Local,
     };
-    let device = |name: &str| devices.device(name).ok_or_else(|| name.to_owned());
-    let ifindex = real.device.as_deref().map(device).transpose()?;
+    let needed = config.device_of(real).map(|name| devices.device(name));
+    let (index, ethernet) = needed.flatten().unwrap_or_default();
+    let is_here = needed != Some(None);
+    // One without its device is not the same as one that needs none.
+    let ifindex = if is_here { index } else { u32::MAX };
     let mut made = wire::Real {
         way,
-        ifindex: ifindex.map_or(0, |(index, _)| index),
+        ifindex: if real.device.is_some() { ifindex } else { 0 },
         address: wire::address(real.address),
         mtu: if way == Way::Local { 0 } else { real.mtu.unwrap_or(config.mtu) },
         ..wire::Real::default()
@@ -306,13 +304,9 @@ fn as_real(config: &Config, real: &Real, devices: &dyn Devices) -> Result<wire::
     if let Some(mac) = real.mac {
         made.flags |= flag::REAL_MAC;
         made.macs[..6].copy_from_slice(&mac.0);
-        let from = match ifindex {
-            Some((_, from)) => Some(from),
-            None => config.devices.first().map(|name| device(name)).transpose()?.map(|(_, from)| from),
-        };
-        made.macs[6..].copy_from_slice(&from.unwrap_or_default());
+        made.macs[6..].copy_from_slice(&ethernet);
     }
-    Ok(made)
+    (made, is_here)
 }
 
 #[cfg(test)]
@@ -345,11 +339,11 @@ mod tests {
                     real = [{ address = \"10.0.0.1\" }, { address = \"10.0.0.2\", weight = 0 }]\n\
                     [[vip.route]]\nfrom = [\"198.51.100.0/24\"]\nreals = [\"10.0.0.2\"]\n";
         let config = Config::read("lb.toml", text).unwrap_or_else(|faults| panic!("{faults:#?}"));
-        let all = wanted(&config, &|_, _| Standing::WELL, &Nowhere).expect("no devices are needed");
+        let all = wanted(&config, &|_, _| Standing::WELL, &Nowhere);
         let rings: Vec<_> = all.vips[0].rings.iter().map(WantedRing::compute).collect();
         assert_eq!(rings, [Some(vec![0; 101]), Some(vec![1; 101])]);
         let down = |_: usize, real: usize| if real == 1 { Standing::GONE } else { Standing::WELL };
-        let all = wanted(&config, &down, &Nowhere).expect("no devices are needed");
+        let all = wanted(&config, &down, &Nowhere);
         assert_eq!(all.vips[0].rings[1].compute(), None, "who is not well takes nothing");
     }
 }

@@ -72,7 +72,7 @@ fn config(vips: &str) -> Config {
 }
 
 fn want(config: &Config) -> Wanted {
-    wanted(config, &|_, _| Standing::WELL, &NoDevices).expect("no device is missing")
+    wanted(config, &|_, _| Standing::WELL, &NoDevices)
 }
 
 fn steps(running: &mut Running, wanted: &Wanted) -> Vec<Step> {
@@ -162,7 +162,7 @@ fn who_is_gone_and_comes_back_is_who_it_was() {
         config("[[vip]]\naddress = \"192.0.2.1\"\nreal = [{ address = \"10.0.0.1\" }, { address = \"10.0.0.2\" }]");
     let with = |standing: Standing| {
         let of = move |_, real| if real == 0 { standing } else { Standing::WELL };
-        wanted(&config, &of, &NoDevices).expect("no device is missing")
+        wanted(&config, &of, &NoDevices)
     };
     let (mut running, mut maps) = (Running::default(), Maps::default());
     change(&mut running, &mut maps, &with(Standing::WELL));
@@ -241,7 +241,7 @@ proptest! {
                 1 => Standing::DRAINING,
                 _ => Standing::WELL,
             };
-            let wanted = wanted(&config, &standing, &NoDevices).expect("no device is missing");
+            let wanted = wanted(&config, &standing, &NoDevices);
             change(&mut running, &mut maps, &wanted);
             prop_assert_eq!(steps(&mut running, &wanted), [Step::Grace]);
         }

@@ -45,11 +45,13 @@ impl Config {
         self.lacks_beside(places, None)
     }
 
-    /// The same, but for programs of checks that the configuration that holds runs already: one that is gone since keeps no
-    /// other change waiting. Its reals are down, and say why.
+    /// The same, but for programs of checks that the configuration that holds runs already, and devices that its reals are
+    /// behind: one that is gone since keeps no other change waiting. Its reals are down, and say why.
     pub(crate) fn lacks_beside(&self, places: &Places, holds: Option<&Config>) -> Vec<Diagnostic> {
         let checks = holds.into_iter().flat_map(|config| &config.vips).filter_map(|vip| vip.check.as_ref());
         let known: BTreeSet<&str> = checks.filter_map(|check| Some(check.command.first()?.as_str())).gather();
+        let reals = holds.into_iter().flat_map(|config| &config.vips).flat_map(|vip| &vip.reals);
+        let behind: BTreeSet<&str> = reals.filter_map(|real| real.device.as_deref()).gather();
         let mut all = Vec::new();
         let mut lacks = |place, message: String, why: Option<String>| {
             let fault = Diagnostic::new("lb-here", message, place);
@@ -62,7 +64,8 @@ impl Config {
             let message = format!("this machine has no network device `{name}`");
             lacks(places.of("balancer", "devices"), message, None);
         }
-        for (name, place) in places.devices().filter(|(name, _)| Here.device(name).is_none()) {
+        for (name, place) in places.devices().filter(|(name, _)| !behind.contains(name) && Here.device(name).is_none())
+        {
             lacks(place, format!("this machine has no network device `{name}`"), None);
         }
         if let Some(Err(why)) = self.api.token.as_deref().map(token) {

@@ -327,6 +327,13 @@ impl Config {
         remarks
     }
 
+    /// The device without which a real gets nothing: its own, or the one whose Ethernet address packets to it come from.
+    #[must_use]
+    pub fn device_of<'a>(&'a self, real: &'a Real) -> Option<&'a str> {
+        let first = || self.devices.first().filter(|_| real.mac.is_some()).map(String::as_str);
+        real.device.as_deref().or_else(first)
+    }
+
     /// The longest packet of a VIP that reaches a real whole, with this way to it.
     #[must_use]
     pub fn inner_mtu(&self, real: &Real) -> u16 {

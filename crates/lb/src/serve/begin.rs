@@ -2,6 +2,7 @@
 
 use super::{
     Event, Server,
+    devices::Seen,
     follow::{modified, read},
     socket_folder,
     unsettled::Unsettled,
@@ -92,6 +93,7 @@ impl<'l> Server<'l> {
             control: Control::default(),
             instance,
             wanted: Wanted::default(),
+            seen: Seen::default(),
             leaving: BTreeMap::new(),
             changed,
             unsettled: Unsettled::default(),

@@ -6,6 +6,7 @@
 //! | `answers` | what the API answers |
 //! | `begin` | how it begins |
 //! | `checks` | checks, when they are due |
+//! | `devices` | devices that come and go |
 //! | `end` | how it ends |
 //! | `follow` | the configuration, followed: the file, and the VIPs in etcd |
 //! | `unsettled` | when the data plane is brought to what is wanted |
@@ -13,12 +14,13 @@
 mod answers;
 mod begin;
 mod checks;
+mod devices;
 mod end;
 mod follow;
 mod unsettled;
 
 use crate::{
-    Fault, Result,
+    Result,
     announce::{Announcer, served},
     api::{self, Doors},
     apply::Changed,
@@ -26,7 +28,7 @@ use crate::{
     control::Control,
     etcd::News,
     http::{Answer, Request},
-    instance::{Here, Instance},
+    instance::Instance,
     owner::Owner,
     places::Places,
     shared::{self, Shared},
@@ -36,8 +38,8 @@ use crate::{
     wire::{self, Way, flag},
 };
 use alveary::kernel::signal::{Asked, Orders};
-use alveary_diag::{Diagnostic, Place};
 use checks::{workers, xorshift};
+use devices::{Seen, indexes};
 use end::Ending;
 use follow::modified;
 use std::{
@@ -77,6 +79,8 @@ pub struct Server<'l> {
     control: Control,
     instance: Instance,
     wanted: Wanted,
+    /// The devices that the configuration names.
+    seen: Seen,
     /// Reals that are no longer wanted, and until when their connections go on.
     leaving: BTreeMap<wire::Real, Instant>,
     changed: Option<SystemTime>,
@@ -216,6 +220,7 @@ impl Server<'_> {
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
+                self.look();
                 let modified = modified(&self.path);
                 if modified.is_some() && modified != self.changed {
                     self.reload();
@@ -237,7 +242,8 @@ impl Server<'_> {
 
     /// Takes the reals of the configuration.
     fn configure(&mut self) -> Result<()> {
-        let all = wanted(&self.config, &|_, _| Standing::WELL, &Here).map_err(|device| no_device(&device))?;
+        self.seen = Seen::of(&self.config);
+        let all = wanted(&self.config, &|_, _| Standing::WELL, &self.seen);
         let running = &self.instance.store.running;
         let there = |vip: usize, real: usize| {
             let place = all.vips[vip].rings[0].members[real].0;
@@ -252,6 +258,7 @@ impl Server<'_> {
         };
         let now = Instant::now();
         self.control.configure(&self.config, now, &before, &drained);
+        self.control.look(&self.config, &|device| self.seen.has(device));
         for remark in self.config.remarks(config::local_ports()) {
             (self.log)(&remark);
         }
@@ -281,18 +288,21 @@ impl Server<'_> {
             let vip = &self.config.vips[vip];
             self.control.standing(vip, &vip.reals[real].name, now)
         };
-        let mut next = wanted(&self.config, &standing, &Here).map_err(|device| no_device(&device))?;
+        let mut next = wanted(&self.config, &standing, &self.seen);
         let at = |place: u32| next.reals[place as usize].0;
         let mut places = Places::default();
         (0..next.reals.len() as u32).for_each(|place| places.add(place, at));
         let is_wanted = |real: &wire::Real| places.find(real, at).is_some();
         // Who is gone from the configuration keeps its connections for a while.
         let longest = self.config.vips.iter().map(|vip| vip.drain).max().unwrap_or_default();
-        let gone: Vec<_> = self.wanted.reals.iter().filter(|(real, how)| how.keeps && !is_wanted(real)).collect();
+        let gone = self.wanted.reals.iter().filter(|(real, how)| how.keeps && !is_wanted(real));
         for (real, _) in gone {
             self.leaving.entry(*real).or_insert(now + longest);
         }
-        self.leaving.retain(|real, end| *end > now && !is_wanted(real));
+        let asked = self.leaving.keys().any(|real| real.ifindex != 0);
+        let there = asked.then(indexes).flatten();
+        let is_there = |index: u32| index == 0 || there.as_ref().is_none_or(|there| there.contains(&index));
+        self.leaving.retain(|real, end| *end > now && !is_wanted(real) && is_there(real.ifindex));
         next.reals.extend(self.leaving.keys().map(|real| (*real, Standing::LEAVING)));
         let changed = self.instance.store.apply(&next)?;
         self.wanted = next;
@@ -325,8 +335,4 @@ impl Server<'_> {
 
 fn socket_folder() -> &'static Path {
     Path::new(api::FOLDER)
-}
-
-fn no_device(name: &str) -> Fault {
-    Diagnostic::new("lb-device", format!("there is no network device `{name}`"), Place::Nowhere).into()
 }

@@ -71,7 +71,7 @@ impl Site {
     /// The reals are so from now on, by VIP and number.
     pub(crate) fn stand(&self, standing: &(dyn Fn(usize, usize) -> Standing + Sync)) {
         self.instance(|instance| {
-            let wanted = wanted(&self.config, standing, &Here).expect("the devices are there");
+            let wanted = wanted(&self.config, standing, &Here);
             instance.store.apply(&wanted).expect("it fits");
             instance.attach(&self.config).expect("it is attached");
         });

@@ -378,6 +378,48 @@ fn who_takes_over_leaves_connections_to_reals_that_are_out_of_the_file() {
     assert_eq!(answering(&mut stay), stay.len());
 }
 
+/// A device that went away failed all changes of the data plane: dead reals of all VIPs kept their packets.
+#[test]
+fn a_device_that_is_gone_keeps_no_other_change_waiting() {
+    let Some(mut site) = Site::new("lb_device") else { return };
+    let servers = [site.server(0), site.server(1)];
+    let link = |site: &Site, words: &str| {
+        let mut ip = Command::new("ip");
+        ip.arg("link").args(words.split(' '));
+        let done = site.network.at(site.balancer, || ip.status()).expect("the namespace");
+        assert!(done.expect("`ip` (package iproute2)").success(), "{words}");
+    };
+    let other = |site: &Site| site.status().expect("it answers")["vips"][1]["reals"][0].clone();
+    let is = |real: &Value, health: &str, slots: u64| real["health"] == health && real["slots"] == slots;
+    link(&site, "add eth7 type veth peer name eth8");
+    let more = "[[vip]]\nname = \"other\"\naddress = \"192.0.2.2\"\nport = 81\nreal = [{ address = \"10.0.7.2\", \
+                forward = \"l2\", mac = \"02:00:00:00:00:07\", device = \"eth7\" }]\n";
+    site.configure(more);
+    site.replace("check = { type = \"tcp\", interval = \"50ms\" }\n", "");
+    site.replace("port = 80\n", "port = 80\ncheck = { type = \"tcp\", interval = \"50ms\" }\n");
+    site.serve();
+    site.until("both are well", |site| site.health().iter().all(|(health, _)| health == "up"));
+    assert!(is(&other(&site), "unchecked", 1009), "{}", other(&site));
+
+    link(&site, "del eth7");
+    site.until("the one behind it is down", |site| is(&other(site), "down", 0));
+    assert_eq!(other(&site)["why"], "there is no network device `eth7`");
+    servers[1].store(false, Ordering::Relaxed);
+    site.until("another one is down", |site| site.health()[1] == ("down".into(), 0));
+    assert_eq!(names(&site.connect(40)), [b'1'].into());
+    // What is new in the file is taken.
+    site.replace("address = \"192.0.2.2\"", "address = \"192.0.2.3\"");
+    assert_eq!(site.ask(&["reload"]), "");
+    assert!(is(&other(&site), "down", 0), "{}", other(&site));
+
+    link(&site, "add eth7 type veth peer name eth8");
+    site.until("it is back", |site| is(&other(site), "unchecked", 1009));
+    let log = site.log();
+    let lines = ["is gone: reals behind it get nothing until it is back", "is back"];
+    assert!(lines.iter().all(|line| log.contains(&format!("the network device `eth7` {line}"))), "{log}");
+    assert!(!log.contains("could not be made"), "{log}");
+}
+
 /// Keys of an answer that its description does not know.
 fn undescribed(value: &Value, schema: &Value, openapi: &Value, path: &str, all: &mut Vec<String>) {
     let schema = match schema["$ref"].as_str() {

@@ -1,0 +1,64 @@
+//! Devices that come and go while a balancer is served.
+
+use super::Server;
+use crate::{config::Config, instance::Here, wanted::Devices};
+use alveary::kernel::netlink;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+/// Devices that a configuration names, as they are: numbers and Ethernet addresses of those that are there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Seen(BTreeMap<String, Option<(u32, [u8; 6])>>);
+
+impl Seen {
+    pub(super) fn of(config: &Config) -> Seen {
+        let reals = config.vips.iter().flat_map(|vip| &vip.reals);
+        let names: BTreeSet<&str> =
+            config.devices.iter().map(String::as_str).chain(reals.filter_map(|real| real.device.as_deref())).collect();
+        Seen(names.into_iter().map(|name| (name.to_owned(), Here.device(name))).collect())
+    }
+
+    /// The same ones as they are now.
+    fn again(&self) -> Seen {
+        Seen(self.0.keys().map(|name| (name.clone(), Here.device(name))).collect())
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.device(name).is_some()
+    }
+}
+
+impl Devices for Seen {
+    fn device(&self, name: &str) -> Option<(u32, [u8; 6])> {
+        *self.0.get(name)?
+    }
+}
+
+/// The numbers of devices that there are; `None`: the machine cannot be asked, which says nothing.
+pub(super) fn indexes() -> Option<BTreeSet<u32>> {
+    Some(netlink::devices().ok()?.iter().map(|device| device.index).collect())
+}
+
+impl Server<'_> {
+    /// Looks whether devices came, went, or are others now: reals behind those that are gone get nothing until they are back.
+    pub(super) fn look(&mut self) {
+        let seen = self.seen.again();
+        if seen == self.seen {
+            return;
+        }
+        for ((name, now), before) in seen.0.iter().zip(self.seen.0.values()) {
+            let what = match (before.map(|(index, _)| index), now.map(|(index, _)| index)) {
+                (Some(_), None) => "is gone: reals behind it get nothing until it is back",
+                (None, Some(_)) => "is back",
+                (before, now) if before != now => "is another one now",
+                _ => continue,
+            };
+            (self.log)(&format!("{}: the network device `{name}` {what}", self.config.name));
+        }
+        self.seen = seen;
+        self.control.look(&self.config, &|device| self.seen.has(device));
+        self.unsettled.turned(Instant::now());
+    }
+}
