@@ -149,16 +149,43 @@ impl Instance {
     /// # Errors
     /// As [`Instance::attach`]; [`Instance::take_back`] takes off what was attached so far.
     pub fn attach_new(&mut self, config: &Config) -> Result<Vec<String>> {
+        self.attach_to(&config.devices, config.mode)
+    }
+
+    /// The devices of a configuration where the program is not: they are gone, have come back as others, or somebody has
+    /// detached it.
+    #[must_use]
+    pub fn lacking<'c>(&self, config: &'c Config) -> Vec<&'c str> {
+        let has = |name: &str| {
+            let link = obj_get(&self.folder.join(link_file(name)), PathFlags::default());
+            link.is_ok_and(|link| Device::named(name).is_ok_and(|device| is_at(&link, &device)))
+        };
+        config.devices.iter().map(String::as_str).filter(|name| !has(name)).collect()
+    }
+
+    /// Attaches the program to a device that has come back. Gives what is worth knowing.
+    ///
+    /// # Errors
+    /// As [`Instance::attach`].
+    pub fn attach_again(&mut self, name: &str, mode: Mode) -> Result<Vec<String>> {
+        let done = self.attach_to(&[name.to_owned()], mode);
+        if done.is_err() {
+            self.take_back();
+        }
+        self.attached.clear();
+        done
+    }
+
+    fn attach_to(&mut self, names: &[String], mode: Mode) -> Result<Vec<String>> {
         owner::make(&self.root, &self.folder)?;
-        let devices =
-            config.devices.iter().map(|name| Device::named(name)).collect::<std::result::Result<Vec<_>, _>>()?;
-        let mode = match config.mode {
+        let devices = names.iter().map(|name| Device::named(name)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let mode = match mode {
             Mode::Any => alveary::spec::XdpMode::Any,
             Mode::Native => alveary::spec::XdpMode::Native,
             Mode::Generic => alveary::spec::XdpMode::Generic,
         };
         let mut notes = Vec::new();
-        for (name, device) in config.devices.iter().zip(devices) {
+        for (name, device) in names.iter().zip(devices) {
             let path = self.folder.join(link_file(name));
             if let Ok(link) = obj_get(&path, PathFlags::default()) {
                 if is_at(&link, &device) {

@@ -94,6 +94,8 @@ impl<'l> Server<'l> {
             instance,
             wanted: Wanted::default(),
             seen: Seen::default(),
+            not_attached: Vec::new(),
+            blind: false,
             leaving: BTreeMap::new(),
             changed,
             unsettled: Unsettled::default(),

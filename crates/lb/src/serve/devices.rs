@@ -42,14 +42,46 @@ pub(super) fn indexes() -> Option<BTreeSet<u32>> {
 }
 
 impl Server<'_> {
-    /// Looks whether devices came, went, or are others now: reals behind those that are gone get nothing until they are back.
+    /// Looks whether devices came, went, or are others now: reals behind those that are gone get nothing until they are back,
+    /// and those that packets come in by get the program again.
     pub(super) fn look(&mut self) {
+        self.see();
+        let lacking = self.instance.lacking(&self.config);
+        let mut why_not = Vec::new();
+        let mut left = lacking.len();
+        for name in lacking.into_iter().filter(|name| self.seen.has(name)) {
+            match self.instance.attach_again(name, self.config.mode) {
+                Ok(notes) => {
+                    left -= 1;
+                    notes.iter().for_each(|note| (self.log)(note));
+                    (self.log)(&format!("{}: the program is attached to `{name}` again", self.config.name));
+                }
+                Err(why) => why_not.push(format!("{}: the program cannot be attached again: {why}", self.config.name)),
+            }
+        }
+        // It is tried again and again; that it is as it was is nothing new.
+        for line in why_not.iter().filter(|line| !self.not_attached.contains(line)) {
+            (self.log)(line);
+        }
+        self.not_attached = why_not;
+        // Packets that came nevertheless would be nobody's.
+        let blind = left == self.config.devices.len();
+        if blind != self.blind {
+            self.blind = blind;
+            self.announce();
+        }
+    }
+
+    fn see(&mut self) {
         let seen = self.seen.again();
         if seen == self.seen {
             return;
         }
         for ((name, now), before) in seen.0.iter().zip(self.seen.0.values()) {
             let what = match (before.map(|(index, _)| index), now.map(|(index, _)| index)) {
+                (Some(_), None) if self.config.devices.contains(name) => {
+                    "is gone: no packets come by it until it is back"
+                }
                 (Some(_), None) => "is gone: reals behind it get nothing until it is back",
                 (None, Some(_)) => "is back",
                 (before, now) if before != now => "is another one now",

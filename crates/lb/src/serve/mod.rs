@@ -81,6 +81,10 @@ pub struct Server<'l> {
     wanted: Wanted,
     /// The devices that the configuration names.
     seen: Seen,
+    /// Why the program is not on some of them.
+    not_attached: Vec<String>,
+    /// It is on none of them.
+    blind: bool,
     /// Reals that are no longer wanted, and until when their connections go on.
     leaving: BTreeMap<wire::Real, Instant>,
     changed: Option<SystemTime>,
@@ -122,7 +126,8 @@ impl Server<'_> {
 
     /// The addresses that can be served now.
     fn served(&self) -> BTreeSet<IpAddr> {
-        let (Some(announce), now) = (&self.config.announce, Instant::now()) else { return BTreeSet::new() };
+        let (Some(announce), false) = (&self.config.announce, self.blind) else { return BTreeSet::new() };
+        let now = Instant::now();
         served(&self.config, announce.when, &|number| {
             let vip = &self.config.vips[number];
             vip.reals.iter().any(|real| self.control.standing(vip, &real.name, now).keeps)

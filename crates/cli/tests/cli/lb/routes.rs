@@ -64,6 +64,33 @@ fn a_stop_that_is_refused_withdraws_nothing() {
     assert_eq!(told.lock().expect("notes").last(), Some(&(false, true)));
 }
 
+/// A device that was deleted and came back had no program until somebody read the file anew, and its routes stood.
+#[test]
+fn a_device_that_comes_back_is_balanced_again() {
+    let Some(mut site) = Site::new("lb_comes_back") else { return };
+    let _servers = [site.server(0), site.server(1)];
+    let name = format!("back-{}", std::process::id());
+    let (bird_at, file) = (site.folder.join("bird.ctl"), site.folder.join("routes.conf"));
+    site.configure(&format!("[announce]\nfile = {file:?}\nbird = {bird_at:?}\nlinger = \"1ms\"\n"));
+    site.replace("name = \"test\"", &format!("name = \"{name}\""));
+    // Reals that are well whatever the checks would say.
+    site.replace("check = { type = \"tcp\", interval = \"50ms\" }\n", "");
+    let told = bird(&site, &name);
+    let last = |site: &Site| (told.lock().expect("notes").last().copied(), site.log().matches("attached to").count());
+    site.serve();
+    site.until("its address is announced", |site| last(site).0 == Some((true, true)));
+    site.ip("link del eth0");
+    site.until("its routes are withdrawn", |site| last(site).0.is_some_and(|(route, _)| !route));
+    let (router, balancer) = (site.router, site.balancer);
+    site.network.pair([(router, "lb"), (balancer, "eth0")]).expect("a pair");
+    site.network.leaf([(router, "lb"), (balancer, "eth0")], "10.0.9").expect("addresses");
+    site.network.route(router, "192.0.2.0/24", "lb", Some("10.0.9.2")).expect("a route");
+    site.until("it is announced again", |site| last(site) == (Some((true, true)), 1));
+    assert_eq!(answering(&mut site.connect(20)), 20);
+    let log = site.log();
+    assert!(log.contains("`eth0` is gone: no packets come by it") && log.contains("`eth0` is back"), "{log}");
+}
+
 #[test]
 fn old_routes_are_forgotten_and_withdrawn_ones_stay_away() {
     let Some(mut site) = Site::new("lb_routes") else { return };

@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Site {
     pub(super) network: Network,
     pub(super) client: Node,
+    pub(super) router: Node,
     pub(super) balancer: Node,
     pub(super) reals: [Node; 2],
     pub(super) bpffs: BpfFs,
@@ -54,7 +55,7 @@ impl Site {
         network.route(router, "192.0.2.0/24", "lb", Some("10.0.9.2")).expect("a route");
         let folder = std::env::temp_dir().join(format!("alveary-lb-{test}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
-        Some(Site { network, client, balancer, reals, bpffs, folder, served: None })
+        Some(Site { network, client, router, balancer, reals, bpffs, folder, served: None })
     }
 
     pub(super) fn configure(&self, more: &str) {
@@ -69,6 +70,14 @@ impl Site {
         // As editors do: the new file takes the place of the old one at once.
         fs::write(self.folder.join("new"), text).expect("a file");
         fs::rename(self.folder.join("new"), self.folder.join("lb.toml")).expect("a file");
+    }
+
+    /// Something that `ip` does at the balancer.
+    pub(super) fn ip(&self, words: &str) {
+        let mut ip = Command::new("ip");
+        ip.args(words.split(' '));
+        let done = self.network.at(self.balancer, || ip.status()).expect("the namespace");
+        assert!(done.expect("`ip` (package iproute2)").success(), "{words}");
     }
 
     pub(super) fn command(&self, words: &[&str]) -> Command {
@@ -383,15 +392,9 @@ fn who_takes_over_leaves_connections_to_reals_that_are_out_of_the_file() {
 fn a_device_that_is_gone_keeps_no_other_change_waiting() {
     let Some(mut site) = Site::new("lb_device") else { return };
     let servers = [site.server(0), site.server(1)];
-    let link = |site: &Site, words: &str| {
-        let mut ip = Command::new("ip");
-        ip.arg("link").args(words.split(' '));
-        let done = site.network.at(site.balancer, || ip.status()).expect("the namespace");
-        assert!(done.expect("`ip` (package iproute2)").success(), "{words}");
-    };
     let other = |site: &Site| site.status().expect("it answers")["vips"][1]["reals"][0].clone();
     let is = |real: &Value, health: &str, slots: u64| real["health"] == health && real["slots"] == slots;
-    link(&site, "add eth7 type veth peer name eth8");
+    site.ip("link add eth7 type veth peer name eth8");
     let more = "[[vip]]\nname = \"other\"\naddress = \"192.0.2.2\"\nport = 81\nreal = [{ address = \"10.0.7.2\", \
                 forward = \"l2\", mac = \"02:00:00:00:00:07\", device = \"eth7\" }]\n";
     site.configure(more);
@@ -401,7 +404,7 @@ fn a_device_that_is_gone_keeps_no_other_change_waiting() {
     site.until("both are well", |site| site.health().iter().all(|(health, _)| health == "up"));
     assert!(is(&other(&site), "unchecked", 1009), "{}", other(&site));
 
-    link(&site, "del eth7");
+    site.ip("link del eth7");
     site.until("the one behind it is down", |site| is(&other(site), "down", 0));
     assert_eq!(other(&site)["why"], "there is no network device `eth7`");
     servers[1].store(false, Ordering::Relaxed);
@@ -412,7 +415,7 @@ fn a_device_that_is_gone_keeps_no_other_change_waiting() {
     assert_eq!(site.ask(&["reload"]), "");
     assert!(is(&other(&site), "down", 0), "{}", other(&site));
 
-    link(&site, "add eth7 type veth peer name eth8");
+    site.ip("link add eth7 type veth peer name eth8");
     site.until("it is back", |site| is(&other(site), "unchecked", 1009));
     let log = site.log();
     let lines = ["is gone: reals behind it get nothing until it is back", "is back"];
