@@ -149,7 +149,9 @@ static __always_inline __be16 reserve4(struct xdp_md *context, const struct run 
 			there = bpf_map_lookup_elem(&nat4, &key);
 		}
 		if (there && same4(there, &back)) {
-			there->end.seen = mark(run, there->end.seen, 0);
+			/* It may come by another router than it did, and the service may be another. */
+			back.end.seen = mark(run, there->end.seen, 0);
+			*there = back;
 			return key.destination_port;
 		}
 		if (there)
@@ -208,7 +210,9 @@ static __always_inline __be16 reserve6(struct xdp_md *context, const struct run 
 			there = bpf_map_lookup_elem(&nat6, &key);
 		}
 		if (there && same6(there, &back)) {
-			there->end.seen = mark(run, there->end.seen, 0);
+			/* It may come by another router than it did, and the service may be another. */
+			back.end.seen = mark(run, there->end.seen, 0);
+			*there = back;
 			return key.destination_port;
 		}
 		if (there)

@@ -364,3 +364,42 @@ fn a_flood_of_new_flows_takes_no_more_ports_than_its_rate() {
         }
     }
 }
+
+/// The way back stayed that of the first packet, through a router that may be gone.
+#[test]
+fn answers_go_where_the_last_packets_came_from() {
+    let site = Site::new("another router");
+    for (kind, packet, real) in kinds() {
+        let port = port_of(&packet);
+        for (flags, tables) in [(0, "with tables"), (flag::NO_CONNECTIONS, "without")] {
+            let setup = setup(real, flags | flag::CLAMP);
+            let comes = |packet: &Packet, mss: u16| {
+                let setup = setup.clone().each(|s| s.mss = mss);
+                let (from, to) = answer(packet, &real, port);
+                let options = |mss: u16| [vec![2, 4], mss.to_be_bytes().to_vec()].concat();
+                let (from, to) = match packet.protocol {
+                    TCP => (
+                        from.with(|p| (p.flags, p.options) = (SYN | ACK, options(1460))),
+                        to.with(|p| (p.flags, p.options) = (SYN | ACK, options(mss))),
+                    ),
+                    _ => (from, to),
+                };
+                let to = to.with(|p| p.macs = swapped(packet.macs));
+                let case = Case::new(format!("{kind}, {tables}: by {:?}", packet.macs), setup);
+                let case = case.becomes(packet, Verdict::Forwarded, towards(packet, &real, port).bytes());
+                case.becomes(&from, Verdict::Returned, to.bytes())
+            };
+            let by = |router: u8| {
+                packet
+                    .clone()
+                    .with(|p| p.macs = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 1, router]].concat().try_into().expect("12"))
+            };
+            site.run(&[comes(&by(1), 1400)]);
+            site.age(1);
+            site.go_on(&comes(&by(2), 1300));
+            if packet.protocol == TCP {
+                site.go_on(&comes(&by(3).syn(), 1200));
+            }
+        }
+    }
+}

@@ -93,6 +93,12 @@ impl Setup {
         self
     }
 
+    /// Changes each service that was named.
+    pub(crate) fn each(mut self, change: impl FnMut(&mut Service)) -> Setup {
+        self.services.iter_mut().for_each(change);
+        self
+    }
+
     /// A service that no key names: a ring for prefixes.
     pub(crate) fn pool(mut self, ring: &[u32]) -> Setup {
         let number = self.services.len() as u32 + 1;
