@@ -456,13 +456,9 @@ static __always_inline int back6(struct xdp_md *context, struct run *run)
 PART int back(struct xdp_md *context, struct run *run)
 {
 	int verdict;
-	__u16 port;
 
-	if (!run)
-		return LB_NO_VIP;
-	port = bpf_ntohs(run->flow.destination_port);
-	if (port < settings.nat_first || port > settings.nat_last || run->fragment ||
-	    (run->flow.protocol != IPPROTO_TCP && run->flow.protocol != IPPROTO_UDP))
+	/* Not by the range: it may have been another when the flow got its port. */
+	if (!run || run->fragment || (run->flow.protocol != IPPROTO_TCP && run->flow.protocol != IPPROTO_UDP))
 		return LB_NO_VIP;
 	verdict = run->version == 4 ? back4(context, run) : back6(context, run);
 	if (verdict == LB_NO_VIP)

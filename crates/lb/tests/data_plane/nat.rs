@@ -403,3 +403,23 @@ fn answers_go_where_the_last_packets_came_from() {
         }
     }
 }
+
+/// After a change of the range nothing came back to a flow that has its port from the old one.
+#[test]
+fn another_range_of_ports_ends_no_connection() {
+    let site = Site::new("another range");
+    for (kind, packet, real) in kinds() {
+        let port = port_of(&packet);
+        let (from, to) = answer(&packet, &real, port);
+        let with = |nat| {
+            let setup = setup(real, 0);
+            let setup = setup.clone().settings(Settings { nat, ..setup.settings });
+            let case = Case::new(format!("{kind}, ports {nat:?}"), setup);
+            let case = case.becomes(&packet, Verdict::Forwarded, towards(&packet, &real, port).bytes());
+            case.becomes(&from, Verdict::Returned, to.bytes())
+        };
+        site.run(&[with(PORTS)]);
+        site.age(1);
+        site.go_on(&with((PORTS.1 + 1, PORTS.1 + 9)));
+    }
+}
