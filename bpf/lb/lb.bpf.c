@@ -154,24 +154,41 @@ static __always_inline struct lb_real *by_id(struct xdp_md *context, const struc
 	return name ? real_of(name) : NULL;
 }
 
-/* Once a tick: a connection that lives is kept in the table of all CPUs. */
+/*
+ * Once a tick: a connection that lives is kept in the table of all CPUs. What that says of another real is newer than what
+ * this CPU knows, unless nobody has looked there since: whoever leads a flow elsewhere writes it.
+ */
 PART int refresh(const struct run *run, const struct lb_vip *vip, struct lb_cached *entry, __u32 tick)
 {
-	struct lb_connection *there, to = { .seen = tick };
+	__u16 was;
+	struct lb_connection *there;
 
 	if (!run || !vip || !entry)
 		return 0;
+	was = entry->to.seen;
 	entry->to.seen = tick;
 	if (vip->flags & LB_NO_GLOBAL)
 		return 0;
 	there = global(run);
-	to.real = entry->to.real;
-	to.port = entry->to.port;
-	if (there)
-		*there = to;
-	else
-		enter_global(run, &to);
+	if (!there) {
+		enter_global(run, &entry->to);
+		return 0;
+	}
+	if (there->real != entry->to.real && (__s16)(there->seen - was) >= 0 && real_of(there->real)) {
+		entry->to.real = there->real;
+		entry->to.port = there->port;
+	}
+	*there = entry->to;
 	return 0;
+}
+
+static __always_inline void renew(struct xdp_md *context, const struct run *run, const struct lb_vip *vip,
+				  struct lb_connection *to)
+{
+	struct lb_real *real = real_of(to->real);
+
+	if (real && real->way == LB_WAY_NAT)
+		to->port = reserve(context, run, real, vip, to->port);
 }
 
 static __always_inline int idle(const struct run *run, const struct lb_vip *vip, __u16 tick, __u16 seen)
@@ -197,14 +214,10 @@ static __always_inline struct lb_real *by_tables(struct xdp_md *context, struct 
 			/* Another CPU may have seen it since. */
 			if (idle(run, vip, tick, entry->to.seen))
 				goto others;
-			if (run->error) {
-				entry->to.seen = tick;
-			} else {
-				/* And so is the way back from its real. */
-				real = real_of(entry->to.real);
-				if (real && real->way == LB_WAY_NAT)
-					entry->to.port = reserve(context, run, real, vip, entry->to.port);
+			if (!run->error) {
 				refresh(run, vip, entry, tick);
+				/* And so is the way back from its real. */
+				renew(context, run, vip, &entry->to);
 			}
 		}
 		real = real_of(entry->to.real);
@@ -307,7 +320,7 @@ enters:
 		struct lb_connection to = { .real = real->self, .seen = now() };
 
 		if (real->way == LB_WAY_NAT) {
-			run->port = to.port = reserve(context, run, real, vip, 0);
+			run->port = to.port = port_for(context, run, real, vip);
 			/* The next packet asks again. */
 			if (!to.port)
 				return real;
@@ -319,7 +332,7 @@ enters:
 found:
 	/* A fragment has no ports to replace. */
 	if (real->way == LB_WAY_NAT && !run->fragment)
-		run->port = reserve(context, run, real, vip, 0);
+		run->port = port_for(context, run, real, vip);
 	return real;
 }
 

@@ -19,6 +19,9 @@
 #define KEEPS_CLOSED		60
 #define KEEPS_NEW		30
 
+/* No port, 0 in its 16 bits. Who asked tells of it: there is no room on the stack below. */
+#define OVER_RATE		(1u << 16)
+
 /* What a flow becomes. */
 struct becomes {
 	__be32 source[4];
@@ -96,23 +99,22 @@ static __always_inline int take(const struct run *run, const struct lb_vip *vip,
 }
 
 /* Whether there were too many new ways back in this tick. Each is a new flow's, which then enters other tables unasked. */
-static __always_inline int over_rate(const struct lb_real *real)
+static __always_inline int over_rate(void)
 {
 	struct rates *rates = this_tick();
 
 	if (!rates || within(&rates->entered, settings.new_rate))
 		return 0;
 	count_event(LB_NOT_ENTERED);
-	step(LB_STEP_NOT_ENTERED, real->self, 0);
 	return 1;
 }
 
 /*
- * The port of a flow, and the way back from it; `known` is the one that it has, 0 for a new flow. 0: none is free, or the
- * flow is new and over the rate.
+ * The port of a flow, and the way back from it; `known` is the one that it has, 0 for a new flow. None, 0, if none is free;
+ * OVER_RATE, if a new flow is.
  */
-static __always_inline __be16 reserve4(struct xdp_md *context, const struct run *run, const struct lb_real *real,
-				       const struct lb_vip *vip, __be16 known)
+static __always_inline __u32 reserve4(struct xdp_md *context, const struct run *run, const struct lb_real *real,
+				      const struct lb_vip *vip, __be16 known)
 {
 	struct lb_flow4 key = {
 		.source = real->address[0],
@@ -131,19 +133,24 @@ static __always_inline __be16 reserve4(struct xdp_md *context, const struct run 
 		.end = { .mss = vip->flags & LB_CLAMP ? vip->mss : 0, .seen = mark(run, LB_BACK_NEW, 0) },
 	};
 	struct lb_back4 *there;
-	__u32 at, best = 0, asked = known;
+	__u32 at, best = 0;
 
 	if (!settings.nat_first || settings.nat_last < settings.nat_first)
 		return 0;
 	macs_back(context, back.macs);
 	at = settings.nat_first + (__u32)(run->hash >> 8) % ((__u32)settings.nat_last - settings.nat_first + 1);
-	key.destination_port = known ? known : bpf_htons(at);
+	key.destination_port = bpf_htons(at);
+	/* Who has lost its port begins where a new flow does. */
+	if (known) {
+		key.destination_port = known;
+		at--;
+	}
 	for (int i = 0; i < TRIES; i++) {
 		there = bpf_map_lookup_elem(&nat4, &key);
 		if (!there) {
-			if (!asked && over_rate(real))
-				return 0;
-			asked = 1;
+			if (!known && over_rate())
+				return OVER_RATE;
+			known = key.destination_port;
 			if (!bpf_map_update_elem(&nat4, &key, &back, BPF_NOEXIST))
 				return key.destination_port;
 			there = bpf_map_lookup_elem(&nat4, &key);
@@ -156,15 +163,13 @@ static __always_inline __be16 reserve4(struct xdp_md *context, const struct run 
 		}
 		if (there)
 			best = better(best, gives(run, vip, back.end.seen, there->end.seen), key.destination_port);
-		/* Who has lost its port begins where a new flow does. */
-		if (known)
-			known = 0;
-		else
-			at = at < settings.nat_last ? at + 1 : settings.nat_first;
+		at = at < settings.nat_last ? at + 1 : settings.nat_first;
 		key.destination_port = bpf_htons(at);
 	}
-	if (!best || (!asked && over_rate(real)))
+	if (!best)
 		return 0;
+	if (!known && over_rate())
+		return OVER_RATE;
 	key.destination_port = best;
 	there = bpf_map_lookup_elem(&nat4, &key);
 	if (there && !take(run, vip, &there->end, &back.end))
@@ -172,8 +177,8 @@ static __always_inline __be16 reserve4(struct xdp_md *context, const struct run 
 	return bpf_map_update_elem(&nat4, &key, &back, BPF_ANY) ? 0 : key.destination_port;
 }
 
-static __always_inline __be16 reserve6(struct xdp_md *context, const struct run *run, const struct lb_real *real,
-				       const struct lb_vip *vip, __be16 known)
+static __always_inline __u32 reserve6(struct xdp_md *context, const struct run *run, const struct lb_real *real,
+				      const struct lb_vip *vip, __be16 known)
 {
 	struct lb_flow6 key = {
 		.source_port = real->port ? real->port : run->flow.destination_port,
@@ -188,7 +193,7 @@ static __always_inline __be16 reserve6(struct xdp_md *context, const struct run 
 		.end = { .mss = vip->flags & LB_CLAMP ? vip->mss : 0, .seen = mark(run, LB_BACK_NEW, 0) },
 	};
 	struct lb_back6 *there;
-	__u32 at, best = 0, asked = known;
+	__u32 at, best = 0;
 
 	if (!settings.nat_first || settings.nat_last < settings.nat_first)
 		return 0;
@@ -198,13 +203,18 @@ static __always_inline __be16 reserve6(struct xdp_md *context, const struct run 
 	__builtin_memcpy(back.vip, run->flow.destination, 16);
 	macs_back(context, back.macs);
 	at = settings.nat_first + (__u32)(run->hash >> 8) % ((__u32)settings.nat_last - settings.nat_first + 1);
-	key.destination_port = known ? known : bpf_htons(at);
+	key.destination_port = bpf_htons(at);
+	/* Who has lost its port begins where a new flow does. */
+	if (known) {
+		key.destination_port = known;
+		at--;
+	}
 	for (int i = 0; i < TRIES; i++) {
 		there = bpf_map_lookup_elem(&nat6, &key);
 		if (!there) {
-			if (!asked && over_rate(real))
-				return 0;
-			asked = 1;
+			if (!known && over_rate())
+				return OVER_RATE;
+			known = key.destination_port;
 			if (!bpf_map_update_elem(&nat6, &key, &back, BPF_NOEXIST))
 				return key.destination_port;
 			there = bpf_map_lookup_elem(&nat6, &key);
@@ -217,15 +227,13 @@ static __always_inline __be16 reserve6(struct xdp_md *context, const struct run 
 		}
 		if (there)
 			best = better(best, gives(run, vip, back.end.seen, there->end.seen), key.destination_port);
-		/* Who has lost its port begins where a new flow does. */
-		if (known)
-			known = 0;
-		else
-			at = at < settings.nat_last ? at + 1 : settings.nat_first;
+		at = at < settings.nat_last ? at + 1 : settings.nat_first;
 		key.destination_port = bpf_htons(at);
 	}
-	if (!best || (!asked && over_rate(real)))
+	if (!best)
 		return 0;
+	if (!known && over_rate())
+		return OVER_RATE;
 	key.destination_port = best;
 	there = bpf_map_lookup_elem(&nat6, &key);
 	if (there && !take(run, vip, &there->end, &back.end))
@@ -239,6 +247,17 @@ PART __u32 reserve(struct xdp_md *context, const struct run *run, const struct l
 	if (!run || !real || !vip)
 		return 0;
 	return run->version == 4 ? reserve4(context, run, real, vip, known) : reserve6(context, run, real, vip, known);
+}
+
+/* The port of a flow that may be new. */
+static __always_inline __be16 port_for(struct xdp_md *context, const struct run *run, const struct lb_real *real,
+				       const struct lb_vip *vip)
+{
+	__u32 port = reserve(context, run, real, vip, 0);
+
+	if (unlikely(port == OVER_RATE))
+		step(LB_STEP_NOT_ENTERED, real->self, 0);
+	return port;
 }
 
 /*

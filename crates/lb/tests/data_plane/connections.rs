@@ -126,6 +126,35 @@ fn datagrams_are_forgotten_when_they_are_idle() {
     site.go_on(&goes(&[2], 2));
 }
 
+/// A CPU that had seen the flow earlier wrote its real over that of the CPU that led it elsewhere since.
+#[test]
+fn a_flow_that_another_cpu_led_elsewhere_stays_there() {
+    let site = Site::new("another CPU");
+    for packet in [tcp(CLIENT, VIP), kinds()[4].1.clone()] {
+        let goes = |number| goes("led", service(TCP, 0, &[1]), &packet, number);
+        site.run(&[goes(1)]);
+        site.lead(2, 0);
+        site.age_cached(1);
+        site.go_on(&goes(2));
+        site.age_cached(1);
+        site.go_on(&goes(2));
+        // To a real that is gone nobody follows.
+        site.lead(9, 0);
+        site.age_cached(1);
+        site.go_on(&goes(2));
+        // What stands there is older than what this CPU knows: that is written there now.
+        site.lead(3, 2);
+        site.age_cached(1);
+        site.go_on(&goes(2));
+        site.age_cached(1);
+        site.go_on(&goes(2));
+        // What was seen at the same time was written there later.
+        site.lead(3, 1);
+        site.age_cached(1);
+        site.go_on(&goes(3));
+    }
+}
+
 /// Where a SYN flood ends: the rate of new entries. Connections that are known keep theirs, new ones go by the ring.
 #[test]
 fn a_flood_of_new_flows_enters_no_more_than_its_rate() {

@@ -282,6 +282,17 @@ impl<B: Backend> Side<B> {
         }
     }
 
+    fn lead(&self, name: u32, ticks: u16) {
+        for map in ["connections4", "connections6"] {
+            for (key, mut value) in self.map(map).entries().expect("entries") {
+                let seen = u16::from_ne_bytes([value[6], value[7]]).wrapping_sub(ticks);
+                value[..4].copy_from_slice(&name.to_ne_bytes());
+                value[6..8].copy_from_slice(&seen.to_ne_bytes());
+                self.put(map, &key, &value);
+            }
+        }
+    }
+
     fn age_nat(&self, ticks: u16) {
         for map in ["nat4", "nat6"] {
             for (key, mut value) in self.map(map).entries().expect("entries") {
@@ -444,6 +455,14 @@ impl Site {
         self.user.age_cached(ticks);
         if let Some(linux) = &self.linux {
             linux.age_cached(ticks);
+        }
+    }
+
+    /// Has the table of all CPUs name this real for all flows, seen so many ticks earlier, as if another CPU had led them there.
+    pub(crate) fn lead(&self, name: u32, ticks: u16) {
+        self.user.lead(name, ticks);
+        if let Some(linux) = &self.linux {
+            linux.lead(name, ticks);
         }
     }
 
