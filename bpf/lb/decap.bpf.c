@@ -10,6 +10,12 @@
 /* GUE's variant 0 is a header of four bytes and options; the second byte is the protocol. */
 #define GUE_HEADER		4
 
+/* Explicit congestion notification: the lowest bits of DSCP's byte. */
+#define ECN			3
+#define ECT_1			1
+#define ECT_0			2
+#define CE			3
+
 /* UDP port of GUE. */
 const volatile __u16 decap_port = GUE_PORT;
 
@@ -31,6 +37,7 @@ enum outcome {
 	FROM_IP,
 	FROM_GUE,
 	MALFORMED,		/* dropped: what is inside is cut, or nothing that we know */
+	CONGESTED,		/* dropped: the way was congested, and the sender of what is inside does not hear of it otherwise */
 	OUTCOMES,
 };
 
@@ -46,6 +53,7 @@ struct around {
 	__u32 l3;		/* where the outer header begins */
 	__u32 size;		/* of all that is taken off */
 	__u8 inside;		/* protocol, as headers name it: IPPROTO_IPIP or IPPROTO_IPV6 */
+	__u8 ecn;		/* of the outer header */
 };
 
 static __always_inline int ends_here(const struct end *end)
@@ -107,6 +115,7 @@ static __always_inline int look(struct xdp_md *context, struct around *around)
 		if ((void *)(ip4 + 1) > end || ip4->ihl != 5 || ip4->frag_off & bpf_htons(IP_FRAGMENT))
 			return OTHER;
 		protocol = ip4->protocol;
+		around->ecn = ip4->tos & ECN;
 		to.address[0] = ip4->daddr;
 		around->size = sizeof(*ip4);
 	} else if (ethertype == bpf_htons(ETH_P_IPV6)) {
@@ -115,6 +124,7 @@ static __always_inline int look(struct xdp_md *context, struct around *around)
 		if ((void *)(ip6 + 1) > end)
 			return OTHER;
 		protocol = ip6->nexthdr;
+		around->ecn = ((__u8 *)ip)[1] >> 4 & ECN;
 		__builtin_memcpy(to.address, &ip6->daddr, 16);
 		around->size = sizeof(*ip6);
 	} else {
@@ -128,8 +138,36 @@ static __always_inline int look(struct xdp_md *context, struct around *around)
 	return FROM_IP;
 }
 
-/* Takes the headers off; the Ethernet header and its tags move to the packet. */
-static __always_inline int take_off(struct xdp_md *context, const struct around *around)
+/*
+ * Has the packet say what routers on the way said of congestion, as RFC 6040 wants it; below 0 if it cannot, since its sender
+ * knows no ECN: then it has to be lost. `inside` has 20 bytes.
+ */
+static __always_inline int carry(__u8 *inside, const struct around *around)
+{
+	const int shift = around->inside == IPPROTO_IPIP ? 0 : 4;
+	__u8 before = inside[1] >> shift & ECN, after = before;
+	__u16 word = *(__u16 *)inside;
+
+	if (around->ecn == CE) {
+		if (!before)
+			return -1;
+		after = CE;
+	} else if (around->ecn == ECT_1 && before == ECT_0) {
+		after = ECT_1;
+	}
+	if (after == before)
+		return 0;
+	inside[1] ^= (before ^ after) << shift;
+	if (!shift) {
+		struct iphdr *ip = (void *)inside;
+
+		ip->check = changed(ip->check, word, *(__u16 *)inside);
+	}
+	return 0;
+}
+
+/* Takes the headers off; the Ethernet header and its tags move to the packet. Gives what became of it, or MALFORMED. */
+static __always_inline int take_off(struct xdp_md *context, const struct around *around, int outcome)
 {
 	const __be16 type = around->inside == IPPROTO_IPIP ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
 	void *data = start_of(context);
@@ -137,15 +175,17 @@ static __always_inline int take_off(struct xdp_md *context, const struct around 
 	__u32 link[6];
 
 	if ((void *)(inside + sizeof(struct iphdr)) > end_of(context) || data + sizeof(link) > end_of(context))
-		return -1;
+		return MALFORMED;
 	if (inside[0] >> 4 != (around->inside == IPPROTO_IPIP ? 4 : 6))
-		return -1;
+		return MALFORMED;
+	if (carry(inside, around))
+		return CONGESTED;
 	__builtin_memcpy(link, data, sizeof(link));
 	if (bpf_xdp_adjust_head(context, around->size))
-		return -1;
+		return MALFORMED;
 	data = start_of(context);
 	if (data + sizeof(link) > end_of(context))
-		return -1;
+		return MALFORMED;
 	copy_macs(data, link);
 	if (around->l3 == sizeof(struct ethhdr)) {
 		*(__be16 *)(data + 12) = type;
@@ -157,7 +197,7 @@ static __always_inline int take_off(struct xdp_md *context, const struct around 
 		*(__u32 *)(data + 16) = link[4];
 		*(__be16 *)(data + 20) = type;
 	}
-	return 0;
+	return outcome;
 }
 
 SEC("xdp.frags")
@@ -168,14 +208,14 @@ int decap(struct xdp_md *context)
 	struct lb_traffic *traffic;
 	__u32 outcome = look(context, &around);
 
-	if ((outcome == FROM_IP || outcome == FROM_GUE) && take_off(context, &around))
-		outcome = MALFORMED;
+	if (outcome == FROM_IP || outcome == FROM_GUE)
+		outcome = take_off(context, &around, outcome);
 	traffic = bpf_map_lookup_elem(&decapsulated, &outcome);
 	if (traffic) {
 		traffic->packets++;
 		traffic->bytes += bytes;
 	}
-	return outcome == MALFORMED ? XDP_DROP : XDP_PASS;
+	return outcome >= MALFORMED ? XDP_DROP : XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -35,6 +35,7 @@ pub(crate) fn cases() -> Vec<Case> {
             }
         }
     }
+    congestion(&mut all);
     let mut stays = |name: &str, bytes: Vec<u8>, action| all.push((name.to_owned(), bytes.clone(), action, bytes));
     let inner = tcp("203.0.113.5:40000", "192.0.2.10:80");
     let tunnelled = towards(&inner, &real(3, Way::Ip, "10.1.0.3"));
@@ -60,6 +61,42 @@ pub(crate) fn cases() -> Vec<Case> {
     let other = around([vec![0, 4, 0, 0], inner.ip()].concat());
     all.push(("GUE's variant 0".into(), other, PASS, inner.bytes()));
     all
+}
+
+/// What routers said outside, and what is said inside then: the table of RFC 6040 (figure 4). `None`: it is dropped.
+fn congestion(all: &mut Vec<Case>) {
+    const NOT: u8 = 0;
+    const ECT1: u8 = 1;
+    const ECT0: u8 = 2;
+    const CE: u8 = 3;
+    const SAID: [(u8, [Option<u8>; 4]); 4] = [
+        // By what is outside: not ECT, ECT(1), ECT(0), CE.
+        (NOT, [Some(NOT), Some(NOT), Some(NOT), None]),
+        (ECT1, [Some(ECT1), Some(ECT1), Some(ECT1), Some(CE)]),
+        (ECT0, [Some(ECT0), Some(ECT1), Some(ECT0), Some(CE)]),
+        (CE, [Some(CE), Some(CE), Some(CE), Some(CE)]),
+    ];
+    for (kind, packet) in kinds() {
+        for (way, real) in reals() {
+            for (inside, by_outside) in SAID {
+                for (outside, said) in (0u8..).zip(by_outside) {
+                    let packet = packet.clone().with(|p| p.tos = 0xb8 | inside);
+                    let mut came = towards(&packet, &real);
+                    // The outer header's own sum is not asked here.
+                    let shift = if came[14] >> 4 == 4 { 0 } else { 4 };
+                    came[15] = came[15] & !(3 << shift) | outside << shift;
+                    let name = format!("{kind}, {way}, ECN {outside} outside and {inside} inside");
+                    match said {
+                        Some(said) => {
+                            let left = packet.turned().with(|p| p.tos = 0xb8 | said).bytes();
+                            all.push((name, came, PASS, left));
+                        }
+                        None => all.push((name, came.clone(), DROP, came)),
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn check<B: Backend>(target: &str, loaded: &Loaded<B>, failed: &mut Vec<String>) {
