@@ -8,6 +8,8 @@
 #define QUIC_LONG		0x80
 #define QUIC_TYPE		0x30
 #define QUIC_HANDSHAKE		0x20	/* of lower types the client chose the id */
+#define QUIC_NEXT		0x10
+#define QUIC_2			0x6b3343cf	/* the version whose types are one further (RFC 9369) */
 #define QUIC_SHORTEST_ID	8
 #define STABLE			0x52
 #define TCP_END			0
@@ -80,6 +82,7 @@ PART __u32 by_datagram(struct xdp_md *context, const struct run *run, const stru
 {
 	__u8 bytes[32] = {};
 	__u32 length;
+	__u8 type;
 
 	if (!run || !vip)
 		return 0;
@@ -97,7 +100,11 @@ PART __u32 by_datagram(struct xdp_md *context, const struct run *run, const stru
 	if (!(bytes[0] & QUIC_LONG))
 		return length > QUIC_SHORTEST_ID ? by_quic(vip, bytes + 1, length - 1) : 0;
 	/* Type, version, length of the id, the id. */
-	if ((bytes[0] & QUIC_TYPE) < QUIC_HANDSHAKE || bytes[5] < QUIC_SHORTEST_ID || bytes[5] > 20 ||
+	type = bytes[0];
+	if (bytes[1] == (QUIC_2 >> 24) && bytes[2] == (QUIC_2 >> 16 & 0xff) && bytes[3] == (QUIC_2 >> 8 & 0xff) &&
+	    bytes[4] == (QUIC_2 & 0xff))
+		type -= QUIC_NEXT;
+	if ((type & QUIC_TYPE) < QUIC_HANDSHAKE || bytes[5] < QUIC_SHORTEST_ID || bytes[5] > 20 ||
 	    bytes[5] + 6u > length)
 		return 0;
 	return by_quic(vip, bytes + 6, bytes[5]);

@@ -60,6 +60,16 @@ fn quic(all: &mut Vec<Case>) {
             all.push(goes(name("a retry"), with(flags), &packet(long(0xf0, &bytes)), 2));
             all.push(goes(name("an initial packet"), with(flags), &packet(long(0xc0, &bytes)), 1));
             all.push(goes(name("early data"), with(flags), &packet(long(0xd0, &bytes)), 1));
+            // Of the second version types are numbered otherwise (RFC 9369): one further.
+            let second = |first: u8| {
+                let mut bytes = long(first, &bytes);
+                bytes[1..5].copy_from_slice(&[0x6b, 0x33, 0x43, 0xcf]);
+                packet(bytes)
+            };
+            all.push(goes(name("a handshake of QUIC 2"), with(flags), &second(0xf0), 2));
+            all.push(goes(name("a retry of QUIC 2"), with(flags), &second(0xc0), 2));
+            all.push(goes(name("an initial packet of QUIC 2"), with(flags), &second(0xd0), 1));
+            all.push(goes(name("early data of QUIC 2"), with(flags), &second(0xe0), 1));
             all.push(goes(name("an id that is too short"), with(flags), &packet(long(0xe0, &bytes[..7])), 1));
             all.push(goes(
                 name("a length that is not there"),
