@@ -34,9 +34,10 @@ pub enum Layout {
     /// A hash table. Bucket b is at `buckets + b * 8`. Slot i is at `slots + i * slot`; its key is `key` bytes behind
     /// that. The value of slot i for CPU c is at `values + c * cpu_stride + i * value_stride`.
     ///
-    /// Walking a chain without a lock: a slot whose key matches is a hit, nothing else need be looked at. A walk that
-    /// comes to the end without a hit is a miss only if the bucket's version is the same as before the walk; otherwise
-    /// slots may have moved to other chains meanwhile, and [`Map::lookup`] has to decide.
+    /// Walking a chain without a lock: a walk that comes to the end without a hit is a miss only if the bucket's version
+    /// is the same as before the walk; otherwise slots may have moved to other chains meanwhile, and [`Map::lookup`] has
+    /// to decide. A slot whose key matches is a hit by the same rule, since it may have been read in parts while it got
+    /// another key; keys of 1, 4 and 8 bytes are written at once, and a slot that has one is a hit.
     Hash {
         /// First bucket: the 32-bit number + 1 of the first slot of its chain (0 for none), then its 32-bit version.
         buckets: u64,

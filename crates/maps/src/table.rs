@@ -18,9 +18,9 @@
 //! Writers of a bucket hold its lock: its version is odd. Each change of a chain is one store to one link: a new slot
 //! becomes the head, a removed one is passed over by its predecessor, a replaced one makes way for the new one in
 //! place. So a reader that walks along sees every key that is there all the time, unless a slot under its feet is
-//! recycled into another chain. That takes an unlock of this bucket after the reader came, so the version tells: a hit
-//! is a hit, but a miss counts only if the version has not changed; otherwise the reader starts again, and after some
-//! attempts takes the lock.
+//! recycled into another chain. That takes an unlock of this bucket after the reader came, so the version tells: what
+//! was found or missed counts only if it has not changed; otherwise the reader starts again, and after some attempts takes
+//! the lock. A hit by a key that is read and written at once ([`Table::keys_are_whole`]) is a hit whatever the version is.
 //!
 //! Fences make this hold on weakly ordered machines: a writer publishes the odd version before its links (release),
 //! and fills a slot only after a release fence, so that a reader which sees any byte of a slot's new life also sees,
@@ -144,15 +144,22 @@ impl Table {
         let head = self.head(hash & self.geometry.mask);
         let version = self.version(hash & self.geometry.mask);
         let before = version.load(Acquire);
-        if let Some(slot) = self.walk(head, key) {
-            return Some(slot);
+        let found = self.walk(head, key);
+        if found.is_some() && self.keys_are_whole() {
+            return found;
         }
         // Pairs with the writers' release fences: bytes of a recycled slot that the walk saw bring their version along.
         fence(Acquire);
         if version.load(Relaxed) == before {
-            return None;
+            return found;
         }
         self.find_again(key, hash)
+    }
+
+    /// Whether keys are read and written at once, so that a slot that has one has it whole. Of others a part may be seen of
+    /// the key that a slot had, and a part of the one that it gets.
+    fn keys_are_whole(&self) -> bool {
+        matches!(self.shape.key_size, 1 | 4 | 8)
     }
 
     #[cold]
@@ -162,7 +169,8 @@ impl Table {
             let before = self.version(bucket).load(Acquire);
             let found = self.walk(self.head(bucket), key);
             fence(Acquire);
-            if found.is_some() || self.version(bucket).load(Relaxed) == before {
+            let is_whole = found.is_some() && self.keys_are_whole();
+            if is_whole || self.version(bucket).load(Relaxed) == before {
                 return found;
             }
         }

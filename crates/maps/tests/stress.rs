@@ -99,6 +99,27 @@ fn a_key_that_is_there_is_never_missed() {
     }
 }
 
+/// Two keys have the map's one slot in turns, and share neither their first nor their last half. A lookup that took a slot
+/// whose halves it read at different times would find a key that was never there.
+#[test]
+fn a_key_that_was_never_there_is_never_found() {
+    for (ty, half) in [MapType::HASH, MapType::PERCPU_HASH].into_iter().flat_map(|ty| [1, 8, 32].map(|half| (ty, half)))
+    {
+        let map = make(ty, 2 * half, 8, 1);
+        let key = |first: u8, last: u8| [first, last].map(|byte| vec![byte; half as usize]).concat();
+        let writer = |cpu| {
+            for key in [key(1, 2), key(2, 1)].iter().cycle().take(100_000) {
+                map.update(cpu, key, &[1; 8], 0).unwrap();
+                map.delete(key).unwrap();
+            }
+        };
+        race(1, writer, || {
+            assert!(map.lookup(3, &key(1, 1)).is_none(), "{ty:?} {half}");
+            assert!(map.lookup(3, &key(2, 2)).is_none(), "{ty:?} {half}");
+        });
+    }
+}
+
 /// Entries come and go on all CPUs at the limit of the map. A slot that were lost or given out twice would show: at
 /// the end the map takes exactly as many entries as it says, each with a place of its own.
 #[test]

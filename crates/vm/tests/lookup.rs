@@ -260,6 +260,32 @@ fn what_is_there_is_found_while_others_come_and_go() {
     });
 }
 
+/// As the stress test of the map itself: two keys that share no part go from slot to slot. The parts lie in two lines of the
+/// processor's cache; of eight such pairs some have all their keys in one bucket.
+#[test]
+fn what_was_never_there_is_not_found() {
+    for other in 2..10 {
+        let map = map(MapType::HASH, 64, 2);
+        let key = |first: u8, last: u8| [&[first; 56][..], &[last; 8]].concat();
+        let image = program(&map);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for key in [key(1, other), key(other, 1)].iter().cycle().take(200_000) {
+                    map.update(1, key, &[2; 12], 0).expect("there is room");
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+            let env = Env::new();
+            env.host.set((&raw const map).cast());
+            while !done.load(Ordering::Relaxed) {
+                assert_eq!(look(&image, &env, &key(1, 1)), 0);
+                assert_eq!(look(&image, &env, &key(other, other)), 0);
+            }
+        });
+    }
+}
+
 #[test]
 fn code_that_was_kept_searches_the_map_that_is_there() {
     let shelf = Shelf::default();

@@ -2,9 +2,9 @@
 //! in a trie of prefixes: a walk down from its root. The owner's layouts say how that is done ([`Table`]); nothing of the
 //! tables is changed but the mark of what was used.
 //!
-//! Sound because a slot whose key matches is a hit whatever other CPUs do, and the end of a chain is a miss only if the
-//! bucket's version is then what it was before: if not, the helper is called, which decides. Of a trie that is so of hits as
-//! well. Walks end: chains do, as the helper's walk does, and prefixes get longer with each step or the helper is called.
+//! Sound because what a walk finds or misses counts only if the bucket's version is then what it was before: if not, the helper
+//! is called, which decides. A slot whose key is of 1, 4 or 8 bytes, which are written at once, is a hit whatever other CPUs
+//! do. Of a trie the version counts always. Walks end: chains do, as the helper's walk does, and prefixes get longer with each step or the helper is called.
 
 use super::lift::{Lifter, PLAIN};
 use super::pass::Pass;
@@ -23,6 +23,8 @@ const FINISH: i64 = 0xd6e8_feb8_6659_fd93_u64 as i64;
 /// The longest key of a hash table that is hashed and compared in place, and of a trie, with its 4 bytes of length.
 const LONGEST: u32 = 64;
 const LONGEST_OF_TRIE: u32 = 4 + 16;
+/// Bytes of keys that the owner writes at once: what is one of them is that key.
+const WHOLE: [u32; 3] = [1, 4, 8];
 /// The bit of a node of a trie that is no entry.
 const BRANCH: i64 = 1 << 31;
 
@@ -79,6 +81,7 @@ impl Lifter<'_> {
         let first = self.word32(head);
 
         let [walk, compare, onward, hit, end, missed, ask, after] = std::array::from_fn(|_| self.to.create_block());
+        let matches = if WHOLE.contains(&lookup.key_size) { hit } else { self.to.create_block() };
         let link = self.to.append_block_param(walk, I64);
         self.to.set_cold_block(ask);
         self.to.ins().jump(walk, &[BlockArg::Value(first)]);
@@ -92,7 +95,7 @@ impl Lifter<'_> {
         // Links are numbers + 1.
         let entry = self.at(past, number, slots.wrapping_sub(slot.into()));
         let differs = self.differs(&words, Place(entry, key as i32), lookup.key_size);
-        self.to.ins().brif(differs, onward, &[], hit, &[]);
+        self.to.ins().brif(differs, onward, &[], matches, &[]);
 
         self.to.switch_to_block(onward);
         self.to.seal_block(onward);
@@ -100,6 +103,13 @@ impl Lifter<'_> {
         let following = self.word32(link_at);
         self.to.ins().jump(walk, &[BlockArg::Value(following)]);
         self.to.seal_block(walk);
+
+        if matches != hit {
+            self.to.switch_to_block(matches);
+            self.to.seal_block(matches);
+            let changed = self.has_changed(version_at, before);
+            self.to.ins().brif(changed, ask, &[], hit, &[]);
+        }
 
         self.to.switch_to_block(hit);
         self.to.seal_block(hit);
@@ -121,9 +131,7 @@ impl Lifter<'_> {
 
         self.to.switch_to_block(end);
         self.to.seal_block(end);
-        self.load_in_order();
-        let now = self.word32(version_at);
-        let changed = self.to.ins().icmp(IntCC::NotEqual, now, before);
+        let changed = self.has_changed(version_at, before);
         self.to.ins().brif(changed, ask, &[], missed, &[]);
 
         self.to.switch_to_block(missed);
@@ -138,6 +146,13 @@ impl Lifter<'_> {
         self.to.ins().jump(after, &[]);
         self.to.switch_to_block(after);
         self.to.seal_block(after);
+    }
+
+    /// Whether a version is another one behind all that was loaded.
+    fn has_changed(&mut self, version_at: Value, before: Value) -> Value {
+        self.load_in_order();
+        let now = self.word32(version_at);
+        self.to.ins().icmp(IntCC::NotEqual, now, before)
     }
 
     /// The longest prefix of the key in a trie.
