@@ -12,6 +12,8 @@ pub struct Batch<'a> {
     env: &'a Env,
     /// The first function, if it is native by now.
     entry: Cell<Option<NativeFn>>,
+    /// What callbacks of helpers run while this batch does.
+    running: &'a Running,
     /// The outermost frame.
     base: usize,
     checks: Option<&'a dyn Checks>,
@@ -22,8 +24,12 @@ impl Batch<'_> {
     ///
     /// # Errors
     /// As [`Image::run`].
+    ///
+    /// # Panics
+    /// If another batch on the same [`Env`] has begun and not ended: callbacks would be taken for that one's.
     #[inline(always)]
     pub fn run(&self, args: [u64; 5]) -> Result<Exit, Trap> {
+        self.assert_innermost();
         let Some(entry) = self.entry.get() else { return self.interpret(args) };
         // SAFETY: whoever made the image has promised what trusted code asks for, and it is borrowed.
         let returned = unsafe { entry.call(self.env, args) };
@@ -39,7 +45,11 @@ impl Batch<'_> {
     ///
     /// # Errors
     /// The number of the first run that did not return, and how it ended; the results of those before it are there.
+    ///
+    /// # Panics
+    /// As [`Batch::run`].
     pub fn run_each(&self, args: &[[u64; 5]], results: &mut [u64]) -> Result<(), (usize, Result<Exit, Trap>)> {
+        self.assert_innermost();
         if let Some(many) = self.image.many() {
             // SAFETY: whoever made the image has promised what trusted code asks for, and it is borrowed.
             unsafe { many.call(self.env, args, results) };
@@ -59,9 +69,15 @@ impl Batch<'_> {
         if func == 0 {
             return self.run(args);
         }
+        self.assert_innermost();
         let result = self.image.enter(self.env, func, args, self.checks, self.base);
         self.clear();
         result
+    }
+
+    #[inline(always)]
+    fn assert_innermost(&self) {
+        assert!(std::ptr::eq(self.env.running.get(), self.running), "another batch runs in this environment");
     }
 
     /// By then the code may have become hot.
@@ -129,7 +145,7 @@ impl Image {
         let running = Running { image: self, checks: erased, base };
         let outer = env.running.replace(&running);
         let _ended = Ended { env, outer, base, limit: env.stack.begin(base) };
-        runs(&Batch { image: self, env, entry: Cell::new(self.entry()), base, checks })
+        runs(&Batch { image: self, env, entry: Cell::new(self.entry()), running: &running, base, checks })
     }
 }
 

@@ -178,13 +178,8 @@ impl Jit {
         self.compile_by(code, ops, Rules { many: true, ..self.rules() })
     }
 
-    /// The passes over programs.
-    pub(crate) fn passes(&self) -> Passes {
-        self.settings.passes
-    }
-
     /// The rules of code that is proven.
-    fn rules(&self) -> Rules<'_> {
+    pub(crate) fn rules(&self) -> Rules<'_> {
         let Settings { passes, fuel, harden, .. } = self.settings;
         Rules { passes, fuel, key: harden.then_some(&*self.key), ..Rules::default() }
     }
@@ -257,19 +252,34 @@ fn functions(
         let start = plan.functions[function].start as usize;
         let graph = pass::run(plan, function, passes);
         // The optimiser asks of each value which of all loops around it are in which: no program may make it ask for long.
-        let deep = graph.nodes.len() > DEEP && Loops::of(&graph).are_deep();
-        let plain = if deep { plain(isa) } else { None };
-        let isa = plain.as_deref().unwrap_or(isa);
-        context.func = lift::function(plan, function, &graph, isa, &mut builder);
-        each(Stage::Lifted(&context.func));
-        context.compile(isa, &mut ControlPlane::default()).map_err(|error| bad(plan.code, start, why(&error.inner)))?;
-        if let Some(compiled) = context.compiled_code() {
-            each(Stage::Compiled(&context.func, &Emitted::of(compiled, isa, passes)));
+        let mut simple = graph.nodes.len() > DEEP && Loops::of(&graph).are_deep();
+        loop {
+            let plain = if simple { plain(isa) } else { None };
+            let isa = plain.as_deref().unwrap_or(isa);
+            context.clear();
+            context.func = lift::function(plan, function, &graph, isa, &mut builder);
+            each(Stage::Lifted(&context.func));
+            let refused = |kind| bad(plan.code, start, kind);
+            context.compile(isa, &mut ControlPlane::default()).map_err(|error| refused(why(&error.inner)))?;
+            let Some(compiled) = context.compiled_code() else { break };
+            let frame = compiled.buffer.frame_layout().map_or(0, |layout| layout.frame_to_fp_offset);
+            if frame <= MOST_FRAME {
+                each(Stage::Compiled(&context.func, &Emitted::of(compiled, isa, passes)));
+                break;
+            }
+            if simple {
+                let what = "bytes of values at once";
+                return Err(refused(BadCodeKind::TooMany { what, found: frame as usize, most: MOST_FRAME as usize }));
+            }
+            simple = true;
         }
-        context.clear();
     }
     Ok(())
 }
+
+/// Bytes of native stack that a function may take. The optimiser computes values where they are asked for, so that many
+/// may wait at once; without it there are no more than the program has registers.
+const MOST_FRAME: u32 = 16 << 10;
 
 /// Nodes of a function that may have loops in each other too deep to be optimised.
 const DEEP: usize = 256;
@@ -292,10 +302,12 @@ fn plain(isa: &dyn TargetIsa) -> Option<OwnedTargetIsa> {
 fn flags() -> Result<settings::Flags, NoJit> {
     let mut flags = settings::builder();
     // The code's accesses are those that the program makes, one for one: other CPUs may write what it reads.
-    let set = [("opt_level", "speed"), ("enable_alias_analysis", "false"), ("enable_probestack", "false")];
+    let set = [("opt_level", "speed"), ("enable_alias_analysis", "false")];
+    // Whoever has too little stack runs into the page behind it, never past that.
+    let set = set.into_iter().chain([("enable_probestack", "true"), ("probestack_strategy", "inline")]);
     let verifies = ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" });
     let rest = [("unwind_info", "false"), ("machine_code_cfg_info", "true")];
-    for (name, value) in set.into_iter().chain([verifies]).chain(rest) {
+    for (name, value) in set.chain([verifies]).chain(rest) {
         flags.set(name, value).map_err(|_| NoJit("the code generator lacks a setting"))?;
     }
     Ok(settings::Flags::new(flags))

@@ -54,6 +54,30 @@ fn code_takes_no_more_memory_than_it_may() {
     assert_eq!(jit.in_use(), 0);
 }
 
+/// The optimiser computes late what has no effect: of a long sum all that was loaded would wait for the end at once.
+#[test]
+fn the_native_stack_does_not_grow_with_the_program() {
+    const LOADS: usize = 3_500;
+    let owner = Owner(vec![]);
+    let signed = Inst::MovSx { wide: Wide::W64, bits: 8, dst: r(5), src: r(5) };
+    for node in [9, LOADS] {
+        let mut insts = vec![mov(0, 0)];
+        for at in 0..LOADS {
+            insts.extend([load(Width::B1, 5, 1, at as i16), signed, alu(AluOp::Add, 0, 5)]);
+            if at % node == 8 {
+                insts.push(ja(0));
+            }
+        }
+        insts.push(EXIT);
+        let image = native(&owner, &insts, &[0]);
+        let bytes: Vec<u8> = (0..LOADS).map(|at| at as u8).collect();
+        let expected = bytes.iter().map(|byte| i64::from(*byte as i8)).sum::<i64>();
+        let small = std::thread::Builder::new().stack_size(32 << 10);
+        let end = small.spawn(move || run(&image, [bytes.as_ptr() as u64, 0, 0, 0, 0])).expect("a thread").join();
+        assert_eq!(end.expect("no panic"), Ok(Exit::Return(expected as u64)));
+    }
+}
+
 #[test]
 fn hot_code_becomes_native_and_goes_on_doing_the_same() {
     let owner = Owner(vec![]);
@@ -333,6 +357,21 @@ fn constants_of_hardened_code_stand_nowhere_in_it() {
     };
     assert_eq!(found(false), [true, true]);
     assert_eq!(found(true), [false, false]);
+}
+
+/// Callbacks of helpers are the innermost batch's: another one must not run meanwhile.
+#[test]
+#[should_panic(expected = "another batch runs in this environment")]
+fn batches_do_not_run_in_each_other() {
+    let owner = Owner(vec![]);
+    let [outer, inner] = [1, 2].map(|number| native(&owner, &[mov(0, number), EXIT], &[0]));
+    let env = Env::new();
+    let _ = outer.batch(&env, None, |outer| {
+        assert_eq!(outer.run([0; 5]), Ok(Exit::Return(1)));
+        assert_eq!(inner.batch(&env, None, |inner| inner.run([0; 5])), Ok(Exit::Return(2)));
+        assert_eq!(outer.run([0; 5]), Ok(Exit::Return(1)));
+        inner.batch(&env, None, |_| outer.run([0; 5]))
+    });
 }
 
 #[test]

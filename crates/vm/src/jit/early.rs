@@ -52,7 +52,7 @@ impl Lifter<'_> {
     pub(super) fn waiting_for(&mut self, inst: Inst) -> usize {
         let read = match inst {
             _ if self.waiting.of.is_empty() => [None; 2],
-            Inst::Alu { op: AluOp::Mov, src: Operand::Reg(src), .. } => [Some(src), None],
+            Inst::Alu { op: AluOp::Mov, src: Operand::Reg(src), .. } | Inst::MovSx { src, .. } => [Some(src), None],
             Inst::Alu { op: AluOp::Mov, .. } => [None; 2],
             Inst::Alu { dst, src: Operand::Reg(src), .. } => [Some(dst), Some(src)],
             Inst::Alu { dst, .. } | Inst::Swap { dst, .. } | Inst::Neg { dst, .. } => [Some(dst), None],
