@@ -76,7 +76,8 @@ impl Arena {
         self.size
     }
 
-    /// Bytes from 0 on that are the embedder's to fill: behind them are the programs' stack frames.
+    /// Bytes from 0 on that are the embedder's to fill: behind them are the stack frames of programs that are compiled for
+    /// this size. Of others [`Program::room`] says it.
     #[must_use]
     pub fn room(&self) -> u64 {
         self.size - STACKS

@@ -29,6 +29,7 @@ pub(crate) fn frame_use(inst: &Inst) -> FrameUse {
             FrameUse::None
         }
         Inst::LoadAcquire { src, .. } | Inst::MovSx { src, .. } if src != Reg::FP => FrameUse::None,
+        Inst::CallX { dst: Reg::FP, .. } => FrameUse::Any,
         Inst::Alu { .. }
         | Inst::Jmp { .. }
         | Inst::Load { .. }

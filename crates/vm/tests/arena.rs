@@ -82,6 +82,20 @@ fn frames_and_subprograms_are_as_everywhere() {
     );
 }
 
+/// An address of the frame is none of a function, whatever else the function does with its frame.
+#[test]
+fn the_frame_is_no_function() {
+    let told = |insts: &[Inst]| {
+        let program = Program::new(&slots(insts), SIZE, compiler()).helper(0, |_, _| Ok(7)).compile();
+        let end = program.expect("well-formed").run(&mut Arena::new(SIZE).expect("memory"), [0; 5], FUEL);
+        end.map_err(|trap| trap.kind)
+    };
+    let call = Inst::CallX { dst: r(10), in_imm: false };
+    let own = told(&[call, EXIT]);
+    assert!(matches!(own, Err(TrapKind::BadCall { .. })), "{own:?}");
+    assert_eq!(told(&[movr(1, 10), call, EXIT]), own);
+}
+
 #[test]
 fn nothing_runs_for_longer_than_its_fuel() {
     let out_of_fuel = |insts: &[Inst]| run(insts, [0; 5]).map_err(|trap| trap.kind) == Err(TrapKind::Budget);

@@ -50,6 +50,13 @@ impl Program {
         Unfinished { insns, size, most: USUAL_SLOTS, jit: jit.clone(), helpers: Vec::new() }
     }
 
+    /// Bytes of an arena, from 0 on, that are the embedder's to fill: behind them are this program's stack frames, and what
+    /// is beyond the size that it was compiled for.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        self.size - super::STACKS
+    }
+
     /// Runs it, with r1–r5, for as long as `fuel` lasts. Straight pieces of the program are paid for where they begin, an
     /// instruction by one of fuel; the program is stopped where it has begun more than was left, before it has run 256
     /// instructions of that. What is known when it is compiled, as where a jump to a jump leads, is not paid for.
@@ -114,7 +121,7 @@ impl Unfinished<'_> {
     pub fn compile(self) -> Result<Program, BadCode> {
         let code = self.code()?;
         let ops = predecode(&code, &Nothing, handler_at::<Trusted>)?;
-        let rules = Rules { arena: Some(self.size - 1), passes: self.jit.passes(), fuel: true, ..Rules::default() };
+        let rules = Rules { arena: Some(self.size - 1), fuel: true, ..self.jit.rules() };
         let native = self.jit.compile_by(&code, &ops, rules)?;
         Ok(Program { native, helpers: self.helpers, size: self.size })
     }
@@ -229,5 +236,28 @@ impl fmt::Debug for Program {
 impl fmt::Debug for Unfinished<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unfinished").field("slots", &self.insns.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64"), target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use alveary_isa::asm::assemble;
+
+    #[test]
+    fn constants_of_hardened_programs_stand_nowhere_in_their_code() {
+        let (assembly, _) =
+            assemble("r0 = r1\nr0 += 0x3c3c3c3c\nr2 = 0x9090909090909090 ll\nr0 ^= r2\nexit\n", &|_| None);
+        let insns = assembly.into_raw().expect("one section");
+        let found = |harden: bool| {
+            let jit = Jit::with(Settings { harden, ..Settings::default() }).expect("there is one for this machine");
+            let program = Program::new(&insns, 1 << 16, &jit).compile().expect("well-formed");
+            let end = program.run(&mut Arena::new(1 << 16).expect("memory"), [1, 0, 0, 0, 0], 100);
+            assert_eq!(end, Ok(0x3c3c_3c3d ^ 0x9090_9090_9090_9090_u64));
+            [[0x90; 4], [0x3c; 4]].map(|bytes| program.native.code().windows(4).any(|window| window == bytes))
+        };
+        assert_eq!(found(false), [true, true]);
+        assert_eq!(found(true), [false, false]);
     }
 }
