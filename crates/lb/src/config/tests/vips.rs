@@ -202,6 +202,42 @@ fn contradictions_are_refused() {
     assert_eq!(lines_containing(&lines(text), "lb.toml:7:8: `port` names nothing"), 1, "{:#?}", lines(text));
 }
 
+/// What a real behind NAT answers to an address and port that is a VIP's goes to that VIP's reals.
+#[test]
+fn nat_does_not_come_from_where_a_vip_is() {
+    let said = |own: &str, first: &str, second: &str| {
+        let text = format!(
+            "[balancer]\ndevices = [\"eth0\"]\nsource = [\"192.0.2.1\", \"2001:db8::1\"]\n{own}\n\
+             [[vip]]\naddress = \"192.0.2.1\"\n{first}\n\
+             [[vip]]\naddress = \"192.0.2.2\"\nport = 80\n{second}\nreal = [{{ address = \"10.0.0.1\" }}]\n"
+        );
+        let all = Config::read("lb.toml", &text).err().unwrap_or_default();
+        all.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let nat = "forward = \"nat\"";
+    for (own, first, second, which) in [
+        ("", "action = \"host\"", nat, "takes all ports of it"),
+        ("", "port = [80, 8080]\naction = \"drop\"", nat, "takes port 8080 of it"),
+        ("nat-ports = [80, 80]", "port = [79, 80]\naction = \"drop\"", nat, "takes port 80 of it"),
+        ("", "protocol = \"any\"\naction = \"host\"", nat, "takes all ports of it"),
+        ("", "protocol = \"udp\"\naction = \"host\"", "forward = \"nat\"\nprotocol = [\"tcp\", \"udp\"]", "takes all"),
+    ] {
+        let lines = said(own, first, second);
+        assert!(lines.len() == 1 && lines[0].contains(which), "{own}, {first}, {second}: {lines:?}");
+        assert!(lines[0].starts_with("lb.toml:"), "{lines:?}");
+    }
+    for (own, first, second) in [
+        // One address is enough where ports are apart.
+        ("", "port = [80, 443]\naction = \"drop\"", nat),
+        ("nat-ports = [20000, 30000]", "port = 8080\naction = \"drop\"", nat),
+        ("", "protocol = \"udp\"\naction = \"host\"", nat),
+        ("", "protocol = \"icmp\"\necho = true", nat),
+        ("", "action = \"host\"", "forward = \"ip\""),
+    ] {
+        assert_eq!(said(own, first, second), Vec::<String>::new(), "{own}, {first}, {second}");
+    }
+}
+
 /// What is right, and gives nobody anything.
 #[test]
 fn vips_that_drop_all_packets_are_told() {

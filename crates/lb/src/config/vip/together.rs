@@ -6,7 +6,7 @@ use crate::{
     config::{
         Config, LEAST_MTU, Limits,
         table::{Faults, Table as Section, shown},
-        value::{CheckKind, Forward},
+        value::{CheckKind, Forward, Protocol},
     },
 };
 use alveary_sort::Gather;
@@ -58,6 +58,7 @@ impl All<'_> {
     /// All of them, with what is wrong with them together.
     pub(in crate::config) fn done(self, faults: &mut Faults) -> Vec<Vip> {
         elsewhere(&self.vips, self.config, faults);
+        answers(&self.vips, self.config, faults);
         room(&self.vips, &self.config.limits, faults);
         self.vips
     }
@@ -84,6 +85,37 @@ fn elsewhere(vips: &[Vip], config: &Config, faults: &mut Faults) {
             None => continue,
         };
         fault.help.push("forward = \"local\", if this machine is the real".into());
+    }
+}
+
+/// VIPs that would take what reals behind NAT answer: those at the address that NAT comes from, where they take its ports.
+fn answers(vips: &[Vip], config: &Config, faults: &mut Faults) {
+    let is_nat = |vip: &&Vip| vip.reals.iter().any(|real| real.forward == Forward::Nat);
+    let asked =
+        |source: IpAddr| vips.iter().filter(is_nat).filter(move |vip| vip.address.is_ipv6() == source.is_ipv6());
+    let (first, last) = config.ports;
+    for source in [config.sources.v4.map(IpAddr::from), config.sources.v6.map(IpAddr::from)].into_iter().flatten() {
+        let protocols: BTreeSet<Protocol> = asked(source).flat_map(|vip| vip.protocols.iter().copied()).gather();
+        let all = protocols.contains(&Protocol::Any);
+        let takes = |one: &Protocol| match one {
+            Protocol::Icmp => false,
+            Protocol::Any => !protocols.is_empty(),
+            Protocol::Tcp | Protocol::Udp => all || protocols.contains(one),
+        };
+        for vip in vips.iter().filter(|vip| vip.address == source && vip.protocols.iter().any(takes)) {
+            let taken = vip.ports.iter().find(|port| (first..=last).contains(port));
+            let which = match taken {
+                Some(port) => format!("port {port} of it"),
+                None if vip.ports.is_empty() => "all ports of it".to_owned(),
+                None => continue,
+            };
+            let message = format!("NAT comes from {source}, and the VIP `{}` takes {which}: answers", shown(&vip.name));
+            let fault = faults.wrong(format!("{message} of reals would be taken for its clients'"), vip.at.clone());
+            fault.help.push(match taken {
+                Some(_) => format!("`nat-ports` without it ([{first}, {last}] now); or another address as `source`"),
+                None => "another address as `source`".to_owned(),
+            });
+        }
     }
 }
 
