@@ -195,6 +195,8 @@ impl<B: Plane> View<'_, B> {
     pub(crate) fn metrics(&self) -> Result<String> {
         let mut text = Text::default();
         let (mut vips, mut reals) = (Vec::new(), Vec::new());
+        // A real's packets are those of all its VIPs: they are told once. What is called so elsewhere may be another one.
+        let (mut once, mut seen) = (BTreeMap::<String, Traffic>::new(), BTreeSet::new());
         for (index, vip) in self.config.vips.iter().enumerate() {
             let (number, slot, numbers) = self.places(index);
             let counts = number.map(|number| self.store.vip(number)).transpose()?.unwrap_or_default();
@@ -206,7 +208,12 @@ impl<B: Plane> View<'_, B> {
                 let places =
                     number.zip(ring).and_then(|(number, ring)| ring.places.get(&number)).copied().unwrap_or_default();
                 let standing = self.control.standing(vip, &real.name, self.now);
-                reals.push((labels, counts, places, standing));
+                let all = once.entry(label("real", &real.name)).or_default();
+                if number.is_some_and(|number| seen.insert(number)) {
+                    all.packets += counts.packets;
+                    all.bytes += counts.bytes;
+                }
+                reals.push((labels, places, standing));
             }
         }
         text.family(
@@ -222,38 +229,29 @@ impl<B: Plane> View<'_, B> {
             "New connections of a VIP",
             vips.iter().map(|(l, c)| (l.clone(), c.opened)),
         );
-        // A real's packets are those of all its VIPs: they are told once.
-        let mut seen = BTreeSet::new();
-        let mut once = Vec::new();
-        for (labels, counts, ..) in &reals {
-            let real = labels.rsplit_once(",real=").map_or("", |(_, real)| real);
-            if seen.insert(real.to_owned()) {
-                once.push((format!("real={real}"), *counts));
-            }
-        }
         text.family(
             "real_packets_total",
             "counter",
-            "Packets to a real, of all VIPs",
+            "Packets to reals of a name, of all VIPs",
             once.iter().map(|(l, c)| (l.clone(), c.packets)),
         );
         text.family(
             "real_bytes_total",
             "counter",
-            "Bytes to a real, of all VIPs",
+            "Bytes to reals of a name, of all VIPs",
             once.iter().map(|(l, c)| (l.clone(), c.bytes)),
         );
         text.family(
             "real_up",
             "gauge",
             "Whether a real gets packets",
-            reals.iter().map(|(l, _, _, s)| (l.clone(), u64::from(s.keeps))),
+            reals.iter().map(|(l, _, s)| (l.clone(), u64::from(s.keeps))),
         );
         text.family(
             "real_slots",
             "gauge",
             "Slots of a VIP's table that a real has",
-            reals.iter().map(|(l, _, p, _)| (l.clone(), u64::from(*p))),
+            reals.iter().map(|(l, p, _)| (l.clone(), u64::from(*p))),
         );
         let verdicts = self.store.verdicts()?;
         let verdict = |(at, all): (usize, &Traffic)| (label("verdict", wire::VERDICTS[at].0), all.packets);
@@ -282,3 +280,6 @@ impl Text {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
