@@ -1,12 +1,7 @@
 //! Checks, when they are due, and what becomes of what they say.
 
 use super::{Event, Server};
-use crate::{
-    check::check,
-    config::{Check, Config},
-    control::Word,
-    tunnel::Tunnel,
-};
+use crate::{check::check, config::Check, control::Word, tunnel::Tunnel};
 use std::{
     cmp::Reverse,
     net::IpAddr,
@@ -34,7 +29,7 @@ pub(super) struct Job {
 
 impl Server<'_> {
     /// Has the checks made that are due.
-    pub(super) fn checks(&mut self, jobs: &Sender<Job>, now: Instant) {
+    pub(super) fn checks(&mut self, workers: &mut Workers, now: Instant) {
         while let Some(Reverse((_, number, index))) = self.due.peek().filter(|Reverse((due, ..))| *due <= now).copied()
         {
             self.due.pop();
@@ -55,8 +50,7 @@ impl Server<'_> {
                 port,
                 tunnel: check.tunnel.then(|| Tunnel::of(&self.config, vip, real, &self.headers)).flatten(),
             };
-            // The workers live as long as we do.
-            let _ = jobs.send(job);
+            workers.take(job, self.asked.len());
         }
     }
 
@@ -98,12 +92,32 @@ pub(super) fn xorshift(mut state: u64) -> u64 {
 }
 
 /// Threads that make checks: a slow real keeps none of the others waiting, unless there are very many of them.
-pub(super) fn workers(config: &Config, events: &Sender<Event>) -> Sender<Job> {
-    let (jobs, taken) = mpsc::channel::<Job>();
-    let taken: Arc<Mutex<Receiver<Job>>> = Arc::new(Mutex::new(taken));
-    let reals: usize = config.vips.iter().map(|vip| vip.reals.len()).sum();
-    for _ in 0..reals.clamp(8, CHECKS) {
-        let (taken, events) = (taken.clone(), events.clone());
+pub(super) struct Workers {
+    jobs: Sender<Job>,
+    taken: Arc<Mutex<Receiver<Job>>>,
+    events: Sender<Event>,
+    count: usize,
+}
+
+impl Workers {
+    /// None yet.
+    pub(super) fn new(events: &Sender<Event>) -> Workers {
+        let (jobs, taken) = mpsc::channel();
+        Workers { jobs, taken: Arc::new(Mutex::new(taken)), events: events.clone(), count: 0 }
+    }
+
+    /// Has a check made; so many are being made with it.
+    fn take(&mut self, job: Job, at_once: usize) {
+        if self.count < at_once.min(CHECKS) {
+            self.count += 1;
+            self.begin();
+        }
+        // They live as long as we do.
+        let _ = self.jobs.send(job);
+    }
+
+    fn begin(&self) {
+        let (taken, events) = (self.taken.clone(), self.events.clone());
         thread::spawn(move || {
             loop {
                 let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -116,5 +130,41 @@ pub(super) fn workers(config: &Config, events: &Sender<Event>) -> Sender<Job> {
             }
         });
     }
-    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use std::{
+        io::Write as _,
+        net::{Ipv4Addr, TcpListener},
+    };
+
+    /// Their number was that of the reals of the beginning: where VIPs came from etcd eight had to do for all.
+    #[test]
+    fn checks_are_made_at_once_however_many_there_are() {
+        const ALL: usize = 20;
+        let text = "[balancer]\ndevices = [\"eth0\"]\n[[vip]]\naddress = \"192.0.2.1\"\nport = 80\n\
+                    check = { type = \"http\", interval = \"1m\", timeout = \"30s\" }\n";
+        let config = Config::read("lb.toml", text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let (address, port) = (Ipv4Addr::LOCALHOST.into(), listener.local_addr().expect("one").port());
+        let (events, told) = mpsc::channel();
+        let mut workers = Workers::new(&events);
+        for number in 1..=ALL {
+            let check = config.vips[0].check.clone().expect("a check");
+            let (vip, real, life) = ("web".into(), number.to_string(), number as u64);
+            workers.take(Job { vip, real, life, check, address, port, tunnel: None }, number);
+        }
+        // Nobody is answered before all have asked.
+        let asked: Vec<_> = (0..ALL).map(|_| listener.accept().expect("someone").0).collect();
+        for mut stream in asked {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("sent");
+        }
+        for event in told.iter().take(ALL) {
+            assert!(matches!(event, Event::Checked { said: Ok(()), .. }));
+        }
+        assert_eq!(workers.count, ALL);
+    }
 }

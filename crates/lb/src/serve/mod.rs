@@ -38,7 +38,7 @@ use crate::{
     wire::{self, Way, flag},
 };
 use alveary::kernel::signal::{Asked, Orders};
-use checks::{workers, xorshift};
+use checks::{Workers, xorshift};
 use devices::{Seen, indexes};
 use end::Ending;
 use follow::modified;
@@ -163,7 +163,7 @@ impl Server<'_> {
 
     fn serves(&mut self, orders: Orders) -> Result<()> {
         let (events, told) = std::mem::replace(&mut self.events, mpsc::channel());
-        let jobs = workers(&self.config, &events);
+        let mut workers = Workers::new(&events);
         let to = events.clone();
         let say = move |request| {
             let (back, answer) = mpsc::channel();
@@ -185,7 +185,7 @@ impl Server<'_> {
         let mut looked = Instant::now();
         loop {
             let now = Instant::now();
-            self.checks(&jobs, now);
+            self.checks(&mut workers, now);
             let waiting = told.try_recv();
             if self.unsettled.is_due(now, waiting.is_ok()) {
                 self.settle_and_say();
