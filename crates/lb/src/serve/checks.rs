@@ -1,9 +1,15 @@
 //! Checks, when they are due, and what becomes of what they say.
 
 use super::{Event, Server};
-use crate::{check::check, config::Check, control::Word, tunnel::Tunnel};
+use crate::{
+    check::check,
+    config::{Check, Config},
+    control::{Control, Word},
+    tunnel::Tunnel,
+};
 use std::{
     cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -15,6 +21,36 @@ use std::{
 
 /// Checks at once.
 const CHECKS: usize = 64;
+
+/// When a real is checked, the numbers of its VIP and itself, and which life of it.
+pub(super) type Due = Reverse<(Instant, u32, u32, u64)>;
+
+/// When the reals of a configuration are checked: those that were known by their lives when they were to be `before`, however often
+/// the configuration is read; whoever is being `asked` is due when that is over.
+pub(super) fn plan(
+    config: &Config,
+    control: &Control,
+    (before, asked): (&BTreeMap<u64, Instant>, &BTreeMap<u64, Instant>),
+    now: Instant,
+    random: &mut u64,
+) -> BinaryHeap<Due> {
+    let mut all = BinaryHeap::new();
+    for (number, vip) in (0..).zip(&config.vips) {
+        let Some(check) = &vip.check else { continue };
+        for (index, real) in (0..).zip(&vip.reals) {
+            let Some(life) = control.state(&vip.name, &real.name).map(|state| state.life) else { continue };
+            if asked.contains_key(&life) {
+                continue;
+            }
+            // The first ones at once, but not all of many in one moment.
+            let spread = *random % (check.interval.as_millis() as u64 / 4 + 1);
+            *random = xorshift(*random);
+            let due = before.get(&life).map(|due| (*due).min(now + check.interval));
+            all.push(Reverse((due.unwrap_or(now + Duration::from_millis(spread)), number, index, life)));
+        }
+    }
+    all
+}
 
 /// A check that is due.
 pub(super) struct Job {
@@ -30,12 +66,12 @@ pub(super) struct Job {
 impl Server<'_> {
     /// Has the checks made that are due.
     pub(super) fn checks(&mut self, workers: &mut Workers, now: Instant) {
-        while let Some(Reverse((_, number, index))) = self.due.peek().filter(|Reverse((due, ..))| *due <= now).copied()
+        while let Some(Reverse((_, number, index, life))) =
+            self.due.peek().filter(|Reverse((due, ..))| *due <= now).copied()
         {
             self.due.pop();
-            let vip = &self.config.vips[number];
-            let (real, Some(check)) = (&vip.reals[index], &vip.check) else { continue };
-            let Some(life) = self.control.state(&vip.name, &real.name).map(|state| state.life) else { continue };
+            let vip = &self.config.vips[number as usize];
+            let (real, Some(check)) = (&vip.reals[index as usize], &vip.check) else { continue };
             self.random = xorshift(self.random);
             let part = f64::from(check.jitter) / 100.0 * ((self.random >> 11) as f64 / (1u64 << 52) as f64 - 1.0);
             // Not before it has answered: those that wait for a thread would become more and more.
@@ -71,7 +107,7 @@ impl Server<'_> {
             return;
         }
         if let Some(next) = next.filter(|_| vip.check.is_some()) {
-            self.due.push(Reverse((next, number, index)));
+            self.due.push(Reverse((next, number as u32, index as u32, life)));
         }
         let words = said.clone().map_or_else(|why| format!("down: {why}"), |()| "up".into());
         let word = self.control.checked(vip, real, said, took, Instant::now());
@@ -85,7 +121,7 @@ impl Server<'_> {
     }
 }
 
-pub(super) fn xorshift(mut state: u64) -> u64 {
+fn xorshift(mut state: u64) -> u64 {
     state ^= state << 13;
     state ^= state >> 7;
     state ^ (state << 17)
@@ -135,11 +171,40 @@ impl Workers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
     use std::{
         io::Write as _,
         net::{Ipv4Addr, TcpListener},
     };
+
+    /// All were due at once whenever the configuration was read: where etcd has a new one each second, a real that does not
+    /// answer was down after `fall` seconds, whatever `interval` says.
+    #[test]
+    fn who_stays_is_checked_when_it_was_to_be() {
+        let config = |interval: &str, reals: &str| {
+            let text = format!(
+                "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.2\"\n[[vip]]\naddress = \"192.0.2.1\"\nport = 80\n\
+                 check = {{ type = \"tcp\", interval = \"{interval}\" }}\nreal = [{reals}]\n"
+            );
+            Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"))
+        };
+        let real = |last: u8| format!("{{ address = \"10.0.0.{last}\" }},");
+        let (start, mut random, mut control) = (Instant::now(), 1, Control::default());
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let mut planned = |config: &Config, before: &[u64], asked: &[u64], seconds: u64| {
+            control.configure(config, at(seconds), &|_, _| false, &|_, _| false);
+            let until = |lives: &[u64]| lives.iter().map(|life| (*life, at(50))).collect();
+            let all = plan(config, &control, (&until(before), &until(asked)), at(seconds), &mut random);
+            all.into_sorted_vec().into_iter().rev().map(|Reverse((due, _, index, life))| (due, index, life)).collect()
+        };
+        let first: Vec<_> = planned(&config("1m", &(real(1) + &real(2))), &[], &[], 0);
+        assert!(first.len() == 2 && first.iter().all(|(due, ..)| *due <= at(15)), "{first:?}");
+        // Another one comes, in front; the second one is being asked.
+        let more = planned(&config("1m", &(real(3) + &real(1) + &real(2))), &[1], &[2], 20);
+        assert!(more.len() == 2 && more[1] == (at(50), 1, 1) && more[0].0 <= at(35) && more[0].1 == 0, "{more:?}");
+        // Nobody waits longer than is said now.
+        let sooner = planned(&config("10s", &(real(1) + &real(2))), &[1, 2], &[], 25);
+        assert!(sooner.iter().all(|(due, ..)| *due == at(35)), "{sooner:?}");
+    }
 
     /// Their number was that of the reals of the beginning: where VIPs came from etcd eight had to do for all.
     #[test]

@@ -38,7 +38,8 @@ use crate::{
     wire::{self, Way, flag},
 };
 use alveary::kernel::signal::{Asked, Orders};
-use checks::{Workers, xorshift};
+use alveary_sort::Gather;
+use checks::{Due, Workers, plan};
 use devices::{Seen, indexes};
 use end::Ending;
 use follow::modified;
@@ -91,8 +92,8 @@ pub struct Server<'l> {
     unsettled: Unsettled,
     /// Why it could not be.
     why_not: Option<String>,
-    /// When each real is checked next, by the numbers of its VIP and itself: those that are not being asked now.
-    due: BinaryHeap<Reverse<(Instant, usize, usize)>>,
+    /// When each real is checked next: those that are not being asked now.
+    due: BinaryHeap<Due>,
     /// Those that are, by their lives, and when they will be next.
     asked: BTreeMap<u64, Instant>,
     /// What checks through the tunnel go by.
@@ -267,21 +268,9 @@ impl Server<'_> {
         for remark in self.config.remarks(config::local_ports()) {
             (self.log)(&remark);
         }
-        self.due = BinaryHeap::new();
-        for (number, vip) in self.config.vips.iter().enumerate() {
-            let Some(check) = &vip.check else { continue };
-            for (index, real) in vip.reals.iter().enumerate() {
-                // Whoever is being asked is due when that is over.
-                let state = self.control.state(&vip.name, &real.name);
-                if state.is_some_and(|state| self.asked.contains_key(&state.life)) {
-                    continue;
-                }
-                // The first ones at once, but not all of many in one moment.
-                let spread = self.random % (check.interval.as_millis() as u64 / 4 + 1);
-                self.random = xorshift(self.random);
-                self.due.push(Reverse((now + Duration::from_millis(spread), number, index)));
-            }
-        }
+        let before: BTreeMap<u64, Instant> =
+            std::mem::take(&mut self.due).into_iter().map(|Reverse((due, .., life))| (life, due)).gather();
+        self.due = plan(&self.config, &self.control, (&before, &self.asked), now, &mut self.random);
         Ok(())
     }
 
