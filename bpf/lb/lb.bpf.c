@@ -143,6 +143,25 @@ PART __u32 by_ring(const struct run *run, const struct lb_vip *vip)
 	return 0;
 }
 
+/* Whether a real that is there, since other services have it, is gone for this one. Rings do not name it then. */
+PART int is_away(const struct lb_vip *vip, __u32 name)
+{
+	struct lb_away key = { .real = name };
+
+	if (!vip)
+		return 0;
+	key.vip = vip->number;
+	return bpf_map_lookup_elem(&away, &key) != NULL;
+}
+
+/* The real that an entry or an id names, if it is still that one, and takes packets of this service. */
+static __always_inline struct lb_real *real_for(const struct lb_vip *vip, __u32 name)
+{
+	if (unlikely(vip->flags & LB_AWAY) && is_away(vip, name))
+		return NULL;
+	return real_of(name);
+}
+
 static __always_inline struct lb_real *by_id(struct xdp_md *context, const struct run *run, const struct lb_vip *vip)
 {
 	__u32 name = 0;
@@ -151,7 +170,7 @@ static __always_inline struct lb_real *by_id(struct xdp_md *context, const struc
 		name = by_datagram(context, run, vip);
 	else if (run->flow.protocol == IPPROTO_TCP && vip->flags & LB_TCP_ID && !run->syn)
 		name = by_option(context, run, vip);
-	return name ? real_of(name) : NULL;
+	return name ? real_for(vip, name) : NULL;
 }
 
 /*
@@ -174,7 +193,7 @@ PART int refresh(const struct run *run, const struct lb_vip *vip, struct lb_cach
 		enter_global(run, &entry->to);
 		return 0;
 	}
-	if (there->real != entry->to.real && (__s16)(there->seen - was) >= 0 && real_of(there->real)) {
+	if (there->real != entry->to.real && (__s16)(there->seen - was) >= 0 && real_for(vip, there->real)) {
 		entry->to.real = there->real;
 		entry->to.port = there->port;
 	}
@@ -220,7 +239,7 @@ static __always_inline struct lb_real *by_tables(struct xdp_md *context, struct 
 				renew(context, run, vip, &entry->to);
 			}
 		}
-		real = real_of(entry->to.real);
+		real = real_for(vip, entry->to.real);
 		if (likely(real)) {
 			step(LB_STEP_CACHED, entry->to.real, 0);
 			run->port = entry->to.port;
@@ -240,7 +259,7 @@ others:
 		return NULL;
 	}
 	to = *known;
-	real = real_of(to.real);
+	real = real_for(vip, to.real);
 	if (!real) {
 		step(LB_STEP_STALE, to.real, 0);
 		return NULL;

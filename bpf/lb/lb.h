@@ -62,6 +62,7 @@ struct lb_vip6 {
 #define LB_OPTIONS		18
 #define LB_POLICY		3u
 #define LB_NO_DESTINATION_PORT	(1u << 20)	/* hash without the destination port */
+#define LB_AWAY			(1u << 21)	/* ask `away`, too */
 #define LB_BY_ADDRESSES		0u		/* fragments: hash by addresses. Options: as if they were not there */
 #define LB_PASS			1u
 #define LB_REFUSE		2u
@@ -137,6 +138,12 @@ struct lb_id {
 	__u8 length;
 	__u8 id[16];		/* rest 0 */
 	__u8 unused[2];
+};
+
+/* Who is gone for one service and there for others: keys of `away`. The value says nothing. */
+struct lb_away {
+	__u32 vip;		/* its number */
+	__u32 real;		/* as rings name it */
 };
 
 /* Flows: keys of `connections4` and `connections6`, as packets of clients have them. */

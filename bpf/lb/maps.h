@@ -133,6 +133,14 @@ struct {
 	__type(value, __u32);
 } ids SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct lb_away);
+	__type(value, __u32);
+} away SEC(".maps");
+
 /* By number of the VIP. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -39,6 +39,10 @@ pub enum Step {
     Id(Vec<u8>, u32),
     /// It goes.
     NoId(Vec<u8>),
+    /// A key of `away` comes.
+    Away(Vec<u8>),
+    /// It goes.
+    NoAway(Vec<u8>),
     /// The settings.
     Settings(Settings),
     /// Packets that are on their way end theirs before what nobody names any more is used again.
@@ -54,6 +58,8 @@ pub struct Running {
     pub prefixes: BTreeMap<Vec<u8>, u32>,
     /// `ids`: names of reals.
     pub ids: BTreeMap<Vec<u8>, u32>,
+    /// `away`.
+    pub away: BTreeSet<Vec<u8>>,
     /// Slots of `services` that something names.
     pub services: BTreeMap<u32, Service>,
     /// What stands in their rings.
@@ -105,7 +111,12 @@ pub struct Room {
     pub reals: u32,
     /// Places in `rings`.
     pub slots: u32,
+    /// Keys of `away`.
+    pub away: u32,
 }
+
+/// Keys of `away`: of a real that is gone for more VIPs than that while others have it, the rest do not know.
+const AWAY: u32 = 65_536;
 
 impl Room {
     /// What maps have that are made with these limits.
@@ -117,6 +128,7 @@ impl Room {
             keys: limits.vips * 4,
             reals: limits.reals + 1,
             slots: limits.slots,
+            away: AWAY,
         }
     }
 }
@@ -293,6 +305,14 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
             }
         }
         let numbers = self.numbers(wanted);
+        // Who is no longer away can get packets at once, and makes room for others.
+        let away = |(vip, (number, _)): (&WantedVip, &(u32, bool))| {
+            vip.away.iter().map(|real| wire::away_key(*number, names[*real])).collect::<Vec<_>>()
+        };
+        let away: BTreeSet<Vec<u8>> = wanted.vips.iter().zip(&numbers).flat_map(away).gather();
+        for key in self.running.away.difference(&away).cloned().collect::<Vec<_>>() {
+            self.take(Step::NoAway(key))?;
+        }
         let mut named = BTreeSet::new();
         for (vip, number) in wanted.vips.iter().zip(numbers) {
             self.vip(vip, number, names, &mut named)?;
@@ -327,6 +347,8 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
             Step::NoPrefix(key) => drop(running.prefixes.remove(key)),
             Step::Id(key, real) => drop(running.ids.insert(key.clone(), *real)),
             Step::NoId(key) => drop(running.ids.remove(key)),
+            Step::Away(key) => drop(running.away.insert(key.clone())),
+            Step::NoAway(key) => drop(running.away.remove(key)),
             Step::Settings(settings) => running.settings = Some(*settings),
             Step::Ring(..) | Step::ResetReal(_) | Step::ResetVip(_) | Step::Grace => {}
         }
@@ -376,6 +398,13 @@ impl<E, F: FnMut(Step) -> Result<(), E>> Work<'_, F> {
     ) -> Result<(), Refused<E>> {
         if is_new {
             self.take(Step::ResetVip(number))?;
+        }
+        // Before the service asks for them.
+        for real in &vip.away {
+            let key = wire::away_key(number, names[*real]);
+            if !self.running.away.contains(&key) && self.running.away.len() < self.room.away as usize {
+                self.take(Step::Away(key))?;
+            }
         }
         let mut changed = false;
         let mut slots = Vec::new();

@@ -61,6 +61,8 @@ pub struct WantedVip {
     pub prefixes: Vec<(std::net::IpAddr, u8, usize)>,
     /// What names reals: kind, bytes, which real.
     pub ids: Vec<(u8, Vec<u8>, usize)>,
+    /// Reals that are gone for this VIP, and there since another one has them.
+    pub away: Vec<usize>,
 }
 
 /// A ring.
@@ -104,7 +106,9 @@ const ICMP: u8 = 1;
 pub fn wanted(config: &Config, standing: &dyn Fn(usize, usize) -> Standing, devices: &dyn Devices) -> Wanted {
     let mut wanted = Wanted { settings: settings(config), ..Wanted::default() };
     let mut known = Places::default();
+    let mut gone = Vec::with_capacity(config.vips.len());
     for (number, vip) in config.vips.iter().enumerate() {
+        let mut own = Vec::new();
         let (mut places, mut shares) = (Vec::with_capacity(vip.reals.len()), Vec::with_capacity(vip.reals.len()));
         for (index, real) in vip.reals.iter().enumerate() {
             let (made, is_here) = as_real(config, real, devices);
@@ -121,6 +125,9 @@ pub fn wanted(config: &Config, standing: &dyn Fn(usize, usize) -> Standing, devi
             // It is there as long as one VIP sends to it.
             let (share, keeps) = (so_far.share.max(stands.share), so_far.keeps || stands.keeps);
             *so_far = Standing { share, keeps, leaves: false };
+            if !stands.keeps {
+                own.push(place);
+            }
             let weight = u32::from(real.weight) * PARTS;
             let key = match vip.table {
                 Table::Maglev => maglev::key(real.address, real.port),
@@ -131,6 +138,12 @@ pub fn wanted(config: &Config, standing: &dyn Fn(usize, usize) -> Standing, devi
             shares.push(u32::from(stands.share));
         }
         wanted.vips.push(as_vip(config, vip, &places, &shares));
+        gone.push(own);
+    }
+    for (vip, mut own) in wanted.vips.iter_mut().zip(gone) {
+        own.retain(|place| wanted.reals[*place].1.keeps);
+        vip.service.flags |= if own.is_empty() { 0 } else { flag::AWAY };
+        vip.away = own;
     }
     wanted
 }
@@ -174,7 +187,7 @@ fn as_vip(config: &Config, vip: &Vip, places: &[(usize, Member)], shares: &[u32]
         let kinds = real.ids.iter().flat_map(|id| id_bytes(vip, *id));
         ids.extend(kinds.map(|(kind, bytes)| (kind, bytes, *place)));
     }
-    WantedVip { name: vip.name.clone(), keys, service: service(config, vip), rings, prefixes, ids }
+    WantedVip { name: vip.name.clone(), keys, service: service(config, vip), rings, prefixes, ids, away: Vec::new() }
 }
 
 /// Kinds of ids, as `enum lb_id_kind` has them, and how many bytes each has.

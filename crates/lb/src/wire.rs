@@ -32,6 +32,7 @@ pub mod flag {
     pub const FRAGMENTS: u32 = 16;
     pub const OPTIONS: u32 = 18;
     pub const NO_DESTINATION_PORT: u32 = 1 << 20;
+    pub const AWAY: u32 = 1 << 21;
     pub const REAL_V6: u8 = 1 << 0;
     pub const REAL_MAC: u8 = 1 << 1;
     pub const REAL_CHECKSUM: u8 = 1 << 2;
@@ -241,6 +242,12 @@ pub fn id_key(vip: u32, kind: u8, id: &[u8]) -> Vec<u8> {
     key.extend(id);
     key.resize(24, 0);
     key
+}
+
+/// The key of a real that is gone for one VIP and there for others: the VIP's number, the real's name.
+#[must_use]
+pub fn away_key(vip: u32, real: u32) -> Vec<u8> {
+    [vip.to_ne_bytes(), real.to_ne_bytes()].concat()
 }
 
 /// The bytes of `struct lb_settings`.

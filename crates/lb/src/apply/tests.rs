@@ -15,7 +15,7 @@ impl Devices for NoDevices {
     }
 }
 
-const ROOM: Room = Room { vips: 8, services: 40, keys: 40, reals: 40, slots: 8000 };
+const ROOM: Room = Room { vips: 8, services: 40, keys: 40, reals: 40, slots: 8000, away: 4 };
 
 /// The maps, as packets read them.
 #[derive(Clone, Default)]
@@ -174,6 +174,54 @@ fn who_is_gone_and_comes_back_is_who_it_was() {
     change(&mut running, &mut maps, &with(Standing::DRAINING));
     assert_eq!(running.reals.get(1).expect("a real").flags & wire::flag::REAL_DRAINING, wire::flag::REAL_DRAINING);
     assert_eq!(running.reals.get(1).expect("a real").way, Way::Ip, "its connections go on");
+}
+
+/// A real of two VIPs was there for both as long as it was for one: connections of the other stayed at a dead one.
+#[test]
+fn who_is_gone_for_one_vip_is_away_from_it_alone() {
+    let vip = |at: u8| {
+        format!(
+            "[[vip]]\naddress = \"192.0.2.{at}\"\nport = 80\nreal = [{{ address = \"10.0.0.1\" }}, {{ address = \"10.0.0.2\" }}]\n"
+        )
+    };
+    let config = config(&(1..=6).map(vip).collect::<String>());
+    let with = |gone: &[usize]| {
+        let standing = |vip: usize, real: usize| match (gone.contains(&vip), real) {
+            (true, 0) => Standing::GONE,
+            (false, 1) => Standing::DRAINING,
+            _ => Standing::WELL,
+        };
+        wanted(&config, &standing, &NoDevices)
+    };
+    let (mut running, mut maps) = (Running::default(), Maps::default());
+    change(&mut running, &mut maps, &with(&[]));
+    assert!(running.away.is_empty() && with(&[]).vips.iter().all(|vip| vip.away.is_empty()));
+    let name = running.real_number(&with(&[]).reals[0].0).expect("it is there");
+    let keys = |running: &Running, vips: &[usize]| -> BTreeSet<Vec<u8>> {
+        let number = |vip: &usize| running.vip_number(&with(&[]).vips[*vip].keys).expect("a number");
+        vips.iter().map(|vip| wire::away_key(number(vip), name)).collect()
+    };
+    // What a service asks for is there before it asks, and goes behind it.
+    let order = steps(&mut running.clone(), &with(&[2]));
+    let place = |what: &dyn Fn(&Step) -> bool| order.iter().position(what).expect("such a step");
+    assert!(place(&|step| matches!(step, Step::Away(_))) < place(&|step| matches!(step, Step::Service(..))));
+    change(&mut running, &mut maps, &with(&[2]));
+    assert_eq!(running.away, keys(&running, &[2]));
+    let asks =
+        |running: &Running| running.services.values().filter(|service| service.flags & wire::flag::AWAY != 0).count();
+    assert_eq!(asks(&running), 1);
+    assert_eq!(steps(&mut running, &with(&[2])), [Step::Grace]);
+    change(&mut running, &mut maps, &with(&[3, 4]));
+    assert_eq!(running.away, keys(&running, &[3, 4]));
+    // There is room for four.
+    change(&mut running, &mut maps, &with(&[0, 1, 2, 3, 4]));
+    assert_eq!(running.away.len(), 4);
+    // For all of them: then it is gone itself.
+    change(&mut running, &mut maps, &with(&[0, 1, 2, 3, 4, 5]));
+    assert!(running.away.is_empty() && asks(&running) == 0);
+    assert_eq!(running.reals.get(name).map(|real| real.way), Some(Way::None));
+    change(&mut running, &mut maps, &with(&[]));
+    assert!(running.away.is_empty() && asks(&running) == 0);
 }
 
 #[test]

@@ -256,7 +256,11 @@ impl Server<'_> {
             let number = running.real_number(&all.reals[place].0)?;
             running.reals.get(number).filter(|real| real.way != Way::None)
         };
-        let before = |vip: usize, real: usize| there(vip, real).is_some();
+        let is_away = |vip: usize, real: &wire::Real| {
+            let number = running.vip_number(&all.vips[vip].keys);
+            number.is_some_and(|number| running.away.contains(&wire::away_key(number, real.name)))
+        };
+        let before = |vip: usize, real: usize| there(vip, real).is_some_and(|there| !is_away(vip, there));
         let drained = |vip: usize, real: usize| {
             // Who was taken out of the configuration, and is in it again, comes back.
             let how = there(vip, real).map(|real| real.flags & (flag::REAL_DRAINING | flag::REAL_LEAVING));

@@ -71,7 +71,7 @@ pub struct Store<B: Plane> {
 }
 
 /// The maps that the control plane has to do with.
-const MAPS: [&str; 19] = [
+const MAPS: [&str; 20] = [
     "layout",
     "vips4",
     "vips6",
@@ -81,6 +81,7 @@ const MAPS: [&str; 19] = [
     "prefixes4",
     "prefixes6",
     "ids",
+    "away",
     "vip_counters",
     "real_counters",
     "verdicts",
@@ -149,6 +150,7 @@ impl<B: Plane> Store<B> {
         };
         let mut running =
             Running { keys: words("vips4")?, prefixes: words("prefixes4")?, ids: words("ids")?, ..Running::default() };
+        running.away = self.map("away").entries()?.into_iter().map(|(key, _)| key).gather();
         running.keys.extend(words("vips6")?);
         running.prefixes.extend(words("prefixes6")?);
         let mut rings = B::words(self.map("rings"))?;
@@ -180,6 +182,7 @@ impl<B: Plane> Store<B> {
             keys: entries("vips4"),
             reals: entries("reals"),
             slots: entries("rings"),
+            away: entries("away"),
         }
     }
 
@@ -250,6 +253,8 @@ impl<B: Plane> Store<B> {
             Step::NoPrefix(key) => prefixes(&key).delete(&key).map(drop),
             Step::Id(key, real) => self.map("ids").update(&key, &real.to_ne_bytes(), 0),
             Step::NoId(key) => self.map("ids").delete(&key).map(drop),
+            Step::Away(key) => self.map("away").update(&key, &1u32.to_ne_bytes(), 0),
+            Step::NoAway(key) => self.map("away").delete(&key).map(drop),
             Step::Settings(settings) => self.map(SETTINGS).update(&0u32.to_ne_bytes(), &settings.to_bytes(), 0),
             Step::Ring(..) | Step::Grace => Ok(()),
         }

@@ -13,7 +13,7 @@ pub use packet::{describe, packet};
 
 use crate::{
     Result,
-    instance::{pinned, running},
+    instance::{file, pinned, running},
     wire,
 };
 use alveary::{Backend, Loader, MapHandle, Object, Target};
@@ -32,7 +32,7 @@ pub struct Traced {
 }
 
 /// Maps that say what becomes of packets. Tables of CPUs are not among them: the packet may come to any.
-const COPIED: [&str; 13] = [
+const COPIED: [&str; 14] = [
     "vips4",
     "vips6",
     "services",
@@ -41,6 +41,7 @@ const COPIED: [&str; 13] = [
     "prefixes4",
     "prefixes6",
     "ids",
+    "away",
     "connections4",
     "connections6",
     "nat4",
@@ -60,7 +61,8 @@ pub fn trace(object: &[u8], root: &Path, name: &str, packet: &[u8]) -> Result<Tr
     object.map_spec_mut(".rodata")?.initial = alveary::spec::Initial::Bytes(constants);
     object.set_variable("lb_trace", &[1])?;
     let mut live = BTreeMap::new();
-    for map in COPIED {
+    // A newer program may have maps that the one that runs has not.
+    for map in COPIED.into_iter().filter(|map| folder.join(file(map)).exists()) {
         let there = pinned(&folder, &object, map)?;
         object.map_spec_mut(map)?.def.max_entries = there.spec().def.max_entries;
         live.insert(map, there);

@@ -126,6 +126,44 @@ fn datagrams_are_forgotten_when_they_are_idle() {
     site.go_on(&goes(&[2], 2));
 }
 
+/// Two services, one real: where it is gone for one of them, connections of the other stay.
+#[test]
+fn a_real_that_is_gone_for_one_service_keeps_those_of_others() {
+    let site = Site::new("away");
+    for (first, second) in [("192.0.2.10:80", "192.0.2.11:80"), ("[2001:db8::10]:80", "[2001:db8::11]:80")] {
+        let from = if first.starts_with('[') { "[2001:db8:1::5]:40000" } else { CLIENT };
+        for more in [0, flag::NO_GLOBAL] {
+            let setup = |flags: u32, ring: &[u32]| {
+                let setup = Setup::default().service(first, UDP, flag::UDP_STABLE | more | flags, ring);
+                let setup = setup.service(second, UDP, flag::UDP_STABLE | more, &[1]);
+                setup.real(ipip(1)).real(ipip(2)).id(1, 5, &[7; 3], 1).id(2, 5, &[7; 3], 1)
+            };
+            let away = |setup: Setup| setup.entry("away", alveary_lb::wire::away_key(1, 1), vec![1, 0, 0, 0]);
+            let packet = |to| udp(from, to);
+            let with_id = |to| udp(from, to).with(|p| p.payload = vec![0x52, 7, 7, 7, 0, 0, 0, 0]);
+            let case = |setup: Setup, at: &Packet, number| goes("away", setup, at, number);
+            site.run(&[case(setup(0, &[1]), &packet(first), 1)]);
+            site.go_on(&case(setup(0, &[1]), &packet(second), 1));
+            site.age(1);
+            let gone = || away(setup(flag::AWAY, &[2]));
+            site.go_on(&case(gone(), &packet(first), 2));
+            site.go_on(&case(gone(), &packet(first), 2));
+            site.go_on(&case(gone(), &packet(second), 1));
+            // Neither does an id lead there.
+            site.go_on(&case(gone(), &with_id(first), 2));
+            site.go_on(&case(gone(), &with_id(second), 1));
+            // Who came to this CPU first after that finds it in the table of all CPUs.
+            site.lead(1, 0);
+            site.forget_cached();
+            site.go_on(&case(gone(), &packet(first), 2));
+            site.go_on(&case(gone(), &packet(second), 1));
+            // It is back, for new ones and those that an id leads.
+            site.go_on(&case(setup(0, &[1]), &packet(first), 2));
+            site.go_on(&case(setup(0, &[1]), &with_id(first), 1));
+        }
+    }
+}
+
 /// A CPU that had seen the flow earlier wrote its real over that of the CPU that led it elsewhere since.
 #[test]
 fn a_flow_that_another_cpu_led_elsewhere_stays_there() {

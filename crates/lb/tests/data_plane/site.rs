@@ -245,20 +245,25 @@ impl<B: Backend> Side<B> {
     }
 
     fn clear(&self) {
-        let all = ["vips4", "vips6", "connections4", "connections6", "nat4", "nat6", "prefixes4", "prefixes6", "ids"];
+        let tables = ["connections4", "connections6", "nat4", "nat6"];
+        let all = ["vips4", "vips6", "prefixes4", "prefixes6", "ids", "away"].into_iter().chain(tables);
         for map in all.map(|name| self.map(name)) {
             for (key, _) in map.entries().expect("entries") {
                 map.delete(&key).expect("deleted");
             }
         }
-        for (key, _) in self.map("cached").entries().expect("entries") {
-            self.put("cached", &key, &[0; 64]);
-        }
+        self.forget_cached();
         for number in 0u32..64 {
             self.put("reals", &number.to_ne_bytes(), &[0; Real::SIZE]);
         }
         let rates = self.map("rates").entry_size();
         self.put("rates", &[0; 4], &vec![0; rates]);
+    }
+
+    fn forget_cached(&self) {
+        for (key, _) in self.map("cached").entries().expect("entries") {
+            self.put("cached", &key, &[0; 64]);
+        }
     }
 
     fn age(&self, ticks: u16) {
@@ -455,6 +460,14 @@ impl Site {
         self.user.age_cached(ticks);
         if let Some(linux) = &self.linux {
             linux.age_cached(ticks);
+        }
+    }
+
+    /// Empties the CPUs' tables.
+    pub(crate) fn forget_cached(&self) {
+        self.user.forget_cached();
+        if let Some(linux) = &self.linux {
+            linux.forget_cached();
         }
     }
 
