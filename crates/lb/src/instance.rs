@@ -337,6 +337,49 @@ fn same_constants(folder: &Path, object: &Object) -> bool {
         && same_size
 }
 
+/// What of a configuration decides where flows go, and is otherwise than what the balancer that runs, if one does, began with:
+/// table and key. Flows that are remembered stand where its own say.
+///
+/// # Errors
+/// For an object that is not the balancer's.
+pub(crate) fn hashes_otherwise(
+    config: &Config,
+    object: &[u8],
+    root: &Path,
+) -> Result<Option<(&'static str, &'static str)>> {
+    let mut object = Object::parse(object)?;
+    prepare(&mut object, config, 1)?;
+    let path = folder(root, &config.name).join(file(CONSTANTS));
+    let there = LinuxMap::pinned(path, object.map_spec(CONSTANTS)?).and_then(|map| map.lookup(&[0; 4]));
+    // Where they are arranged otherwise they are another version's, which cannot be asked.
+    let Ok(Some(there)) = there else { return Ok(None) };
+    for (variable, size, table, key) in [
+        ("lb_seed", 8, "balancer", "seed"),
+        ("lb_katran", 4, "configuration", "katran"),
+        ("lb_katran_vips", 4, "configuration", "katran"),
+    ] {
+        let ours = constants(&object)?;
+        let with = |byte: u8| {
+            let mut other = object.clone();
+            other.set_variable(variable, &vec![byte; size])?;
+            constants(&other)
+        };
+        // It stands where the bytes differ if it does.
+        let differ = with(0)?.into_iter().zip(with(0xff)?).map(|(one, other)| one != other);
+        if differ.zip(ours.iter().zip(&there)).any(|(own, (ours, theirs))| own && ours != theirs) {
+            return Ok(Some((table, key)));
+        }
+    }
+    Ok(None)
+}
+
+fn constants(object: &Object) -> Result<Vec<u8>> {
+    match &object.map_spec(CONSTANTS)?.initial {
+        alveary::spec::Initial::Bytes(bytes) => Ok(bytes.clone()),
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// Ends a balancer: its program is detached, its maps are gone. `false` if there is none of that name.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use crate::{
     config::{Config, Places},
     control::Control,
     etcd,
-    instance::Instance,
+    instance::{self, Instance},
     owner::Owner,
     shared::{self, Shared},
     sync::Peers,
@@ -70,6 +70,12 @@ impl<'l> Server<'l> {
         log: &'l mut dyn FnMut(&str),
     ) -> Result<Server<'l>> {
         let owner = Owner::take(root, &config.name)?;
+        if let Some((table, key)) = instance::hashes_otherwise(&config, object, root)? {
+            let what = if table == "configuration" { format!("[{key}]") } else { format!("`{key}` in [{table}]") };
+            let message = format!("{what} is not what the balancer `{}` began with, which runs", config.name);
+            let stop = format!("`alveary lb stop {}`, and `serve` again: connections are forgotten", config.name);
+            return Err(Diagnostic::new("lb-reload", message, places.of(table, key)).help(stop).into());
+        }
         let doors = api::open(&config, places)?;
         let ready = config.sync.as_ref().map(|sync| Peers::open(sync, places)).transpose()?;
         let instance = Instance::open(&config, object, root)?;

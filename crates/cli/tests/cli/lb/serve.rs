@@ -99,7 +99,18 @@ impl Site {
     pub(super) fn serves_not(&self) -> String {
         let mut command = self.command(&["serve"]);
         command.arg(self.folder.join("lb.toml")).arg("--bpffs").arg(&self.bpffs.path).stdin(Stdio::null());
-        let output = self.network.at(self.balancer, || command.output()).expect("the namespace").expect("it runs");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.network.at(self.balancer, || command.spawn()).expect("the namespace");
+        let mut child = child.expect("it runs");
+        // One that serves does not end.
+        let ended = (0..400).any(|_| {
+            thread::sleep(Duration::from_millis(25));
+            child.try_wait().expect("it is ours").is_some()
+        });
+        if !ended {
+            child.kill().expect("it is ours");
+        }
+        let output = child.wait_with_output().expect("it ends");
         assert!(!output.status.success(), "{output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }
@@ -421,6 +432,33 @@ fn a_device_that_is_gone_keeps_no_other_change_waiting() {
     let lines = ["is gone: reals behind it get nothing until it is back", "is back"];
     assert!(lines.iter().all(|line| log.contains(&format!("the network device `eth7` {line}"))), "{log}");
     assert!(!log.contains("could not be made"), "{log}");
+}
+
+/// What a reload refuses was taken by the next process: flows that are remembered are not where it looks for them.
+#[test]
+fn who_takes_over_hashes_as_before() {
+    let Some(mut site) = Site::new("lb_hashes") else { return };
+    let _servers = [site.server(0), site.server(1)];
+    site.configure("");
+    site.serve();
+    site.until("both are well", |site| site.health().iter().all(|(health, _)| health == "up"));
+    let mut open = site.connect(20);
+    site.kill();
+    let seed = ["source = \"10.0.9.2\"\n", "source = \"10.0.9.2\"\nseed = 7\n"];
+    site.replace(seed[0], seed[1]);
+    let said = site.serves_not();
+    assert!(said.contains("`seed` in [balancer] is not what the balancer `test` began with"), "{said}");
+    assert!(said.contains("lb.toml:6:8") && said.contains("`alveary lb stop test`, and `serve` again"), "{said}");
+    site.replace(seed[1], seed[0]);
+    site.replace("[limits]\n", "[katran]\nring = 1009\n[limits]\n");
+    let said = site.serves_not();
+    assert!(said.contains("[katran] is not what the balancer `test` began with"), "{said}");
+    assert_eq!(answering(&mut open), 20);
+    site.replace("[katran]\nring = 1009\n", "");
+    // What tables have room for on each CPU is no matter of hashes.
+    site.replace("connections-per-cpu = 4096", "connections-per-cpu = 8192");
+    site.serve();
+    assert_eq!(answering(&mut open), 20);
 }
 
 /// Keys of an answer that its description does not know.
