@@ -138,10 +138,14 @@ pub(super) fn writes<'a>(
     activation: usize,
 ) -> impl DoubleEndedIterator<Item = (u32, Inst)> + 'a {
     let at = &graph.nodes[node];
-    // The others, activations share.
-    let is_same = at.activation == activation || reg.0 < 6;
+    let is_same = at.activation == activation || !is_own(reg);
     let insts = plan.insts_at(at.body.clone()).filter(move |_| is_same);
     insts.filter(move |(slot, inst)| plan.registers(*slot, inst).1 & 1 << reg.0 != 0)
+}
+
+/// Whether each activation has a register of that name; the others are one for all.
+pub(super) fn is_own(reg: Reg) -> bool {
+    (6..=9).contains(&reg.0)
 }
 
 /// What a register is behind a node, if that is a constant by every way there.

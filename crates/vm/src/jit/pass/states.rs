@@ -12,7 +12,7 @@ use crate::jit::graph::{End, Graph, Runs};
 use crate::jit::live::{Places, live};
 use crate::jit::loops::{Loop, Loops};
 use crate::jit::plan::Plan;
-use crate::jit::trips::{constant_after, count, writes};
+use crate::jit::trips::{constant_after, count, is_own, writes};
 use alveary_isa::{AluOp, Inst, Operand, Reg, Wide};
 use alveary_sort::Sort;
 use std::collections::HashMap;
@@ -163,7 +163,7 @@ fn asks(live: &[Places], state: State, node: usize, number: Option<u64>) -> Opti
 
 /// Whether a register is the one, in a node. The activations share the first ones.
 fn is(graph: &Graph, node: usize, reg: Reg, state: State) -> bool {
-    reg == state.reg && (graph.nodes[node].activation == state.activation || reg.0 < 6)
+    reg == state.reg && (graph.nodes[node].activation == state.activation || !is_own(reg))
 }
 
 /// From where the loop is entered, and where it then begins.
