@@ -7,7 +7,11 @@ use crate::{
     etcd::{self, Found},
 };
 use alveary_diag::{Diagnostic, Place};
-use std::{fs, io};
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::Path,
+};
 
 /// A value of the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,18 +44,25 @@ impl Shared {
     }
 
     fn kept(etcd: &Etcd) -> io::Result<Shared> {
-        let name = etcd.kept.display().to_string();
-        Ok(Shared { name, text: fs::read_to_string(&etcd.kept)?, revision: 0 })
+        let (name, text) = (etcd.kept.display().to_string(), fs::read_to_string(&etcd.kept)?);
+        // That of a machine that died before it was on the disk: it would take all VIPs away.
+        if text.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
+        }
+        Ok(Shared { name, text, revision: 0 })
     }
 
     /// Keeps it for when etcd does not answer.
     pub(crate) fn keep(&self, etcd: &Etcd) -> io::Result<()> {
-        if let Some(folder) = etcd.kept.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        let folder = etcd.kept.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
         let new = etcd.kept.with_extension("new");
-        fs::write(&new, &self.text)?;
-        fs::rename(&new, &etcd.kept)
+        let mut file = File::create(&new)?;
+        file.write_all(self.text.as_bytes())?;
+        // Its name is not to be there before what is in it.
+        file.sync_all()?;
+        fs::rename(&new, &etcd.kept)?;
+        File::open(folder)?.sync_all()
     }
 }
 
@@ -98,4 +109,31 @@ pub(crate) fn first(
 
 pub(crate) fn words(faults: &[Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file whose name was on the disk before its content was right, and said that there are no VIPs.
+    #[test]
+    fn an_empty_file_is_no_value_that_was_kept() {
+        let folder = std::env::temp_dir().join(format!("alveary-lb-kept-{}", std::process::id()));
+        let text = format!(
+            "[balancer]\ndevices = [\"eth0\"]\n[etcd]\nendpoints = [\"http://10.0.0.5:2379\"]\nkept = {:?}\n",
+            folder.join("new/kept.toml")
+        );
+        let config = Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let etcd = config.etcd.expect("it is there");
+        let kept = || Shared::kept(&etcd).map(|one| one.text).map_err(|why| why.to_string());
+        let one = |text: &str| Shared { name: "etcd:/lb".into(), text: text.into(), revision: 1 };
+        assert!(kept().is_err());
+        for text in ["[[vip]]\n", "# none\n"] {
+            one(text).keep(&etcd).expect("it is kept");
+            assert_eq!(kept(), Ok(text.to_owned()));
+        }
+        File::create(&etcd.kept).expect("a file");
+        assert_eq!(kept(), Err("the file is empty".into()));
+        fs::remove_dir_all(folder).expect("it is ours");
+    }
 }
