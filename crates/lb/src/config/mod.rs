@@ -311,6 +311,12 @@ impl Config {
                 remarks.push(format!("{} {why}: all packets to it are dropped", shown(&vip.name)));
             }
         }
+        for vip in self.vips.iter().filter(|vip| vip.scatters()) {
+            remarks.push(format!(
+                "{}: each packet of a TCP connection goes to another real, since `hash = \"random\"` and `remember = \"nobody\"`",
+                shown(&vip.name)
+            ));
+        }
         for vip in &self.vips {
             for name in vip.check.iter().flat_map(|check| &check.command).flat_map(|word| unfilled(word)) {
                 let (vip, name) = (shown(&vip.name), shown(name));

@@ -258,6 +258,29 @@ fn vips_that_drop_all_packets_are_told() {
     }
 }
 
+/// No connection of TCP comes to be where each of its packets is somebody else's.
+#[test]
+fn vips_that_scatter_connections_are_told() {
+    let remarks = |vip: &str| {
+        let text = format!(
+            "[balancer]\ndevices = [\"eth0\"]\nsource = \"10.0.9.2\"\n[[vip]]\naddress = \"192.0.2.1\"\nhash = \"random\"\n{vip}"
+        );
+        Config::read("lb.toml", &text).unwrap_or_else(|faults| panic!("{vip}: {faults:#?}")).remarks(None)
+    };
+    let reals = "remember = \"nobody\"\nreal = [{ address = \"10.0.0.1\" }, { address = \"10.0.0.2\" }]";
+    let said = "192.0.2.1: each packet of a TCP connection goes to another real, since `hash = \"random\"` and `remember = \"nobody\"`";
+    assert_eq!(remarks(reals), [said]);
+    assert_eq!(remarks(&format!("protocol = \"any\"\n{reals}")), [said]);
+    for vip in [
+        format!("protocol = \"udp\"\n{reals}"),
+        reals.replace("nobody", "cpu"),
+        reals.replace("\"10.0.0.2\"", "\"10.0.0.2\", weight = 0"),
+        reals.replace("}", ", id = 7 }").replacen('7', "8", 1) + "\ntcp-id = true",
+    ] {
+        assert_eq!(remarks(&vip), Vec::<String>::new(), "{vip}");
+    }
+}
+
 /// What looks odd, and can work.
 #[test]
 fn what_has_a_reason_is_taken() {

@@ -162,6 +162,14 @@ impl Vip {
         Some(if self.reals.is_empty() { "has no reals" } else { "has no real with a weight" })
     }
 
+    /// Whether packets of one TCP connection go to different reals: nobody remembers where the first one went, none says it,
+    /// and no hash tells it. Datagrams may well be meant so.
+    pub(super) fn scatters(&self) -> bool {
+        let takes_tcp = self.protocols.iter().any(|protocol| matches!(protocol, Protocol::Tcp | Protocol::Any));
+        let unknown = self.hash == Hash::Random && self.remember == Remember::Nobody && !self.tcp_id;
+        unknown && takes_tcp && self.reals.iter().filter(|real| real.weight > 0).count() > 1
+    }
+
     /// What packets to it are addressed to.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         let any = [0];
