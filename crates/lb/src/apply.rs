@@ -1,5 +1,5 @@
-//! From what the data plane holds to what it shall hold, step by step: packets see each VIP as it was or as it shall be,
-//! never something between. A pure function of the two; who carries out the steps is not its matter.
+//! From what the data plane holds to what it shall hold, step by step: packets see what each key leads to as it was or as it
+//! shall be, never something between. A pure function of the two; who carries out the steps is not its matter.
 
 use crate::{
     config::{Limits, Table},
@@ -149,7 +149,7 @@ pub struct Changed {
 pub enum Refused<E> {
     /// There is no room: nothing was changed.
     Room(Diagnostic),
-    /// A step failed. Each VIP is as it was or as it shall be.
+    /// A step failed. Each key is as it was or as it shall be.
     Step(E),
 }
 
