@@ -12,7 +12,10 @@
 
 #include <linux/types.h>
 
-/* Changes whenever anything below does: maps of another version are not adopted. The map `layout` holds it. */
+/*
+ * Changes whenever anything below does: maps of another version are not adopted. The map `layout` holds it. Maps that are new,
+ * and a meaning for what was unused and zero, need no other version, if all works for who finds nothing there.
+ */
 #define LB_LAYOUT		1
 
 /*
