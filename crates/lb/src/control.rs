@@ -306,6 +306,9 @@ impl Control {
             Health::Unknown { before } => *before,
             Health::Down(_) => false,
         };
+        if !well && !state.lost && matches!(state.health, Health::Unknown { .. }) {
+            return Standing::UNKNOWN;
+        }
         if !well || state.lost {
             return Standing::GONE;
         }
@@ -408,7 +411,7 @@ mod tests {
     #[test]
     fn the_first_check_of_a_new_real_counts_at_once() {
         let mut case = Case::new(CHECK, false);
-        assert_eq!(case.standing(0), Standing::GONE);
+        assert_eq!(case.standing(0), Standing::UNKNOWN);
         assert!(!case.control.knows_all());
         assert!(case.says(true, 1) && case.control.knows_all());
         assert_eq!(case.standing(1), Standing::WELL, "there was nothing before: it need not start slowly");

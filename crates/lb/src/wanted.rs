@@ -16,17 +16,21 @@ pub struct Standing {
     pub keeps: bool,
     /// That is so because no VIP has it any more.
     pub leaves: bool,
+    /// Nobody has looked at it yet: it gets nothing, but where another VIP has found it well, connections may stay.
+    pub unknown: bool,
 }
 
 impl Standing {
     /// It is well.
-    pub const WELL: Standing = Standing { share: 1000, keeps: true, leaves: false };
+    pub const WELL: Standing = Standing { share: 1000, keeps: true, leaves: false, unknown: false };
     /// It gets no new connections, and keeps those that it has.
-    pub const DRAINING: Standing = Standing { share: 0, keeps: true, leaves: false };
+    pub const DRAINING: Standing = Standing { share: 0, keeps: true, leaves: false, unknown: false };
     /// The same, since no VIP has it any more.
-    pub const LEAVING: Standing = Standing { share: 0, keeps: true, leaves: true };
+    pub const LEAVING: Standing = Standing { share: 0, keeps: true, leaves: true, unknown: false };
+    /// It gets nothing before it was looked at.
+    pub const UNKNOWN: Standing = Standing { unknown: true, ..Standing::GONE };
     /// It gets nothing.
-    pub const GONE: Standing = Standing { share: 0, keeps: false, leaves: false };
+    pub const GONE: Standing = Standing { share: 0, keeps: false, leaves: false, unknown: false };
 }
 
 /// What only the machine knows: numbers and Ethernet addresses of its devices.
@@ -124,8 +128,8 @@ pub fn wanted(config: &Config, standing: &dyn Fn(usize, usize) -> Standing, devi
             let so_far = &mut wanted.reals[place].1;
             // It is there as long as one VIP sends to it.
             let (share, keeps) = (so_far.share.max(stands.share), so_far.keeps || stands.keeps);
-            *so_far = Standing { share, keeps, leaves: false };
-            if !stands.keeps {
+            *so_far = Standing { share, keeps, leaves: false, unknown: false };
+            if !stands.keeps && !stands.unknown {
                 own.push(place);
             }
             let weight = u32::from(real.weight) * PARTS;

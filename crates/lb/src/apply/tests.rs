@@ -216,6 +216,9 @@ fn who_is_gone_for_one_vip_is_away_from_it_alone() {
     // There is room for four.
     change(&mut running, &mut maps, &with(&[0, 1, 2, 3, 4]));
     assert_eq!(running.away.len(), 4);
+    // Where nobody has looked yet, connections that a peer knows of stay as long as another VIP finds it well.
+    let first = |vip: usize, real: usize| if (vip, real) == (0, 0) { Standing::UNKNOWN } else { Standing::WELL };
+    assert!(wanted(&config, &first, &NoDevices).vips.iter().all(|vip| vip.away.is_empty()));
     // For all of them: then it is gone itself.
     change(&mut running, &mut maps, &with(&[0, 1, 2, 3, 4, 5]));
     assert!(running.away.is_empty() && asks(&running) == 0);
