@@ -351,9 +351,13 @@ impl Site {
         for balancer in self.balancers.iter().filter(|balancer| balancer.process.is_some()) {
             until(&format!("{} with {}", balancer.name, wanted.join(", ")), || {
                 let Some(status) = status(&balancer.name) else { return false };
-                let all = status["vips"][0]["reals"].as_array().cloned().unwrap_or_default();
-                let has = all.iter().filter(|real| real["slots"] != 0).filter_map(|real| real["name"].as_str());
-                has.eq(wanted.iter().copied()) && status["sync"]["complete"] != false
+                let has = |vip: usize| {
+                    let all = status["vips"][vip]["reals"].as_array().cloned().unwrap_or_default();
+                    let has = all.iter().filter(|real| real["slots"] != 0).filter_map(|real| real["name"].as_str());
+                    has.eq(wanted.iter().copied())
+                };
+                // Each VIP has checks of its own, that of the datagrams, too.
+                has(0) && has(1) && status["sync"]["complete"] != false
             })?;
         }
         Ok(())
