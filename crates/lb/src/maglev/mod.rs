@@ -3,11 +3,12 @@
 //! After Maglev (Eisenbud et al., NSDI 2016, section 3.4): each real server has an order of preference among the slots, and
 //! they take turns. What is added: weights, and a quota for each server, so that its slots are its share of the table
 //! rounded down or up, never further away; and that most slots are given before that, each to who wants it most, whatever
-//! others got: when a server goes, that moves nothing but its own slots, and turns are taken for the few that are left. A table depends on who is in it and with which weight alone: not on their order,
-//! nor on the table before. So all balancers of a site have the same one.
+//! others got: when a server goes, that moves nothing but its own slots, and turns are taken for the few that are left. A
+//! table depends on who is in it and with which weight alone: not on their order, nor on the table before. So all balancers
+//! of a site have the same one.
 //!
 //! Who is away for a while, or not yet at full weight, keeps its place in that order: from the table of all, it gives away
-//! what is too much for now, and nothing else moves.
+//! what it has beyond its share of the moment, and nothing else moves.
 
 mod folly;
 mod katran;
